@@ -1,0 +1,1 @@
+"""What an ablation can vary: one folder an axis, one file a variant."""

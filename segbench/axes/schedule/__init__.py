@@ -1,0 +1,3 @@
+from segbench.registry import marker
+
+variant = marker("schedule")

@@ -1,0 +1,138 @@
+"""What an epoch and a trial leave behind: frozen, plain, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+RESULTS_FORMAT = 1
+"""Version of everything under `results/`; written in each `trial.json`."""
+
+NUMERICS_VERSION = 1
+"""Raised whenever a built-in variant or the engine changes a number; part of every trial's identity."""
+
+TIMING_COLUMNS = ("epoch_time_s", "images_per_s", "peak_memory_mib")
+"""Last columns of `epochs.csv`; everything before them is reproducible bit for bit."""
+
+DECIMALS = 9
+"""Significant digits of every float written to a record."""
+
+
+class State(StrEnum):
+    """Where a trial stands."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    DIVERGED = "diverged"
+    PRUNED = "pruned"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether `sweep` has nothing left to do for the trial."""
+        return self in (State.COMPLETE, State.DIVERGED, State.PRUNED)
+
+
+class FailureKind(StrEnum):
+    """Why a trial failed."""
+
+    OOM = "oom"
+    DATA = "data"
+    CODE = "code"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """One row of `epochs.csv`.
+
+    `train_loss` and `train_dice` are running means over the epoch's augmented batches in training mode, each
+    batch before its step; every `val_*` is measured after the epoch in evaluation mode on unchanged images.
+    """
+
+    epoch: int
+    """Counts from 1."""
+    lr: float
+    """Learning rate in force during the epoch."""
+    train_loss: float
+    train_dice: float
+    val: Mapping[str, float]
+    """Metric name without prefix (`loss`, `dice`, `iou`, ...) -> value on the validation images."""
+    epoch_time_s: float
+    """Wall time of training and validation together."""
+    images_per_s: float
+    """Training images per second of training time."""
+    peak_memory_mib: float
+    """CUDA: peak allocated; CPU: peak resident set of the process."""
+
+    def row(self) -> dict[str, float]:
+        """Return the columns of `epochs.csv` in their order."""
+        return {
+            "epoch": self.epoch,
+            "lr": self.lr,
+            "train_loss": self.train_loss,
+            "train_dice": self.train_dice,
+            **{f"val_{name}": value for name, value in self.val.items()},
+            "epoch_time_s": self.epoch_time_s,
+            "images_per_s": self.images_per_s,
+            "peak_memory_mib": self.peak_memory_mib,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """The content of `trial.json`; docs/results-format.md explains each key."""
+
+    hash: str
+    """Twelve hexadecimal digits of the trial's identity; also the folder's name."""
+    identity: str
+    """The whole identity: 64 hexadecimal digits of SHA-256."""
+    experiment: str
+    levels: Mapping[str, str]
+    """Axis -> label at the time of the sweep; labels are not part of the identity."""
+    config: Mapping[str, Any]
+    """`TrialConfig.to_json()`: the resolved configuration with every default written out."""
+    config_hash: str
+    """Hash of `config` alone: what a report matches cells by, also where the data set is not at hand."""
+    seed: int
+    fold: int
+    data_fingerprint: str
+    numerics_version: int = NUMERICS_VERSION
+    variant_digests: Mapping[str, str] = field(default_factory=dict)
+    """Users' own variants: `axis/name` -> SHA-256 of the source."""
+    state: State = State.WAITING
+    failure: FailureKind | None = None
+    reason: str | None = None
+    """One line that says why, for every state but complete."""
+    attempts: int = 0
+    epochs_done: int = 0
+    selected_epoch: int | None = None
+    objective: float | None = None
+    """Value of the objective at the selected epoch."""
+    test: Mapping[str, float] = field(default_factory=dict)
+    """Mean over the test images: `dice`, ... at the selected weights, `dice_last`, ... at the last."""
+    parameters: int | None = None
+    trainable_parameters: int | None = None
+    flops: int | None = None
+    """Floating-point operations (2 per multiply-add) of one forward pass of one image."""
+    started: str | None = None
+    finished: str | None = None
+    train_time_s: float | None = None
+    device: str | None = None
+    device_name: str | None = None
+    threads: int | None = None
+    loader_workers: int | None = None
+    host: str | None = None
+    """Hash of the host's name."""
+    commit: str | None = None
+    is_dirty: bool | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    reused_from: str | None = None
+    """`experiment/hash` this record was copied from."""
+    search: Mapping[str, Any] | None = None
+    """Search trials: Optuna's trial number and the parameters it asked for."""
+    format: int = RESULTS_FORMAT
