@@ -17,7 +17,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -99,7 +99,7 @@ def axes() -> tuple[str, ...]:
     return tuple(sorted(p.name for p in AXES_FOLDER.iterdir() if (p / "__init__.py").is_file()))
 
 
-@lru_cache(maxsize=None)
+@cache
 def variants(axis: str) -> Mapping[str, Variant]:
     """Return the variants of an axis by name: the built-in ones, then the project's own.
 
@@ -258,7 +258,8 @@ def _module_from_file(variant: Variant) -> Any:
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, variant.file)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
