@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from segbench.axes.model import variant
 from segbench.axes.model.blocks import BasicBlock, ConvNormReLU, DoubleConv, UpTransposed, check_size
+from segbench.errors import ExperimentError, message
 
 if TYPE_CHECKING:
     from segbench.axes.model.norms import NormFactory
@@ -42,10 +43,15 @@ def resnet34_unet(
         width: Channels of the stem and the first stage.
         blocks: Basic blocks in each stage; its length is the number of stages.
 
+    Raises:
+        ExperimentError: `blocks` is empty.
+
     Reference:
         He et al., 2016, arXiv:1512.03385 (encoder, not pretrained); Ronneberger et al., 2015,
         arXiv:1505.04597 (decoder).
     """
+    if not blocks:
+        raise ExperimentError(message("model.blocks", "it needs at least one stage", got=blocks))
     return ResNetUNet(in_channels, out_channels, norm, width, blocks)
 
 
