@@ -7,6 +7,7 @@ from typing import Any
 
 from segbench import registry
 from segbench.errors import ExperimentError, message
+from segbench.signature import Variant
 
 
 def size_multiple(model: str, knobs: Mapping[str, Any]) -> int | None:
@@ -17,9 +18,13 @@ def size_multiple(model: str, knobs: Mapping[str, Any]) -> int | None:
         knobs: Its knobs; missing ones stand at their defaults.
 
     Raises:
-        ExperimentError: The declared expression cannot be evaluated.
+        ExperimentError: There is no such model, or the declared expression cannot be evaluated.
     """
-    variant = registry.find("model", model)
+    return declared_multiple(registry.find("model", model), knobs)
+
+
+def declared_multiple(variant: Variant, knobs: Mapping[str, Any]) -> int | None:
+    """Return `size_multiple` of a variant that needs no name in the registry."""
     if variant.size_multiple is None:
         return None
     defaults = {k.name: k.default for k in variant.knobs.values() if not k.is_required}

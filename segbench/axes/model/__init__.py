@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from segbench import registry
 from segbench.errors import ExperimentError, message
-from segbench.registry import marker
+from segbench.registry import Variant, marker
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,18 +33,35 @@ def build(choice: Choice, norm: Choice, in_channels: int = 3, out_channels: int 
     Raises:
         ExperimentError: The variant returned something else than a module.
     """
+    return assemble(
+        registry.find("model", choice.name),
+        choice.knobs,
+        registry.find("norm", norm.name),
+        norm.knobs,
+        in_channels,
+        out_channels,
+    )
+
+
+def assemble(
+    model: Variant,
+    knobs: Mapping[str, Any],
+    norm: Variant,
+    norm_knobs: Mapping[str, Any],
+    in_channels: int,
+    out_channels: int,
+) -> nn.Module:
+    """Build a network as `build` does, of variants that need no name in the registry."""
     from torch import nn
 
     from segbench.axes.model.norms import NormFactory
-    from segbench.sizes import size_multiple
+    from segbench.sizes import declared_multiple
 
-    layer = registry.load(registry.find("norm", norm.name))
-    factory = NormFactory(layer, norm.knobs, conv_bias=bool(norm.knobs.get("conv_bias", False)))
-    model = registry.build("model", choice.name, in_channels, out_channels, factory, **choice.knobs)
-    if not isinstance(model, nn.Module):
-        raise ExperimentError(
-            message(f"model {choice.name}", "the variant must return an nn.Module", got=type(model).__name__)
-        )
-    if not hasattr(model, "size_multiple"):
-        model.size_multiple = size_multiple(choice.name, choice.knobs) or 1
-    return model
+    factory = NormFactory(registry.load(norm), norm_knobs, conv_bias=bool(norm_knobs.get("conv_bias", False)))
+    network = registry.load(model)(in_channels, out_channels, factory, **knobs)
+    if not isinstance(network, nn.Module):
+        got = type(network).__name__
+        raise ExperimentError(message(f"model {model.name}", "the variant must return an nn.Module", got=got))
+    if not hasattr(network, "size_multiple"):
+        network.size_multiple = declared_multiple(model, knobs) or 1
+    return network
