@@ -11,12 +11,13 @@ from segbench.config.claims import TEST_METRICS, VAL_METRICS, read_claims
 from segbench.config.designs import build_cells, check_size, combinations
 from segbench.config.document import Node
 from segbench.config.expand import num_folds
-from segbench.config.experiment import Experiment
+from segbench.config.experiment import Claim, Experiment
 from segbench.config.levels import Dimension, finish, read_dimensions
 from segbench.config.problems import Problems
 from segbench.config.project import Project
 from segbench.config.resolve import FIELDS, resolve_baseline, resolve_field
 from segbench.config.spaces import read_search
+from segbench.config.structure import check_structure
 from segbench.config.trial import Objective
 
 
@@ -35,7 +36,7 @@ def assemble(
         ExperimentError: With everything wrong with it, together with what `problems` holds already.
     """
     written = document
-    document = schema.check_structure(document, problems)
+    document = check_structure(document, problems)
     _check_scales(document, problems)
     objective = _objective(document, problems)
     outcome = _outcome(document, problems)
@@ -54,7 +55,7 @@ def assemble(
     has_margin = "margin" in written and written["margin"].value is not None
     claims_node = document.get("claims")
     unread = [] if _has_all(written, "axes", by_name) else list(written["axes"].value)
-    claims = ()
+    claims: tuple[Claim, ...] = ()
     if claims_node is not None and claims_node.is_list:
         claims = read_claims(
             claims_node, axes, problems, outcome=outcome, has_margin=has_margin, unread=unread
@@ -115,7 +116,9 @@ def _outcome(document: Node, problems: Problems) -> str:
 
 
 def _seeds(document: Node, problems: Problems) -> tuple[int, ...]:
-    node = document.get("seeds") or Node.of(schema.ExperimentFile.model_fields["seeds"].default, document.place)
+    node = document.get("seeds") or Node.of(
+        schema.ExperimentFile.model_fields["seeds"].default, document.place
+    )
     if not node.is_list:
         return tuple(range(node.value))
     seen: list[int] = []
@@ -133,7 +136,9 @@ def _check_scales(document: Node, problems: Problems) -> None:
         return
     for _, scale in scales.items():
         fields = scale.get("baseline")
-        for name, node in fields.items() if fields is not None else ():
+        if fields is None:
+            continue
+        for name, node in fields.items():
             if name in FIELDS:
                 resolve_field(name, node, problems)
             else:
@@ -147,9 +152,7 @@ def _check_search_alone(document: Node, problems: Problems) -> None:
                 problems.add(document.key_place(key), f"`{key}` and `search` exclude each other")
 
 
-def _check_overrides(
-    overrides: Mapping[str, Any], dimensions: list[Dimension], problems: Problems
-) -> None:
+def _check_overrides(overrides: Mapping[str, Any], dimensions: list[Dimension], problems: Problems) -> None:
     """Refuse `--set` on what an axis varies: the axis would undo it."""
     for target in overrides:
         field = target.partition(".")[0]

@@ -1,7 +1,8 @@
 """The grammar of claims: `{norm: BatchNorm > DyT, at: {model: unet}, on: new_images}`.
 
-A claim names one axis and compares two of its levels by `>`, `<`, `==` (equivalent within the margin) or `/` (the
-ratio lies in `between: [low, high]`). Labels may hold spaces and operators: the longest known label counts.
+A claim names one axis and compares two of its levels by `>`, `<`, `==` (equivalent within the margin) or
+`/` (the ratio lies in `between: [low, high]`). Labels may hold spaces and operators: the longest known
+label counts.
 """
 
 from __future__ import annotations
@@ -59,7 +60,12 @@ def read_claims(
 
 
 def _read(
-    node: Node, axes: Sequence[Axis], problems: Problems, outcome: str, has_margin: bool, unread: Sequence[str]
+    node: Node,
+    axes: Sequence[Axis],
+    problems: Problems,
+    outcome: str,
+    has_margin: bool,
+    unread: Sequence[str],
 ) -> Claim | None:
     count = len(problems)
     source = _one_line(node)
@@ -93,7 +99,9 @@ def _read(
         return None
     left, operator, right = compared
     if interval == "new_images" and not metric.startswith("test_"):
-        problems.add(node["on"].place, "new_images needs a metric of test images", got=metric, known=TEST_METRICS)
+        problems.add(
+            node["on"].place, "new_images needs a metric of test images", got=metric, known=TEST_METRICS
+        )
     if operator == "==" and metric in OTHER_METRICS:
         rule = f"== compares scores within the margin; write A / B with between: for {metric}"
         problems.add(node[name].place, rule, got=node[name].text)
@@ -154,9 +162,7 @@ def _as_scalar(text: str, node: Node) -> Node:
         return Node(node.place, text, text=text)
 
 
-def _word(
-    node: Node, key: str, known: Sequence[str], default: str, rule: str, problems: Problems
-) -> str:
+def _word(node: Node, key: str, known: Sequence[str], default: str, rule: str, problems: Problems) -> str:
     given = node.get(key)
     if given is None:
         return default

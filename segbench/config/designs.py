@@ -124,9 +124,7 @@ def _excluded(
     return kept
 
 
-def _known_label(
-    holder: Node, name: str, node: Node, axes: Sequence[Axis], problems: Problems
-) -> str | None:
+def _known_label(holder: Node, name: str, node: Node, axes: Sequence[Axis], problems: Problems) -> str | None:
     axis = next((axis for axis in axes if axis.name == name), None)
     if axis is None:
         names = [axis.name for axis in axes]

@@ -1,7 +1,8 @@
 """YAML 1.2 documents whose every value knows its place and its source text.
 
-PyYAML composes the nodes (YAML 1.1 syntax is close enough); the scalars follow the YAML 1.2 core schema instead of
-PyYAML's: `on`, `off`, `yes`, `no` are text, `1e-4` is a number, `010` is ten and `0o10` eight. Keys are always text.
+PyYAML composes the nodes (YAML 1.1 syntax is close enough); the scalars follow the YAML 1.2 core schema
+instead of PyYAML's: `on`, `off`, `yes`, `no` are text, `1e-4` is a number, `010` is ten and `0o10` eight.
+Keys are always text.
 """
 
 from __future__ import annotations
@@ -187,7 +188,7 @@ for _name, _pattern, _first in (
     _CoreResolver.add_implicit_resolver(_TAG + _name, re.compile(f"^(?:{_pattern})$"), _first)
 
 
-class _Loader(Reader, Scanner, Parser, Composer, _CoreResolver):  # type: ignore[misc]
+class _Loader(Reader, Scanner, Parser, Composer, _CoreResolver):
     def __init__(self, text: str) -> None:
         Reader.__init__(self, text)
         Scanner.__init__(self)
@@ -233,6 +234,7 @@ class _Converter:
         if isinstance(node, yaml.SequenceNode):
             made = Node(place, tuple(self.node(child) for child in node.value))
         else:
+            assert isinstance(node, yaml.MappingNode)
             made = self._mapping(node, place)
         self._open.pop()
         return made
@@ -287,7 +289,9 @@ class _Converter:
             if kind == "int":
                 return Node(place, _integer(text), text=text)
             if kind == "float":
-                return Node(place, float(text.lower().replace(".inf", "inf").replace(".nan", "nan")), text=text)
+                return Node(
+                    place, float(text.lower().replace(".inf", "inf").replace(".nan", "nan")), text=text
+                )
         except ValueError:
             self._problems.add(place, f"this is no {kind}", got=text)
             return Node(place, text, text=text)

@@ -20,7 +20,8 @@ class Replicate(NamedTuple):
 def expand(experiment: Experiment) -> tuple[Replicate, ...]:
     """Return every replicate of the design, in the order of training.
 
-    Seeds vary slowest, then folds, then cells: a sweep that is stopped early has every cell at its first seeds.
+    Seeds vary slowest, then folds, then cells: a sweep that is stopped early has every cell at its
+    first seeds.
     """
     return tuple(
         Replicate(cell, seed, fold)
@@ -49,7 +50,7 @@ def apply_parameters(experiment: Experiment, parameters: Mapping[str, Any]) -> C
     """
     # Not at the top: planning a remembered experiment needs neither pydantic nor the resolver.
     from segbench.config.document import Node, scalar_text
-    from segbench.config.levels import apply, read_dimension
+    from segbench.config.levels import Setting, apply, read_dimension
     from segbench.config.problems import Place, Problems
     from segbench.config.resolve import FIELDS, Fields
 
@@ -62,8 +63,11 @@ def apply_parameters(experiment: Experiment, parameters: Mapping[str, Any]) -> C
     for name in known.keys() - parameters.keys():
         problems.add(place, f"the proposal lacks the parameter {name}")
     problems.raise_any()
-    fields = Fields({name: getattr(experiment.baseline, name) for name in FIELDS}, dict.fromkeys(FIELDS, place))
-    settings, levels = [], {}
+    fields = Fields(
+        {name: getattr(experiment.baseline, name) for name in FIELDS}, dict.fromkeys(FIELDS, place)
+    )
+    settings: list[Setting] = []
+    levels: dict[str, str] = {}
     for name, parameter in known.items():
         value = parameters[name]
         if parameter.levels:

@@ -1,8 +1,8 @@
 """Checks the values of knobs against the types in variants' signatures, and makes them canonical.
 
 The registry reads annotations as source text; here the text is evaluated in a small namespace and handed to
-pydantic, strictly: a count never accepts `true`, only a whole number may stand for a float. A canonical value is
-what JSON gives back: lists, not tuples; `1` for a float knob is `1.0`; `-0.0` is `0.0`.
+pydantic, strictly: a count never accepts `true`, only a whole number may stand for a float. A canonical
+value is what JSON gives back: lists, not tuples; `1` for a float knob is `1.0`; `-0.0` is `0.0`.
 """
 
 from __future__ import annotations

@@ -6,17 +6,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from segbench.config import schema
 from segbench.config.document import Node
 from segbench.config.experiment import Axis, Level
 from segbench.config.labels import find_label
 from segbench.config.problems import Place, Problems
 from segbench.config.resolve import FIELDS, Fields, resolve_field, set_path
+from segbench.config.structure import INVALID
 
 RESERVED: Final = (
     *("at", "between", "metric", "on", "text"),  # words of a claim
     *("axis", "baseline", "cell", "diverged", "epoch", "failed", "failure", "flops", "fold", "high", "level"),
-    *("low", "mean", "missing", "n", "number", "parameters", "reason", "sd", "seed", "seeds", "state", "trial"),
+    *(
+        "low",
+        "mean",
+        "missing",
+        "n",
+        "number",
+        "parameters",
+        "reason",
+        "sd",
+        "seed",
+        "seeds",
+        "state",
+        "trial",
+    ),
     *("value", "epoch_time_s", "images_per_s", "peak_memory_mib", "selected_epoch", "val_mean", "mean_last"),
     "value_last",  # columns of a report
 )
@@ -110,7 +123,7 @@ def read_dimension(name: str, place: Place, node: Node, problems: Problems) -> D
         elif body.is_mapping and body.value:
             changes = [Change(key, body.key_place(key), value) for key, value in body.items()]
         else:
-            rule = "an axis that has neither a field's name nor `path:` needs levels such as {label: {norm: none}}"
+            rule = "an axis that is no field and has no `path:` needs levels such as {label: {norm: none}}"
             problems.add(place, rule, got=name, known=FIELDS)
             settings[label] = Setting(label, levels.key_place(label), (), {}, True)
             continue
@@ -177,18 +190,16 @@ def _setting(
     for change in changes:
         if change.target in FIELDS:
             value = resolve_field(change.target, change.node, problems)
-            if value is not schema.INVALID:
+            if value is not INVALID:
                 whole[change.target] = (value, change.node.place)
         elif not is_checked:
             check_target(change.target, change.place, problems)
     return Setting(label, place, tuple(changes), whole, len(problems) > count)
 
 
-def _named_baseline(
-    name: str, node: Node, settings: Mapping[str, Setting], problems: Problems
-) -> str | None:
+def _named_baseline(name: str, node: Node, settings: Mapping[str, Setting], problems: Problems) -> str | None:
     named = node.get("baseline")
-    if named is None or named.value is None and not settings.get("null"):
+    if named is None or (named.value is None and "null" not in settings):
         return None
     label = find_label(named, settings)
     if label is None:

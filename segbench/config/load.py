@@ -33,8 +33,8 @@ def load_experiment(
     """Load an experiment, with every default written out and every mistake reported at once.
 
     Args:
-        asked: A path, or the name of a file in the project's `experiments/`; `NAME_SCALE` is the name of a scale.
-            Without such a file, the record in `results/NAME/` serves.
+        asked: A path, or the name of a file in the project's `experiments/`; `NAME_SCALE` is the name of a
+            scale. Without such a file, the record in `results/NAME/` serves.
         scale: Asks for `NAME_SCALE`.
         overrides: `key.path=value` of `--set`: fields of the baseline, knobs, or seeds.
         smoke: Ask for `NAME_smoke` instead: one epoch, the first seed, few images.
@@ -54,7 +54,7 @@ def load_experiment(
 
 
 def smoke_test(experiment: Experiment) -> Experiment:
-    """Return the experiment made tiny: every cell for one epoch, at its first seed and fold, on few images."""
+    """Return the experiment made tiny: every cell for one epoch at its first seed and fold, on few images."""
 
     def narrowed(config: TrialConfig) -> TrialConfig:
         return replace(config, epochs=1, max_images=SMOKE_IMAGES, early_stopping=None)

@@ -28,8 +28,8 @@ def locate(asked: str | Path, *, scale: str | None = None, start: Path | None = 
     """Find the file of an experiment.
 
     Args:
-        asked: A path to a file (or to a folder of results), or the name of a file in `experiments/`, or such a
-            name with `_SCALE` behind it.
+        asked: A path to a file (or to a folder of results), or the name of a file in `experiments/`, or
+            such a name with `_SCALE` behind it.
         scale: A scale asked for apart from the name.
         start: Where to look for the project; None: the current folder.
 
@@ -91,7 +91,11 @@ def _by_name(name: str, scale: str | None, project: Project) -> Located:
     if record.is_file():
         return _record(record, None, project)
     known = [*experiment_names(project), *_recorded(project)]
-    see = None if known else f"There is no experiment in {shown_path(project.experiments)}; `segbench init` makes one"
+    see = (
+        None
+        if known
+        else f"There is no experiment in {shown_path(project.experiments)}; `segbench init` makes one"
+    )
     where = shown_path(project.experiments)
     raise ExperimentError(
         message(where, "there is no experiment of this name", got=name, known=dict.fromkeys(known), see=see)

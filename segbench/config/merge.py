@@ -36,7 +36,9 @@ def read_merged(path: Path, problems: Problems, *, shown: Callable[[Path], str])
             raise ExperimentError(message(str(said), "a file must not extend itself", got=file.name))
         if said is not None and not file.is_file():
             known = [p.name for p in sorted(file.parent.glob("*.yaml"))]
-            raise ExperimentError(message(str(said), "there is no file to extend", got=file.name, known=known))
+            raise ExperimentError(
+                message(str(said), "there is no file to extend", got=file.name, known=known)
+            )
         files.append(file)
         document = label_levels(read_document(file, problems, shown=shown(file)), problems)
         parent = document.get("extends")
@@ -46,7 +48,9 @@ def read_merged(path: Path, problems: Problems, *, shown: Callable[[Path], str])
             problems.add(parent.place, "extends must be the path of an experiment file", got=parent.plain())
             return document.without("extends")
         name = parent.value if parent.value.endswith((".yaml", ".yml")) else f"{parent.value}.yaml"
-        return extend(read((file.parent / name).resolve(), parent.place), document, problems).without("extends")
+        return extend(read((file.parent / name).resolve(), parent.place), document, problems).without(
+            "extends"
+        )
 
     return read(path.resolve(), None), files
 
@@ -202,7 +206,9 @@ def _set_in_spec(
         return (spec if spec.is_mapping else Node(place, {})).having(inner, value)
     if name == "loss" and "." in inner:
         term, _, knob = inner.rpartition(".")
-        terms = spec if spec.is_mapping else Node(spec.place, {}).having(str(spec.value), Node.of(1, spec.place))
+        terms = (
+            spec if spec.is_mapping else Node(spec.place, {}).having(str(spec.value), Node.of(1, spec.place))
+        )
         if term not in terms:
             problems.add(place, "the loss has no term of this name", got=term, known=terms.value)
             return None

@@ -1,8 +1,8 @@
 """Validated files, remembered by content and version, so that a repeated command neither parses nor checks.
 
-An entry is found by everything that decides what a file means and that is known before reading it; it lists the
-files that were read with the digest of their content, and counts only while all of them are the same. A damaged
-or foreign entry is as good as none.
+An entry is found by everything that decides what a file means and that is known before reading it; it lists
+the files that were read with the digest of their content, and counts only while all of them are the same. A
+damaged or foreign entry is as good as none.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ def folder() -> Path:
     return Path(os.environ.get("SEGBENCH_CACHE") or "~/.cache/segbench").expanduser()
 
 
-def key_of(
-    file: Path, name: str, scale: str | None, overrides: Sequence[str], project: Project
-) -> str:
+def key_of(file: Path, name: str, scale: str | None, overrides: Sequence[str], project: Project) -> str:
     """Return the name of the entry of a file as asked for."""
     own = project.axes.rglob("*.py") if project.axes.is_dir() else ()
     return _digest(

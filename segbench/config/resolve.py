@@ -13,6 +13,7 @@ from segbench.config import schema
 from segbench.config.document import Node
 from segbench.config.knobs import canonical, canonical_default, check_knob
 from segbench.config.problems import Place, Problems
+from segbench.config.structure import INVALID, check_field
 from segbench.config.trial import VARIANT_FIELDS, Choice, EarlyStopping, Objective, TrialConfig
 from segbench.errors import ExperimentError
 from segbench.registry import Knob, Variant
@@ -75,7 +76,7 @@ def resolve_loss(spec: Any, where: str = "spec") -> tuple[Choice, ...]:
 
 
 def resolve_field(name: str, node: Node, problems: Problems) -> Any:
-    """Resolve the value of one field; `schema.INVALID` after recording what is wrong with it."""
+    """Resolve the value of one field; `INVALID` after recording what is wrong with it."""
     if name == "loss":
         found: Any = loss_terms(node, problems)
     elif name == "augment" and node.is_list:
@@ -84,7 +85,7 @@ def resolve_field(name: str, node: Node, problems: Problems) -> Any:
         found = choice(name, node, problems)
     else:
         return _plain_field(name, node, problems)
-    return schema.INVALID if found is None else found
+    return INVALID if found is None else found
 
 
 def resolve_baseline(baseline: Node, problems: Problems) -> Fields:
@@ -98,7 +99,7 @@ def resolve_baseline(baseline: Node, problems: Problems) -> Fields:
                 continue
             node = Node.of(default, baseline.place)
         value = resolve_field(name, node, problems)
-        if value is not schema.INVALID:
+        if value is not INVALID:
             fields = fields.having(name, value, node.place)
     return fields
 
@@ -119,7 +120,7 @@ def choice(axis: str, node: Node, problems: Problems) -> Choice | None:
 
 
 def loss_terms(node: Node, problems: Problems) -> tuple[Choice, ...] | None:
-    """Resolve the terms of a loss, sorted by name: the order in which floats are added is part of the result."""
+    """Resolve the terms of a loss, sorted by name: the order of adding floats is part of the result."""
     if node.is_scalar and isinstance(node.value, str):
         entries = [(node.value, node.place, Node(node.place, 1, text="1"))]
     elif node.is_mapping and node.value:
@@ -207,9 +208,7 @@ def _set_knob(
     return Choice(chosen.name, {**chosen.knobs, name: value})
 
 
-def _set_stopping(
-    fields: Fields, name: str, place: Place, node: Node, problems: Problems
-) -> Fields | None:
+def _set_stopping(fields: Fields, name: str, place: Place, node: Node, problems: Problems) -> Fields | None:
     known = schema.Stopping.model_fields
     if name not in known:
         problems.add(place, "early_stopping has no such key", got=name, known=known)
@@ -218,12 +217,12 @@ def _set_stopping(
     written = {} if current is None else {"patience": current.patience, "min_delta": current.min_delta}
     whole = Node.of(written, node.place).having(name, node)
     value = _plain_field("early_stopping", whole, problems)
-    return None if value is schema.INVALID else fields.having("early_stopping", value, node.place)
+    return None if value is INVALID else fields.having("early_stopping", value, node.place)
 
 
 def _plain_field(name: str, node: Node, problems: Problems) -> Any:
-    value = schema.check_field(name, node, problems)
-    if value is schema.INVALID:
+    value = check_field(name, node, problems)
+    if value is INVALID:
         return value
     if name == "early_stopping":
         return None if value is None else EarlyStopping(value.patience, canonical(value.min_delta))
@@ -232,7 +231,7 @@ def _plain_field(name: str, node: Node, problems: Problems) -> Any:
             registry.find("engine", value if ":" in value else f"{value}:")
         except ExperimentError as error:
             problems.add_error(node.place, error, where="engine")
-            return schema.INVALID
+            return INVALID
     return canonical(value)
 
 
@@ -250,9 +249,7 @@ def _name_and_body(axis: str, node: Node, problems: Problems) -> tuple[str, Node
     return None
 
 
-def _knobs(
-    known: Mapping[str, Knob], body: Node, problems: Problems, *, what: str
-) -> dict[str, Any] | None:
+def _knobs(known: Mapping[str, Knob], body: Node, problems: Problems, *, what: str) -> dict[str, Any] | None:
     """Return every knob with its value, in the order of the signature."""
     count = len(problems)
     body = _spelled_out(known, body, problems, what=what)

@@ -9,7 +9,7 @@ from segbench.config.experiment import Search, SearchParameter
 from segbench.config.levels import RESERVED, apply, check_target, read_dimension
 from segbench.config.problems import Place, Problems
 from segbench.config.resolve import FIELDS, Fields, resolve_field, set_path
-from segbench.config.schema import INVALID
+from segbench.config.structure import INVALID
 
 _BOUNDS: Final = ("low", "high", "log", "step")
 

@@ -99,7 +99,7 @@ class TrialConfig:
     engine: str = "segbench"
     """`segbench`, or the import path of a user's `fit` that takes the loop's place."""
     max_images: int | None = None
-    """At most this many images of each part of the split, the first of them; None: all."""
+    """At most this many images of each part of the split, evenly spaced over the part; None: all."""
     objective: Objective = Objective()
 
     def to_json(self) -> dict[str, Any]:
