@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from segbench import registry
+from segbench.api import build_model
 from segbench.axes import model
 from segbench.config.trial import Choice
 from segbench.contract import Check, Subject
@@ -14,7 +15,7 @@ from segbench.sizes import size_multiple
 
 AXIS = "model"
 SETTINGS = {
-    "unet": [{"up": "bilinear"}, {"depth": 2, "width": 5}, {"depth": 1, "up": "bilinear"}],
+    "unet": [{"up": "bilinear"}, {"depth": 2, "width": 5}, {"depth": 1, "up": "bilinear", "width": 5}],
     "resnet34_unet": [{"blocks": [1, 2]}, {"blocks": [1], "width": 3}],
 }
 
@@ -147,8 +148,8 @@ def test_the_resnet_encoder_computes_what_torchvisions_does() -> None:
 
 def test_no_stages() -> None:
     with pytest.raises(ExperimentError) as error:
-        model.build(Choice.of("model", "resnet34_unet", blocks=[]), NORMS["none"])
-    assert str(error.value) == "model.blocks: it needs at least one stage, got []."
+        build_model({"resnet34_unet": {"blocks": []}})
+    assert str(error.value) == "spec: blocks must not be empty, got []."
 
 
 def test_groups_that_do_not_divide() -> None:

@@ -63,7 +63,7 @@ def test_a_variant_that_breaks_it(tmp_path: Path) -> None:
     output, error = check(str(file))
     assert isinstance(error, TrialError)
     assert error.exit_code == 4
-    assert str(error) == f"{file}: 3 of 8 checks failed."
+    assert str(error) == f"{file}: 3 of 9 checks failed."
     reason = "          NameError: name 'missing' is not defined (linear.py:11)"
     failed = "  FAILED  factor(epoch, epochs) is a finite number from 0 for every epoch from 1 to the last"
     assert f"{failed}\n{reason}\n" in output
@@ -103,7 +103,15 @@ def test_a_file_whose_folder_names_no_axis(tmp_path: Path) -> None:
 
 def test_knobs_that_are_wrong(tmp_path: Path) -> None:
     file = str(write(tmp_path))
-    assert str(check(file, "--set", "edn=1")[1]) == (
-        "schedule linear: there is no such knob, got 'edn'. Did you mean 'end'? Known: end."
-    )
-    assert str(check(file, "--set", "end")[1]) == "--set: write KNOB=VALUE, got 'end'."
+    error = check(file, "--set", "edn=1", "--set", "end", "--set", "end=true")[1]
+    assert str(error).splitlines() == [
+        "--set edn=1: schedule linear has no such knob, got 'edn'. Did you mean 'end'? Known: end.",
+        "--set end: write --set KNOB=VALUE, such as --set width=16.",
+        "--set end=true: end must be a number, got True.",
+    ]
+
+
+def test_knobs_are_read_as_in_an_experiment(tmp_path: Path) -> None:
+    output, error = check(str(write(tmp_path)), "--set", "end=1e-4")  # text to a YAML 1.1 reader
+    assert error is None
+    assert output.startswith("schedule linear (end=0.0001)\n")

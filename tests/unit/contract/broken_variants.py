@@ -80,6 +80,10 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
             "@variant\ndef thing(n, *, k: int = 1): pass\n",
             "knob k is missing under `Args:`",
         ),
+        "knobs_are_typed": (
+            "@variant\ndef thing(n, *, k: int = 0.5): pass\n",
+            "default: k must be a whole number, got 0.5",
+        ),
         "loads": (
             "import not_there\n@variant\ndef thing(n): pass\n",
             "No module named 'not_there' (thing.py:",
@@ -228,7 +232,8 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
             "every factor of 1 epochs is 0",
         ),
         "is_pure": (
-            "@variant\ndef thing():\n    calls = []\n    return lambda e, n: calls.append(1) or 1 / len(calls)\n",
+            "@variant\ndef thing():\n    calls = []\n"
+            "    return lambda e, n: calls.append(1) or 1 / len(calls)\n",
             "asked backwards it gives other factors",
         ),
     },
