@@ -9,7 +9,7 @@ from segbench.config.problems import Place, Problems
 from segbench.contract import Broken, Subject
 
 RUNTIME = {
-    "dataset": ("data_root",),
+    "dataset": ("project",),
     "split": ("samples", "own_split"),
     "input": ("train_stats", "max_value"),
     "model": ("in_channels", "out_channels", "norm"),
