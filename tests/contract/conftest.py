@@ -12,9 +12,9 @@ from segbench import contract, registry
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if not {"subject", "check"} <= set(metafunc.fixturenames):
+    axis = getattr(metafunc.module, "AXIS", None)
+    if axis is None or not {"subject", "check"} <= set(metafunc.fixturenames):
         return
-    axis = metafunc.module.AXIS
     cases = []
     for variant in registry.variants(axis).values():
         for knobs in [{}, *getattr(metafunc.module, "SETTINGS", {}).get(variant.name, [])]:

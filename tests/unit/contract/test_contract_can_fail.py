@@ -52,7 +52,7 @@ def test_every_check_states_its_rule() -> None:
             assert not check.rule.endswith(".")
 
 
-@pytest.mark.parametrize("axis", ["model", "norm", "init", "loss", "optimizer", "schedule"])
+@pytest.mark.parametrize("axis", registry.axes())
 def test_every_axis_is_tested(axis: str) -> None:
     assert len(contract.checks(axis)) > len(contract.checks("no such axis"))
     assert (Path(__file__).parents[2] / "contract" / f"test_{axis}_contract.py").is_file()
