@@ -22,6 +22,8 @@ _SPECIAL: Final = {
     '"': r"\textquotedbl{}",
     "'": "'",
     "`": r"\textasciigrave{}",
+    "[": "{[}",
+    "]": "{]}",
     "\n": " ",
     "\t": " ",
 }
@@ -60,16 +62,44 @@ _SYMBOLS: Final = {
     "\u2009": r"\,",
     "\u200b": "",
 }
+_GREEK_NAMES: Final = {
+    "α": "alpha",
+    "β": "beta",
+    "γ": "gamma",
+    "δ": "delta",
+    "ε": "varepsilon",
+    "ζ": "zeta",
+    "η": "eta",
+    "θ": "theta",
+    "ι": "iota",
+    "κ": "kappa",
+    "λ": "lambda",
+    "μ": "mu",
+    "ν": "nu",
+    "ξ": "xi",
+    "π": "pi",
+    "ρ": "rho",
+    "σ": "sigma",
+    "τ": "tau",
+    "υ": "upsilon",
+    "φ": "varphi",
+    "χ": "chi",
+    "ψ": "psi",
+    "ω": "omega",
+    "Γ": "Gamma",
+    "Δ": "Delta",
+    "Θ": "Theta",
+    "Λ": "Lambda",
+    "Ξ": "Xi",
+    "Π": "Pi",
+    "Σ": "Sigma",
+    "Υ": "Upsilon",
+    "Φ": "Phi",
+    "Ψ": "Psi",
+    "Ω": "Omega",
+}
 _GREEK: Final = {
-    **{
-        letter: rf"\ensuremath{{\{name}}}"
-        for letter, name in zip(
-            "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ",
-            "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon "
-            "varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega".split(),
-            strict=True,
-        )
-    },
+    **{letter: rf"\ensuremath{{\{name}}}" for letter, name in _GREEK_NAMES.items()},
     "ς": r"\ensuremath{\varsigma}",
     **dict(zip("οΑΒΕΖΗΙΚΜΝΟΡΤΧ", "oABEZHIKMNOPTX", strict=True)),
 }
@@ -100,4 +130,4 @@ def _character(character: str) -> str:
         return "".join(_character(part) for part in decomposed)
     if unicodedata.combining(character):
         return ""
-    return f"[U+{number:04X}]"
+    return f"{{[}}U+{number:04X}{{]}}"

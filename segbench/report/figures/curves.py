@@ -9,8 +9,8 @@ import pandas as pd
 from segbench.report.analysis import Analysis
 from segbench.report.figures.design import Layout, axes_of_loss, lay_out, unique_slugs
 from segbench.report.figures.figure import Facet, Figure, Key, Mark, Note, Scale
-from segbench.report.figures.palette import Look
 from segbench.report.figures.geometry import LINE_CM, text_width
+from segbench.report.figures.palette import Look
 from segbench.report.figures.scales import dodge, linear
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers
@@ -134,7 +134,7 @@ def _marks(
     numbers: Numbers,
 ) -> list[Mark]:
     marks = []
-    by_cell = {cell: rows for cell, rows in curves.groupby("cell", sort=False)}
+    by_cell = dict(tuple(curves.groupby("cell", sort=False)))
     cells = sorted(by_cell, key=lambda cell: layout.levels.index(layout.level_of(labels.levels(cell))))
     for metric in reversed(metrics):
         is_train = metric.startswith("train")

@@ -1,4 +1,4 @@
-"""Writes a figure as pgfplots source that reads its numbers from `data/NAME.csv`."""
+"""Writes a figure as pgfplots source that reads its numbers from `data/figure-NAME.csv`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DASHES: Final = {
     "dotted": "dash pattern=on 0.8pt off 1.2pt",
     "dashdot": "dash pattern=on 3pt off 1.2pt on 0.8pt off 1.2pt",
 }
-_FULL: Final = {
+_MARKS: Final = {
     "circle": "*",
     "square": "square*",
     "triangle": "triangle*",
@@ -25,13 +25,6 @@ _FULL: Final = {
     "cross": "x",
     "star": "star",
     "none": "none",
-}
-_HOLLOW: Final = {
-    "circle": "o",
-    "square": "square",
-    "triangle": "triangle",
-    "diamond": "diamond",
-    "down": "triangle",
 }
 _MOST_BAND_POINTS = 120
 """`fill between` takes time for every point."""
@@ -83,7 +76,7 @@ def _facet(figure: Figure, geometry: Geometry, placed: Placed) -> list[str]:
         "tick style={black!70, thin}, tick align=outside, major tick length=2.2pt",
         "ytick style={draw=none}, xmajorgrids" if facet.y.is_category else "grid=major",
         "grid style={black!13, very thin}",
-        "unbounded coords=discard, enlargelimits=false",
+        "unbounded coords=discard, enlargelimits=false, scaled ticks=false",
         "every axis/.append style={font=\\fontsize{8}{9}\\selectfont}",
     ]
     lines = ["\\begin{axis}[", *(f"  {option}," for option in options if option), "]"]
@@ -183,7 +176,7 @@ def _points(figure: Figure, mark: Mark) -> list[str]:
 
 
 def _table(figure: Figure, mark: Mark, *, y: str = "y", more: str = "") -> str:
-    return f"table[col sep=comma, x={mark.key}_x, y={mark.key}_{y}{more}] {{\\segreportdir/data/{figure.name}.csv}}"
+    return f"table[col sep=comma, x={mark.key}_x, y={mark.key}_{y}{more}] {{\\segreportdir/data/figure-{figure.name}.csv}}"
 
 
 def _stroke(look: Look, width: float) -> str:
@@ -192,12 +185,13 @@ def _stroke(look: Look, width: float) -> str:
 
 
 def _marker(look: Look) -> str:
-    name = _HOLLOW.get(look.marker, _FULL[look.marker]) if look.is_hollow else _FULL[look.marker]
     turn = ", rotate=180" if look.marker == "down" else ""
-    size = 2.1 * look.size
+    colour = f"seg{look.colour[1:]}"
+    size = 2.4 * look.size
+    fill = "white" if look.is_hollow else colour
     return (
-        f"seg{look.colour[1:]}, mark={name}, mark size={size:.2g}pt, "
-        f"mark options={{solid, line width=0.7pt{turn}}}"
+        f"mark={_MARKS[look.marker]}, mark size={size:.2g}pt, "
+        f"mark options={{solid, draw={colour}, fill={fill}, line width=0.7pt{turn}}}"
     )
 
 

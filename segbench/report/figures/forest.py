@@ -61,7 +61,7 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
                     key=f"r{k + 1}_last",
                     x=(row["difference_last"],),
                     y=(-k + 0.24,),
-                    look=Look(colour=look.colour, marker="cross", size=0.6),
+                    look=Look(colour=look.colour, marker="cross", size=0.75),
                     hover=(f"{names[k]}, last epoch: {numbers.difference(row['difference_last'])}",),
                     **shared,
                 )
@@ -143,7 +143,7 @@ def _legend(rows: list[dict[str, object]], has_new: bool, margin: float | None) 
         keys.append(Key(text="exploratory", look=Look(colour=GREY, is_hollow=True), kind="points"))
     if has_new:
         keys.append(Key(text="new images", look=Look(dash="dotted"), kind="line"))
-    keys.append(Key(text="last epoch", look=Look(marker="cross", size=0.6), kind="points"))
+    keys.append(Key(text="last epoch", look=Look(marker="cross", size=0.75), kind="points"))
     if margin is not None:
         keys.append(Key(text="margin", look=Look(alpha=0.2), kind="region"))
     return tuple(keys)
