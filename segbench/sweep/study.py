@@ -270,7 +270,8 @@ def _sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
 
 def _pruner(search: Search, epochs: int) -> optuna.pruners.BasePruner:
     if search.pruner == "median":
-        return optuna.pruners.MedianPruner(n_warmup_steps=search.pruner_warmup_epochs + 1)  # epochs count from 1
+        first = search.pruner_warmup_epochs + 1  # epochs count from 1, Optuna's steps from 0
+        return optuna.pruners.MedianPruner(n_warmup_steps=first)
     if search.pruner == "hyperband":
         return optuna.pruners.HyperbandPruner(
             min_resource=max(1, min(search.pruner_warmup_epochs, epochs)), max_resource=epochs

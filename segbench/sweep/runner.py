@@ -1,0 +1,334 @@
+"""One trial: lease, run, persist, accept.
+
+The order of writes makes every moment a good one to be killed at. After an epoch `last.pt` is renamed into place, then
+`best.pt` where the epoch is the best so far, then the row is appended. A resume takes the rows from `last.pt`; where
+its own epoch is the selected one the weights for `best.pt` are in it, so `best.pt` is never ahead of the state nor
+behind it for good. `trial.json` comes last of all and accepts the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from segbench.config.trial import TrialConfig, variant_digests
+from segbench.errors import Interrupted, ResultsError
+from segbench.records import EpochRecord, FailureKind, State, TrialRecord
+from segbench.store import trials
+from segbench.store.atomic import sweep_temporaries
+from segbench.store.layout import ExperimentFolder, TrialFolder
+from segbench.store.lease import Lease, LeaseLost
+from segbench.store.queue import QueuedTrial
+from segbench.sweep.events import EpochFinished, Event, EpochProgress, TrialFinished, TrialStarted
+from segbench.sweep.failure import classify, one_line
+from segbench.sweep.outcome import write_outcome
+from segbench.sweep.provenance import hash_host, now, read_commit, read_versions
+from segbench.sweep.triallog import logging_to
+from segbench.sweep.warm import WarmData
+
+if TYPE_CHECKING:
+    from segbench.config.project import Project
+    from segbench.engine import Run
+
+_PROGRESS_INTERVAL_S: Final = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a trial may use; recorded, and no part of its identity."""
+
+    device: str
+    """`cpu` or `cuda`."""
+    threads: int
+    loader_workers: int = 0
+
+
+def run_trial(
+    trial: QueuedTrial,
+    project: Project,
+    experiment: ExperimentFolder,
+    resources: Resources,
+    *,
+    on_event: Callable[[Event], None] = lambda event: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    warm: WarmData | None = None,
+) -> TrialRecord | None:
+    """Run a trial to its end, or to the next epoch boundary where it should stop, and leave its record.
+
+    A trial that crashes leaves a record that says so and raises nothing: the sweep goes on.
+
+    Args:
+        trial: What to run.
+        project: Where its data are.
+        experiment: Where its folder is.
+        resources: Device and threads.
+        on_event: Told what happens, for displays and pruners.
+        should_stop: Asked after each epoch; True leaves the trial interrupted, to go on later.
+        warm: Data of the trial before.
+
+    Returns:
+        The record, or None where somebody else holds the trial.
+
+    Raises:
+        ResultsError: The folder holds another identity, or the disk refuses the record.
+    """
+    folder = experiment.trial(trial.hash)
+    lease = Lease.take(folder)
+    if lease is None:
+        return None
+    with lease:
+        record = trials.open_trial(folder, trial.identity)
+        if record is not None and record.state.is_finished:
+            return record
+        sweep_temporaries(folder.path)
+        with logging_to(folder.log) as log:
+            attempt = _Attempt(
+                trial, project, folder, resources, lease, log, on_event, should_stop, warm or WarmData(project)
+            )
+            ended = attempt.run(record or _new_record(trial, experiment))
+    on_event(_finished(ended))
+    return ended
+
+
+class _Attempt:
+    """One go at a trial, from lease to record."""
+
+    def __init__(
+        self,
+        trial: QueuedTrial,
+        project: Project,
+        folder: TrialFolder,
+        resources: Resources,
+        lease: Lease,
+        log: logging.Logger,
+        on_event: Callable[[Event], None],
+        should_stop: Callable[[], bool],
+        warm: WarmData,
+    ) -> None:
+        self.trial, self.project, self.folder, self.resources = trial, project, folder, resources
+        self.lease, self.log, self.on_event, self.should_stop = lease, log, on_event, should_stop
+        self.warm = warm
+        self.config = TrialConfig.from_json(trial.config)
+        self._last_progress_s = 0.0
+
+    def run(self, before: TrialRecord) -> TrialRecord:
+        from segbench.engine import Diverged
+
+        commit = read_commit(self.project.root)
+        record = replace(
+            before,
+            levels=self.trial.levels,
+            search=self.trial.search if self.trial.search is not None else before.search,
+            state=State.RUNNING,
+            failure=None,
+            reason=None,
+            attempts=before.attempts + 1,
+            started=before.started or now(),
+            finished=None,
+            device=self.resources.device,
+            threads=self.resources.threads,
+            loader_workers=self.resources.loader_workers,
+            host=hash_host(),
+            commit=commit.sha,
+            is_dirty=commit.is_dirty,
+            versions=read_versions(),
+        )
+        self._write(record)
+        self.log.info("attempt %d of %s, seed %d, fold %d", record.attempts, self.label, record.seed, record.fold)
+        run: Run | None = None
+        try:
+            run = self._open_run()
+            record = replace(record, **_facts(run))
+            record = self._train(run, record)
+        except Diverged as error:
+            record = self._ended(record, run, State.DIVERGED, reason=one_line(error))
+        except (Interrupted, KeyboardInterrupt):
+            record = self._ended(record, run, State.INTERRUPTED, reason="stopped within an epoch")
+            self._write(record)
+            raise
+        except LeaseLost:
+            raise
+        except ResultsError as error:
+            self.log.error("%s", error)
+            raise
+        except Exception as error:
+            self.log.exception("the trial failed")
+            kind = classify(error)
+            if kind is FailureKind.OOM:
+                _free_memory()
+            record = self._ended(record, run, State.FAILED, reason=one_line(error), failure=kind)
+        self._write(record)
+        self.folder.stop_request.unlink(missing_ok=True)
+        self.log.info("%s%s", record.state, f": {record.reason}" if record.reason else "")
+        return record
+
+    @property
+    def label(self) -> str:
+        return ", ".join(self.trial.levels.values()) or "baseline"
+
+    def _open_run(self) -> Run:
+        """Make the run, at the epoch where the files leave it."""
+        from segbench.engine import Run
+        from segbench.store import weights
+
+        data = self.warm.get(self.config, fold=self.trial.fold, fingerprint=self.trial.data_fingerprint)
+        run = Run(
+            self.config,
+            data,
+            seed=self.trial.seed,
+            device=self.resources.device,
+            threads=self.resources.threads,
+            loader_workers=self.resources.loader_workers,
+            on_progress=self._on_progress,
+        )
+        state = weights.read_last(self.folder)
+        if state is not None:
+            run.load_state_dict(state)
+            self._restore_selected(run)
+            self.log.info("going on after epoch %d", len(run.history))
+        self.lease.check()
+        trials.rewrite_epochs(self.folder, run.history)
+        self.on_event(
+            TrialStarted(
+                hash=self.trial.hash,
+                label=self.label,
+                seed=self.trial.seed,
+                fold=self.trial.fold,
+                epochs=self.config.epochs,
+                epochs_done=len(run.history),
+                started=now(),
+                device=self.resources.device,
+            )
+        )
+        return run
+
+    def _restore_selected(self, run: Run) -> None:
+        from segbench.store import weights
+
+        if run.selected_epoch is None:
+            return
+        if run.selected_epoch == len(run.history):  # killed before best.pt was in place, perhaps
+            run.load_selected(run.weights("last"))
+            self.lease.check()
+            weights.write_best(self.folder, run.weights("selected"), epoch=run.selected_epoch)
+        else:
+            run.load_selected(weights.read_best(self.folder, epoch=run.selected_epoch))
+
+    def _train(self, run: Run, record: TrialRecord) -> TrialRecord:
+        for epoch in _epochs(run):
+            self._persist(run, epoch)
+            is_over = epoch.epoch >= self.config.epochs
+            if not is_over and self.folder.stop_request.exists():
+                return self._ended(record, run, State.PRUNED, reason=f"pruned after epoch {epoch.epoch}")
+            if not is_over and self.should_stop():
+                return self._ended(record, run, State.INTERRUPTED, reason=f"stopped after epoch {epoch.epoch}")
+        self.lease.check()
+        test = write_outcome(run, self.warm.get_last(), self.folder)
+        return self._ended(replace(record, test=test), run, State.COMPLETE)
+
+    def _persist(self, run: Run, epoch: EpochRecord) -> None:
+        from segbench.store import weights
+
+        self.lease.check()
+        weights.write_last(self.folder, run.state_dict())
+        if run.selected_epoch == epoch.epoch:
+            self.lease.check()
+            weights.write_best(self.folder, run.weights("selected"), epoch=epoch.epoch)
+        self.lease.check()
+        trials.append_epoch(self.folder, epoch)
+        row = {name: float(trials.format_number(value)) for name, value in epoch.row().items()}
+        self.log.info("epoch %d: %s", epoch.epoch, ", ".join(f"{k} {v:.5g}" for k, v in row.items()))
+        self.on_event(EpochFinished(hash=self.trial.hash, epoch=epoch.epoch, row=row))
+
+    def _on_progress(self, epoch: int, fraction: float, train_loss: float | None) -> None:
+        at = time.monotonic()
+        if at - self._last_progress_s >= _PROGRESS_INTERVAL_S:
+            self._last_progress_s = at
+            self.on_event(
+                EpochProgress(hash=self.trial.hash, epoch=epoch, fraction=fraction, train_loss=train_loss)
+            )
+
+    def _ended(
+        self,
+        record: TrialRecord,
+        run: Run | None,
+        state: State,
+        *,
+        reason: str | None = None,
+        failure: FailureKind | None = None,
+    ) -> TrialRecord:
+        history = run.history if run is not None else []
+        selected = run.selected_epoch if run is not None else None
+        objective = None
+        if selected is not None:
+            objective = float(history[selected - 1].row()[self.config.objective.metric])
+        return replace(
+            record,
+            state=state,
+            reason=reason,
+            failure=failure,
+            epochs_done=len(history),
+            selected_epoch=selected,
+            objective=objective,
+            finished=now(),
+            train_time_s=sum(e.epoch_time_s for e in history) if history else None,
+        )
+
+    def _write(self, record: TrialRecord) -> None:
+        self.lease.check()
+        trials.write_trial(self.folder, record)
+
+
+def _epochs(run: Run) -> Iterator[EpochRecord]:
+    yield from run
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    return {
+        "parameters": run.parameters,
+        "trainable_parameters": run.trainable_parameters,
+        "flops": run.flops,
+        "device_name": run.device_name,
+    }
+
+
+def _free_memory() -> None:
+    """Give cached device memory back, so that a smaller trial can run in this process."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _new_record(trial: QueuedTrial, experiment: ExperimentFolder) -> TrialRecord:
+    return TrialRecord(
+        hash=trial.hash,
+        identity=trial.identity,
+        experiment=experiment.name,
+        levels=trial.levels,
+        config=trial.config,
+        config_hash=trial.config_hash,
+        seed=trial.seed,
+        fold=trial.fold,
+        data_fingerprint=trial.data_fingerprint,
+        variant_digests=variant_digests(TrialConfig.from_json(trial.config)),
+        search=trial.search,
+    )
+
+
+def _finished(record: TrialRecord) -> TrialFinished:
+    return TrialFinished(
+        hash=record.hash,
+        state=str(record.state),
+        failure=str(record.failure) if record.failure else None,
+        reason=record.reason,
+        objective=record.objective,
+        test=dict(record.test),
+        commit=record.commit,
+    )
