@@ -1,0 +1,1 @@
+"""Every byte under `results/`: paths, atomic writes, records, leases and frames."""

@@ -1,3 +1,5 @@
+"""Normalisation layers: (N, C, H, W) to the same shape."""
+
 from segbench.registry import marker
 
 variant = marker("norm")

@@ -1,0 +1,63 @@
+# segbench: `make sweep` and `make test` do everything on a fresh machine with Python 3.11+.
+
+VENV    ?= .venv
+PY      := $(VENV)/bin/python
+PYTHON  ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
+	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
+PYTEST_ARGS ?= -n auto --dist loadfile
+
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install sweep test check format golden system constraints schema wheel clean
+
+help:  ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/installed  ## Make the environment in .venv (a second call finds it made)
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "segbench needs Python 3.11 or newer; none was found. Name one: make install PYTHON=/path/to/python3.11"; exit 2; }
+	@echo "Making the environment with $(PYTHON) in $(VENV) (torch and its CUDA libraries are about 6 GB)."
+	@$(PYTHON) -m venv $(VENV) || { echo "On Debian and Ubuntu: apt-get install python3-venv"; exit 2; }
+	@$(PY) -m pip install --quiet --disable-pip-version-check uv
+	@$(PY) -m uv pip install --quiet --python $(PY) --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+	@$(PY) -m segbench --version
+
+sweep: install  ## Run the quickstart: `segbench sweep quickstart` and `segbench report quickstart`
+	$(VENV)/bin/segbench sweep quickstart
+	$(VENV)/bin/segbench report quickstart
+
+test: install  ## Run the test suite (what needs a GPU, LaTeX, Chromium or the shared photographs skips with a reason)
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+check: install  ## Lint, types, layers, generated files
+	$(PY) -m ruff format --check segbench tests
+	$(PY) -m ruff check segbench tests
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/segbench schema | diff -q - docs/experiment.schema.json || { echo "docs/experiment.schema.json is stale: make schema"; exit 1; }
+
+format: install  ## Format and mend what the linter can
+	$(PY) -m ruff format segbench tests
+	$(PY) -m ruff check --fix segbench tests
+
+golden: install  ## Rewrite the golden files (tests/golden); look at the diff before committing it
+	SEGBENCH_GOLDEN=rewrite $(PY) -m pytest tests/golden -n 0
+
+schema: install  ## Rewrite docs/experiment.schema.json from the code
+	$(VENV)/bin/segbench schema > docs/experiment.schema.json.new && mv docs/experiment.schema.json.new docs/experiment.schema.json
+
+system:  ## Install LaTeX, poppler and Chromium where apt is there (tests that need them skip otherwise)
+	.ci/system
+
+constraints: install  ## Pin the versions that the tests ran with (no addresses)
+	$(PY) -m uv pip compile --quiet --universal --no-header --no-annotate --python-version 3.11 --extra dev pyproject.toml --output-file constraints.txt
+
+wheel: install  ## Build a wheel into dist/
+	$(PY) -m uv build --quiet --wheel
+
+clean:  ## Remove build products; never results, reports or data
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find segbench tests -name __pycache__ -type d -prune -exec rm -rf {} +

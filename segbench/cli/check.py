@@ -1,0 +1,91 @@
+"""`segbench check`: run the contract of its axis on a user's own variant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segbench.errors import ExperimentError, TrialError, message
+
+if TYPE_CHECKING:
+    from segbench.signature import Variant
+
+
+def check(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="axes/<axis>/<name>.py, or an import path such as my_pkg.nets:MyNet."
+        ),
+    ],
+    axis: Annotated[
+        str | None, typer.Option("--axis", help="The axis, where the file's folder does not name it.")
+    ] = None,
+    knobs: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KNOB=VALUE", help="Check it at this knob.")
+    ] = None,
+) -> None:
+    """Check that a variant of your own does what its axis asks for.
+
+    Exits 4 where a check fails, 2 where the file cannot be read.
+    """
+    variant = _variant(target, axis)
+
+    from segbench import contract
+
+    subject = contract.Subject.of(variant, **_knobs(knobs or []))
+    settings = ", ".join(f"{name}={value!r}" for name, value in subject.knobs.items())
+    typer.echo(f"{variant.axis} {variant.name}{f' ({settings})' if settings else ''}")
+    failed = total = 0
+    for outcome in contract.run(subject):
+        total += 1
+        failed += not outcome.is_ok
+        typer.echo(f"  {'ok    ' if outcome.is_ok else 'FAILED'}  {outcome.check.rule}")
+        if outcome.reason:
+            typer.echo("".join(f"          {line}\n" for line in outcome.reason.splitlines()).rstrip("\n"))
+    if failed:
+        raise TrialError(f"{target}: {failed} of {total} checks failed.")
+    typer.echo(f"All {total} checks passed.")
+
+
+def _variant(target: str, axis: str | None) -> Variant:
+    from segbench import registry
+    from segbench.config.project import Project
+
+    if ":" in target and not target.endswith(".py"):
+        registry.use_project(Project.around(Path.cwd()).root)
+        return registry.find(_axis(target, axis, None), target)
+    file = Path(target).resolve()
+    if not file.is_file():
+        see = "Give axes/<axis>/<name>.py, or package.module:Name with --axis"
+        raise ExperimentError(message("FILE", "there is no such file", got=target, see=see))
+    axis = _axis(target, axis, file.parent.name)
+    origin = "built-in" if file.parent == registry.AXES_FOLDER / axis else "project"
+    return registry.read_source(axis, file, origin=origin)
+
+
+def _axis(target: str, axis: str | None, folder: str | None) -> str:
+    from segbench import registry
+
+    known = registry.axes()
+    if axis is None and folder not in known:
+        rule = "its folder names no axis" if folder else "an import path does not say which axis it is of"
+        raise ExperimentError(message(target, rule, known=known, see="Say it with --axis"))
+    chosen = axis or folder
+    if chosen not in known:
+        raise ExperimentError(message("--axis", "there is no such axis", got=chosen, known=known))
+    return str(chosen)
+
+
+def _knobs(settings: list[str]) -> dict[str, Any]:
+    import yaml
+
+    knobs = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            raise ExperimentError(message("--set", "write KNOB=VALUE", got=setting))
+        knobs[name] = yaml.safe_load(value)
+    return knobs

@@ -1,0 +1,83 @@
+"""Arguments and options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ExperimentArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="EXPERIMENT", help="A file, or the name of one in experiments/.", show_default=False
+    ),
+]
+
+OptionalExperimentArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[EXPERIMENT]",
+        help="A file, or the name of one in experiments/. Without it: all in results/.",
+        show_default=False,
+    ),
+]
+
+ScaleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scale",
+        metavar="NAME",
+        help="One of the file's `scales`; the experiment is then called EXPERIMENT_NAME.",
+        show_default=False,
+    ),
+]
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a field or knob of the baseline, such as epochs=10 or optimizer.lr=1e-3; these are other trials. "
+        "May be repeated.",
+        show_default=False,
+    ),
+]
+
+SmokeOption = Annotated[
+    bool,
+    typer.Option(
+        "--smoke", help="One seed, few epochs, few images: does everything run? Kept apart from results."
+    ),
+]
+
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="AXIS=LEVEL",
+        help="Take only the cells with this level; AXIS=A,B means either. May be repeated: all must hold.",
+        show_default=False,
+    ),
+]
+
+SeedsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--seeds", metavar="LIST", help="Take only these seeds, such as 0-1 or 0,2,4.", show_default=False
+    ),
+]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for programs to standard output.")]
+
+ProjectOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--project",
+        metavar="DIR",
+        help="The folder with experiments/, results/ and data/. Without it: around the current folder.",
+        show_default=False,
+        exists=True,
+        file_okay=False,
+    ),
+]

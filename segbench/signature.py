@@ -1,0 +1,213 @@
+"""What a variant's source text says about it, read with `ast`: nothing is imported."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from segbench.errors import ExperimentError, message
+
+REQUIRED: Final = "<required>"
+"""Stands as `Knob.default` where the knob has none."""
+
+NO_VARIANT: Final = "no function or class is decorated with @variant"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knob:
+    """One keyword-only parameter of a variant."""
+
+    name: str
+    annotation: str
+    """Source text of the type, such as `int` or `Literal["transposed", "bilinear"]`."""
+    default: Any = REQUIRED
+    help: str = ""
+    absent: Any = REQUIRED
+    """The value that is left out of the identity; REQUIRED: none."""
+
+    @property
+    def is_required(self) -> bool:
+        return self.default is REQUIRED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A named implementation on an axis."""
+
+    axis: str
+    name: str
+    file: Path
+    line: int
+    callable: str
+    """Name of the function or class in the file."""
+    summary: str
+    """First sentence of the docstring."""
+    doc: str
+    runtime: tuple[str, ...]
+    """Names of the positional parameters."""
+    knobs: Mapping[str, Knob] = field(default_factory=dict)
+    size_multiple: str | None = None
+    """For a model: what H and W must be a multiple of, as an expression of knobs; None: not declared."""
+    origin: str = "built-in"
+    """`built-in`, `project` or `import`."""
+    digest: str | None = None
+    """SHA-256 of the source, for users' variants; it becomes part of the identity."""
+
+
+def read_source(
+    axis: str, file: Path, *, origin: str, name: str | None = None, callable_name: str | None = None
+) -> Variant:
+    """Read the variant in a source file without importing it.
+
+    Args:
+        axis: The axis it belongs to.
+        file: The Python file.
+        origin: `built-in`, `project` or `import`.
+        name: The variant's name; None takes the file's stem.
+        callable_name: The function or class; None takes the one decorated with `@variant`.
+
+    Raises:
+        ExperimentError: The file does not parse, or holds no such callable, or a declaration is no literal.
+    """
+    found = find_variant(axis, file, origin=origin, name=name, callable_name=callable_name)
+    if found is None:
+        rule = f"there is no {callable_name}" if callable_name else NO_VARIANT
+        see = (
+            "Name the module that defines it"
+            if callable_name
+            else f"Put @variant of segbench.axes.{axis} on one"
+        )
+        raise ExperimentError(message(str(file), rule, see=see))
+    return found
+
+
+def find_variant(
+    axis: str, file: Path, *, origin: str, name: str | None = None, callable_name: str | None = None
+) -> Variant | None:
+    """Read the variant in a source file as `read_source` does; None where the file holds none.
+
+    Raises:
+        ExperimentError: The file does not parse, or a declaration is no literal.
+    """
+    try:
+        source = file.read_bytes()
+        tree = ast.parse(source)
+    except OSError as error:
+        raise ExperimentError(message(str(file), f"the file cannot be read: {error.strerror}")) from error
+    except SyntaxError as error:
+        raise ExperimentError(
+            message(f"{file}:{error.lineno}", f"the file is not valid Python: {error.msg}")
+        ) from error
+    except ValueError as error:  # null bytes
+        raise ExperimentError(message(str(file), f"the file is not valid Python: {error}")) from error
+    candidates = [
+        (node, mark)
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        for mark in [_variant_mark(node)]
+        if (mark is not None if callable_name is None else node.name == callable_name)
+    ]
+    if not candidates:
+        return None
+    if len(candidates) > 1:
+        second = candidates[1][0]
+        rule = "a file holds one variant, but this is the second"
+        raise ExperimentError(message(f"{file}:{second.lineno}", rule, got=second.name))
+    node, mark = candidates[0]
+    absent = _mark_argument(mark, "absent", dict, file) or {}
+    multiple = _mark_argument(mark, "size_multiple", str | int, file)
+    signature = _signature_node(node)
+    doc = ast.get_docstring(node) or ""
+    helps = _argument_helps(doc)
+    arguments = signature.args if signature is not None else ast.arguments([], [], None, [], [], None, [])
+    runtime = tuple(a.arg for a in [*arguments.posonlyargs, *arguments.args] if a.arg not in ("self", "cls"))
+    knobs = {}
+    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        where = f"{file}:{argument.lineno}"
+        knobs[argument.arg] = Knob(
+            name=argument.arg,
+            annotation=ast.unparse(argument.annotation) if argument.annotation else "Any",
+            default=REQUIRED
+            if default is None
+            else _literal(default, where, f"the default of knob {argument.arg}"),
+            help=helps.get(argument.arg, ""),
+            absent=absent.get(argument.arg, REQUIRED),
+        )
+    unknown = [knob for knob in absent if knob not in knobs]
+    if unknown:
+        where = f"{file}:{node.lineno}"
+        raise ExperimentError(message(where, "absent= names no knob", got=unknown[0], known=knobs))
+    return Variant(
+        axis=axis,
+        name=name or file.stem,
+        file=file,
+        line=node.lineno,
+        callable=node.name,
+        summary=" ".join(doc.split("\n\n")[0].split()),
+        doc=doc,
+        runtime=runtime,
+        knobs=knobs,
+        size_multiple=None if multiple is None else str(multiple),
+        origin=origin,
+        digest=None if origin == "built-in" else hashlib.sha256(source).hexdigest(),
+    )
+
+
+def _variant_mark(node: ast.FunctionDef | ast.ClassDef) -> ast.expr | None:
+    """Return the `@variant` decorator, called or bare."""
+    for decorator in node.decorator_list:
+        target = decorator.func if isinstance(decorator, ast.Call) else decorator
+        if (getattr(target, "id", None) or getattr(target, "attr", None)) == "variant":
+            return decorator
+    return None
+
+
+def _mark_argument(mark: ast.expr | None, name: str, kind: Any, file: Path) -> Any:
+    if not isinstance(mark, ast.Call):
+        return None
+    for keyword in mark.keywords:
+        if keyword.arg == name:
+            where = f"{file}:{keyword.lineno}"
+            value = _literal(keyword.value, where, f"{name}= of @variant")
+            if not isinstance(value, kind):
+                raise ExperimentError(message(where, f"{name}= of @variant has the wrong type", got=value))
+            return value
+    return None
+
+
+def _signature_node(node: ast.FunctionDef | ast.ClassDef) -> ast.FunctionDef | None:
+    if isinstance(node, ast.FunctionDef):
+        return node
+    return next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+
+
+def _literal(node: ast.expr, where: str, what: str) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError as error:
+        raise ExperimentError(message(where, f"{what} must be a literal", got=ast.unparse(node))) from error
+
+
+def _argument_helps(doc: str) -> dict[str, str]:
+    """Read the `Args:` section of a Google-style docstring: name -> text."""
+    helps: dict[str, str] = {}
+    in_section, current = False, None
+    for line in doc.splitlines():
+        if line.strip() == "Args:":
+            in_section = True
+            continue
+        if not in_section:
+            continue
+        indent = len(line) - len(line.lstrip())
+        if line.strip() and indent == 0:
+            break
+        if indent == 4 and ":" in line:
+            current, _, text = line.strip().partition(":")
+            helps[current] = text.strip()
+        elif current and line.strip():
+            helps[current] += " " + line.strip()
+    return helps
