@@ -62,12 +62,12 @@ def plan_slots(
 
 
 def loader_workers(device: str, threads: int) -> int:
-    """Return how many loader processes feed a trial unless the user says: none on a CPU, which they would slow."""
+    """Return how many loader processes feed a trial unless the user says: none on a CPU."""
     return 0 if device == "cpu" else min(8, max(0, threads - 1))
 
 
 def visible_gpus() -> list[str]:
-    """Return the entries of `CUDA_VISIBLE_DEVICES`, one a GPU; without a driver torch is not even imported."""
+    """Return the entries of `CUDA_VISIBLE_DEVICES`, one a GPU; torch is imported only if a driver is there."""
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is not None and not listed.strip():
         return []

@@ -32,10 +32,8 @@ class EpochProgress:
     """How far the epoch in progress is; at most five a second."""
 
     hash: str
-    epoch: int
     fraction: float
     """0 to 1, by training batches."""
-    train_loss: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +59,18 @@ class TrialFinished:
     commit: str | None = None
 
 
-Event: TypeAlias = TrialStarted | EpochProgress | EpochFinished | TrialFinished
+@dataclass(frozen=True, kw_only=True)
+class TrialRefused:
+    """The trial's folder could not be used (another identity, a full disk); its record was left as it is."""
+
+    hash: str
+    reason: str
+
+
+Event: TypeAlias = TrialStarted | EpochProgress | EpochFinished | TrialFinished | TrialRefused
 
 _KINDS: Final[Mapping[str, type[Event]]] = {
-    kind.__name__: kind for kind in (TrialStarted, EpochProgress, EpochFinished, TrialFinished)
+    kind.__name__: kind for kind in (TrialStarted, EpochProgress, EpochFinished, TrialFinished, TrialRefused)
 }
 
 

@@ -6,14 +6,19 @@ from segbench.errors import DataError
 from segbench.records import FailureKind
 
 _MOST_REASON = 300
-_MEMORY_PHRASES = ("out of memory", "can't allocate memory", "cannot allocate memory", "cudnn_status_alloc_failed")
+_MEMORY_PHRASES = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "cudnn_status_alloc_failed",
+)
 
 
 def classify(error: BaseException) -> FailureKind:
     """Return the kind of failure an exception stands for.
 
-    PyTorch's CPU allocator and some CUDA libraries raise a plain `RuntimeError` where memory runs out; only its text
-    tells.
+    PyTorch's CPU allocator and some CUDA libraries raise a plain `RuntimeError` where memory runs out; only
+    its text tells.
     """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return FailureKind.OOM
@@ -23,7 +28,7 @@ def classify(error: BaseException) -> FailureKind:
 
 
 def one_line(error: BaseException) -> str:
-    """Return the exception as one line of a record: the first line of its text, or its type where it says nothing."""
+    """Return the exception as a record's `reason`: the first line of its text, with its type."""
     from segbench.errors import SegbenchError
 
     text = " ".join(str(error).strip().split("\n")[0].split())

@@ -54,6 +54,21 @@ def hash_host() -> str:
     return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:12]
 
 
+@cache
+def name_device(device: str) -> str:
+    """Return the model of the GPU or of the processor."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.machine()
+
+
 def now() -> str:
     """Return the time as a record writes it: UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,16 +1,16 @@
 """One trial: lease, run, persist, accept.
 
-The order of writes makes every moment a good one to be killed at. After an epoch `last.pt` is renamed into place, then
-`best.pt` where the epoch is the best so far, then the row is appended. A resume takes the rows from `last.pt`; where
-its own epoch is the selected one the weights for `best.pt` are in it, so `best.pt` is never ahead of the state nor
-behind it for good. `trial.json` comes last of all and accepts the rest.
+The order of writes makes every moment a good one to be killed at. After an epoch `last.pt` is renamed into
+place, then `best.pt` where the epoch is the best so far, then the row is appended. A resume takes the rows
+from `last.pt`; where its own epoch is the selected one the weights for `best.pt` are in it, so `best.pt` is
+never ahead of the state nor behind it for good. `trial.json` comes last of all and accepts the rest.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,16 +22,17 @@ from segbench.store.atomic import sweep_temporaries
 from segbench.store.layout import ExperimentFolder, TrialFolder
 from segbench.store.lease import Lease, LeaseLost
 from segbench.store.queue import QueuedTrial
-from segbench.sweep.events import EpochFinished, Event, EpochProgress, TrialFinished, TrialStarted
+from segbench.sweep.events import EpochFinished, EpochProgress, Event, TrialFinished, TrialStarted
 from segbench.sweep.failure import classify, one_line
 from segbench.sweep.outcome import write_outcome
-from segbench.sweep.provenance import hash_host, now, read_commit, read_versions
+from segbench.sweep.provenance import hash_host, name_device, now, read_commit, read_versions
 from segbench.sweep.triallog import logging_to
 from segbench.sweep.warm import WarmData
 
 if TYPE_CHECKING:
     from segbench.config.project import Project
-    from segbench.engine import Run
+    from segbench.data import PreparedData
+    from segbench.engine.protocol import TrainingRun
 
 _PROGRESS_INTERVAL_S: Final = 0.2
 
@@ -76,7 +77,7 @@ def run_trial(
         ResultsError: The folder holds another identity, or the disk refuses the record.
     """
     folder = experiment.trial(trial.hash)
-    lease = Lease.take(folder)
+    lease = Lease.acquire(folder)
     if lease is None:
         return None
     with lease:
@@ -86,7 +87,15 @@ def run_trial(
         sweep_temporaries(folder.path)
         with logging_to(folder.log) as log:
             attempt = _Attempt(
-                trial, project, folder, resources, lease, log, on_event, should_stop, warm or WarmData(project)
+                trial,
+                project,
+                folder,
+                resources,
+                lease,
+                log,
+                on_event,
+                should_stop,
+                warm or WarmData(project),
             )
             ended = attempt.run(record or _new_record(trial, experiment))
     on_event(_finished(ended))
@@ -115,7 +124,7 @@ class _Attempt:
         self._last_progress_s = 0.0
 
     def run(self, before: TrialRecord) -> TrialRecord:
-        from segbench.engine import Diverged
+        from segbench.engine.divergence import Diverged
 
         commit = read_commit(self.project.root)
         record = replace(
@@ -131,18 +140,22 @@ class _Attempt:
             device=self.resources.device,
             threads=self.resources.threads,
             loader_workers=self.resources.loader_workers,
+            device_name=name_device(self.resources.device),
             host=hash_host(),
             commit=commit.sha,
             is_dirty=commit.is_dirty,
             versions=read_versions(),
         )
         self._write(record)
-        self.log.info("attempt %d of %s, seed %d, fold %d", record.attempts, self.label, record.seed, record.fold)
-        run: Run | None = None
+        self.log.info(
+            "attempt %d of %s, seed %d, fold %d", record.attempts, self.label, record.seed, record.fold
+        )
+        run: TrainingRun | None = None
         try:
-            run = self._open_run()
+            data = self.warm.get(self.config, fold=self.trial.fold, fingerprint=self.trial.data_fingerprint)
+            run = self._open_run(data)
             record = replace(record, **_facts(run))
-            record = self._train(run, record)
+            record = self._train(run, data, record)
         except Diverged as error:
             record = self._ended(record, run, State.DIVERGED, reason=one_line(error))
         except (Interrupted, KeyboardInterrupt):
@@ -160,6 +173,9 @@ class _Attempt:
             if kind is FailureKind.OOM:
                 _free_memory()
             record = self._ended(record, run, State.FAILED, reason=one_line(error), failure=kind)
+        finally:
+            if run is not None:
+                run.close()
         self._write(record)
         self.folder.stop_request.unlink(missing_ok=True)
         self.log.info("%s%s", record.state, f": {record.reason}" if record.reason else "")
@@ -169,20 +185,19 @@ class _Attempt:
     def label(self) -> str:
         return ", ".join(self.trial.levels.values()) or "baseline"
 
-    def _open_run(self) -> Run:
+    def _open_run(self, data: PreparedData) -> TrainingRun:
         """Make the run, at the epoch where the files leave it."""
-        from segbench.engine import Run
+        from segbench.engine.protocol import build_run
         from segbench.store import weights
 
-        data = self.warm.get(self.config, fold=self.trial.fold, fingerprint=self.trial.data_fingerprint)
-        run = Run(
+        run = build_run(
             self.config,
             data,
             seed=self.trial.seed,
             device=self.resources.device,
             threads=self.resources.threads,
             loader_workers=self.resources.loader_workers,
-            on_progress=self._on_progress,
+            on_step=self._on_step,
         )
         state = weights.read_last(self.folder)
         if state is not None:
@@ -205,7 +220,7 @@ class _Attempt:
         )
         return run
 
-    def _restore_selected(self, run: Run) -> None:
+    def _restore_selected(self, run: TrainingRun) -> None:
         from segbench.store import weights
 
         if run.selected_epoch is None:
@@ -217,19 +232,21 @@ class _Attempt:
         else:
             run.load_selected(weights.read_best(self.folder, epoch=run.selected_epoch))
 
-    def _train(self, run: Run, record: TrialRecord) -> TrialRecord:
-        for epoch in _epochs(run):
+    def _train(self, run: TrainingRun, data: PreparedData, record: TrialRecord) -> TrialRecord:
+        for epoch in run:
             self._persist(run, epoch)
             is_over = epoch.epoch >= self.config.epochs
             if not is_over and self.folder.stop_request.exists():
                 return self._ended(record, run, State.PRUNED, reason=f"pruned after epoch {epoch.epoch}")
             if not is_over and self.should_stop():
-                return self._ended(record, run, State.INTERRUPTED, reason=f"stopped after epoch {epoch.epoch}")
+                return self._ended(
+                    record, run, State.INTERRUPTED, reason=f"stopped after epoch {epoch.epoch}"
+                )
         self.lease.check()
-        test = write_outcome(run, self.warm.get_last(), self.folder)
+        test = write_outcome(run, data, self.folder)
         return self._ended(replace(record, test=test), run, State.COMPLETE)
 
-    def _persist(self, run: Run, epoch: EpochRecord) -> None:
+    def _persist(self, run: TrainingRun, epoch: EpochRecord) -> None:
         from segbench.store import weights
 
         self.lease.check()
@@ -243,18 +260,16 @@ class _Attempt:
         self.log.info("epoch %d: %s", epoch.epoch, ", ".join(f"{k} {v:.5g}" for k, v in row.items()))
         self.on_event(EpochFinished(hash=self.trial.hash, epoch=epoch.epoch, row=row))
 
-    def _on_progress(self, epoch: int, fraction: float, train_loss: float | None) -> None:
+    def _on_step(self, step: int, num_steps: int) -> None:
         at = time.monotonic()
         if at - self._last_progress_s >= _PROGRESS_INTERVAL_S:
             self._last_progress_s = at
-            self.on_event(
-                EpochProgress(hash=self.trial.hash, epoch=epoch, fraction=fraction, train_loss=train_loss)
-            )
+            self.on_event(EpochProgress(hash=self.trial.hash, fraction=step / max(1, num_steps)))
 
     def _ended(
         self,
         record: TrialRecord,
-        run: Run | None,
+        run: TrainingRun | None,
         state: State,
         *,
         reason: str | None = None,
@@ -282,16 +297,11 @@ class _Attempt:
         trials.write_trial(self.folder, record)
 
 
-def _epochs(run: Run) -> Iterator[EpochRecord]:
-    yield from run
-
-
-def _facts(run: Run) -> dict[str, Any]:
+def _facts(run: TrainingRun) -> dict[str, Any]:
     return {
         "parameters": run.parameters,
         "trainable_parameters": run.trainable_parameters,
         "flops": run.flops,
-        "device_name": run.device_name,
     }
 
 

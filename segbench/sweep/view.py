@@ -7,7 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from segbench.records import State
-from segbench.sweep.events import EpochFinished, EpochProgress, Event, TrialFinished, TrialStarted
+from segbench.sweep.events import (
+    EpochFinished,
+    EpochProgress,
+    Event,
+    TrialFinished,
+    TrialRefused,
+    TrialStarted,
+)
 
 
 @dataclass
@@ -91,7 +98,6 @@ class SweepView:
         trial = self.running.get(event.hash)
         if isinstance(event, EpochProgress) and trial is not None:
             trial.fraction = min(1.0, event.fraction)
-            trial.train_loss = event.train_loss if event.train_loss is not None else trial.train_loss
         elif isinstance(event, EpochFinished) and trial is not None:
             trial.epochs_done, trial.fraction, trial.since = event.epoch, 0.0, self.clock()
             trial.train_loss = event.row.get("train_loss")
@@ -104,8 +110,12 @@ class SweepView:
                 if trial is not None:
                     self.waiting[event.hash] = trial.epochs - trial.epochs_done
                 return
-            self.done += 1
+            self.done += event.state != State.FAILED
             self.failed += event.state == State.FAILED
+        elif isinstance(event, TrialRefused):
+            self.running.pop(event.hash, None)
+            self.waiting.pop(event.hash, None)
+            self.failed += 1
 
     def lose(self, trial_hash: str) -> None:
         """Take back a trial whose worker died: it waits again."""

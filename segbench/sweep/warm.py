@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class WarmData:
-    """Holds the data of the last trial: the next one with equal data set, split, scaling and fold starts at once."""
+    """Holds the data of the last trial: the next one with equal data starts at once."""
 
     def __init__(self, project: Project, prepare: Callable[..., PreparedData] | None = None) -> None:
         self._project = project
