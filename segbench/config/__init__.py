@@ -1,1 +1,1 @@
-"""What a trial and an experiment are: reading, checking, resolving and expanding YAML files. No torch, no numpy."""
+"""What a trial and an experiment are: reading, checking, resolving and expanding YAML files; no torch."""

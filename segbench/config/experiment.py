@@ -68,9 +68,9 @@ class PlannedTrial:
 class Claim:
     """One expectation written in the file, checked against its levels.
 
-    `axis: left OP right`, judged on `metric` at the levels `at` (marginal over every other axis). `OP` is `>`, `<`,
-    `==` (equivalent within the margin) or `/` (the ratio lies in `between`). A claim of `text` alone is outside the
-    grammar: it is printed as "not judged".
+    `axis: left OP right`, judged on `metric` at the levels `at` (marginal over every other axis). `OP` is
+    `>`, `<`, `==` (equivalent within the margin) or `/` (the ratio lies in `between`). A claim of `text` alone is
+    outside the grammar: it is printed as "not judged".
     """
 
     source: str
@@ -128,7 +128,7 @@ class Experiment:
     source: Path | None
     """The file it was read from."""
     document: Mapping[str, Any]
-    """The merged document (extends, scale and `--set` applied): what `results/<name>/experiment.yaml` holds."""
+    """The document with extends, scale and `--set` applied: what `results/<name>/experiment.yaml` holds."""
     baseline: TrialConfig
     axes: tuple[Axis, ...]
     cells: tuple[Cell, ...]

@@ -37,7 +37,7 @@ class Project:
 
     @classmethod
     def around(cls, start: Path) -> Project:
-        """Return the project of a file or folder: the nearest folder upwards with an `experiments/` or `results/` in it.
+        """Return the project of a file or folder: the nearest one upwards with `experiments/` or `results/`.
 
         Without one, `start` itself (or its folder) is the project.
         """

@@ -98,6 +98,8 @@ class TrialConfig:
     early_stopping: EarlyStopping | None = None
     engine: str = "segbench"
     """`segbench`, or the import path of a user's `fit` that takes the loop's place."""
+    max_images: int | None = None
+    """At most this many images of each part of the split, evenly spaced over the part; None: all."""
     objective: Objective = Objective()
 
     def to_json(self) -> dict[str, Any]:
@@ -127,7 +129,7 @@ class TrialConfig:
         return pairs
 
 
-_ABSENT_FIELDS: Final[Mapping[str, Any]] = {}
+_ABSENT_FIELDS: Final[Mapping[str, Any]] = {"max_images": None}
 """Fields added after the first release: the JSON value that is left out of the identity."""
 
 
@@ -137,10 +139,11 @@ def canonical_json(value: Any) -> str:
 
 
 def variant_digests(config: TrialConfig) -> dict[str, str]:
-    """Return `axis/name` -> SHA-256 of the source for every variant that is the user's own."""
-    found = (
-        (axis, choice.name, registry.find(axis, choice.name).digest) for axis, choice in config.choices()
-    )
+    """Return `axis/name` -> SHA-256 of the source for every variant, and engine, that is the user's own."""
+    names = [(axis, choice.name) for axis, choice in config.choices()]
+    if config.engine != "segbench":
+        names.append(("engine", config.engine))
+    found = ((axis, name, registry.find(axis, name).digest) for axis, name in names)
     return {f"{axis}/{name}": digest for axis, name, digest in found if digest is not None}
 
 
@@ -174,9 +177,8 @@ def _hashed_config(config: TrialConfig) -> dict[str, Any]:
     for axis, choice in config.choices():
         for knob in registry.find(axis, choice.name).knobs.values():
             knobs = written[axis][choice.name]
-            if not isinstance(knob.absent, str) or knob.absent != registry.REQUIRED:
-                if knobs.get(knob.name) == knob.absent:
-                    del knobs[knob.name]
+            if knob.absent != registry.REQUIRED and knob.name in knobs and knobs[knob.name] == knob.absent:
+                del knobs[knob.name]
     return written
 
 

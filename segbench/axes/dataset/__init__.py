@@ -1,3 +1,7 @@
+from segbench.axes.dataset._source import Source
 from segbench.registry import marker
+from segbench.samples import PARTS, Sample
 
 variant = marker("dataset")
+
+__all__ = ["PARTS", "Sample", "Source", "variant"]

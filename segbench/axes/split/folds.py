@@ -1,0 +1,61 @@
+"""Cross-validation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from segbench.axes.split import variant
+from segbench.axes.split._units import shuffled_units, take_fraction
+from segbench.errors import DataError, ExperimentError, message
+from segbench.samples import Sample
+
+
+@variant
+def folds(
+    samples: Sequence[Sample],
+    own_split: Mapping[str, Sequence[int]] | None,
+    *,
+    folds: int = 5,
+    val: float = 0.1,
+    seed: int = 0,
+) -> list[dict[str, tuple[int, ...]]]:
+    """Hold out each of several parts once as the test set. Groups stay whole; nothing is stratified.
+
+    Args:
+        samples: All samples.
+        own_split: Not used.
+        folds: How many parts; a trial is run for each.
+        val: Part of the images outside the held-out fold that validates.
+        seed: Draws the parts; it is not the seed of a trial.
+
+    Raises:
+        ExperimentError: There are fewer than two folds, or no images left to train on.
+        DataError: There are fewer groups (or images) than folds.
+    """
+    if folds < 2:
+        raise ExperimentError(
+            message("split.folds.folds", "cross-validation needs at least 2 folds", got=folds)
+        )
+    if not 0 < val < 1:
+        raise ExperimentError(message("split.folds.val", "a fraction lies between 0 and 1", got=val))
+    units = shuffled_units(samples, range(len(samples)), seed)
+    if len(units) < folds:
+        raise DataError(
+            message(
+                "split.folds.folds", f"there are {len(units)} groups or single images to divide", got=folds
+            )
+        )
+    held_out: list[list[int]] = [[] for _ in range(folds)]
+    for unit in sorted(units, key=len, reverse=True):  # the largest first keeps the folds' sizes close
+        min(held_out, key=len).extend(unit)
+    splits = []
+    for test in held_out:
+        tested = set(test)
+        rest = [number for number in range(len(samples)) if number not in tested]
+        remaining = shuffled_units(samples, rest, seed)
+        validated, remaining = take_fraction(remaining, max(1, round(val * len(rest))))
+        trained = [number for unit in remaining for number in unit]
+        splits.append(
+            {"train": tuple(sorted(trained)), "val": tuple(sorted(validated)), "test": tuple(sorted(test))}
+        )
+    return splits

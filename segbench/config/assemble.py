@@ -1,0 +1,163 @@
+"""From a merged document to an experiment: everything checked, everything wrong reported at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from segbench.config import schema
+from segbench.config.claims import TEST_METRICS, VAL_METRICS, read_claims
+from segbench.config.designs import build_cells, check_size, combinations
+from segbench.config.document import Node
+from segbench.config.expand import num_folds
+from segbench.config.experiment import Claim, Experiment
+from segbench.config.levels import Dimension, finish, read_dimensions
+from segbench.config.problems import Problems
+from segbench.config.project import Project
+from segbench.config.resolve import FIELDS, resolve_baseline, resolve_field
+from segbench.config.spaces import read_search
+from segbench.config.structure import check_structure
+from segbench.config.trial import Objective
+
+
+def assemble(
+    document: Node,
+    problems: Problems,
+    *,
+    name: str,
+    project: Project,
+    source: Path,
+    overrides: Mapping[str, Any],
+) -> Experiment:
+    """Check a merged document and build the experiment.
+
+    Raises:
+        ExperimentError: With everything wrong with it, together with what `problems` holds already.
+    """
+    written = document
+    document = check_structure(document, problems)
+    _check_scales(document, problems)
+    objective = _objective(document, problems)
+    outcome = _outcome(document, problems)
+    base = resolve_baseline(document.get("baseline") or Node(document.place, {}), problems)
+    check_size(base, base, problems)
+    seeds = _seeds(document, problems)
+    axes_node = document.get("axes") or Node(document.place, {})
+    _check_search_alone(document, problems)
+    dimensions = read_dimensions(axes_node, problems)
+    _check_overrides(overrides, dimensions, problems)
+    by_name = {dimension.name: dimension for dimension in dimensions}
+    axes = tuple(finish(dimension, base, problems) for dimension in dimensions)
+    combined = combinations(document, axes, problems) if _has_all(written, "axes", by_name) else {}
+    cells = build_cells(base, by_name, axes, combined, objective, problems)
+    margin = document.get("margin")
+    has_margin = "margin" in written and written["margin"].value is not None
+    claims_node = document.get("claims")
+    unread = [] if _has_all(written, "axes", by_name) else list(written["axes"].value)
+    claims: tuple[Claim, ...] = ()
+    if claims_node is not None and claims_node.is_list:
+        claims = read_claims(
+            claims_node, axes, problems, outcome=outcome, has_margin=has_margin, unread=unread
+        )
+    search_node = document.get("search")
+    search = None
+    if search_node is not None and search_node.is_mapping:
+        search = read_search(search_node, base, problems)
+    problems.raise_any()
+    baseline = base.config(objective)
+    return Experiment(
+        name=name,
+        question=str(document["question"].value).strip(),
+        project=project,
+        source=source,
+        document=written.without("scales").plain(),
+        baseline=baseline,
+        axes=axes,
+        cells=() if search is not None else cells,
+        seeds=seeds,
+        num_folds=max((num_folds(cell.config) for cell in cells), default=num_folds(baseline)),
+        margin=None if margin is None or margin.value is None else float(margin.value),
+        outcome=outcome,
+        claims=claims,
+        search=search,
+        overrides=dict(overrides),
+    )
+
+
+def _has_all(written: Node, key: str, read: Mapping[str, Dimension]) -> bool:
+    """Whether every entry of a section passed the check of the structure."""
+    section = written.get(key)
+    return section is None or (section.is_mapping and set(section.value) == set(read))
+
+
+def _objective(document: Node, problems: Problems) -> Objective:
+    node = document.get("objective")
+    if node is None or not node.is_mapping:
+        return Objective()
+    metric, direction = node.get("metric"), node.get("direction")
+    name = "val_dice" if metric is None else str(metric.value)
+    if metric is not None and name not in VAL_METRICS:
+        rule = "the objective must be a validation metric"
+        problems.add(metric.place, rule, got=name, known=VAL_METRICS)
+    best = "minimize" if name == "val_loss" else "maximize"
+    if direction is not None and direction.value not in (None, best):
+        problems.add(direction.place, f"{name} is to {best}", got=direction.value)
+    return Objective(name, best)
+
+
+def _outcome(document: Node, problems: Problems) -> str:
+    node = document.get("outcome")
+    if node is None:
+        return "test_dice"
+    if node.value not in TEST_METRICS:
+        problems.add(node.place, "the outcome must be a test metric", got=node.value, known=TEST_METRICS)
+    return str(node.value)
+
+
+def _seeds(document: Node, problems: Problems) -> tuple[int, ...]:
+    node = document.get("seeds") or Node.of(
+        schema.ExperimentFile.model_fields["seeds"].default, document.place
+    )
+    if not node.is_list:
+        return tuple(range(node.value))
+    seen: list[int] = []
+    for each in node.elements():
+        if each.value in seen:
+            problems.add(each.place, "seeds must differ", got=each.value)
+        seen.append(each.value)
+    return tuple(seen)
+
+
+def _check_scales(document: Node, problems: Problems) -> None:
+    """Check the fields of every scale, asked for or not."""
+    scales = document.get("scales")
+    if scales is None or not scales.is_mapping:
+        return
+    for _, scale in scales.items():
+        fields = scale.get("baseline")
+        if fields is None:
+            continue
+        for name, node in fields.items():
+            if name in FIELDS:
+                resolve_field(name, node, problems)
+            else:
+                problems.add(fields.key_place(name), "there is no such key", got=name, known=FIELDS)
+
+
+def _check_search_alone(document: Node, problems: Problems) -> None:
+    if "search" in document:
+        for key in ("axes", "design", "exclude", "claims"):
+            if key in document:
+                problems.add(document.key_place(key), f"`{key}` and `search` exclude each other")
+
+
+def _check_overrides(overrides: Mapping[str, Any], dimensions: list[Dimension], problems: Problems) -> None:
+    """Refuse `--set` on what an axis varies: the axis would undo it."""
+    for target in overrides:
+        field = target.partition(".")[0]
+        for dimension in dimensions:
+            if target in dimension.targets or field in dimension.targets:
+                place = dimension.place
+                rule = f"the axis {dimension.name} varies this, so `--set` must not set it"
+                problems.add(place, rule, got=target)

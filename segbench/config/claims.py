@@ -1,0 +1,242 @@
+"""The grammar of claims: `{norm: BatchNorm > DyT, at: {model: unet}, on: new_images}`.
+
+A claim names one axis and compares two of its levels by `>`, `<`, `==` (equivalent within the margin) or
+`/` (the ratio lies in `between: [low, high]`). Labels may hold spaces and operators: the longest known
+label counts.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from segbench.config.document import Node
+from segbench.config.experiment import Axis, Claim
+from segbench.config.labels import find_label
+from segbench.config.problems import Problems
+
+OPERATORS: Final = ("==", ">", "<", "/")
+WORDS: Final = ("at", "on", "metric", "between", "text")
+"""Keys of a claim beside its axis."""
+
+SCORES: Final = ("dice", "iou", "precision", "recall", "accuracy")
+"""Metrics of images, each in 0..1."""
+TEST_METRICS: Final = (*(f"test_{s}" for s in SCORES), *(f"test_{s}_last" for s in SCORES))
+VAL_METRICS: Final = ("val_loss", *(f"val_{s}" for s in SCORES))
+OTHER_METRICS: Final = ("epoch_time_s", "images_per_s", "peak_memory_mib", "parameters", "instability")
+METRICS: Final = (*TEST_METRICS, *VAL_METRICS, *OTHER_METRICS)
+"""What a claim may be about."""
+
+INTERVALS: Final = ("test_set", "new_images")
+
+
+def read_claims(
+    claims: Node,
+    axes: Sequence[Axis],
+    problems: Problems,
+    *,
+    outcome: str,
+    has_margin: bool,
+    unread: Sequence[str] = (),
+) -> tuple[Claim, ...]:
+    """Read every claim.
+
+    Args:
+        claims: The list of claims.
+        axes: What claims may be about.
+        problems: Takes what is wrong.
+        outcome: The metric of a claim that names none.
+        has_margin: Whether the file gives a margin, which `==` needs.
+        unread: Axes that have problems of their own; claims about them are left alone.
+    """
+    found = []
+    for node in claims.elements():
+        if node.is_mapping:
+            claim = _read(node, axes, problems, outcome, has_margin, unread)
+            found += [claim] if claim is not None else []
+    return tuple(found)
+
+
+def _read(
+    node: Node,
+    axes: Sequence[Axis],
+    problems: Problems,
+    outcome: str,
+    has_margin: bool,
+    unread: Sequence[str],
+) -> Claim | None:
+    count = len(problems)
+    source = _one_line(node)
+    if "text" in node:
+        text = node["text"]
+        if not isinstance(text.value, str) or not text.value.strip():
+            problems.add(text.place, "text must be text that is not empty", got=text.plain())
+        for key in node.value:
+            if key != "text":
+                problems.add(node.key_place(key), "a claim of `text` has no other key", got=key)
+        return None if len(problems) > count else Claim(source=source, text=str(text.value).strip())
+    names = [key for key in node.value if key not in WORDS]
+    known = [axis.name for axis in axes]
+    if len(names) != 1:
+        rule = "a claim is about one axis: {AXIS: A > B}"
+        problems.add(node.place, rule, got=", ".join(names) or source, known=known)
+        return None
+    name = names[0]
+    axis = next((axis for axis in axes if axis.name == name), None)
+    if axis is None:
+        if name not in unread:
+            words = [*known, *WORDS]
+            problems.add(node.key_place(name), "there is no such axis", got=name, known=words)
+        return None
+    compared = _compared(node[name], axis, problems)
+    metric = _word(node, "metric", METRICS, outcome, "there is no such metric", problems)
+    interval = _word(node, "on", INTERVALS, "test_set", "on must be one of the known words", problems)
+    at = _at(node, axes, axis, problems, unread)
+    between = _between(node, compared[1] if compared else None, problems)
+    if compared is None:
+        return None
+    left, operator, right = compared
+    if interval == "new_images" and not metric.startswith("test_"):
+        problems.add(
+            node["on"].place, "new_images needs a metric of test images", got=metric, known=TEST_METRICS
+        )
+    if operator == "==" and metric in OTHER_METRICS:
+        rule = f"== compares scores within the margin; write A / B with between: for {metric}"
+        problems.add(node[name].place, rule, got=node[name].text)
+    elif operator == "==" and not has_margin:
+        see = "Add `margin:`, the difference below which levels count as equal"
+        problems.add(node[name].place, "== needs a margin", got=node[name].text, see=see)
+    if len(problems) > count:
+        return None
+    return Claim(
+        source=source,
+        axis=name,
+        left=left,
+        op=operator,
+        right=right,
+        at=at,
+        metric=metric,
+        on=interval,
+        between=between,
+    )
+
+
+def _compared(node: Node, axis: Axis, problems: Problems) -> tuple[str, str, str] | None:
+    text = node.text.strip() if node.is_scalar else ""
+    for left in sorted(axis.labels, key=len, reverse=True):
+        if not text.startswith(left):
+            continue
+        rest = text[len(left) :].strip()
+        for operator in OPERATORS:
+            if rest.startswith(operator) and rest[len(operator) :].strip() in axis.labels:
+                right = rest[len(operator) :].strip()
+                if left == right:
+                    problems.add(node.place, "a claim compares two levels", got=text)
+                    return None
+                return left, operator, right
+    parts = re.split(r"\s*(==|>|<|/)\s*", text, maxsplit=1)
+    if len(parts) != 3 or not parts[0] or not parts[2]:
+        rule = f"a claim compares two levels of {axis.name}: A > B, A < B, A == B or A / B"
+        problems.add(node.place, rule, got=node.plain(), known=axis.labels)
+        return None
+    found = []
+    for part in (parts[0], parts[2]):
+        label = find_label(_as_scalar(part, node), axis.labels)
+        if label is None:
+            problems.add(node.place, f"{axis.name} has no level of this label", got=part, known=axis.labels)
+        found.append(label)
+    if found[0] is None or found[1] is None:
+        return None
+    if found[0] == found[1]:
+        problems.add(node.place, "a claim compares two levels", got=text)
+        return None
+    return found[0], parts[1], found[1]
+
+
+def _as_scalar(text: str, node: Node) -> Node:
+    try:
+        return Node(node.place, float(text), text=text)
+    except ValueError:
+        return Node(node.place, text, text=text)
+
+
+def _word(node: Node, key: str, known: Sequence[str], default: str, rule: str, problems: Problems) -> str:
+    given = node.get(key)
+    if given is None:
+        return default
+    if given.value not in known:
+        problems.add(given.place, rule, got=given.plain(), known=_nearest_first(given.value, known))
+        return default
+    return str(given.value)
+
+
+def _nearest_first(word: Any, known: Sequence[str]) -> list[str]:
+    near = difflib.get_close_matches(str(word), known, n=3)
+    return [*near, *(k for k in known if k not in near)]
+
+
+def _at(
+    node: Node, axes: Sequence[Axis], about: Axis, problems: Problems, unread: Sequence[str]
+) -> dict[str, str]:
+    given = node.get("at")
+    if given is None:
+        return {}
+    if not given.is_mapping or not given.value:
+        problems.add(given.place, "at must be a mapping of levels such as {model: unet}", got=given.plain())
+        return {}
+    found = {}
+    for name, level in given.items():
+        axis = next((axis for axis in axes if axis.name == name), None)
+        if axis is None:
+            if name not in unread:
+                names = [axis.name for axis in axes if axis is not about]
+                problems.add(given.key_place(name), "there is no such axis", got=name, known=names)
+            continue
+        if axis is about:
+            problems.add(given.key_place(name), "the claim is about this axis already", got=name)
+            continue
+        label = find_label(level, axis.labels) if level.is_scalar else None
+        if label is None:
+            got = level.text if level.is_scalar else level.plain()
+            problems.add(level.place, f"{name} has no level of this label", got=got, known=axis.labels)
+        else:
+            found[name] = label
+    return found
+
+
+def _between(node: Node, operator: str | None, problems: Problems) -> tuple[float, float] | None:
+    given = node.get("between")
+    if given is None:
+        if operator == "/":
+            problems.add(node.place, "A / B needs between: [low, high]", got=_one_line(node))
+        return None
+    if operator is not None and operator != "/":
+        problems.add(given.place, "between: goes with A / B", got=given.plain())
+        return None
+    bounds = given.plain()
+    is_pair = (
+        isinstance(bounds, list)
+        and len(bounds) == 2
+        and all(isinstance(b, int | float) and not isinstance(b, bool) for b in bounds)
+    )
+    if not is_pair or not bounds[0] < bounds[1]:
+        problems.add(given.place, "between must be [low, high] with low < high", got=bounds)
+        return None
+    return float(bounds[0]), float(bounds[1])
+
+
+def _one_line(node: Node) -> str:
+    """Write a claim on one line, the same however the file breaks its lines."""
+    parts = []
+    for key, value in node.items():
+        if value.is_scalar:
+            parts.append(f"{key}: {value.text}")
+        elif value.is_mapping:
+            inner = ", ".join(f"{k}: {v.text if v.is_scalar else v.plain()}" for k, v in value.items())
+            parts.append(f"{key}: {{{inner}}}")
+        else:
+            inner = ", ".join(v.text if v.is_scalar else str(v.plain()) for v in value.elements())
+            parts.append(f"{key}: [{inner}]")
+    return ", ".join(parts)

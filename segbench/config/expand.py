@@ -1,0 +1,92 @@
+"""From an experiment to what is trained: cells x folds x seeds, or the cell of a sampler's proposal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from segbench.config.experiment import Cell, Experiment
+from segbench.config.trial import TrialConfig, config_hash
+
+
+class Replicate(NamedTuple):
+    """A cell with one seed and fold."""
+
+    cell: Cell
+    seed: int
+    fold: int
+
+
+def expand(experiment: Experiment) -> tuple[Replicate, ...]:
+    """Return every replicate of the design, in the order of training.
+
+    Seeds vary slowest, then folds, then cells: a sweep that is stopped early has every cell at its
+    first seeds.
+    """
+    return tuple(
+        Replicate(cell, seed, fold)
+        for seed in experiment.seeds
+        for fold in range(experiment.num_folds)
+        for cell in experiment.cells
+        if fold < num_folds(cell.config)
+    )
+
+
+def num_folds(config: TrialConfig) -> int:
+    """Return how many folds a configuration's split has: its knob `folds`, else one."""
+    folds = config.split.knobs.get("folds", 1)
+    return folds if isinstance(folds, int) else 1
+
+
+def apply_parameters(experiment: Experiment, parameters: Mapping[str, Any]) -> Cell:
+    """Return the cell of a sampler's proposal.
+
+    Args:
+        experiment: One with a `search`.
+        parameters: Every parameter's name -> a number within its bounds, or the label of a level.
+
+    Raises:
+        ExperimentError: A parameter is unknown or missing, or the baseline cannot take a value.
+    """
+    # Not at the top: planning a remembered experiment needs neither pydantic nor the resolver.
+    from segbench.config.document import Node, scalar_text
+    from segbench.config.levels import Setting, apply, read_dimension
+    from segbench.config.problems import Place, Problems
+    from segbench.config.resolve import FIELDS, Fields
+
+    problems = Problems()
+    assert experiment.search is not None
+    known = {parameter.name: parameter for parameter in experiment.search.parameters}
+    place = Place(f"{experiment.name}: search")
+    for name in parameters.keys() - known.keys():
+        problems.add(place, "the space has no such parameter", got=name, known=known)
+    for name in known.keys() - parameters.keys():
+        problems.add(place, f"the proposal lacks the parameter {name}")
+    problems.raise_any()
+    fields = Fields(
+        {name: getattr(experiment.baseline, name) for name in FIELDS}, dict.fromkeys(FIELDS, place)
+    )
+    settings: list[Setting] = []
+    levels: dict[str, str] = {}
+    for name, parameter in known.items():
+        value = parameters[name]
+        if parameter.levels:
+            level = next((level for level in parameter.levels if level.label == value), None)
+            if level is None:
+                labels = [level.label for level in parameter.levels]
+                problems.add(place, f"{name} has no level of this label", got=value, known=labels)
+                problems.raise_all()
+            body: Any = {"levels": {level.label: dict(level.changes)}}
+        else:
+            if parameter.is_integer:
+                value = int(value)
+            body = {"levels": {name: {parameter.path: value}}}
+        levels[name] = scalar_text(value)
+        # Levels are written as what they set, which an axis without a field's name or path takes.
+        dimension = read_dimension(f"search {name}", place, Node.of(body, place), problems)
+        settings += dimension.settings.values()
+    applied = apply(fields, settings, problems)
+    problems.raise_any()
+    assert applied is not None
+    config = applied.config(experiment.baseline.objective)
+    return Cell(levels=levels, config=config, config_hash=config_hash(config))

@@ -1,0 +1,328 @@
+"""Specs to choices: variants found, knobs checked, every default written out."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from segbench import registry
+from segbench.config import schema
+from segbench.config.document import Node
+from segbench.config.knobs import canonical, canonical_default, check_knob
+from segbench.config.problems import Place, Problems
+from segbench.config.structure import INVALID, check_field
+from segbench.config.trial import VARIANT_FIELDS, Choice, EarlyStopping, Objective, TrialConfig
+from segbench.errors import ExperimentError
+from segbench.registry import Knob, Variant
+
+FIELDS: Final = tuple(schema.Baseline.model_fields)
+"""Every field of a configuration that a file may set, in order."""
+
+_WEIGHT: Final = Knob(name="weight", annotation="float", default=1.0, help="Factor of the term in the sum.")
+
+
+@dataclass(frozen=True)
+class Fields:
+    """A configuration on its way: resolved fields, and the place that each was last set at.
+
+    A field that a problem was recorded about is absent, so that the rest can still be checked.
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
+
+    def having(self, name: str, value: Any, place: Place) -> Fields:
+        return replace(self, values={**self.values, name: value}, places={**self.places, name: place})
+
+    def config(self, objective: Objective) -> TrialConfig:
+        """Return the complete configuration; every field must be there."""
+        return TrialConfig(**self.values, objective=objective)
+
+
+def resolve_choice(axis: str, spec: Any, where: str = "spec") -> Choice:
+    """Resolve one variant's spec: a name, `{name: {knob: value}}`, `{name: scalar}` or an import path.
+
+    Args:
+        axis: Any axis but `loss` (see `resolve_loss`).
+        spec: The spec as it would stand in a file.
+        where: What messages call the place.
+
+    Raises:
+        ExperimentError: With everything wrong with the spec.
+    """
+    problems = Problems()
+    found = choice(axis, Node.of(spec, Place(where)), problems)
+    if found is None:
+        problems.raise_all()
+    problems.raise_any()
+    return found
+
+
+def resolve_loss(spec: Any, where: str = "spec") -> tuple[Choice, ...]:
+    """Resolve the terms of a loss: `{bce: 1, dice: {weight: 1, smooth: 1e-6}}`, or one term's name.
+
+    Raises:
+        ExperimentError: With everything wrong with the spec.
+    """
+    problems = Problems()
+    found = loss_terms(Node.of(spec, Place(where)), problems)
+    if found is None:
+        problems.raise_all()
+    problems.raise_any()
+    return found
+
+
+def resolve_field(name: str, node: Node, problems: Problems) -> Any:
+    """Resolve the value of one field; `INVALID` after recording what is wrong with it."""
+    if name == "loss":
+        found: Any = loss_terms(node, problems)
+    elif name == "augment" and node.is_list:
+        found = _transforms(node, problems)
+    elif name in VARIANT_FIELDS:
+        found = choice(name, node, problems)
+    else:
+        return _plain_field(name, node, problems)
+    return INVALID if found is None else found
+
+
+def resolve_baseline(baseline: Node, problems: Problems) -> Fields:
+    """Resolve every field that stands in `baseline:`, and the defaults of the others."""
+    fields = Fields()
+    for name in FIELDS:
+        node = baseline.get(name)
+        if node is None:
+            default = schema.default_of(name)
+            if schema.Baseline.model_fields[name].is_required():
+                continue
+            node = Node.of(default, baseline.place)
+        value = resolve_field(name, node, problems)
+        if value is not INVALID:
+            fields = fields.having(name, value, node.place)
+    return fields
+
+
+def choice(axis: str, node: Node, problems: Problems) -> Choice | None:
+    """Resolve one variant's spec, or None after recording what is wrong with it."""
+    named = _name_and_body(axis, node, problems)
+    if named is None:
+        return None
+    name, body = named
+    variant = find_variant(axis, name, node.key_place(name), problems)
+    if variant is None:
+        return None
+    if axis == "augment" and variant.name == "transforms" and body.is_mapping and "steps" in body:
+        return _transforms(body["steps"], problems)
+    knobs = _knobs(variant.knobs, body, problems, what=f"the {axis} {name}")
+    return None if knobs is None else Choice(variant.name, knobs)
+
+
+def loss_terms(node: Node, problems: Problems) -> tuple[Choice, ...] | None:
+    """Resolve the terms of a loss, sorted by name: the order of adding floats is part of the result."""
+    if node.is_scalar and isinstance(node.value, str):
+        entries = [(node.value, node.place, Node(node.place, 1, text="1"))]
+    elif node.is_mapping and node.value:
+        entries = [(name, node.key_place(name), body) for name, body in node.items()]
+    else:
+        rule = "loss must be a term's name or a mapping of terms such as {bce: 1, dice: 1}"
+        problems.add(node.place, rule, got=node.plain())
+        return None
+    terms = [_loss_term(name, place, body, problems) for name, place, body in entries]
+    if any(term is None for term in terms):
+        return None
+    return tuple(sorted((term for term in terms if term is not None), key=lambda term: term.name))
+
+
+def find_variant(axis: str, name: str, place: Place, problems: Problems) -> Variant | None:
+    """Return a variant by name or import path, or None after recording that there is none."""
+    try:
+        if ":" not in name and name not in registry.variants(axis):
+            known = registry.variants(axis)
+            see = f"segbench list {axis}"
+            problems.add(place, f"there is no {axis} of this name", got=name, known=known, see=see)
+            return None
+        return registry.find(axis, name)
+    except ExperimentError as error:
+        problems.add_error(place, error, where=axis)
+    return None
+
+
+def set_path(fields: Fields, path: str, place: Place, node: Node, problems: Problems) -> Fields | None:
+    """Set a knob (`optimizer.lr`, `loss.tversky.alpha`) in a resolved configuration.
+
+    Args:
+        fields: The configuration.
+        path: The knob's path.
+        place: Where the path stands.
+        node: The value.
+        problems: Takes what is wrong.
+
+    Returns:
+        The changed configuration, or None where that is impossible.
+    """
+    name, *inner = path.split(".", 1)
+    if name not in fields.values:
+        return None  # its own problem is recorded already
+    value = fields.values[name]
+    knob_path = inner[0] if inner else ""
+    if name == "early_stopping":
+        return _set_stopping(fields, knob_path, place, node, problems)
+    if name == "loss":
+        term_name, _, knob_name = knob_path.rpartition(".")
+        term = next((term for term in value if term.name == term_name), None)
+        if term is None:
+            names = [term.name for term in value]
+            rule = "the loss has no term of this name" if term_name else "write loss.TERM.KNOB"
+            problems.add(place, rule, got=term_name or path, known=names)
+            return None
+        changed = _set_knob("loss", term, knob_name, place, node, problems)
+        if changed is None:
+            return None
+        terms = tuple(changed if each is term else each for each in value)
+        return fields.having(name, terms, node.place)
+    if name not in VARIANT_FIELDS:
+        problems.add(place, f"{name} has no knobs", got=path)
+        return None
+    changed = _set_knob(name, value, knob_path, place, node, problems)
+    return None if changed is None else fields.having(name, changed, node.place)
+
+
+def _set_knob(
+    axis: str, chosen: Choice, name: str, place: Place, node: Node, problems: Problems
+) -> Choice | None:
+    knobs = dict(registry.find(axis, chosen.name).knobs)
+    if axis == "loss":
+        knobs = {"weight": _WEIGHT, **knobs}
+    if name not in knobs:
+        see = f"segbench list {axis} {chosen.name}"
+        problems.add(place, f"the {axis} {chosen.name} has no such knob", got=name, known=knobs, see=see)
+        return None
+    count = len(problems)
+    value = check_knob(knobs[name], node, problems)
+    if axis == "loss" and name == "weight" and value == 0:
+        problems.add(node.place, "the weight of a loss term must not be zero", got=node.plain())
+    if len(problems) > count:
+        return None
+    return Choice(chosen.name, {**chosen.knobs, name: value})
+
+
+def _set_stopping(fields: Fields, name: str, place: Place, node: Node, problems: Problems) -> Fields | None:
+    known = schema.Stopping.model_fields
+    if name not in known:
+        problems.add(place, "early_stopping has no such key", got=name, known=known)
+        return None
+    current = fields.values["early_stopping"]
+    written = {} if current is None else {"patience": current.patience, "min_delta": current.min_delta}
+    whole = Node.of(written, node.place).having(name, node)
+    value = _plain_field("early_stopping", whole, problems)
+    return None if value is INVALID else fields.having("early_stopping", value, node.place)
+
+
+def _plain_field(name: str, node: Node, problems: Problems) -> Any:
+    value = check_field(name, node, problems)
+    if value is INVALID:
+        return value
+    if name == "early_stopping":
+        return None if value is None else EarlyStopping(value.patience, canonical(value.min_delta))
+    if name == "engine" and value != "segbench":
+        try:
+            registry.find("engine", value if ":" in value else f"{value}:")
+        except ExperimentError as error:
+            problems.add_error(node.place, error, where="engine")
+            return INVALID
+    return canonical(value)
+
+
+def _name_and_body(axis: str, node: Node, problems: Problems) -> tuple[str, Node] | None:
+    if node.is_scalar and isinstance(node.value, str):
+        return node.value, Node(node.place, {})
+    if node.is_mapping and len(node.value) == 1:
+        return next(node.items())
+    if node.is_mapping and node.value:
+        rule = f"{axis} must be one variant; indent its knobs under its name"
+        problems.add(node.place, rule, got=", ".join(node.value), see=f"segbench list {axis}")
+        return None
+    rule = f"{axis} must be a variant's name or {{name: {{knob: value}}}}"
+    problems.add(node.place, rule, got=node.plain(), see=f"segbench list {axis}")
+    return None
+
+
+def _knobs(known: Mapping[str, Knob], body: Node, problems: Problems, *, what: str) -> dict[str, Any] | None:
+    """Return every knob with its value, in the order of the signature."""
+    count = len(problems)
+    body = _spelled_out(known, body, problems, what=what)
+    if not body.is_mapping:
+        return None
+    for name in body.value:
+        if name not in known:
+            problems.add(body.key_place(name), f"{what} has no such knob", got=name, known=known)
+    values = {}
+    for name, knob in known.items():
+        if name in body:
+            values[name] = check_knob(knob, body[name], problems)
+        elif knob.is_required:
+            problems.add(body.place, f"{what} needs the knob `{name}`", see=knob.help or None)
+        else:
+            values[name] = canonical_default(knob)
+    return None if len(problems) > count else values
+
+
+def _spelled_out(known: Mapping[str, Knob], body: Node, problems: Problems, *, what: str) -> Node:
+    """Turn `{name: scalar}` into the first knob's value, and `{name: }` into no knobs."""
+    if body.is_mapping:
+        return body
+    if body.is_scalar and body.value is None:
+        return Node(body.place, {})
+    if not known:
+        problems.add(body.place, f"{what} has no knobs", got=body.plain())
+        return body
+    return Node(body.place, {}).having(next(iter(known)), body)
+
+
+def _loss_term(name: str, place: Place, body: Node, problems: Problems) -> Choice | None:
+    variant = find_variant("loss", name, place, problems)
+    if variant is None:
+        return None
+    if not body.is_mapping and not (body.is_scalar and isinstance(body.value, int | float)):
+        rule = f"the loss term {name} must be a weight or a mapping of knobs"
+        problems.add(body.place, rule, got=body.plain())
+        return None
+    knobs = _knobs({"weight": _WEIGHT, **variant.knobs}, body, problems, what=f"the loss term {name}")
+    if knobs is None:
+        return None
+    if knobs["weight"] == 0:
+        at = body.get("weight") or body
+        problems.add(at.place, "the weight of a loss term must not be zero", got=at.plain())
+        return None
+    return Choice(variant.name, knobs)
+
+
+def _transforms(node: Node, problems: Problems) -> Choice | None:
+    """Resolve a list of albumentations transforms: every argument written out, each with its own place."""
+    if not node.is_list:
+        problems.add(node.place, "steps must be a list of transforms", got=node.plain())
+        return None
+    if not node.value:
+        problems.add(node.place, "a list of transforms must not be empty", see="Write `augment: none`")
+        return None
+    # By name, as the registry loads a variant: this layer lies below the axes.
+    resolve_steps = importlib.import_module("segbench.axes.augment").resolve_steps
+    steps: list[Any] = []
+    count = len(problems)
+    for element in node.elements():
+        try:
+            steps += resolve_steps([element.plain()], str(element.place))
+        except ExperimentError as error:
+            for text in error.problems:  # the only element needs no number
+                problems.add_text(element.place, text.replace(f"{element.place}[0]", str(element.place), 1))
+    return None if len(problems) > count else Choice("transforms", {"steps": canonical(steps)})
+
+
+def import_files(config: TrialConfig) -> list[Path]:
+    """Return the source files of variants that a configuration takes from import paths."""
+    found = [registry.find(axis, c.name) for axis, c in config.choices() if ":" in c.name]
+    if config.engine != "segbench":
+        found.append(registry.find("engine", config.engine))
+    return [variant.file for variant in found]

@@ -1,0 +1,243 @@
+"""The keys of an experiment file, their types and defaults, as pydantic models.
+
+Names of variants, knobs, levels and metrics are checked later (`resolve`, `levels`, `claims`): they need the
+registry and the rest of the file.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+SHAPES: Final = {dict: "mapping", list: "list", str: "text", bool: "bool", int: "number", float: "number"}
+
+
+def _shape(value: Any) -> str:
+    return SHAPES.get(type(value), "nothing")
+
+
+def _one_of(wanted: str) -> Discriminator:
+    """Choose the arm of a union by the value's shape alone, so that one error is about one arm."""
+    return Discriminator(
+        _shape,
+        custom_error_type="shape",
+        custom_error_message=wanted,
+    )
+
+
+Count = Annotated[int, Field(gt=0)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _label(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        raise PydanticCustomError("shape", "a level's label")
+    return value
+
+
+_SCALAR: Final = {"type": ["string", "number", "boolean", "null"]}
+Label = Annotated[Any, PlainValidator(_label), WithJsonSchema(_SCALAR)]
+Labels = Annotated[
+    Annotated[Label, Tag("text")] | Annotated[Annotated[list[Label], Field(min_length=1)], Tag("list")],
+    Discriminator(lambda value: "list" if isinstance(value, list) else "text"),
+]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Stopping(_Model):
+    """Stop when the objective no longer improves."""
+
+    patience: Count = Field(description="Epochs without improvement after which a trial stops.")
+    min_delta: Annotated[Finite, Field(ge=0)] = Field(
+        0.0, description="An improvement is larger than this difference of the objective."
+    )
+
+
+class Baseline(_Model):
+    """The complete configuration that the levels change."""
+
+    dataset: Any = Field(description="Images and masks.")
+    split: Any = Field("course", description="Which images train, validate and test; fixed across seeds.")
+    input: Any = Field("imagenet", description="How pixels are scaled before the network.")
+    model: Any = Field("unet", description="The network.")
+    norm: Any = Field("batch", description="The normalisation layers of the network.")
+    init: Any = Field("default", description="How weights start.")
+    augment: Any = Field("none", description="A recipe's name, or a list of albumentations transforms.")
+    loss: Any = Field({"bce": 1, "dice": 1}, description="Weighted sum of terms: name -> weight or knobs.")
+    optimizer: Any = Field("adam", description="The optimiser.")
+    schedule: Any = Field("constant", description="The learning rate over the epochs.")
+    grad_clip: Annotated[Finite, Field(gt=0)] | None = Field(
+        None, description="Largest norm of the gradient; null: no clipping."
+    )
+    batch_size: Count = Field(8, description="Images in a training step.")
+    epochs: Count = Field(100, description="Passes over the training images.")
+    precision: Literal["fp32", "tf32", "bf16"] = Field(
+        "fp32", description="Arithmetic of the network: fp32 (TF32 off), tf32 or bf16 autocast."
+    )
+    early_stopping: Stopping | None = Field(None, description="When to stop early; null: never.")
+    engine: Annotated[str, Field(min_length=1)] = Field(
+        "segbench", description="`segbench`, or the import path of a function that takes the loop's place."
+    )
+    max_images: Count | None = Field(
+        None, description="At most this many images of each part of the split, evenly spaced; null: all."
+    )
+
+
+Levels = Annotated[
+    Annotated[list[Any], Field(min_length=1), Tag("list")]
+    | Annotated[dict[str, Any], Field(min_length=1), Tag("mapping")],
+    _one_of("a list of values or a mapping of labels"),
+]
+
+
+class AxisBody(_Model):
+    """Levels of an axis, and what they set."""
+
+    levels: Levels = Field(
+        description="A list of values, or a mapping from label to value (or to the fields it sets)."
+    )
+    path: str | None = Field(None, description="What the values set, such as `optimizer.lr`.")
+    baseline: Label = Field(None, description="The level that the others are compared with.")
+
+
+class Parameter(_Model):
+    """One dimension of a search space."""
+
+    path: str | None = Field(None, description="What it sets; default: the field of its name.")
+    low: Finite | None = Field(None, description="Smallest value.")
+    high: Finite | None = Field(None, description="Largest value.")
+    log: bool = Field(False, description="Sample on a logarithmic scale.")
+    step: Annotated[Finite, Field(gt=0)] | None = Field(None, description="Distance between values.")
+    levels: Levels | None = Field(None, description="Values to choose from, instead of bounds.")
+
+
+class TpeSampler(_Model):
+    """Tree-structured Parzen estimator."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class MedianPruner(_Model):
+    """Stop a proposal that is worse than the median of the others at the same epoch."""
+
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+
+
+class Sampler(_Model):
+    """A sampler with its settings."""
+
+    tpe: TpeSampler | None = None
+    random: TpeSampler | None = None
+
+
+class Pruner(_Model):
+    """A pruner with its settings."""
+
+    none: dict[str, Any] | None = None
+    median: MedianPruner | None = None
+    hyperband: MedianPruner | None = None
+
+
+class SearchBody(_Model):
+    """A space handed to an Optuna sampler."""
+
+    space: Annotated[
+        dict[
+            str,
+            Annotated[
+                Annotated[list[Any], Field(min_length=1), Tag("list")] | Annotated[Parameter, Tag("mapping")],
+                _one_of("a list of values or a mapping with `path`, `low` and `high`"),
+            ],
+        ],
+        Field(min_length=1),
+    ]
+    sampler: Annotated[
+        Annotated[Literal["tpe", "random"], Tag("text")] | Annotated[Sampler, Tag("mapping")],
+        _one_of("a sampler's name or {name: {settings}}"),
+    ] = "tpe"
+    pruner: Annotated[
+        Annotated[Literal["none", "median", "hyperband"], Tag("text")] | Annotated[Pruner, Tag("mapping")],
+        _one_of("a pruner's name or {name: {settings}}"),
+    ] = "none"
+    trials: Count = Field(description="How many proposals are trained.")
+
+
+class Cells(_Model):
+    """Chosen combinations of levels."""
+
+    cells: Annotated[list[dict[str, Label]], Field(min_length=1)]
+
+
+class ObjectiveBody(_Model):
+    """The validation metric that selects weights."""
+
+    metric: str = "val_dice"
+    direction: Literal["maximize", "minimize"] | None = None
+
+
+class Scale(_Model):
+    """Another size of the same question: `--scale NAME` lays it over the file."""
+
+    baseline: dict[str, Any] = Field({}, description="Fields that replace those of the baseline.")
+    axes: dict[str, Any] = Field({}, description="Axes that replace those of the same name.")
+    design: Any = None
+    exclude: Any = None
+    seeds: Any = None
+    margin: Any = None
+    claims: Any = None
+    search: Any = None
+    objective: Any = None
+    outcome: Any = None
+
+
+class ExperimentFile(_Model):
+    """One experiment: one question."""
+
+    question: Annotated[str, Field(min_length=1)] = Field(description="What the experiment asks.")
+    baseline: Baseline
+    axes: dict[
+        str,
+        Annotated[
+            Annotated[list[Any], Field(min_length=1), Tag("list")] | Annotated[AxisBody, Tag("mapping")],
+            _one_of("a list of levels or a mapping with `levels`"),
+        ],
+    ] = Field({}, description="What varies.")
+    design: Annotated[
+        Annotated[Literal["factorial"], Tag("text")] | Annotated[Cells, Tag("mapping")],
+        _one_of("`factorial` or {cells: [...]}"),
+    ] = Field("factorial", description="Which combinations of levels are trained.")
+    exclude: list[dict[str, Labels]] = Field([], description="Combinations left out; a list of labels is or.")
+    seeds: Annotated[
+        Annotated[Count, Tag("number")]
+        | Annotated[Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)], Tag("list")],
+        _one_of("a count or a list of whole numbers"),
+    ] = Field(3, description="A count (5 is 0, 1, 2, 3, 4) or a list.")
+    objective: ObjectiveBody = Field(
+        ObjectiveBody(), description="Validation metric that selects weights and drives a search."
+    )
+    outcome: str = Field("test_dice", description="Test metric that verdicts are about.")
+    margin: Annotated[Finite, Field(gt=0)] | None = Field(
+        None, description="Differences of the outcome below it do not matter; needed for `==`."
+    )
+    claims: list[dict[str, Any]] = Field([], description="Expectations that the report judges.")
+    search: SearchBody | None = Field(None, description="A sampler's space, instead of axes and a design.")
+    scales: dict[str, Scale] = Field({}, description="Other sizes of the same question.")
+    extends: str | None = Field(None, description="Another experiment file that this one adds to.")
+
+
+def default_of(field: str) -> Any:
+    """Return the default of a field of the baseline."""
+    return Baseline.model_fields[field].default

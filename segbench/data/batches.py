@@ -1,0 +1,211 @@
+"""Batches of cached images: every draw is a function of (seed, epoch, sample) alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from segbench import registry
+from segbench.axes.augment import Augmentation
+from segbench.axes.input import Scaling
+from segbench.config.trial import TrialConfig
+from segbench.data.prepared import PreparedData
+from segbench.streams import stream_seed
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step reads."""
+
+    images: torch.Tensor
+    """(N,C,H,W) float32, scaled."""
+    target: torch.Tensor
+    """(N,1,H,W) float32 in {0, 1}."""
+    index: torch.Tensor
+    """(N,) int64 sample numbers, on the CPU."""
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+class TrainBatches:
+    """Augmented batches of the training images, in a new order each epoch.
+
+    The order is drawn from (seed, "order", epoch) and a sample's augmentation from (seed, "augment", epoch,
+    sample number): the draws are the same for any number of loader workers and after a resume, and differ
+    from sample to sample and epoch to epoch. The last batch may be smaller. Loader workers live until
+    `close`.
+    """
+
+    def __init__(
+        self,
+        data: PreparedData,
+        config: TrialConfig,
+        seed: int,
+        workers: int = 0,
+        *,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._data = data
+        self._numbers = data.split["train"]
+        self._batch_size = config.batch_size
+        self._seed = seed
+        self._finish = _Finish(data.scaling, torch.device(device))
+        augmentation = registry.build("augment", config.augment.name, **config.augment.knobs)
+        self._pairs = _AugmentedPairs(data.images, data.masks, augmentation, seed)
+        self._sampler = _EpochSampler(self.order, self._batch_size)
+        self._loader = (
+            _make_loader(self._pairs, self._sampler, workers, self._finish.device) if workers else None
+        )
+
+    @property
+    def num_samples(self) -> int:
+        """Images in an epoch."""
+        return len(self._numbers)
+
+    def __len__(self) -> int:
+        """Return the batches in an epoch."""
+        return -(-len(self._numbers) // self._batch_size)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Return the sample numbers in the order of an epoch."""
+        generator = np.random.Generator(np.random.PCG64(stream_seed(self._seed, "order", epoch)))
+        return self._numbers[generator.permutation(len(self._numbers))]
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch, which counts from 1."""
+        self._sampler.epoch = epoch
+        if self._loader is not None:
+            for images, masks, index in self._loader:
+                yield self._finish(images, masks, index)
+            return
+        for keys in self._sampler:
+            yield self._finish(*self._pairs.__getitems__(keys))
+
+    def close(self) -> None:
+        """End the loader workers."""
+        self._loader = None
+
+
+def eval_batches(
+    data: PreparedData, split: str, batch_size: int, *, device: torch.device | str = "cpu"
+) -> Iterator[Batch]:
+    """Yield the images of a part of the split in order, unchanged.
+
+    Args:
+        data: The prepared data.
+        split: `train`, `val` or `test`.
+        batch_size: Images in a batch; the last may be smaller.
+        device: Where the tensors go.
+    """
+    finish = _Finish(data.scaling, torch.device(device))
+    numbers = data.split[split]
+    for start in range(0, len(numbers), batch_size):
+        chosen = numbers[start : start + batch_size]
+        yield finish(
+            torch.from_numpy(data.images[chosen]),
+            torch.from_numpy(data.masks[chosen]),
+            torch.from_numpy(chosen),
+        )
+
+
+class _Finish:
+    """Bytes to scaled tensors on the device: whole batches at once, and a quarter of the bytes travel."""
+
+    def __init__(self, scaling: Scaling, device: torch.device) -> None:
+        self.device = device
+        self._mean = torch.tensor(scaling.mean, dtype=torch.float32, device=device).view(1, -1, 1, 1)
+        self._std = torch.tensor(scaling.std, dtype=torch.float32, device=device).view(1, -1, 1, 1)
+
+    def __call__(self, images: torch.Tensor, masks: torch.Tensor, index: torch.Tensor) -> Batch:
+        if self.device.type == "cuda":
+            images, masks = (self._send(pixels) for pixels in (images, masks))
+        planes = images.permute(0, 3, 1, 2).contiguous()
+        scaled = planes.to(torch.float32).sub_(self._mean).div_(self._std)
+        return Batch(images=scaled, target=masks.unsqueeze(1).to(torch.float32), index=index)
+
+    def _send(self, pixels: torch.Tensor) -> torch.Tensor:
+        pinned = pixels if pixels.is_pinned() else pixels.pin_memory()
+        return pinned.to(self.device, non_blocking=True)
+
+
+class _EpochSampler:
+    """Lists of (epoch, sample number): persistent workers learn the epoch with each index."""
+
+    def __init__(self, order: Any, batch_size: int) -> None:
+        self._order = order
+        self._batch_size = batch_size
+        self.epoch = 0
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        keys = [(self.epoch, int(number)) for number in self._order(self.epoch)]
+        for start in range(0, len(keys), self._batch_size):
+            yield keys[start : start + self._batch_size]
+
+
+class _AugmentedPairs(Dataset[Any]):
+    """Cached pairs, augmented; fetched a batch at a time."""
+
+    def __init__(self, images: np.ndarray, masks: np.ndarray, augment: Augmentation, seed: int) -> None:
+        self._images = images
+        self._masks = masks
+        self._augment = augment
+        self._seed = seed
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a pickled memory map is a copy of the whole data set: send its file's name instead
+        return {k: _Mapped(v.filename) if isinstance(v, np.memmap) else v for k, v in self.__dict__.items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({k: v.open() if isinstance(v, _Mapped) else v for k, v in state.items()})
+
+    def __getitems__(
+        self, keys: Sequence[tuple[int, int]]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        images = np.empty((len(keys), *self._images.shape[1:]), dtype=np.uint8)
+        masks = np.empty((len(keys), *self._masks.shape[1:]), dtype=np.uint8)
+        for position, (epoch, number) in enumerate(keys):
+            seed = stream_seed(self._seed, "augment", epoch, number)
+            images[position], masks[position] = self._augment(
+                np.asarray(self._images[number]), np.asarray(self._masks[number]), seed
+            )
+        index = torch.tensor([number for _, number in keys], dtype=torch.int64)
+        return torch.from_numpy(images), torch.from_numpy(masks), index
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    """Stands for a memory map on its way to another process."""
+
+    file: Any
+
+    def open(self) -> np.ndarray:
+        return np.load(self.file, mmap_mode="r")
+
+
+def _make_loader(pairs: Any, sampler: Any, workers: int, device: torch.device) -> DataLoader[Any]:
+    return DataLoader(
+        pairs,
+        batch_sampler=sampler,
+        num_workers=workers,
+        collate_fn=_as_is,
+        persistent_workers=True,
+        pin_memory=device.type == "cuda",
+        worker_init_fn=_start_worker,
+        generator=torch.Generator(),  # its own: the loader draws a number that nothing here uses
+    )
+
+
+def _as_is(batch: Any) -> Any:
+    return batch
+
+
+def _start_worker(worker: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(0)

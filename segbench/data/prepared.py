@@ -1,0 +1,162 @@
+"""From a configuration to pixels, split and scaling; without torch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from segbench import registry
+from segbench.axes.dataset import Source
+from segbench.axes.dataset._source import digest
+from segbench.axes.input import Scaling
+from segbench.config.project import Project
+from segbench.config.trial import TrialConfig
+from segbench.data.cache import CachedPixels, OnProgress, folder_title, open_cache, remember
+from segbench.data.parts import Split, split_samples
+from segbench.errors import DataError, ExperimentError, message
+from segbench.samples import PARTS, Sample
+
+MAX_VALUE: Final = 255.0
+
+_KNOBS_BESIDE_PIXELS: Final = ("group",)
+"""Knobs of data sets that change the index but no pixel."""
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """Everything a run reads: decoded images, the split and the scaling."""
+
+    fingerprint: str
+    samples: tuple[Sample, ...]
+    images: np.ndarray
+    """(I,H,W,C) uint8, memory-mapped."""
+    masks: np.ndarray
+    """(I,H,W) uint8 in {0, 1}, memory-mapped."""
+    split: Mapping[str, np.ndarray]
+    """`train`, `val`, `test` -> sample numbers, int64."""
+    scaling: Scaling
+
+    @property
+    def size_px(self) -> int:
+        return int(self.images.shape[1])
+
+    @property
+    def channels(self) -> int:
+        return int(self.images.shape[3])
+
+
+def build_source(config: TrialConfig, project: Project) -> Source:
+    """Return the data set of a configuration."""
+    return registry.build("dataset", config.dataset.name, project, **config.dataset.knobs)
+
+
+def num_folds(config: TrialConfig, project: Project) -> int:
+    """Return into how many folds the configuration's split divides its data set."""
+    return len(split_samples(config.split, build_source(config, project)))
+
+
+def fingerprint(config: TrialConfig, project: Project) -> str:
+    """Hash the index, the files' contents and the split of all folds: 64 hexadecimal digits.
+
+    Reads every file once; later only those that changed.
+
+    Raises:
+        DataError: The data set is missing, or cannot be split as asked.
+    """
+    source = build_source(config, project)
+    return _fingerprint(source, source.fingerprint(), split_samples(config.split, source))
+
+
+def prepare(
+    config: TrialConfig, project: Project, *, fold: int = 0, on_progress: OnProgress | None = None
+) -> PreparedData:
+    """Index, decode (once, into the cache under `data/cache/`), split and scale a data set.
+
+    Args:
+        config: The trial's configuration.
+        project: Where the data and its caches are.
+        fold: Which fold of the split; 0 where there is one.
+        on_progress: Told (images done, images in all) while a cache is built.
+
+    Raises:
+        DataError: The data set is missing, an image cannot be used, or the disk is full.
+    """
+    source = build_source(config, project)
+    contents = source.fingerprint()
+    folds = split_samples(config.split, source)
+    if not 0 <= fold < len(folds):
+        raise ExperimentError(message("fold", f"the split has {len(folds)} folds, counted from 0", got=fold))
+    split = {part: np.asarray(folds[fold][part], dtype=np.int64) for part in PARTS}
+    pixel_knobs = {k: v for k, v in config.dataset.knobs.items() if k not in _KNOBS_BESIDE_PIXELS}
+    key = digest([config.dataset.name, pixel_knobs, contents])
+    cached = open_cache(
+        source,
+        key,
+        project.data / "cache",
+        title=folder_title(config.dataset.name),
+        on_progress=on_progress,
+    )
+    return PreparedData(
+        fingerprint=_fingerprint(source, contents, folds),
+        samples=source.samples(),
+        images=cached.images,
+        masks=cached.masks,
+        split=split,
+        scaling=_scaling(config, cached, split["train"]),
+    )
+
+
+def _fingerprint(source: Source, contents: str, folds: Sequence[Split]) -> str:
+    names = [sample.name for sample in source.samples()]
+    groups = [sample.group for sample in source.samples()]
+    return digest([contents, names, groups, [{part: list(fold[part]) for part in PARTS} for fold in folds]])
+
+
+def _scaling(config: TrialConfig, cached: CachedPixels, train: np.ndarray) -> Scaling:
+    def measure() -> dict[str, list[float]]:
+        means, stds = channel_statistics(cached.images, train)
+        return {"means": list(means), "stds": list(stds)}
+
+    def train_stats() -> tuple[tuple[float, ...], tuple[float, ...]]:
+        name = f"statistics-{hashlib.sha256(train.tobytes()).hexdigest()[:12]}"
+        found = remember(cached, name, measure)
+        return tuple(found["means"]), tuple(found["stds"])
+
+    scaling: Scaling = registry.build(
+        "input", config.input.name, train_stats, MAX_VALUE, **config.input.knobs
+    )
+    channels = cached.images.shape[3]
+    for values in (scaling.mean, scaling.std):
+        if len(values) not in (1, channels):
+            raise DataError(
+                message(
+                    "input",
+                    f"{config.input.name} scales {len(values)} channels, but the images have {channels}",
+                    see="Use `input: dataset` or `input: unit`",
+                )
+            )
+    return scaling
+
+
+def channel_statistics(
+    images: np.ndarray, numbers: np.ndarray
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation per channel over all pixels of some images, from exact histograms.
+
+    Args:
+        images: (I,H,W,C) uint8.
+        numbers: Which images.
+    """
+    counts = np.zeros((images.shape[3], 256), dtype=np.int64)
+    for number in numbers:
+        for channel in range(images.shape[3]):
+            counts[channel] += np.bincount(images[number, ..., channel].ravel(), minlength=256)
+    values = np.arange(256)
+    total = counts.sum(axis=1)
+    means = counts @ values / total
+    variances = counts @ values**2 / total - means**2
+    return tuple(means.tolist()), tuple(np.sqrt(np.maximum(variances, 0)).tolist())

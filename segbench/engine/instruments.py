@@ -1,0 +1,86 @@
+"""What a run costs: parameters, operations, memory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from segbench.engine.numerics import Numerics
+
+_MIB = 2**20
+
+
+def count_parameters(model: nn.Module) -> tuple[int, int]:
+    """Return the numbers of all parameters and of those that are trained."""
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
+    return sum(n for n, _ in sizes), sum(n for n, is_trained in sizes if is_trained)
+
+
+def count_flops(model: nn.Module, shape: tuple[int, int, int], numerics: Numerics) -> int:
+    """Count the floating-point operations of one forward pass of one image in evaluation mode.
+
+    Two a multiply-add, of convolutions and matrix products; normalisation, activations and resizing are not
+    counted (`torch.utils.flop_counter`).
+
+    Args:
+        model: The network, on the device of `numerics`.
+        shape: (C,H,W) of the image.
+        numerics: Device and precision.
+    """
+    was_training = model.training
+    image = numerics.images(torch.zeros((1, *shape)))
+    model.eval()
+    try:
+        with (
+            FlopCounterMode(display=False) as counter,
+            torch.no_grad(),
+            numerics.active(),
+            numerics.autocast(),
+        ):
+            model(image)
+    finally:
+        model.train(was_training)
+    return int(counter.get_total_flops())
+
+
+class PeakMemory:
+    """The largest memory in use since `restart`.
+
+    On CUDA: bytes allocated by PyTorch on the device. On a CPU: the process's largest resident set (`VmHWM`);
+    where the system cannot restart that mark, it counts from the start of the process.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def restart(self) -> None:
+        """Count from now on."""
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+            return
+        try:
+            Path("/proc/self/clear_refs").write_text("5")  # 5: set VmHWM to the present size; Linux only
+        except OSError:
+            return
+
+    def read_mib(self) -> float:
+        """Return the peak in MiB (2**20 bytes)."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device) / _MIB
+        return _peak_resident_bytes() / _MIB
+
+
+def _peak_resident_bytes() -> int:
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return usage if sys.platform == "darwin" else usage * 1024

@@ -1,0 +1,30 @@
+"""Building a trial's network, with weights that depend on the seed and the names of its modules alone."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from segbench import registry
+from segbench.axes.model import build
+from segbench.config.trial import TrialConfig
+from segbench.engine.numerics import Numerics, seeded
+from segbench.streams import stream_seed
+
+
+def build_network(config: TrialConfig, *, in_channels: int, seed: int, numerics: Numerics) -> nn.Module:
+    """Build the network and initialise every module that holds parameters of its own.
+
+    A module draws from a generator made from (seed, "init", its name), on the CPU, so networks that share
+    names share weights, whatever else they hold and whichever device they run on. Parameters that the
+    initialisation leaves alone come from the stream (seed, "build").
+    """
+    cpu = torch.device("cpu")
+    with seeded(stream_seed(seed, "build"), cpu):
+        model: nn.Module = build(config.model, config.norm, in_channels, 1)
+        initialise = registry.load(registry.find("init", config.init.name))
+        for name, module in model.named_modules():
+            if next(module.parameters(recurse=False), None) is not None:
+                generator = torch.Generator().manual_seed(stream_seed(seed, "init", name))
+                initialise(module, generator, **config.init.knobs)
+    return model.to(numerics.device, memory_format=numerics.memory_format)

@@ -1,0 +1,284 @@
+"""One trial's training: yields a record an epoch, and writes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from segbench import registry
+from segbench.axes import loss as losses
+from segbench.config.trial import TrialConfig
+from segbench.data.batches import TrainBatches, eval_batches
+from segbench.data.prepared import PreparedData
+from segbench.engine import state
+from segbench.engine.divergence import Diverged
+from segbench.engine.instruments import PeakMemory, count_flops, count_parameters
+from segbench.engine.network import build_network
+from segbench.engine.numerics import Numerics, seeded
+from segbench.engine.passes import Evaluation, OnStep, evaluate_batches, train_epoch
+from segbench.engine.selection import check_objective, has_stalled, select
+from segbench.errors import ExperimentError, TrialError, message
+from segbench.records import EpochRecord
+from segbench.sizes import size_problem
+from segbench.streams import stream_seed
+
+__all__ = ["Diverged", "Evaluation", "Run"]
+
+
+class Run:
+    """Trains one configuration with one seed.
+
+    Iterating trains epoch by epoch, from where the state stands to the last one (or to early stopping), and
+    yields each epoch's record; whoever iterates may stop at any record and go on later. Between records the
+    run may be saved, evaluated and asked for weights. Everything random comes from streams named by the seed
+    (docs/design.md, "Engine"), and the process's random state, threads and precision switches are as they
+    were between records, so a trial's numbers do not depend on what ran before it, nor on where it was
+    interrupted.
+    """
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        data: PreparedData,
+        *,
+        seed: int,
+        device: str | torch.device = "cpu",
+        threads: int | None = None,
+        loader_workers: int = 0,
+        on_step: OnStep | None = None,
+    ) -> None:
+        """Build network, loss, optimiser and schedule.
+
+        Args:
+            config: What to train.
+            data: Prepared images, split and scaling.
+            seed: Names the random streams.
+            device: `cpu`, `cuda` or `cuda:N`.
+            threads: Threads of one operation on the CPU; None: as many as the process has.
+            loader_workers: Processes that augment; 0: this one. They change no number.
+            on_step: Told (steps done, steps in the epoch) after each training step; throttling is its own
+                business.
+
+        Raises:
+            ExperimentError: The network does not take the images, or the objective is no column.
+        """
+        check_objective(config.objective)
+        self.config = config
+        self.seed = seed
+        self.history: list[EpochRecord] = []
+        self.selected_epoch: int | None = None
+        self._data = data
+        self._on_step = on_step
+        self._numerics = Numerics(_resolve(device), config.precision, threads)
+        self._model = build_network(
+            config, in_channels=data.images.shape[3], seed=seed, numerics=self._numerics
+        )
+        _check_size(config, self._model, data)
+        self.parameters, self.trainable_parameters = count_parameters(self._model)
+        self._criterion = losses.build(config.loss).to(self._numerics.device)
+        trained = [p for p in (*self._model.parameters(), *self._criterion.parameters()) if p.requires_grad]
+        self._optimizer = registry.build(
+            "optimizer", config.optimizer.name, trained, **config.optimizer.knobs
+        )
+        self._base_lrs = [float(group["lr"]) for group in self._optimizer.param_groups]
+        self._factor = registry.build("schedule", config.schedule.name, **config.schedule.knobs)
+        self._batches = TrainBatches(data, config, seed, loader_workers, device=self._numerics.device)
+        self._memory = PeakMemory(self._numerics.device)
+        self._selected: dict[str, torch.Tensor] | None = None
+        self._divergence: Diverged | None = None
+
+    @property
+    def device(self) -> torch.device:
+        return self._numerics.device
+
+    @cached_property
+    def flops(self) -> int:
+        """Floating-point operations of one forward pass of one image, two a multiply-add."""
+        _, height, width, channels = self._data.images.shape
+        return count_flops(self._model, (channels, height, width), self._numerics)
+
+    @property
+    def input_spec(self) -> dict[str, Any]:
+        """What the network expects of an image, in plain types: `size_px`, `channels`, `mean`, `std` (pixel
+        units)."""
+        _, height, width, channels = self._data.images.shape
+        scaling = self._data.scaling
+        return {
+            "size_px": [int(height), int(width)],
+            "channels": int(channels),
+            "mean": [float(v) for v in scaling.mean],
+            "std": [float(v) for v in scaling.std],
+        }
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the last epoch is done, or early stopping ended the run."""
+        config = self.config
+        return len(self.history) >= config.epochs or has_stalled(
+            self.history, config.objective, config.early_stopping
+        )
+
+    def __iter__(self) -> Iterator[EpochRecord]:
+        """Train the remaining epochs.
+
+        Raises:
+            Diverged: A loss was NaN or infinite; `history` holds the epochs before.
+        """
+        if self._divergence is not None:
+            raise self._divergence
+        while not self.is_finished:
+            try:
+                record = self._run_epoch(len(self.history) + 1)
+            except Diverged as divergence:
+                self._divergence = divergence
+                raise
+            self.history.append(record)
+            self.selected_epoch = select(self.history, self.config.objective)
+            if self.selected_epoch == record.epoch:
+                self._keep(self._model.state_dict())
+            yield record
+
+    def evaluate(self, split: str, which: str = "selected", with_masks: bool = False) -> Evaluation:
+        """Measure the selected or the last weights on `train` (not augmented), `val` or `test`.
+
+        Raises:
+            Diverged: The loss on these images is NaN or infinite.
+            TrialError: There are no selected weights.
+        """
+        weights = self._weights(which)
+        return self._evaluate(split, weights, with_masks=with_masks)
+
+    def weights(self, which: str = "selected") -> dict[str, torch.Tensor]:
+        """Return a copy of the `selected` or the `last` weights and buffers, on the CPU.
+
+        Raises:
+            TrialError: There are no selected weights.
+        """
+        return state.to_cpu(self._weights(which))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of all that later epochs depend on: tensors on the CPU and plain types."""
+        return state.write(self._model, self._criterion, self._optimizer, self.history, self.selected_epoch)
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Stand where `saved` was taken; the next epoch is bit for bit the one that would have followed.
+
+        Where the last epoch done is not the selected one, `load_selected` brings the selected weights back.
+
+        Raises:
+            ResultsError: The state is of another configuration or format.
+        """
+        self.history = state.read(saved, self._model, self._criterion, self._optimizer)
+        self.selected_epoch = select(self.history, self.config.objective)
+        self._selected, self._divergence = None, None
+        if self.history and self.selected_epoch == self.history[-1].epoch:
+            self._keep(self._model.state_dict())
+
+    def load_selected(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Take the selected epoch's weights, as they stand in `best.pt`.
+
+        Raises:
+            ResultsError: They do not fit the network.
+        """
+        state.check_fits(weights, self._model)
+        self._keep({name: weights[name].to(self.device) for name in self._model.state_dict()})
+
+    def close(self) -> None:
+        """End the loader's processes."""
+        self._batches.close()
+
+    def _run_epoch(self, epoch: int) -> EpochRecord:
+        config, numerics = self.config, self._numerics
+        for group, base in zip(self._optimizer.param_groups, self._base_lrs, strict=True):
+            state.set_lr(group, base * self._factor(epoch, config.epochs))
+        started = time.perf_counter()
+        self._memory.restart()
+        with numerics.active(), seeded(stream_seed(self.seed, "dropout", epoch), numerics.device):
+            train_loss, train_dice, num_images = train_epoch(
+                self._model,
+                self._criterion,
+                self._optimizer,
+                self._batches.epoch(epoch),
+                epoch=epoch,
+                num_steps=len(self._batches),
+                grad_clip=config.grad_clip,
+                numerics=numerics,
+                on_step=self._on_step,
+            )
+        train_time_s = time.perf_counter() - started
+        val = self._evaluate("val", self._model.state_dict(), epoch=epoch).means()
+        record = EpochRecord(
+            epoch=epoch,
+            lr=float(self._optimizer.param_groups[0]["lr"]),
+            train_loss=train_loss,
+            train_dice=train_dice,
+            val=val,
+            epoch_time_s=time.perf_counter() - started,
+            images_per_s=num_images / train_time_s,
+            peak_memory_mib=self._memory.read_mib(),
+        )
+        return state.rounded(record)
+
+    def _evaluate(
+        self,
+        split: str,
+        weights: Mapping[str, torch.Tensor],
+        *,
+        epoch: int | None = None,
+        with_masks: bool = False,
+    ) -> Evaluation:
+        def forward(images: torch.Tensor) -> torch.Tensor:
+            return functional_call(self._model, dict(weights), (images,))
+
+        batches = eval_batches(self._data, split, self.config.batch_size, device=self.device)
+        self._model.eval()
+        with self._numerics.active(), seeded(stream_seed(self.seed, "evaluate", split), self.device):
+            return evaluate_batches(
+                forward,
+                self._criterion.eval(),
+                batches,
+                epoch=len(self.history) if epoch is None else epoch,
+                what=f"{split}_loss",
+                numerics=self._numerics,
+                with_masks=with_masks,
+            )
+
+    def _weights(self, which: str) -> dict[str, torch.Tensor]:
+        if which == "last":
+            return self._model.state_dict()
+        if which != "selected":
+            raise TrialError(
+                message("weights", "there are no such weights", got=which, known=("selected", "last"))
+            )
+        if self._selected is None:
+            rule = (
+                "no epoch was selected"
+                if self.selected_epoch is None
+                else f"the weights of the selected epoch {self.selected_epoch} were not loaded"
+            )
+            raise TrialError(message("weights", rule, see="`last` weights are there"))
+        return self._selected
+
+    def _keep(self, weights: Mapping[str, torch.Tensor]) -> None:
+        self._selected = {name: value.detach().clone() for name, value in weights.items()}
+
+
+def _resolve(device: str | torch.device) -> torch.device:
+    resolved = torch.device(device)
+    if resolved.type == "cuda" and resolved.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return resolved
+
+
+def _check_size(config: TrialConfig, model: nn.Module, data: PreparedData) -> None:
+    multiple = getattr(model, "size_multiple", 1)
+    for size_px in data.images.shape[1:3]:
+        problem = size_problem("dataset", int(size_px), multiple, config.model.name)
+        if problem:
+            raise ExperimentError(problem)

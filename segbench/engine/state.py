@@ -1,0 +1,123 @@
+"""A run's state as tensors and plain types, which `torch.load(weights_only=True)` reads back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from segbench.errors import ResultsError, message
+from segbench.records import DECIMALS, EpochRecord
+
+FORMAT: Final = 1
+
+_CURE: Final = "Remove last.pt and best.pt to train the trial from its start"
+
+
+def write(
+    model: nn.Module,
+    criterion: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    history: Sequence[EpochRecord],
+    selected_epoch: int | None,
+) -> dict[str, Any]:
+    """Copy everything that later epochs depend on to the CPU.
+
+    The random streams and the schedule are functions of the epoch, so the number of epochs done stands for
+    them.
+    """
+    return {
+        "format": FORMAT,
+        "epochs_done": len(history),
+        "selected_epoch": selected_epoch,
+        "history": [asdict(record) for record in history],
+        "model": to_cpu(model.state_dict()),
+        "criterion": to_cpu(criterion.state_dict()),
+        "optimizer": to_cpu(optimizer.state_dict()),
+    }
+
+
+def read(
+    saved: Mapping[str, Any], model: nn.Module, criterion: nn.Module, optimizer: torch.optim.Optimizer
+) -> list[EpochRecord]:
+    """Put a written state into model, loss and optimiser; return the epochs done.
+
+    Raises:
+        ResultsError: It is of another format or network.
+    """
+    where = "last.pt"
+    if saved.get("format") != FORMAT:
+        raise ResultsError(
+            message(
+                where,
+                f"this segbench reads training states of format {FORMAT}",
+                got=saved.get("format"),
+                see=_CURE,
+            )
+        )
+    try:
+        check_fits(saved["model"], model, where)
+        model.load_state_dict(saved["model"])
+        criterion.load_state_dict(saved["criterion"])
+        optimizer.load_state_dict(saved["optimizer"])
+        return [EpochRecord(**record) for record in saved["history"]]
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        rule = f"the training state does not fit this trial ({_first_line(error)})"
+        raise ResultsError(message(where, rule, see=_CURE)) from error
+
+
+def check_fits(weights: Mapping[str, torch.Tensor], model: nn.Module, where: str = "best.pt") -> None:
+    """Refuse weights of another network.
+
+    Raises:
+        ResultsError: Names or shapes differ; the first difference is named.
+    """
+    own = model.state_dict()
+    for name in sorted(own.keys() | weights.keys()):
+        shapes = [tuple(w[name].shape) if name in w else None for w in (own, weights)]
+        if shapes[0] != shapes[1]:
+            raise ResultsError(
+                message(
+                    where,
+                    f"the weights are of another network: {name} must have shape {shapes[0]}",
+                    got=shapes[1],
+                    see="The variant's code may have changed; check out the commit in trial.json",
+                )
+            )
+
+
+def to_cpu(value: Any) -> Any:
+    """Copy nested dicts, lists and tuples with every tensor on the CPU, sharing no memory."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {key: to_cpu(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(to_cpu(inner) for inner in value)
+    return value
+
+
+def rounded(record: EpochRecord) -> EpochRecord:
+    """Return the record as files hold it, so that what is selected now is what a reader of the file would
+    select."""
+    numbers = {name: _round(value) for name, value in asdict(record).items() if isinstance(value, float)}
+    return replace(record, **numbers, val={name: _round(value) for name, value in record.val.items()})
+
+
+def set_lr(group: dict[str, Any], lr: float) -> None:
+    """Set a group's learning rate, in place where the optimiser keeps it as a tensor."""
+    if isinstance(group["lr"], torch.Tensor):
+        group["lr"].fill_(lr)
+    else:
+        group["lr"] = lr
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.{DECIMALS}g}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
