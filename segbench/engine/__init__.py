@@ -1,1 +1,29 @@
 """Training and measuring one trial: tensors in, records out; nothing here writes to disk."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segbench.engine.divergence import Diverged
+    from segbench.engine.passes import Evaluation
+    from segbench.engine.protocol import TrainingRun, build_run
+    from segbench.engine.run import Run
+
+__all__ = ["Diverged", "Evaluation", "Run", "TrainingRun", "build_run"]
+
+_HOMES = {
+    "Diverged": "divergence",
+    "Evaluation": "passes",
+    "Run": "run",
+    "TrainingRun": "protocol",
+    "build_run": "protocol",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Late, so that the names of the metrics can be had without torch.
+    if name not in _HOMES:
+        raise AttributeError(name)
+    return getattr(importlib.import_module(f"segbench.engine.{_HOMES[name]}"), name)

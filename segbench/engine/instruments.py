@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import resource
 import sys
 from pathlib import Path
@@ -46,6 +47,18 @@ def count_flops(model: nn.Module, shape: tuple[int, int, int], numerics: Numeric
     finally:
         model.train(was_training)
     return int(counter.get_total_flops())
+
+
+def name_device(device: torch.device) -> str:
+    """Return the name of a GPU, or of the CPU's model where the system tells it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
 
 
 class PeakMemory:

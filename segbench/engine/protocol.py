@@ -33,6 +33,8 @@ class TrainingRun(Protocol):
     selected_epoch: int | None
 
     @property
+    def device_name(self) -> str: ...
+    @property
     def flops(self) -> int: ...
     @property
     def input_spec(self) -> dict[str, Any]: ...
@@ -48,6 +50,7 @@ class TrainingRun(Protocol):
 MEMBERS: Final = (
     "parameters",
     "trainable_parameters",
+    "device_name",
     "flops",
     "history",
     "selected_epoch",

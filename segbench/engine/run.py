@@ -18,7 +18,7 @@ from segbench.data.batches import TrainBatches, eval_batches
 from segbench.data.prepared import PreparedData
 from segbench.engine import state
 from segbench.engine.divergence import Diverged
-from segbench.engine.instruments import PeakMemory, count_flops, count_parameters
+from segbench.engine.instruments import PeakMemory, count_flops, count_parameters, name_device
 from segbench.engine.network import build_network
 from segbench.engine.numerics import Numerics, seeded
 from segbench.engine.passes import Evaluation, OnStep, evaluate_batches, train_epoch
@@ -96,6 +96,11 @@ class Run:
     @property
     def device(self) -> torch.device:
         return self._numerics.device
+
+    @property
+    def device_name(self) -> str:
+        """Name of the hardware that trains."""
+        return name_device(self.device)
 
     @cached_property
     def flops(self) -> int:

@@ -9,7 +9,7 @@ epoch, so a file that does not belong to the state is noticed.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -24,6 +24,7 @@ FORMAT: Final = 1
 
 _PLAIN = (type(None), bool, int, float, str, bytes, torch.Tensor)
 _RETRAIN = "Remove last.pt and best.pt and run `segbench sweep` again to train the trial from its start"
+_FETCH = "Copy best.pt from where it was trained, or remove the trial's folder and run `segbench sweep` again"
 
 
 @dataclass(frozen=True)
@@ -52,119 +53,125 @@ class Saved(Protocol):
     def load_selected(self, weights: Mapping[str, torch.Tensor], /) -> None: ...
 
 
-def save_run(folder: TrialFolder, run: Saved) -> None:
+def _no_check() -> None:
+    return
+
+
+def save_run(folder: TrialFolder, run: Saved, *, before_write: Callable[[], None] = _no_check) -> None:
     """Save a run that stands at an epoch's end: `last.pt`, then `best.pt` where this epoch is the selected
     one.
+
+    Args:
+        folder: The trial's folder.
+        run: What to save.
+        before_write: Called before each file, such as a lease's check.
 
     Raises:
         ResultsError: The disk refuses, or the state holds something else than tensors and plain types.
     """
-    save_last(folder.last, run.state_dict())
-    if run.history and run.selected_epoch == run.history[-1].epoch:
-        save_best(folder.best, Best(run.selected_epoch, run.weights("selected"), run.input_spec))
+    before_write()
+    write_last(folder, run.state_dict())
+    _save_selected(folder, run, before_write)
 
 
-def restore_run(folder: TrialFolder, run: Saved) -> bool:
+def restore_run(folder: TrialFolder, run: Saved, *, before_write: Callable[[], None] = _no_check) -> bool:
     """Bring a run to where `save_run` left it; return False where there is no `last.pt`.
 
-    `run.history` holds the epochs done afterwards. A `best.pt` that was lost between the two writes is
-    written again.
+    `run.history` holds the epochs done afterwards. A `best.pt` that a crash kept from being written is
+    written now.
 
     Raises:
         ResultsError: A file is damaged, or `best.pt` is missing or of another epoch than the state selected.
     """
-    if not folder.last.exists():
+    state = read_last(folder)
+    if state is None:
         return False
-    run.load_state_dict(load_last(folder.last))
-    if run.selected_epoch is None:
-        return True
-    if run.selected_epoch == run.history[-1].epoch:
-        save_best(folder.best, Best(run.selected_epoch, run.weights("selected"), run.input_spec))
-        return True
-    best = load_best(folder.best)
-    if best.epoch != run.selected_epoch:
-        rule = f"the weights must be those of epoch {run.selected_epoch}, which last.pt selected"
-        raise ResultsError(message(str(folder.best), rule, got=best.epoch, see=_RETRAIN))
-    run.load_selected(best.weights)
+    run.load_state_dict(state)
+    if run.selected_epoch is not None and not _save_selected(folder, run, before_write):
+        run.load_selected(read_best(folder, epoch=run.selected_epoch).weights)
     return True
 
 
-def save_last(path: Path, state: Mapping[str, Any]) -> None:
-    """Put a training state into `path`, atomically.
+def write_last(folder: TrialFolder, state: Mapping[str, Any]) -> None:
+    """Put a training state into `last.pt`, atomically.
 
     Raises:
         ResultsError: The disk refuses, or the state holds something that could not be read back.
     """
-    _save(path, state)
+    _save(folder.last, state)
 
 
-def load_last(path: Path) -> dict[str, Any]:
-    """Read a training state onto the CPU.
+def read_last(folder: TrialFolder) -> dict[str, Any] | None:
+    """Read the training state onto the CPU; None where there is none.
 
     Raises:
-        ResultsError: The file is missing or damaged.
+        ResultsError: The file is damaged.
     """
-    return _load(path, missing="there is no training state to go on from", see=_RETRAIN)
+    return _load(folder.last, _RETRAIN) if folder.last.exists() else None
 
 
-def save_best(path: Path, best: Best) -> None:
-    """Put the selected weights into `path`, atomically.
+def write_best(
+    folder: TrialFolder, weights: Mapping[str, torch.Tensor], *, epoch: int, input_spec: Mapping[str, Any]
+) -> None:
+    """Put the selected epoch's weights, and what they expect of an image, into `best.pt`, atomically.
 
     Raises:
         ResultsError: The disk refuses.
     """
-    _save(
-        path,
-        {
-            "format": FORMAT,
-            "epoch": best.epoch,
-            "weights": dict(best.weights),
-            "input": dict(best.input_spec),
-        },
-    )
+    content = {"format": FORMAT, "epoch": epoch, "weights": dict(weights), "input": dict(input_spec)}
+    _save(folder.best, content)
 
 
-def load_best(path: Path) -> Best:
+def read_best(folder: TrialFolder, *, epoch: int | None = None) -> Best:
     """Read the selected weights onto the CPU.
 
+    Args:
+        folder: The trial's folder.
+        epoch: The epoch they must be of; None: whichever they are of.
+
     Raises:
-        ResultsError: The file is missing, damaged or of a newer format; the text says how to get it.
+        ResultsError: The file is missing, damaged or of another epoch or format; the text says how to get it.
     """
-    content = _load(
-        path,
-        missing="there are no saved weights (they are not committed with the results)",
-        see="Copy best.pt from the machine that trained it, or remove the folder and sweep again",
-    )
+    where = str(folder.best)
+    if not folder.best.exists():
+        rule = "there are no saved weights (they are not committed with the results)"
+        raise ResultsError(message(where, rule, see=_FETCH))
+    content = _load(folder.best, _FETCH)
     if content.get("format") != FORMAT or not {"epoch", "weights", "input"} <= content.keys():
-        raise ResultsError(
-            message(str(path), f"weights must be of format {FORMAT}", got=content.get("format"), see=_RETRAIN)
-        )
+        got = content.get("format")
+        raise ResultsError(message(where, f"weights must be of format {FORMAT}", got=got, see=_FETCH))
+    if epoch is not None and content["epoch"] != epoch:
+        rule = f"the weights must be those of the selected epoch {epoch}"
+        raise ResultsError(message(where, rule, got=content["epoch"], see=_RETRAIN))
     return Best(epoch=content["epoch"], weights=content["weights"], input_spec=content["input"])
+
+
+def _save_selected(folder: TrialFolder, run: Saved, before_write: Callable[[], None]) -> bool:
+    """Write `best.pt` if the last epoch done is the selected one; return whether it is."""
+    if not run.history or run.selected_epoch != run.history[-1].epoch:
+        return False
+    before_write()
+    write_best(folder, run.weights("selected"), epoch=run.selected_epoch, input_spec=run.input_spec)
+    return True
 
 
 def _save(path: Path, content: Mapping[str, Any]) -> None:
     _check_plain(content, path.name)
-    with replacing(path) as temporary:
-        try:
-            torch.save(content, temporary)
-        except RuntimeError as error:  # torch's zip writer reports a full disk so
-            raise OSError(getattr(error.__cause__ or error.__context__, "errno", None), str(error)) from error
+    # Into an open file: given a path, torch's own writer hides why the disk refuses.
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        torch.save(content, file)
 
 
-def _load(path: Path, *, missing: str, see: str) -> dict[str, Any]:
+def _load(path: Path, see: str) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ResultsError(message(str(path), missing, see=see)) from None
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
         reason = str(error).strip().partition("\n")[0][:120] or type(error).__name__
-        raise ResultsError(
-            message(str(path), f"the file is truncated or damaged ({reason})", see=see)
-        ) from error
+        rule = f"the file is truncated or damaged ({reason})"
+        raise ResultsError(message(str(path), rule, see=see)) from error
     if not isinstance(content, dict):
-        raise ResultsError(
-            message(str(path), "the file must hold a dictionary", got=type(content).__name__, see=see)
-        )
+        rule = "the file must hold a dictionary"
+        raise ResultsError(message(str(path), rule, got=type(content).__name__, see=see))
     return content
 
 
