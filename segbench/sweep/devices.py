@@ -67,7 +67,7 @@ def loader_workers(device: str, threads: int) -> int:
 
 
 def visible_gpus() -> list[str]:
-    """Return the entries of `CUDA_VISIBLE_DEVICES`, one a GPU; torch is imported only if a driver is there."""
+    """Return the entries of `CUDA_VISIBLE_DEVICES`, one a GPU; without a driver torch is not imported."""
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is not None and not listed.strip():
         return []

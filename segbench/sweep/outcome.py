@@ -8,14 +8,15 @@ from segbench.store.trials import ImageValue, write_images
 
 if TYPE_CHECKING:
     from segbench.data import PreparedData
-    from segbench.engine import Evaluation, Run
+    from segbench.engine.passes import Evaluation
+    from segbench.engine.protocol import TrainingRun
     from segbench.store.layout import TrialFolder
 
 FOREGROUND = "foreground"
 """The one class of a binary task, in the column `class`."""
 
 
-def write_outcome(run: Run, data: PreparedData, folder: TrialFolder) -> dict[str, float]:
+def write_outcome(run: TrainingRun, data: PreparedData, folder: TrialFolder) -> dict[str, float]:
     """Evaluate the test images once with the selected and once with the last weights, and write what came
     out.
 
@@ -23,7 +24,7 @@ def write_outcome(run: Run, data: PreparedData, folder: TrialFolder) -> dict[str
         Means over the test images: `dice`, ... at the selected weights, `dice_last`, ... at the last; empty
         where the split has no test images.
     """
-    from segbench.store import weights
+    from segbench.store.masks import write_masks
 
     if len(data.split["test"]) == 0:
         return {}
@@ -31,7 +32,8 @@ def write_outcome(run: Run, data: PreparedData, folder: TrialFolder) -> dict[str
     # the same weights give the same numbers
     last = selected if run.selected_epoch == len(run.history) else run.evaluate("test", which="last")
     write_images(folder, _rows(data, selected, last))
-    weights.write_masks(folder, selected.masks, names=[data.samples[n].name for n in selected.sample_numbers])
+    assert selected.masks is not None
+    write_masks(folder.masks, selected.masks, [data.samples[n].name for n in selected.sample_numbers])
     return {
         **{name: float(values.mean()) for name, values in selected.metrics.items()},
         **{f"{name}_last": float(values.mean()) for name, values in last.metrics.items()},

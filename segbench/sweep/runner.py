@@ -1,9 +1,9 @@
 """One trial: lease, run, persist, accept.
 
-The order of writes makes every moment a good one to be killed at. After an epoch `last.pt` is renamed into
-place, then `best.pt` where the epoch is the best so far, then the row is appended. A resume takes the rows
-from `last.pt`; where its own epoch is the selected one the weights for `best.pt` are in it, so `best.pt` is
-never ahead of the state nor behind it for good. `trial.json` comes last of all and accepts the rest.
+The order of writes makes every moment a good one to be killed at. After an epoch come the weights
+(`segbench.store.weights` says in which order), then the row of `epochs.csv`; a resume takes the rows from
+`last.pt`. What is said of the test images is computed from saved weights. `trial.json` comes last and accepts
+all.
 """
 
 from __future__ import annotations
@@ -199,10 +199,8 @@ class _Attempt:
             loader_workers=self.resources.loader_workers,
             on_step=self._on_step,
         )
-        state = weights.read_last(self.folder)
-        if state is not None:
-            run.load_state_dict(state)
-            self._restore_selected(run)
+        self.lease.check()
+        if weights.restore_run(self.folder, run):
             self.log.info("going on after epoch %d", len(run.history))
         self.lease.check()
         trials.rewrite_epochs(self.folder, run.history)
@@ -219,18 +217,6 @@ class _Attempt:
             )
         )
         return run
-
-    def _restore_selected(self, run: TrainingRun) -> None:
-        from segbench.store import weights
-
-        if run.selected_epoch is None:
-            return
-        if run.selected_epoch == len(run.history):  # killed before best.pt was in place, perhaps
-            run.load_selected(run.weights("last"))
-            self.lease.check()
-            weights.write_best(self.folder, run.weights("selected"), epoch=run.selected_epoch)
-        else:
-            run.load_selected(weights.read_best(self.folder, epoch=run.selected_epoch))
 
     def _train(self, run: TrainingRun, data: PreparedData, record: TrialRecord) -> TrialRecord:
         for epoch in run:
@@ -250,10 +236,7 @@ class _Attempt:
         from segbench.store import weights
 
         self.lease.check()
-        weights.write_last(self.folder, run.state_dict())
-        if run.selected_epoch == epoch.epoch:
-            self.lease.check()
-            weights.write_best(self.folder, run.weights("selected"), epoch=epoch.epoch)
+        weights.save_run(self.folder, run)
         self.lease.check()
         trials.append_epoch(self.folder, epoch)
         row = {name: float(trials.format_number(value)) for name, value in epoch.row().items()}

@@ -24,14 +24,13 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
     distribution_to_json,
-    json_to_distribution,
 )
 from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from segbench.config.experiment import Search, SearchParameter
+from segbench.config.experiment import Search
 from segbench.records import DECIMALS, State
-from segbench.sweep.study_records import Proposal, ShownTrial
+from segbench.sweep.study_records import Proposal, ShownTrial, search_space
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -45,16 +44,6 @@ _STATES: Mapping[State, TrialState] = {
     State.FAILED: TrialState.FAIL,
 }
 """Optuna has no word for a diverged trial: it is FAIL, with its state as user attribute."""
-
-
-def level_distribution(labels: Sequence[str]) -> str:
-    """Return the distribution of an axis: its labels, without an order."""
-    return distribution_to_json(CategoricalDistribution(tuple(labels)))
-
-
-def search_distributions(search: Search) -> dict[str, str]:
-    """Return a search space as parameter -> Optuna's JSON of its distribution."""
-    return {p.name: distribution_to_json(_distribution(p)) for p in search.parameters}
 
 
 def database_url(path: Path) -> str:
@@ -169,7 +158,7 @@ class SearchStudy:
         self, name: str, search: Search, *, direction: str, epochs: int, proposals: Sequence[Proposal] = ()
     ) -> None:
         self._search = search
-        self._distributions = {p.name: _distribution(p) for p in search.parameters}
+        self._distributions = {name: _distribution(d) for name, d in search_space(search).items()}
         self._storage = InMemoryStorage()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -219,14 +208,6 @@ class SearchStudy:
             warnings.simplefilter("ignore", UserWarning)  # a pruned trial without a value is no surprise
             self._study.tell(self._trials[number], values, told)
 
-    def best(self) -> int | None:
-        """Return the number of the best complete proposal, the first of equals, or None."""
-        complete = [t for t in self._study.get_trials() if t.state is TrialState.COMPLETE]
-        if not complete:
-            return None
-        sign = -1 if self._study.direction is optuna.study.StudyDirection.MAXIMIZE else 1
-        return min(complete, key=lambda t: (sign * t.values[0], t.number)).number
-
     def _is_finished(self, number: int) -> bool:
         return self._storage.get_trial(self._trials[number]._trial_id).state.is_finished()
 
@@ -249,15 +230,13 @@ class SearchStudy:
         )
 
 
-def _distribution(parameter: SearchParameter) -> BaseDistribution:
-    if parameter.levels:
-        return CategoricalDistribution(tuple(level.label for level in parameter.levels))
-    assert parameter.low is not None
-    assert parameter.high is not None
-    if parameter.is_integer:
-        step = int(parameter.step) if parameter.step else 1
-        return IntDistribution(int(parameter.low), int(parameter.high), log=parameter.log, step=step)
-    return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+def _distribution(dimension: Mapping[str, Any]) -> BaseDistribution:
+    if "levels" in dimension:
+        return CategoricalDistribution(tuple(dimension["levels"]))
+    low, high, log, step = (dimension[key] for key in ("low", "high", "log", "step"))
+    if dimension["is_integer"]:
+        return IntDistribution(int(low), int(high), log=log, step=int(step) if step else 1)
+    return FloatDistribution(low, high, log=log, step=step)
 
 
 def _sampler(search: Search, number: int) -> optuna.samplers.BaseSampler:
@@ -313,7 +292,7 @@ def _frozen_shown(trial: ShownTrial) -> FrozenTrial:
         state,
         value=trial.objective if has_value else None,
         params=trial.parameters,
-        distributions={name: json_to_distribution(text) for name, text in trial.distributions.items()},
+        distributions={name: _distribution(d) for name, d in trial.space.items()},
         attributes=trial.attributes(),
         intermediate=trial.intermediate,
         started=_local_time(trial.started),
@@ -340,7 +319,9 @@ def _contradicts(shown: Sequence[FrozenTrial], trials: Sequence[ShownTrial]) -> 
     hashes = [t.user_attrs.get("hash") for t in shown]
     if len(set(hashes)) < len(hashes) or any(h not in planned for h in hashes):
         return True
-    new = {(name, text) for trial in trials for name, text in trial.distributions.items()}
+    new = {
+        (name, distribution_to_json(_distribution(d))) for trial in trials for name, d in trial.space.items()
+    }
     old = {(name, distribution_to_json(d)) for t in shown for name, d in t.distributions.items()}
     has_changed_axis = bool(old) and {pair for pair in old | new if pair[0] in dict(old)} != old
     return has_changed_axis or any(_disagrees(t, planned[t.user_attrs["hash"]]) for t in shown)

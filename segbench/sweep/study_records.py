@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from segbench.config.experiment import Search
 from segbench.records import State
 
 
@@ -19,8 +20,8 @@ class ShownTrial:
     state: State
     parameters: Mapping[str, Any]
     """Axis -> label, or a search's parameter -> value."""
-    distributions: Mapping[str, str]
-    """Parameter -> Optuna's JSON of its distribution (`level_distribution`, `search_distributions`)."""
+    space: Mapping[str, Mapping[str, Any]]
+    """Parameter -> its dimension (`level_dimension`, `search_space`)."""
     objective: float | None = None
     intermediate: Mapping[int, float] = field(default_factory=dict)
     """Epoch -> objective."""
@@ -56,3 +57,18 @@ class Proposal:
     state: State = State.WAITING
     objective: float | None = None
     intermediate: Mapping[int, float] = field(default_factory=dict)
+
+
+def level_dimension(labels: Sequence[str]) -> dict[str, Any]:
+    """Return an axis as a dimension: its labels, without an order."""
+    return {"levels": list(labels)}
+
+
+def search_space(search: Search) -> dict[str, dict[str, Any]]:
+    """Return a search space in plain types, as records of its proposals keep it."""
+    return {
+        p.name: level_dimension([level.label for level in p.levels])
+        if p.levels
+        else {"low": p.low, "high": p.high, "log": p.log, "step": p.step, "is_integer": p.is_integer}
+        for p in search.parameters
+    }

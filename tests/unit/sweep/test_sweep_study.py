@@ -11,8 +11,8 @@ import pytest
 
 from segbench.config.experiment import Level, Search, SearchParameter
 from segbench.records import State
-from segbench.sweep.study import SearchStudy, StudyMirror, level_distribution, search_distributions
-from segbench.sweep.study_records import Proposal, ShownTrial
+from segbench.sweep.study import SearchStudy, StudyMirror
+from segbench.sweep.study_records import Proposal, ShownTrial, level_dimension, search_space
 
 SPACE = Search(
     parameters=(
@@ -39,7 +39,7 @@ def shown(number: int, state: State = State.WAITING, **changes: object) -> Shown
         "fold": 0,
         "state": state,
         "parameters": {"norm": ("batch", "none")[number // 2]},
-        "distributions": {"norm": level_distribution(("batch", "none"))},
+        "space": {"norm": level_dimension(("batch", "none"))},
     }
     return ShownTrial(**{**values, **changes})
 
@@ -55,7 +55,9 @@ def read(path: Path, name: str = "exp") -> list[optuna.trial.FrozenTrial]:
 
 @pytest.fixture
 def mirror(tmp_path: Path):
-    opened = StudyMirror(tmp_path / "optuna.db", name="exp", direction="maximize", attributes={"question": "?"})
+    opened = StudyMirror(
+        tmp_path / "optuna.db", name="exp", direction="maximize", attributes={"question": "?"}
+    )
     yield opened
     opened.close()
 
@@ -105,16 +107,16 @@ def test_mirror_of_a_repeated_sweep_has_no_duplicates(mirror: StudyMirror, tmp_p
 def test_mirror_is_rebuilt_where_the_design_contradicts_it(mirror: StudyMirror, tmp_path: Path) -> None:
     complete = shown(0, State.COMPLETE, objective=0.5, intermediate={1: 0.4, 2: 0.5})
     mirror.synchronise([complete, shown(1, State.FAILED)])
-    grown = {"norm": level_distribution(("batch", "none", "dyt"))}
+    grown = {"norm": level_dimension(("batch", "none", "dyt"))}
     changes = {
-        "axis grown": [replace(complete, distributions=grown), shown(1, State.FAILED, distributions=grown)],
+        "axis grown": [replace(complete, space=grown), shown(1, State.FAILED, space=grown)],
         "run again": [complete, shown(1, State.WAITING)],
         "no longer planned": [complete],
         "label renamed": [
             replace(
                 complete,
                 parameters={"norm": "BN"},
-                distributions={"norm": level_distribution(("BN", "none"))},
+                space={"norm": level_dimension(("BN", "none"))},
             ),
         ],
     }
@@ -182,11 +184,9 @@ def test_search_keeps_open_and_missing_proposals() -> None:
         ],
     )
     assert study.num_proposals == 4
-    assert study.best() is None
     study.report(2, 1, 0.9)
     study.tell(2, State.COMPLETE, 0.7)
     study.tell(2, State.FAILED, None)
-    assert study.best() == 2
     assert study.ask().number == 4
 
 
@@ -206,13 +206,6 @@ def test_search_prunes_the_worse_half_after_the_warm_up() -> None:
     assert [study.report(good, epoch, 0.9) for epoch in (1, 2)] == [False, False]
 
 
-def test_search_minimises_and_takes_the_first_of_equals() -> None:
-    study = SearchStudy("exp", SPACE, direction="minimize", epochs=4)
-    for value in (0.5, 0.2, 0.2, float("nan")):
-        study.tell(study.ask().number, State.COMPLETE, value)
-    assert study.best() == 1
-
-
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 @pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
 def test_search_stays_in_its_space(sampler: str, pruner: str) -> None:
@@ -221,4 +214,4 @@ def test_search_stays_in_its_space(sampler: str, pruner: str) -> None:
         assert 1e-5 <= proposal.parameters["lr"] <= 1e-1
         assert proposal.parameters["depth"] in (2, 3, 4)
         assert proposal.parameters["norm"] in ("batch", "none")
-    assert set(search_distributions(space)) == {"lr", "depth", "norm"}
+    assert set(search_space(space)) == {"lr", "depth", "norm"}
