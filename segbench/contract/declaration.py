@@ -6,7 +6,7 @@ from segbench import registry
 from segbench.contract import Broken, Subject
 
 RUNTIME = {
-    "dataset": ("data_root",),
+    "dataset": ("project",),
     "split": ("samples", "own_split"),
     "input": ("train_stats", "max_value"),
     "model": ("in_channels", "out_channels", "norm"),
