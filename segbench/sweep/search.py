@@ -73,6 +73,19 @@ class SearchRun:
         """Whether no trial will be added any more."""
         return self._has_replicated
 
+    @property
+    def num_expected(self) -> int:
+        """Trials of the whole search, as far as one can tell: proposals may repeat each other."""
+        return self._search.num_trials + len(self._experiment.seeds) * self._experiment.num_folds - 1
+
+    @property
+    def num_ended(self) -> int:
+        return len({t.hash for t in self.trials} - self._open.keys())
+
+    def open_trials(self) -> list[QueuedTrial]:
+        """Return the proposals of an earlier sweep that have not ended."""
+        return list({t.hash: t for t in self.trials if t.hash in self._open}.values())
+
     def advance(self) -> list[QueuedTrial]:
         """Return the trials to add to the queue now: further proposals, or the replicates."""
         added: list[QueuedTrial] = []

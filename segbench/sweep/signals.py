@@ -48,5 +48,7 @@ class StopRequest:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._event.is_set():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the record of the interruption is written in peace
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             raise KeyboardInterrupt
         self._event.set()

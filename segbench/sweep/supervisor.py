@@ -307,7 +307,6 @@ def only_supervisor(folder: ExperimentFolder) -> Iterator[None]:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
-        folder.lock.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
 

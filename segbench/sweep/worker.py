@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from segbench.errors import ResultsError
 from segbench.records import State
@@ -15,7 +14,7 @@ from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import LeaseLost
 from segbench.store.queue import Queue, QueuedTrial
-from segbench.sweep.events import Event, TrialRefused, write_event
+from segbench.sweep.events import Event, TrialFinished, TrialRefused, TrialStarted, write_event
 from segbench.sweep.runner import Resources, run_trial
 from segbench.sweep.signals import StopRequest
 from segbench.sweep.warm import WarmData
@@ -138,6 +137,24 @@ class EventWriter:
             self._stop.set()
 
 
+class PlainEvents:
+    """Says one line when a trial starts and one when it ends."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._names: dict[str, str] = {}
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, TrialStarted):
+            self._names[event.hash] = f"{event.label}, seed {event.seed}"
+            self._say(f"start    {self._names[event.hash]} ({event.hash})")
+        elif isinstance(event, TrialFinished):
+            reason = f": {event.reason}" if event.reason else ""
+            self._say(f"{event.state:<8} {self._names.get(event.hash, event.hash)}{reason}")
+        elif isinstance(event, TrialRefused):
+            self._say(f"refused  {event.reason}")
+
+
 def claim_stdout() -> TextIO:
     """Keep standard output for events: whatever users' code prints goes to standard error."""
     sys.stdout.flush()
@@ -151,9 +168,3 @@ def settle_threads(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
-
-
-def describe(resources: Resources) -> str:
-    """Say in one line what a worker uses."""
-    shown: dict[str, Any] = {"device": resources.device, "threads": resources.threads}
-    return json.dumps(shown)
