@@ -75,8 +75,8 @@ def cost_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         name="cost",
         title="Cost and outcome",
         caption=(
-            f"{outcome} (mean and 95 % t-interval) against the median seconds of an epoch, training and validation "
-            "together, on the hardware named in the report"
+            f"{outcome} (mean and 95 % t-interval) against the median seconds of an epoch, training and "
+            "validation together, on the hardware named in the report"
             + (", and against the number of parameters." if len(facets) > 1 else ".")
         ),
         facets=(tuple(facets),),
