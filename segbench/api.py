@@ -7,8 +7,8 @@
     >>> model = api.build_model({"unet": {"width": 8}}, norm="group")
     >>> loss = api.build_loss({"bce": 1, "dice": 1})
 
-Specs are written as in a file: a name, `{name: {knob: value}}`, `{name: scalar}` or an import path. Imports are
-lazy: only `build_model` and `build_loss` need torch, only `read_results` needs pandas.
+Specs are written as in a file: a name, `{name: {knob: value}}`, `{name: scalar}` or an import path. Imports
+are lazy: only `build_model` and `build_loss` need torch, only `read_results` needs pandas.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def check(
 
     from segbench import contract
 
-    subject = contract.Subject.of(variant, **_knobs(knobs or []))
+    subject = contract.Subject.of(variant, **_knobs(variant, knobs or []))
     settings = ", ".join(f"{name}={value!r}" for name, value in subject.knobs.items())
     typer.echo(f"{variant.axis} {variant.name}{f' ({settings})' if settings else ''}")
     failed = total = 0
@@ -79,13 +79,23 @@ def _axis(target: str, axis: str | None, folder: str | None) -> str:
     return str(chosen)
 
 
-def _knobs(settings: list[str]) -> dict[str, Any]:
-    import yaml
+def _knobs(variant: Variant, settings: list[str]) -> dict[str, Any]:
+    """Read `KNOB=VALUE` as an experiment's file would: YAML 1.2, of the knob's type."""
+    from segbench.config.document import parse
+    from segbench.config.knobs import check_knob
+    from segbench.config.problems import Place, Problems
 
-    knobs = {}
+    knobs, problems = {}, Problems()
     for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals or not name:
-            raise ExperimentError(message("--set", "write KNOB=VALUE", got=setting))
-        knobs[name] = yaml.safe_load(value)
+        name, equals, text = setting.partition("=")
+        place = Place(f"--set {setting}")
+        if not equals:
+            problems.add(place, "write --set KNOB=VALUE, such as --set width=16")
+        elif name not in variant.knobs:
+            what = f"{variant.axis} {variant.name} has no such knob"
+            problems.add(place, what, got=name, known=variant.knobs)
+        else:
+            value = parse(text, str(place), problems, is_positioned=False)
+            knobs[name] = check_knob(variant.knobs[name], value, problems)
+    problems.raise_any()
     return knobs

@@ -38,8 +38,8 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change a field or knob of the baseline, such as epochs=10 or optimizer.lr=1e-3; these are other trials. "
-        "May be repeated.",
+        help="Change a field or knob of the baseline, such as epochs=10 or optimizer.lr=1e-3; these are "
+        "other trials. May be repeated.",
         show_default=False,
     ),
 ]

@@ -81,7 +81,8 @@ def _read(
     known = [axis.name for axis in axes]
     if len(names) != 1:
         rule = "a claim is about one axis: {AXIS: A > B}"
-        problems.add(node.place, rule, got=", ".join(names) or source, known=known)
+        see = "Quote a comparison whose labels hold commas" if len(names) > 1 else None
+        problems.add(node.place, rule, got=", ".join(names) or source, known=known, see=see)
         return None
     name = names[0]
     axis = next((axis for axis in axes if axis.name == name), None)

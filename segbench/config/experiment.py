@@ -69,7 +69,7 @@ class Claim:
     """One expectation written in the file, checked against its levels.
 
     `axis: left OP right`, judged on `metric` at the levels `at` (marginal over every other axis). `OP` is
-    `>`, `<`, `==` (equivalent within the margin) or `/` (the ratio lies in `between`). A claim of `text` alone is
+    `>`, `<`, `==` (equivalent within the margin) or `/` (the ratio lies in `between`). A claim of `text` is
     outside the grammar: it is printed as "not judged".
     """
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from segbench import registry
+from segbench.config.document import Node
+from segbench.config.knobs import NAMESPACE, UnreadableAnnotation, check_knob, type_of
+from segbench.config.problems import Place, Problems
 from segbench.contract import Broken, Subject
 
 RUNTIME = {
-    "dataset": ("data_root",),
+    "dataset": ("project",),
     "split": ("samples", "own_split"),
     "input": ("train_stats", "max_value"),
     "model": ("in_channels", "out_channels", "norm"),
@@ -52,6 +55,19 @@ def knobs_are_documented(subject: Subject) -> None:
             raise Broken(f"knob {knob.name} has no type, so its values cannot be checked")
         if not knob.help:
             raise Broken(f"knob {knob.name} is missing under `Args:` in the docstring")
+
+
+def knobs_are_typed(subject: Subject) -> None:
+    """Every knob's type can be read without importing the file, and its default is of that type."""
+    for knob in subject.variant.knobs.values():
+        try:
+            type_of(knob.annotation)
+        except UnreadableAnnotation as error:
+            raise Broken(f"knob {knob.name}: {error}; known are {', '.join(NAMESPACE)}") from error
+        if not knob.is_required:
+            problems = Problems()
+            check_knob(knob, Node.of(knob.default, Place("default")), problems)
+            problems.raise_any()
 
 
 def loads(subject: Subject) -> None:

@@ -140,7 +140,7 @@ def is_drawn_by_init(subject: Subject) -> None:
     init = registry.load(registry.find("init", "default"))
     for network in (first, second):
         for module in network.modules():
-            if not list(module.children()) and list(module.parameters(recurse=False)):
+            if list(module.parameters(recurse=False)):
                 init(module, torch.Generator().manual_seed(0))
     for name, value in first.named_parameters():
         if not torch.equal(value, second.get_parameter(name)):

@@ -164,11 +164,12 @@ def _build(source: Source, folder: Path, key: str, on_progress: OnProgress | Non
 def _require_space(source: Source, num_samples: int, folder: Path) -> None:
     needed = num_samples * source.size_px**2 * (source.channels + 1) + _SPARE_BYTES
     free = shutil.disk_usage(folder).free
+    needed_mib, free_mib = (f"{value / 2**20:,.0f} MiB" for value in (needed, free))
     if free < needed:
         raise DataError(
             message(
                 str(folder.parent),
-                f"the decoded images need {needed / 2**20:,.0f} MiB, but the disk has {free / 2**20:,.0f} MiB",
+                f"the decoded images need {needed_mib}, but the disk has {free_mib}",
                 see="Free some space or set SEGBENCH_DATA to another disk",
             )
         )

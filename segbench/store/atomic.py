@@ -32,17 +32,16 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         ResultsError: The disk is full, or the folder is missing or read-only.
     """
-    with replacing(path) as temporary:
-        with temporary.open("wb") as file:
-            file.write(content)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(content)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path in the folder of `path`; what was written there takes its place at the end.
 
-    For writers that want a file name (`torch.save`, `numpy.savez`). The temporary is synced, renamed and its folder
-    synced; it is removed if anything fails.
+    For writers that want a file name (`torch.save`, `numpy.savez`). The temporary is synced, renamed and its
+    folder synced; it is removed if anything fails.
 
     Raises:
         ResultsError: The disk is full, or the folder is missing or read-only.

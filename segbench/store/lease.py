@@ -1,12 +1,14 @@
 """Claims on a trial, held by one worker at a time, on any file system that several hosts may share.
 
-A claim is the file `lease.<n>` in the trial's folder; the highest number holds. It is taken by creating the next
-number with `O_EXCL`, which has exactly one winner, and removing the lower ones. The holder raises a counter in its
-file, through the descriptor it opened, so a holder that was thought dead and wakes up cannot touch its
-successor's file. No clock of another host is ever read: an observer calls a claim stale when the counter has not
-moved for some seconds of its own monotonic clock, or when the holder's process on this very host is gone.
+A claim is the file `lease.<n>` in the trial's folder; the highest number holds. It is taken by creating the
+next number with `O_EXCL`, which has exactly one winner, and removing the lower ones. The holder raises a
+counter in its file, through the descriptor it opened, so a holder that was thought dead and wakes up cannot
+touch its successor's file. No clock of another host is ever read: an observer calls a claim stale when the
+counter has not moved for some seconds of its own monotonic clock, or when the holder's process on this very
+host is gone.
 
-A holder calls `check` before each write; that, and not the absence of a second worker, is what keeps a record whole.
+A holder calls `check` before each write; that, and not the absence of a second worker, is what keeps a record
+whole.
 """
 
 from __future__ import annotations
@@ -63,6 +65,7 @@ class Lease:
         self._generation = generation
         self._descriptor = descriptor
         self._counter = 0
+        self._counter_offset = 0
         self._guard = threading.Lock()
         self._ended = threading.Event()
         self._heart: threading.Thread | None = None
@@ -73,8 +76,8 @@ class Lease:
     ) -> Lease | None:
         """Take the trial, or return None while somebody else holds it.
 
-        A claim that looks alive must be seen standing still for `stale_after_s` before it is taken over, so a caller
-        that waits for it calls again from time to time; each call is quick.
+        A claim that looks alive must be seen standing still for `stale_after_s` before it is taken over, so a
+        caller that waits for it calls again from time to time; each call is quick.
 
         Args:
             folder: The trial; its folder is made if it is missing.
@@ -104,7 +107,7 @@ class Lease:
         lease = cls(folder, generation, descriptor, secrets.token_hex(8))
         try:
             lease._write()
-            # A caller that slept since it looked may have created a number that was used and removed long ago.
+            # A caller that slept since it looked may have created a number that was used and removed before.
             if _generations(folder)[-1:] != [generation]:
                 lease.release()
                 return None
@@ -120,13 +123,7 @@ class Lease:
         """Whether the claim is still this one's."""
         if self._ended.is_set():
             return False
-        try:
-            ours = os.fstat(self._descriptor)
-            present = self.folder.lease(self._generation).stat()
-        except OSError:
-            return False
-        is_same = (ours.st_ino, ours.st_dev) == (present.st_ino, present.st_dev)
-        return is_same and not self.folder.lease(self._generation + 1).exists()
+        return self._is_in_place() and not self.folder.lease(self._generation + 1).exists()
 
     def check(self) -> None:
         """Return if the claim is still this one's; call it before every write.
@@ -138,7 +135,7 @@ class Lease:
             raise LeaseLost(
                 message(
                     str(self.folder.path),
-                    "another worker has taken this trial over, because this one gave no sign of life for too long",
+                    "another worker has taken this trial over; this one gave no sign of life for too long",
                     see="Nothing was written; the other worker's record counts",
                 )
             )
@@ -156,9 +153,8 @@ class Lease:
         with self._guard:
             if self._ended.is_set():
                 return
-            is_held = self.is_held()
             self._ended.set()
-            if is_held:
+            if self._is_in_place():
                 self.folder.lease(self._generation).unlink(missing_ok=True)
             os.close(self._descriptor)
         if self._heart is not None and self._heart is not threading.current_thread():
@@ -171,6 +167,14 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+    def _is_in_place(self) -> bool:
+        try:
+            ours = os.fstat(self._descriptor)
+            present = self.folder.lease(self._generation).stat()
+        except OSError:
+            return False
+        return (ours.st_ino, ours.st_dev) == (present.st_ino, present.st_dev)
 
     def _start(self, heartbeat_s: float) -> None:
         self._heart = threading.Thread(target=self._run, args=(heartbeat_s,), name="lease", daemon=True)
@@ -214,16 +218,15 @@ def is_leased(folder: TrialFolder, *, stale_after_s: float = STALE_AFTER_S) -> b
 def place() -> str:
     """Hash what must agree for two processes to see each other by number: host, boot, process namespace."""
     parts = [platform.node()]
-    for source in ("/proc/sys/kernel/random/boot_id",):
-        with suppress(OSError):
-            parts.append(Path(source).read_text().strip())
     with suppress(OSError):
-        parts.append(os.readlink("/proc/self/ns/pid"))
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+    with suppress(OSError):
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def process_start(pid: int) -> str | None:
-    """Return when a process of this host started, in the kernel's own ticks; None: not known, or it is dead."""
+    """Return when a process of this host started, in ticks of the kernel; None: not known, or it is dead."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -279,7 +282,7 @@ def _generations(folder: TrialFolder) -> list[int]:
     """Return the numbers of the claims in the folder, ascending."""
     prefix = folder.lease(0).name.removesuffix("0")
     try:
-        names = os.listdir(folder.path)
+        names = [path.name for path in folder.path.iterdir()]
     except FileNotFoundError:
         return []
     numbers = (name.removeprefix(prefix) for name in names if name.startswith(prefix))

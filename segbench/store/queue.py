@@ -1,7 +1,7 @@
 """`queue.json`: the ordered trials that the workers of a sweep take from.
 
-The supervisor writes it, workers read it. A search appends proposals to it while it runs; `closed` says that nothing
-more will come. It is no record: it is rebuilt by every sweep.
+The supervisor writes it, workers read it. A search appends proposals to it while it runs; `closed` says that
+nothing more will come. It is no record: it is rebuilt by every sweep.
 """
 
 from __future__ import annotations

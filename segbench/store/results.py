@@ -2,11 +2,49 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from segbench.errors import ResultsError, message
+from segbench.records import TrialRecord
+from segbench.store.frames import read_all_epochs, read_all_images
+from segbench.store.layout import ExperimentFolder
+from segbench.store.scan import scan
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_TEXTS: Final = (
+    "trial",
+    "config_hash",
+    "data_fingerprint",
+    "state",
+    "failure",
+    "reason",
+    "device",
+    "device_name",
+    "commit",
+    "host",
+    "started",
+    "finished",
+    "versions",
+    "reused_from",
+    "folder",
+)
+_COUNTS: Final = ("seed", "fold", "epochs_done", "attempts")
+_NUMBERS: Final = (
+    "selected_epoch",
+    "objective",
+    "parameters",
+    "trainable_parameters",
+    "flops",
+    "train_time_s",
+    "threads",
+    "loader_workers",
+)
 
 
 @dataclass(frozen=True)
@@ -17,13 +55,108 @@ class Results:
     """
 
     trials: pd.DataFrame
-    """A row a trial: `trial`, `config_hash`, `data_fingerprint`, `seed`, `fold`, `state`, `failure`, `reason`,
-    `epochs_done`, `selected_epoch`, `objective`, `parameters`, `flops`, `train_time_s`, `device`, `device_name`,
-    `threads`, `commit`, `reused_from`, `folder`; a column `axis:<name>` a recorded level; a column `test_<metric>`
-    a test mean."""
+    """A row a trial: `trial`, `config_hash`, `data_fingerprint`, `seed`, `fold`, `state`, `failure`,
+    `reason`, `attempts`, `epochs_done`, `selected_epoch`, `objective`, `parameters`, `trainable_parameters`,
+    `flops`, `train_time_s`, `device`, `device_name`, `threads`, `loader_workers`, `host`, `commit`,
+    `is_dirty`, `started`, `finished`, `versions` (text), `reused_from`, `folder` (relative to the
+    experiment's); a column `axis:<name>` a recorded level; a column `test_<metric>` a test mean; for a
+    search `search_number` and a column `search:<parameter>`. Numbers that may be missing are floats."""
     epochs: pd.DataFrame
     """A row an epoch: `trial` and the columns of `epochs.csv`."""
     images: pd.DataFrame
     """A row an image, metric and class: `trial`, `image`, `group`, `split`, `class`, `metric`, `value`."""
     left_out: pd.DataFrame
     """Folders that could not be read: `folder`, `reason`."""
+
+
+def read_results(path: Path) -> Results:
+    """Read `results/<experiment>`; what cannot be read is left out, with the reason.
+
+    Args:
+        path: The experiment's folder.
+
+    Raises:
+        ResultsError: There is no such folder, or it holds no trial.
+    """
+    experiment = ExperimentFolder(Path(path))
+    if not experiment.trials.is_dir():
+        raise ResultsError(
+            message(str(path), "there are no trials in this folder", see="segbench sweep makes them")
+        )
+    found = scan(experiment)
+    folders = [experiment.trial(hash) for hash in found.records]
+    epochs, bad_epochs = read_all_epochs(folders)
+    images, bad_images = read_all_images(folders)
+    left_out = {**found.unreadable, **bad_images, **bad_epochs}
+    records = [record for hash, record in found.records.items() if hash not in left_out]
+    return Results(
+        trials=_trials_frame(experiment, records),
+        epochs=_without(epochs, left_out),
+        images=_without(images, left_out),
+        left_out=_left_out_frame(experiment, left_out),
+    )
+
+
+def _trials_frame(experiment: ExperimentFolder, records: Sequence[TrialRecord]) -> pd.DataFrame:
+    import pandas as pd
+
+    def column(name: str, values: list[Any], kind: str) -> None:
+        columns[name] = pd.Series(values, dtype=kind)
+
+    columns: dict[str, pd.Series] = {}
+    for name in _TEXTS:
+        column(name, [_text(experiment, record, name) for record in records], "str")
+    for name in _COUNTS:
+        column(name, [getattr(record, name) for record in records], "int64")
+    for name in _NUMBERS:
+        column(name, [_number(getattr(record, name)) for record in records], "float64")
+    column("is_dirty", [bool(record.is_dirty) for record in records], "bool")
+    for axis in _keys(record.levels for record in records):
+        column(f"axis:{axis}", [record.levels.get(axis) for record in records], "str")
+    for metric in _keys(record.test for record in records):
+        column(f"test_{metric}", [_number(record.test.get(metric)) for record in records], "float64")
+    proposals = [record.search or {} for record in records]
+    if any(proposals):
+        column("search_number", [_number(p.get("number")) for p in proposals], "float64")
+        asked = [p.get("parameters", {}) for p in proposals]
+        for parameter in _keys(asked):
+            columns[f"search:{parameter}"] = pd.Series([a.get(parameter) for a in asked])
+    return pd.DataFrame(columns)
+
+
+def _text(experiment: ExperimentFolder, record: TrialRecord, name: str) -> str | None:
+    if name == "trial":
+        return record.hash
+    if name == "folder":
+        return _relative(experiment, record.hash)
+    if name == "versions":
+        return ", ".join(f"{package} {version}" for package, version in sorted(record.versions.items()))
+    value = getattr(record, name)
+    return None if value is None else str(value)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _keys(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the keys of all mappings, in the order in which they first stand."""
+    return list(dict.fromkeys(key for mapping in mappings for key in mapping))
+
+
+def _without(frame: pd.DataFrame, left_out: Mapping[str, str]) -> pd.DataFrame:
+    return frame[~frame["trial"].isin(list(left_out))].reset_index(drop=True) if left_out else frame
+
+
+def _left_out_frame(experiment: ExperimentFolder, left_out: Mapping[str, str]) -> pd.DataFrame:
+    import pandas as pd
+
+    folders = [_relative(experiment, hash) for hash in sorted(left_out)]
+    reasons = [left_out[hash] for hash in sorted(left_out)]
+    return pd.DataFrame(
+        {"folder": pd.Series(folders, dtype="str"), "reason": pd.Series(reasons, dtype="str")}
+    )
+
+
+def _relative(experiment: ExperimentFolder, hash: str) -> str:
+    return experiment.trial(hash).path.relative_to(experiment.root).as_posix()

@@ -11,6 +11,7 @@ import io
 import json
 import math
 import os
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _EXACT_KEYS: Final = frozenset({"config", "search"})
-"""Keys whose floats are written with every digit: they are settings, part of the identity, not measurements."""
+"""Keys whose floats keep every digit: they are settings, part of the identity, not measurements."""
 
 
 class ImageValue(NamedTuple):
@@ -76,7 +77,10 @@ def read_trial(folder: TrialFolder) -> TrialRecord:
         raise ResultsError(message(where, f"the record cannot be read: {error.strerror}")) from error
     except ValueError as error:
         raise ResultsError(message(where, f"the record is truncated or not JSON ({error})")) from error
-    return _record(where, content)
+    record = _record(where, content)
+    if record.hash != folder.hash:
+        raise ResultsError(message(where, "the record is of another trial than its folder", got=record.hash))
+    return record
 
 
 def open_trial(folder: TrialFolder, identity: str) -> TrialRecord | None:
@@ -154,24 +158,40 @@ def read_epochs(folder: TrialFolder) -> pd.DataFrame:
     Raises:
         ResultsError: The file is missing or holds something else.
     """
-    import pandas as pd
-
     where = str(folder.epochs)
     try:
         content = folder.epochs.read_bytes()
     except OSError as error:
         raise ResultsError(message(where, f"the epochs cannot be read: {error.strerror}")) from error
-    header, body = split_epochs(where, content)
-    if not body:
-        return pd.DataFrame({name: pd.Series(dtype=float) for name in header.split(",")})
+    return parse_epochs(where, *split_epochs(where, content))
+
+
+def parse_epochs(where: str, header: str, body: str) -> pd.DataFrame:
+    """Parse the lines of one or more `epochs.csv`; for more, a first column `trial` tells them apart.
+
+    Raises:
+        ResultsError: A value is no number, or epochs are missing.
+    """
+    import pandas as pd
+
+    columns = header.split(",")
+    types = dict.fromkeys(columns, "float64") | {"epoch": "int64", "trial": "str"}
     try:
-        frame = pd.read_csv(io.StringIO(f"{header}\n{body}"), index_col=False)
+        frame = pd.read_csv(
+            io.StringIO(body),
+            names=columns,
+            dtype=types,
+            keep_default_na=False,
+            na_values={name: ["nan"] for name in columns[1:]},
+            float_precision="round_trip",
+            index_col=False,
+        )
     except (ValueError, pd.errors.ParserError) as error:
         raise ResultsError(message(where, f"the epochs cannot be read ({error})")) from error
-    wrong = [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name])]
-    if wrong:
+    expected = frame.groupby("trial").cumcount() + 1 if "trial" in frame else pd.RangeIndex(1, len(frame) + 1)
+    if (frame["epoch"] != expected).any():
         raise ResultsError(
-            message(where, "a column of the epochs holds something that is no number", got=wrong[0])
+            message(where, "epochs must count from 1 without a gap", got=frame["epoch"].tolist()[:20])
         )
     return frame
 
@@ -229,45 +249,48 @@ def read_images(folder: TrialFolder) -> pd.DataFrame:
     Raises:
         ResultsError: The file is missing or damaged.
     """
-    return parse_images(str(folder.images), unpack_images(folder))
+    header, _, body = unpack_images(folder).partition("\n")
+    return parse_images(str(folder.images), header, body)
 
 
-def unpack_images(folder: TrialFolder) -> bytes:
-    """Return the uncompressed CSV of `images.csv.gz`, its header checked.
+def unpack_images(folder: TrialFolder) -> str:
+    """Return the uncompressed text of `images.csv.gz`, its header checked.
 
     Raises:
         ResultsError: The file is missing or damaged.
     """
     where = str(folder.images)
     try:
-        content = gzip.decompress(folder.images.read_bytes())
+        text = gzip.decompress(folder.images.read_bytes()).decode("utf-8")
     except FileNotFoundError:
         raise ResultsError(message(where, "there are no values per image for this trial")) from None
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise ResultsError(message(where, f"the values per image are damaged ({error})")) from error
-    header = content.partition(b"\n")[0].decode("utf-8", "replace")
+    header = text.partition("\n")[0]
     if header != ",".join(IMAGE_COLUMNS):
         raise ResultsError(
-            message(where, "the first line must name the columns", got=header[:60], known=IMAGE_COLUMNS)
+            message(where, f"the first line must be {','.join(IMAGE_COLUMNS)}", got=header[:60])
         )
-    return content
+    return text
 
 
-def parse_images(where: str, content: bytes) -> pd.DataFrame:
-    """Parse the uncompressed CSV of values per image.
+def parse_images(where: str, header: str, body: str) -> pd.DataFrame:
+    """Parse the lines of one or more `images.csv`; for more, a first column `trial` tells them apart.
 
     Raises:
-        ResultsError: It is damaged.
+        ResultsError: They are damaged.
     """
     import pandas as pd
 
-    types = {name: "str" for name in IMAGE_COLUMNS[:-1]} | {"value": "float64"}
+    columns = header.split(",")
     try:
         return pd.read_csv(
-            io.BytesIO(content),
-            dtype=types,
+            io.StringIO(body),
+            names=columns,
+            dtype=dict.fromkeys(columns, "str") | {"value": "float64"},
             keep_default_na=False,
             na_values={"value": ["nan"]},
+            float_precision="round_trip",
             index_col=False,
         )
     except (ValueError, pd.errors.ParserError) as error:

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, Le
 
 from segbench.axes.augment import Augmentation, variant
-from segbench.errors import ExperimentError, message
 
 
 @variant
-def flips(*, horizontal: float = 0.5, vertical: float = 0.5) -> Augmentation:
+def flips(
+    *,
+    horizontal: Annotated[float, Ge(0), Le(1)] = 0.5,
+    vertical: Annotated[float, Ge(0), Le(1)] = 0.5,
+) -> Augmentation:
     """Mirror image and mask together, left-right and upside down, drawn independently.
 
     Args:
         horizontal: Probability of mirroring left-right.
         vertical: Probability of mirroring upside down.
-
-    Raises:
-        ExperimentError: A probability is not in 0..1.
     """
-    for name, value in (("horizontal", horizontal), ("vertical", vertical)):
-        if not 0 <= value <= 1:
-            raise ExperimentError(message(f"augment.flips.{name}", "a probability lies in 0..1", got=value))
     return _Flips(horizontal, vertical)
 
 

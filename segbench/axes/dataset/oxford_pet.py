@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge
 
 from segbench.axes.dataset import Sample, Source, variant
 from segbench.axes.dataset._contents import content_hashes
@@ -24,13 +25,16 @@ _PET, _BACKGROUND, _BORDER = 1, 2, 3
 
 @variant
 def oxford_pet(
-    project: Project, *, size_px: int = 256, border: Literal["foreground", "background"] = "foreground"
+    project: Project,
+    *,
+    size_px: Annotated[int, Ge(1)] = 256,
+    border: Literal["foreground", "background"] = "foreground",
 ) -> Source:
     """Read Oxford-IIIT Pet (Parkhi et al., CVPR 2012): pet against background, 37 breeds.
 
-    Its own split (`course`): of the official trainval list every tenth line is validation (index % 10 == 0), the rest
-    training, and the official test list is the test: 3,312 / 368 / 3,669 images. 14 trimaps hold no pet and
-    are kept.
+    Its own split (`course`) validates on every tenth line of the official trainval list (index % 10 == 0),
+    trains on the rest and tests on the official test list: 3,312 / 368 / 3,669 images. 14 trimaps hold no pet
+    and are kept.
 
     Args:
         project: Where `data/` is.

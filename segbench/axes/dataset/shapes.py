@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge
 
 from segbench.axes.dataset import PARTS, Sample, Source, variant
 from segbench.axes.dataset._scenes import GENERATOR_VERSION, draw_scene
 from segbench.axes.dataset._source import digest
 from segbench.config.project import Project
-from segbench.errors import ExperimentError, message
 from segbench.streams import stream_seed
 
 
@@ -19,10 +20,10 @@ from segbench.streams import stream_seed
 def shapes(
     project: Project,
     *,
-    size_px: int = 64,
-    num_train: int = 160,
-    num_val: int = 40,
-    num_test: int = 80,
+    size_px: Annotated[int, Ge(16)] = 64,
+    num_train: Annotated[int, Ge(1)] = 240,
+    num_val: Annotated[int, Ge(1)] = 60,
+    num_test: Annotated[int, Ge(1)] = 120,
     seed: int = 0,
 ) -> Source:
     """Generate scenes of textured, animal-like creatures on clutter, with decoys, uneven light and noise.
@@ -37,20 +38,8 @@ def shapes(
         num_val: Validation images.
         num_test: Test images.
         seed: Draws the scenes; it is not the seed of a trial.
-
-    Raises:
-        ExperimentError: A count is below one, or the size is below 16.
     """
     counts = {"train": num_train, "val": num_val, "test": num_test}
-    for part, count in counts.items():
-        if count < 1:
-            raise ExperimentError(
-                message(f"dataset.shapes.num_{part}", "each part needs an image", got=count)
-            )
-    if size_px < 16:
-        raise ExperimentError(
-            message("dataset.shapes.size_px", "a scene needs at least 16 pixels", got=size_px)
-        )
     return _Shapes(counts, size_px=size_px, seed=seed)
 
 

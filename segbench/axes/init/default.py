@@ -20,7 +20,7 @@ def default(module: nn.Module, generator: torch.Generator) -> None:
     knob. For transposed convolutions PyTorch's fan_in counts the output channels.
 
     Args:
-        module: A leaf module with parameters, on the CPU; changed in place.
+        module: A module that holds parameters of its own, on the CPU; changed in place.
         generator: The module's own generator.
     """
     reset(module, generator)

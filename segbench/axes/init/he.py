@@ -28,7 +28,7 @@ def he(
     start as by default: normalisation at 1 and 0, DyT's alpha at its knob.
 
     Args:
-        module: A leaf module with parameters, on the CPU; changed in place.
+        module: A module that holds parameters of its own, on the CPU; changed in place.
         generator: The module's own generator.
         mode: `fan_out` keeps the size of gradients in the backward pass, `fan_in` that of features in the
             forward.

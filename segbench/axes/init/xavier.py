@@ -22,7 +22,7 @@ def xavier(module: nn.Module, generator: torch.Generator, *, gain: Annotated[flo
     start as by default: normalisation at 1 and 0, DyT's alpha at its knob.
 
     Args:
-        module: A leaf module with parameters, on the CPU; changed in place.
+        module: A module that holds parameters of its own, on the CPU; changed in place.
         generator: The module's own generator.
         gain: Scales the bound; sqrt(2) allows for ReLU.
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from annotated_types import Ge
+from annotated_types import Ge, MinLen
 from torch import Tensor, nn
 
 from segbench.axes.model import variant
 from segbench.axes.model.blocks import BasicBlock, ConvNormReLU, DoubleConv, UpTransposed, check_size
-from segbench.errors import ExperimentError, message
 
 if TYPE_CHECKING:
     from segbench.axes.model.norms import NormFactory
@@ -23,7 +22,7 @@ def resnet34_unet(
     *,
     width: Annotated[int, Ge(1)] = 64,
     # A mutable default is safe: a knob's default is a literal of its type, and nothing writes to it.
-    blocks: list[Annotated[int, Ge(1)]] = [3, 4, 6, 3],  # noqa: B006
+    blocks: Annotated[list[Annotated[int, Ge(1)]], MinLen(1)] = [3, 4, 6, 3],  # noqa: B006
 ) -> nn.Module:
     """ResNet34-U-Net: a residual encoder, a double convolution as bottleneck, a U-Net decoder.
 
@@ -43,15 +42,10 @@ def resnet34_unet(
         width: Channels of the stem and the first stage.
         blocks: Basic blocks in each stage; its length is the number of stages.
 
-    Raises:
-        ExperimentError: `blocks` is empty.
-
     Reference:
         He et al., 2016, arXiv:1512.03385 (encoder, not pretrained); Ronneberger et al., 2015,
         arXiv:1505.04597 (decoder).
     """
-    if not blocks:
-        raise ExperimentError(message("model.blocks", "it needs at least one stage", got=blocks))
     return ResNetUNet(in_channels, out_channels, norm, width, blocks)
 
 

@@ -41,7 +41,7 @@ def unet(
         depth: How often H and W are halved.
         up: `transposed`: 2x2 transposed convolutions that halve the channels. `bilinear`: bilinear
             up-sampling with aligned corners; the channels of the deepest level and of each decoder level but
-            the last are halved instead, which takes an even width.
+            the last are halved instead.
 
     Reference:
         Ronneberger et al., 2015, arXiv:1505.04597. Differs as is usual now: convolutions keep H and W

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Lt
 
 from segbench.axes.split import variant
 from segbench.axes.split._units import shuffled_units, take_fraction
-from segbench.errors import DataError, ExperimentError, message
+from segbench.errors import DataError, message
 from segbench.samples import Sample
 
 
@@ -15,8 +18,8 @@ def folds(
     samples: Sequence[Sample],
     own_split: Mapping[str, Sequence[int]] | None,
     *,
-    folds: int = 5,
-    val: float = 0.1,
+    folds: Annotated[int, Ge(2)] = 5,
+    val: Annotated[float, Gt(0), Lt(1)] = 0.1,
     seed: int = 0,
 ) -> list[dict[str, tuple[int, ...]]]:
     """Hold out each of several parts once as the test set. Groups stay whole; nothing is stratified.
@@ -29,15 +32,8 @@ def folds(
         seed: Draws the parts; it is not the seed of a trial.
 
     Raises:
-        ExperimentError: There are fewer than two folds, or no images left to train on.
         DataError: There are fewer groups (or images) than folds.
     """
-    if folds < 2:
-        raise ExperimentError(
-            message("split.folds.folds", "cross-validation needs at least 2 folds", got=folds)
-        )
-    if not 0 < val < 1:
-        raise ExperimentError(message("split.folds.val", "a fraction lies between 0 and 1", got=val))
     units = shuffled_units(samples, range(len(samples)), seed)
     if len(units) < folds:
         raise DataError(

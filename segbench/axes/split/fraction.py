@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from annotated_types import Gt, Lt
 
 from segbench.axes.split import variant
 from segbench.axes.split._units import shuffled_units, take_fraction
@@ -15,8 +18,8 @@ def fraction(
     samples: Sequence[Sample],
     own_split: Mapping[str, Sequence[int]] | None,
     *,
-    val: float = 0.1,
-    test: float = 0.2,
+    val: Annotated[float, Gt(0), Lt(1)] = 0.1,
+    test: Annotated[float, Gt(0), Lt(1)] = 0.2,
     seed: int = 0,
 ) -> list[dict[str, tuple[int, ...]]]:
     """Draw validation and test images once; the rest trains. Groups stay whole; nothing is stratified.
@@ -31,11 +34,6 @@ def fraction(
     Raises:
         ExperimentError: The fractions leave nothing to train on.
     """
-    for name, value in (("val", val), ("test", test)):
-        if not 0 < value < 1:
-            raise ExperimentError(
-                message(f"split.fraction.{name}", "a fraction lies between 0 and 1", got=value)
-            )
     if val + test >= 1:
         raise ExperimentError(
             message("split.fraction", "val and test leave nothing to train on: they sum to", got=val + test)

@@ -1,0 +1,156 @@
+"""`segbench list`: axes, their variants and knobs, and the experiments of a project."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from segbench import registry
+from segbench.config.locate import experiment_names
+from segbench.config.project import Project
+from segbench.errors import ExperimentError, message
+from segbench.registry import Knob, Variant
+
+
+def list_(
+    axis: Annotated[str | None, typer.Argument(help="An axis, or `experiments`.", show_default=False)] = None,
+    variant: Annotated[
+        str | None, typer.Argument(help="A variant of the axis, or its import path.", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what an experiment can be made of: axes, variants, knobs; or the experiments there are.
+
+    Without arguments: every axis with its variants. With an axis: its variants, one a line. With a variant:
+    all of its knobs with type, default and help, and its documentation.
+    """
+    project = Project.around(Path.cwd())
+    registry.use_project(project.root)
+    if axis is None:
+        found = {name: registry.variants(name) for name in registry.axes()}
+        if as_json:
+            _print_json({name: [v.name for v in variants.values()] for name, variants in found.items()})
+        else:
+            _print_table([(name, ", ".join(variants)) for name, variants in found.items()])
+            typer.echo(
+                "\n`segbench list AXIS` shows one of them, `segbench list experiments` the experiments."
+            )
+    elif axis == "experiments":
+        _list_experiments(project, as_json=as_json)
+    elif variant is None:
+        if axis not in registry.axes():
+            known = [*registry.axes(), "experiments"]
+            raise ExperimentError(message("list", "there is no such axis", got=axis, known=known))
+        shown = registry.variants(axis).values()
+        if as_json:
+            _print_json([_variant_json(v) for v in shown])
+        else:
+            _print_table([(v.name, _marked_summary(v)) for v in shown])
+    else:
+        found_variant = registry.find(axis, variant)
+        if as_json:
+            _print_json({**_variant_json(found_variant), "doc": found_variant.doc})
+        else:
+            _print_variant(found_variant)
+
+
+def _list_experiments(project: Project, *, as_json: bool) -> None:
+    from segbench.config.document import read_document
+
+    found = []
+    for name in experiment_names(project):
+        try:
+            document = read_document(project.experiments / f"{name}.yaml")
+            question, scales = document.get("question"), document.get("scales")
+            found.append(
+                {
+                    "name": name,
+                    "question": "" if question is None else str(question.value),
+                    "scales": list(scales.value) if scales is not None and scales.is_mapping else [],
+                }
+            )
+        except ExperimentError as error:
+            found.append({"name": name, "question": f"cannot be read: {error.problems[0]}", "scales": []})
+    if as_json:
+        _print_json(found)
+    elif not found:
+        typer.echo(f"There is no experiment in {project.experiments}; `segbench init` makes one.")
+    else:
+        rows = []
+        for each in found:
+            scales = f" (--scale {', '.join(each['scales'])})" if each["scales"] else ""
+            rows.append((str(each["name"]), f"{each['question']}{scales}"))
+        _print_table(rows)
+
+
+def _print_variant(variant: Variant) -> None:
+    origin = "" if variant.origin == "built-in" else f" ({variant.origin}: {variant.file})"
+    typer.echo(f"{variant.axis}: {variant.name}{origin}\n")
+    if variant.knobs:
+        typer.echo("Knobs (the first may be given alone, as {name: value}):")
+        _print_table([(f"  {_signature(knob)}", knob.help) for knob in variant.knobs.values()])
+    else:
+        typer.echo("It has no knobs.")
+    if variant.size_multiple is not None:
+        typer.echo(f"\nHeight and width must be a multiple of {variant.size_multiple}.")
+    typer.echo(f"\n{variant.doc}")
+
+
+def _signature(knob: Knob) -> str:
+    default = "required" if knob.is_required else f"= {json.dumps(knob.default)}"
+    return f"{knob.name}: {_readable(knob.annotation)} {default}"
+
+
+def _readable(annotation: str) -> str:
+    """Write `Annotated[int, Ge(1)]` as `int, Ge(1)`."""
+    if annotation.startswith("Annotated[") and annotation.endswith("]"):
+        return annotation.removeprefix("Annotated[")[:-1]
+    return annotation
+
+
+def _marked_summary(variant: Variant) -> str:
+    return variant.summary if variant.origin == "built-in" else f"{variant.summary} ({variant.origin})"
+
+
+def _variant_json(variant: Variant) -> dict[str, Any]:
+    return {
+        "axis": variant.axis,
+        "name": variant.name,
+        "summary": variant.summary,
+        "origin": variant.origin,
+        "size_multiple": variant.size_multiple,
+        "knobs": [
+            {
+                "name": knob.name,
+                "type": knob.annotation,
+                "is_required": knob.is_required,
+                "default": None if knob.is_required else knob.default,
+                "help": knob.help,
+            }
+            for knob in variant.knobs.values()
+        ],
+    }
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _print_table(rows: Sequence[tuple[str, str]]) -> None:
+    """Print names and texts in two columns; texts wrap at the terminal's width."""
+    width = max(60, min(shutil.get_terminal_size((110, 24)).columns, 140))
+    column = min(max((len(name) for name, _ in rows), default=0) + 2, width // 2)
+    for name, text in rows:
+        lines = textwrap.wrap(text, width - column, break_on_hyphens=False) or [""]
+        if len(name) + 2 > column:
+            typer.echo(name)
+            name = ""
+        for line in lines:
+            typer.echo(f"{name:<{column}}{line}".rstrip())
+            name = ""

@@ -1,0 +1,188 @@
+"""From an experiment and its results to the one `Analysis` that every renderer draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from segbench.config.experiment import Experiment
+from segbench.config.project import Project
+from segbench.records import State
+from segbench.report.analysis import Analysis
+from segbench.report.answer import write_answer, write_search_answer
+from segbench.report.claims import judge_claims
+from segbench.report.effects import effects_frame
+from segbench.report.family import Estimator, Family, build_family
+from segbench.report.head import describe, provenance
+from segbench.report.notes import write_notes
+from segbench.report.proposals import proposals_frame
+from segbench.report.stats.curves import CURVES, curves
+from segbench.report.stats.intervals import average_folds, summarise
+from segbench.report.stats.measure import measure
+from segbench.report.stats.metrics import read_metric
+from segbench.store.match import match_trials, unmatched_trials
+from segbench.store.results import Results
+
+CELL_MEDIANS = (
+    "selected_epoch",
+    "parameters",
+    "flops",
+    "epoch_time_s",
+    "images_per_s",
+    "peak_memory_mib",
+    "instability",
+)
+
+_MISSING = (State.WAITING.value, State.RUNNING.value, State.INTERRUPTED.value)
+"""States that another `sweep` would go on from; a failed trial is an outcome to report."""
+
+
+def analyse(experiment: Experiment, results: Results, *, project: Project) -> Analysis:
+    """Work out everything a report says.
+
+    Args:
+        experiment: What was asked.
+        results: What was recorded.
+        project: Where the other experiments' results lie: the head counts those that read the same test set.
+    """
+    matched = match_trials(results, experiment)
+    if experiment.search is not None:
+        return _analyse_search(experiment, results, matched, project)
+    axes = [axis.name for axis in experiment.axes]
+    plan = plan_frame(experiment)
+    clashing = [name for name in axes if name in matched]
+    recorded = matched.drop(columns=["cell", *clashing]).rename(columns={f"axis:{a}": a for a in axes})
+    table = measure(plan, recorded, results.epochs, [*axes, "seed", "fold"])
+    missing = int(table["state"].isin(_MISSING).sum())
+    partial = f"partial: {len(table) - missing} of {len(table)} trials" if missing else None
+
+    estimator = Estimator(table, axes, results.images)
+    family = build_family(experiment, estimator)
+    effects = effects_frame(experiment, family, estimator, is_judged=partial is None)
+    claims = judge_claims(experiment, family, estimator, partial=partial)
+    complete = table[table["state"] == State.COMPLETE.value]
+    head = describe(experiment, table, family, estimator, project=project, partial=partial)
+    return Analysis(
+        experiment=experiment,
+        answer=write_answer(experiment, table, effects, claims, head, estimator, partial=partial),
+        head=head,
+        cells=cells_frame(experiment, table),
+        seeds=seeds_frame(experiment, complete),
+        effects=effects,
+        claims=claims,
+        curves=curves(results.epochs, complete, axes, _curve_metrics(results.epochs)),
+        failures=failures_frame(table),
+        left_out=_left_out(results, experiment),
+        search=pd.DataFrame(columns=["trial", "number", "state", "value"]),
+        notes=write_notes(experiment, table, effects, matched, partial=partial),
+        provenance=provenance(experiment, results, table),
+    )
+
+
+def plan_frame(experiment: Experiment) -> pd.DataFrame:
+    """Return a row a planned trial, in the design's order: `cell`, a column an axis, `seed`, `fold`."""
+    rows = [
+        {"cell": cell.label, **cell.levels, "seed": seed, "fold": fold}
+        for cell in experiment.cells
+        for seed in experiment.seeds
+        for fold in range(experiment.num_folds)
+    ]
+    return pd.DataFrame(rows, columns=["cell", *(a.name for a in experiment.axes), "seed", "fold"])
+
+
+def cells_frame(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame:
+    """Return `Analysis.cells`: the outcome with its t-interval, states counted, medians of costs.
+
+    `instability` (median over trials) is there besides the contract's columns.
+    """
+    axes = [axis.name for axis in experiment.axes]
+    keys = ["cell", *axes]
+    measured = _with_columns(table, [experiment.outcome, _last(experiment), "objective", *CELL_MEDIANS])
+    per_seed = average_folds(measured, keys, experiment.outcome)
+    cells = summarise(per_seed, keys, experiment.outcome)
+    groups = measured.groupby(keys, sort=False, dropna=False)
+    cells["mean_last"] = (
+        average_folds(measured, keys, _last(experiment))
+        .groupby(keys, sort=False)[_last(experiment)]
+        .mean()
+        .to_numpy()
+    )
+    cells["val_mean"] = groups["objective"].mean().to_numpy()
+    for name, states in (
+        ("diverged", [State.DIVERGED.value]),
+        ("failed", [State.FAILED.value]),
+        ("missing", list(_MISSING)),
+    ):
+        cells[name] = (
+            measured["state"].isin(states).groupby([measured[k] for k in keys], sort=False).sum().to_numpy()
+        )
+    for name in CELL_MEDIANS:
+        cells[name] = groups[name].median().to_numpy()
+    return cells
+
+
+def seeds_frame(experiment: Experiment, complete: pd.DataFrame) -> pd.DataFrame:
+    """Return `Analysis.seeds`: the outcome of every completed trial."""
+    axes = [axis.name for axis in experiment.axes]
+    measured = _with_columns(complete, [experiment.outcome, _last(experiment)])
+    columns = ["trial", "cell", *axes, "seed", "fold", experiment.outcome, _last(experiment)]
+    seeds = measured[columns].reset_index(drop=True)
+    return seeds.set_axis(["trial", "cell", *axes, "seed", "fold", "value", "value_last"], axis=1)
+
+
+def failures_frame(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `Analysis.failures`: recorded trials that did not complete."""
+    ended = (State.DIVERGED.value, State.PRUNED.value, State.FAILED.value, State.INTERRUPTED.value)
+    columns = ["trial", "cell", "seed", "fold", "state", "failure", "reason"]
+    rows = _with_columns(table[table["state"].isin(ended)], columns)[columns].reset_index(drop=True)
+    return rows.astype({"failure": object, "reason": object}).fillna({"failure": "", "reason": ""})
+
+
+def _analyse_search(
+    experiment: Experiment, results: Results, matched: pd.DataFrame, project: Project
+) -> Analysis:
+    assert experiment.search is not None
+    plan = matched[["cell", "trial"]]
+    table = measure(plan, matched.drop(columns="cell"), results.epochs, ["trial"])
+    proposals = proposals_frame(experiment, table)
+    done, asked = int(proposals["number"].nunique()), experiment.search.num_trials
+    partial = f"partial: {done} of {asked} proposals" if done < asked else None
+    estimator = Estimator(table, (), results.images)
+    family = Family((), {}, is_from_claims=False)
+    effects = effects_frame(experiment, family, estimator, is_judged=False)
+    nothing = table.iloc[:0]
+    return Analysis(
+        experiment=experiment,
+        answer=write_search_answer(experiment, proposals, table, partial=partial),
+        head=describe(experiment, table, family, estimator, project=project, partial=partial),
+        cells=cells_frame(experiment, nothing),
+        seeds=seeds_frame(experiment, nothing),
+        effects=effects,
+        claims=judge_claims(experiment, family, estimator, partial=partial),
+        curves=curves(results.epochs, nothing, (), _curve_metrics(results.epochs)),
+        failures=failures_frame(table),
+        left_out=_left_out(results, experiment),
+        search=proposals,
+        notes=write_notes(experiment, table, effects, matched, partial=partial),
+        provenance=provenance(experiment, results, table),
+    )
+
+
+def _left_out(results: Results, experiment: Experiment) -> pd.DataFrame:
+    """List the records that are no part of the report, with the reason."""
+    return pd.concat([results.left_out, unmatched_trials(results, experiment)], ignore_index=True)
+
+
+def _curve_metrics(epochs: pd.DataFrame) -> list[str]:
+    return [*CURVES, *(c for c in epochs if c.startswith("val_") and c not in CURVES)]
+
+
+def _last(experiment: Experiment) -> str:
+    metric = read_metric(experiment.outcome)
+    return metric.last if metric is not None else f"{experiment.outcome}_last"
+
+
+def _with_columns(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    return frame.assign(**{name: np.nan for name in names if name not in frame})

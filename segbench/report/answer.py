@@ -1,0 +1,184 @@
+"""The answer in plain words: one paragraph made of verdicts, saying no more than they do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from segbench.config.experiment import Experiment
+from segbench.records import State
+from segbench.report.claims import ON_TEXT
+from segbench.report.family import Estimator
+from segbench.report.phrases import count, decimals_for, interval, listed, p_value, seeds_range, signed
+from segbench.report.stats.intervals import t_interval
+from segbench.report.stats.verdict import EQUIVALENT, UNRESOLVED
+
+_NAMES = {"test_dice": "the Dice coefficient", "test_iou": "the IoU"}
+
+
+def write_answer(
+    experiment: Experiment,
+    table: pd.DataFrame,
+    effects: pd.DataFrame,
+    claims: pd.DataFrame,
+    head: Mapping[str, str],
+    estimator: Estimator,
+    *,
+    partial: str | None,
+) -> str:
+    """Write what was measured, what was found, what is open and how finely the experiment could tell."""
+    sentences = [_measured(experiment, table, head, estimator)]
+    if partial is not None:
+        sentences.append(f"The sweep is not finished ({partial}), so nothing is judged yet.")
+        return " ".join(sentences)
+    family = effects[effects["is_family"] & (effects["verdict"] != "")]
+    decided = family[~family["verdict"].isin([UNRESOLVED, EQUIVALENT])]
+    sentences += [_decided(row) for row in decided.to_dict("records")]
+    sentences += [
+        _equivalent(row, experiment) for row in family[family["verdict"] == EQUIVALENT].to_dict("records")
+    ]
+    unresolved = family[family["verdict"] == UNRESOLVED].to_dict("records")
+    sentences += [_unresolved(row, experiment) for row in unresolved]
+    sentences += _claims(claims)
+    if family["depends_on_selection"].any():
+        rows = family[family["depends_on_selection"]].to_dict("records")
+        sentences.append(
+            f"At the last epoch's weights the answer differs for {listed([_contrast(r) for r in rows])}: it "
+            "depends on checkpoint selection."
+        )
+    sentences += _not_completed(table)
+    if unresolved and "resolution" in head:
+        sentences.append(f"How finely this experiment can tell: {head['resolution']}.")
+    return " ".join(sentences)
+
+
+def write_search_answer(
+    experiment: Experiment, proposals: pd.DataFrame, table: pd.DataFrame, *, partial: str | None
+) -> str:
+    """Name the best configuration of a search, with its replicates where there are any."""
+    objective = experiment.baseline.objective
+    done = proposals[(proposals["state"] == State.COMPLETE.value) & proposals["value"].notna()]
+    asked = count(int(proposals["number"].nunique()), "configuration")
+    begin = f"The search tried {asked}" + (f" ({partial})" if partial else "") + "."
+    if done.empty:
+        return f"{begin} None has completed, so there is no best one yet."
+    first = done.drop_duplicates("number")
+    best = first.loc[
+        first["value"].idxmax() if objective.direction == "maximize" else first["value"].idxmin()
+    ]
+    names = [
+        c for c in proposals.columns if c not in ("trial", "number", "seed", "state", "value", "is_best")
+    ]
+    settings = listed(
+        [f"{n} = {best[n]:.4g}" if isinstance(best[n], float) else f"{n} = {best[n]}" for n in names]
+    )
+    text = (
+        f"{begin} The best by {objective.metric} is number {int(best['number'])} with {settings}: "
+        f"{best['value']:.4f}, the best of {count(len(first), 'validation value')} and so flattering."
+    )
+    trials = done.loc[done["number"] == best["number"], "trial"]
+    values = (
+        table.loc[table["trial"].isin(trials), experiment.outcome] if experiment.outcome in table else None
+    )
+    values = values.dropna().to_numpy(float) if values is not None else np.array([])
+    if values.size > 1:
+        low, high = t_interval(values)
+        return (
+            f"{text} On the test images it reaches {values.mean():.4f} in {experiment.outcome} "
+            f"(95 % interval {low:.4f} to {high:.4f}, {count(values.size, 'seed')})."
+        )
+    if values.size == 1:
+        return f"{text} On the test images its one trial reaches {values[0]:.4f}; one seed gives no interval."
+    return text
+
+
+def _measured(
+    experiment: Experiment, table: pd.DataFrame, head: Mapping[str, str], estimator: Estimator
+) -> str:
+    cells, axes = len(experiment.cells), [axis.name for axis in experiment.axes]
+    seeds = count(len(experiment.seeds), "seed") + (" each" if cells > 1 else "")
+    folds = f" and {experiment.num_folds} folds" if experiment.num_folds > 1 else ""
+    over = f" on {head['test images']} test images" if "test images" in head else ""
+    data = experiment.baseline.dataset.name
+    varied = f" ({listed(axes)} varied)" if axes else ""
+    outcome = _NAMES.get(experiment.outcome, experiment.outcome)
+    return f"Measured was {outcome}{over} of {data} in {count(cells, 'cell')}{varied}, with {seeds}{folds}."
+
+
+def _contrast(row: Mapping[str, object]) -> str:
+    at = f" at {row['at']}" if row["at"] else ""
+    return f"{row['level']} against {row['baseline']}{at}"
+
+
+def _numbers(row: Mapping[str, object]) -> str:
+    suffix = "_new" if row["on"] == "new_images" else ""
+    low, high = float(row[f"low{suffix}"]), float(row[f"high{suffix}"])  # type: ignore[arg-type]
+    difference = float(row["difference"])  # type: ignore[arg-type]
+    if not np.isfinite(difference):
+        return "no seed completed in both"
+    decimals = decimals_for((high - low) / 2)
+    if not np.isfinite(low):
+        return f"{signed(difference, decimals)} in {row['metric']}, {count(int(row['n']), 'seed')}"  # type: ignore[call-overload]
+    where = ON_TEXT[str(row["on"])]
+    value = f"{signed(difference, decimals)} in {row['metric']}"
+    return f"{value}, 95 % interval {interval(low, high, decimals)}, {where}"
+
+
+def _decided(row: Mapping[str, object]) -> str:
+    verdict = str(row["verdict"])
+    if "negligibly" in verdict:
+        verdict += " (the whole interval lies within the margin)"
+    at = f" at {row['at']}" if row["at"] else ""
+    p = p_value(float(row["p_holm"]))  # type: ignore[arg-type]
+    diverged = f"; {_divergence(row)}" if "diverged" in str(row["note"]) else ""
+    text = f"{row['axis']}{at}: {row['level']} is {verdict} than {row['baseline']}"
+    return f"{text} ({_numbers(row)}; Holm {p}{diverged})."
+
+
+def _equivalent(row: Mapping[str, object], experiment: Experiment) -> str:
+    at = f" at {row['at']}" if row["at"] else ""
+    p = p_value(float(row["p_equivalence_holm"]))  # type: ignore[arg-type]
+    return (
+        f"{row['axis']}{at}: {row['level']} and {row['baseline']} are equivalent within the margin of "
+        f"{experiment.margin:g} ({_numbers(row)}; Holm {p})."
+    )
+
+
+def _unresolved(row: Mapping[str, object], experiment: Experiment) -> str:
+    text = f"{row['axis']}: {_contrast(row)} is unresolved ({_numbers(row)})"
+    low, high = float(row["seeds_needed_low"]), float(row["seeds_needed_high"])  # type: ignore[arg-type]
+    if "diverged" in str(row["note"]):
+        return f"{text}; {_divergence(row)}."
+    if np.isfinite(low):
+        power = f"{seeds_range(low, high)} would show a difference of {experiment.margin:g} with 80 % power"
+        return f"{text}; {power}."
+    if row["n"] == 1:
+        return f"{text}; one seed gives no interval."
+    if experiment.margin is None:
+        return f"{text}; no margin is declared, so neither equivalence nor the seeds needed can be told."
+    return f"{text}; the seeds needed exceed 10,000." if np.isinf(low) else f"{text}."
+
+
+def _divergence(row: Mapping[str, object]) -> str:
+    return next(part for part in str(row["note"]).split("; ") if part.startswith("diverged"))
+
+
+def _claims(claims: pd.DataFrame) -> list[str]:
+    if claims.empty:
+        return []
+    counts = claims["verdict"].value_counts()
+    order = [v for v in ("supported", "contradicted", "unresolved", "not judged") if v in counts]
+    total = count(len(claims), "claim")
+    return [f"Of {total}, {listed([f'{counts[v]} {_be(counts[v])} {v}' for v in order])}."]
+
+
+def _be(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _not_completed(table: pd.DataFrame) -> list[str]:
+    counts = table["state"].value_counts()
+    parts = [f"{counts[s.value]} {s.value}" for s in (State.DIVERGED, State.FAILED) if s.value in counts]
+    return [f"Of {count(len(table), 'trial')}, {listed(parts)}."] if parts else []

@@ -1,0 +1,178 @@
+"""Claims and what became of them: supported, contradicted, unresolved or not judged, with the numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from segbench.config.experiment import Claim, Experiment
+from segbench.report.family import Estimator, Family, Member, claim_contrast
+from segbench.report.phrases import count, decimals_for, interval, p_value, seeds_range, signed
+from segbench.report.stats.effects import Effect
+from segbench.report.stats.metrics import Kind, read_metric
+from segbench.report.stats.verdict import seeds_to_resolve
+
+SUPPORTED, CONTRADICTED, UNRESOLVED, NOT_JUDGED = "supported", "contradicted", "unresolved", "not judged"
+
+ON_TEXT = {"test_set": "this test set", "new_images": "new images"}
+
+
+def judge_claims(
+    experiment: Experiment, family: Family, estimator: Estimator, *, partial: str | None = None
+) -> pd.DataFrame:
+    """Return a row a claim: `claim`, `verdict`, `evidence`.
+
+    `>` and `<` compare the values themselves, whichever way is better: `none > BatchNorm` on instability says
+    that `none` is the less stable one. They are supported by a difference that way, and contradicted by one
+    the other way. `==` is supported by equivalence within the margin, and contradicted by a difference shown
+    to be larger than it; `/` in the same way by the bounds of `between`.
+
+    Args:
+        experiment: The experiment that makes the claims.
+        family: The judged family.
+        estimator: Gives the numbers of claims that are outside the family.
+        partial: What is missing, such as `partial: 7 of 18 trials`; then no claim is judged.
+    """
+    rows = []
+    for number, claim in enumerate(experiment.claims):
+        member = family.members[family.by_claim[number]] if number in family.by_claim else None
+        if member is not None:
+            verdict, evidence = _judge_member(claim, member, experiment.margin)
+        else:
+            verdict, evidence = _without_test(claim, estimator)
+        if partial is not None and verdict != NOT_JUDGED:
+            verdict, evidence = NOT_JUDGED, f"{partial}. So far: {evidence}"
+        rows.append({"claim": claim.source, "verdict": verdict, "evidence": evidence})
+    return pd.DataFrame(rows, columns=["claim", "verdict", "evidence"]).astype(str)
+
+
+def _judge_member(claim: Claim, member: Member, margin: float | None) -> tuple[str, str]:
+    judgement, effect = member.judgement, member.hypothesis.effect
+    if claim.op in ("==", "/"):
+        verdict = SUPPORTED if judgement.is_equivalent else UNRESOLVED
+        verdict = CONTRADICTED if judgement.is_different else verdict
+        is_by_equivalence = verdict != CONTRADICTED
+    else:
+        wanted = 1 if claim.op == ">" else -1
+        verdict = UNRESOLVED
+        if judgement.is_different:
+            verdict = SUPPORTED if judgement.sign == wanted else CONTRADICTED
+        is_by_equivalence = False
+    numbers = _ratio_text(claim, effect) if member.is_ratio else _difference_text(claim, effect, claim.on)
+    parts = [numbers]
+    if is_by_equivalence and np.isfinite(judgement.p_equivalence_holm):
+        holm = p_value(judgement.p_equivalence_holm)
+        parts.append(f"equivalence, Holm {holm}, family of {judgement.num_equivalences}")
+    elif np.isfinite(judgement.p_holm):
+        parts.append(f"Holm {p_value(judgement.p_holm)}, family of {judgement.num_family}")
+    parts += _caveats(claim, member, margin, verdict)
+    return verdict, "; ".join(parts) + "."
+
+
+def _caveats(claim: Claim, member: Member, margin: float | None, verdict: str) -> list[str]:
+    judgement, effect = member.judgement, member.hypothesis.effect
+    parts = []
+    if claim.op in (">", "<") and verdict == UNRESOLVED and judgement.is_equivalent:
+        parts.append(f"the two are equivalent within the margin of {margin:g}")
+    elif verdict == UNRESOLVED and effect.n == 1:
+        parts.append("one seed gives no interval")
+    elif verdict == UNRESOLVED and claim.on == "new_images":
+        has_images = effect.spread_new is not None
+        parts.append(
+            "more seeds alone may not settle it, the images set a limit"
+            if has_images
+            else "values per image are not recorded"
+        )
+    elif verdict == UNRESOLVED and not member.is_ratio and _is_on_margin_scale(claim):
+        low, high = seeds_to_resolve(member.hypothesis, judgement, margin)
+        if np.isfinite(low):
+            parts.append(f"{seeds_range(low, high)} would show a difference of {margin:g} with 80 % power")
+        elif not margin:
+            parts.append("no margin declared, so the seeds needed are not known")
+    return [*parts, *divergence_text(effect), *([effect.note] if effect.note else [])]
+
+
+def divergence_text(effect: Effect) -> list[str]:
+    """Say how often each arm diverged and what that does to the contrast; empty where the arms agree."""
+    level, baseline, trials = effect.num_diverged
+    if effect.worst is None and not effect.has_unbounded_worst:
+        return []
+    contrast = effect.contrast
+    arms = (
+        f"{level} of {trials} trials with {contrast.level}, {baseline} of {trials} with {contrast.baseline}"
+    )
+    counts = f"diverged: {arms}"
+    if effect.worst is None:
+        return [f"{counts}; {contrast.metric} has no worst value to stand for them"]
+    low, high = effect.worst.interval()
+    decimals = decimals_for((high - low) / 2)
+    worst = f"with the worst value for them {signed(effect.worst.difference, decimals)}"
+    if np.isfinite(low):
+        worst += f" ({interval(low, high, decimals)})"
+    if effect.n < 2:
+        return [f"{counts} (Fisher {p_value(effect.p_counts)} over seeds)", worst]
+    return [counts, worst]
+
+
+def _without_test(claim: Claim, estimator: Estimator) -> tuple[str, str]:
+    metric = read_metric(claim.metric)
+    if claim.axis is None:
+        return NOT_JUDGED, "Outside the grammar of claims: nothing was computed."
+    if metric is None or claim.metric not in estimator.table:
+        return NOT_JUDGED, f"{claim.metric} was not recorded."
+    effect = estimator.effect(claim_contrast(claim))
+    if metric.kind == Kind.DETERMINISTIC:
+        return _compare_exactly(claim, effect)
+    if metric.kind == Kind.VALIDATION:
+        numbers = _difference_text(claim, effect, "test_set", has_interval=False)
+        return NOT_JUDGED, f"Validation value, selected: exploratory. {numbers}."
+    return NOT_JUDGED, f"{_difference_text(claim, effect, 'test_set')}; no margin declared."
+
+
+def _compare_exactly(claim: Claim, effect: Effect) -> tuple[str, str]:
+    left, right = effect.level_mean, effect.baseline_mean
+    if not (np.isfinite(left) and np.isfinite(right)):
+        return NOT_JUDGED, f"{claim.metric} was not recorded for both levels."
+    values = f"{claim.left}: {left:,.0f}, {claim.right}: {right:,.0f}"
+    if claim.op == "/":
+        assert claim.between is not None
+        ratio = left / right if right else float("inf")
+        values += f"; ratio {ratio:.4g}, claimed {claim.between[0]:g} to {claim.between[1]:g}"
+        holds = claim.between[0] <= ratio <= claim.between[1]
+    else:
+        holds = {">": left > right, "<": left < right, "==": left == right}[claim.op or "=="]
+    return (
+        SUPPORTED if holds else CONTRADICTED,
+        f"{values}; the same in every replicate, so compared exactly.",
+    )
+
+
+def _difference_text(claim: Claim, effect: Effect, on: str, *, has_interval: bool = True) -> str:
+    where = f" at {effect.contrast.at_text}" if effect.contrast.at else ""
+    title = f"{claim.metric}{where}: {claim.left} minus {claim.right}"
+    if effect.n == 0:
+        return f"{title} is not known, no seed has both"
+    low, high = effect.interval(on)
+    decimals = decimals_for((high - low) / 2)
+    text = f"{title} = {signed(effect.difference, decimals)}"
+    seeds = count(effect.n, "seed")
+    if not (has_interval and np.isfinite(low)):
+        return f"{text} ({seeds})"
+    return f"{text} (95 % interval {interval(low, high, decimals)}, {ON_TEXT[on]}, {seeds})"
+
+
+def _ratio_text(claim: Claim, effect: Effect) -> str:
+    assert claim.between is not None
+    where = f" at {effect.contrast.at_text}" if effect.contrast.at else ""
+    claimed = f"claimed {claim.between[0]:g} to {claim.between[1]:g}"
+    title = f"{claim.metric}{where}: {claim.left} / {claim.right}"
+    if not np.isfinite(effect.difference):
+        return f"{title} is not known, {claimed}"
+    low, high = np.exp(effect.interval())
+    spread = f"95 % interval {low:.3g} to {high:.3g}, " if np.isfinite(low) else ""
+    return f"{title} = {np.exp(effect.difference):.3g} ({spread}{count(effect.n, 'seed')}), {claimed}"
+
+
+def _is_on_margin_scale(claim: Claim) -> bool:
+    metric = read_metric(claim.metric)
+    return metric is not None and metric.kind == Kind.TEST

@@ -1,0 +1,154 @@
+"""Effects as the report's table: the family with verdicts, then the exploratory contrasts without."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from segbench.config.experiment import Experiment
+from segbench.report.claims import divergence_text
+from segbench.report.family import Estimator, Family, Member, exploratory_contrasts
+from segbench.report.stats.effects import Effect
+from segbench.report.stats.metrics import Kind, Metric, read_metric
+from segbench.report.stats.pairs import Contrast
+from segbench.report.stats.verdict import UNRESOLVED, depends_on_selection, seeds_to_resolve, verdict
+
+NAN = float("nan")
+COLUMNS = (
+    *(
+        "axis",
+        "level",
+        "baseline",
+        "at",
+        "metric",
+        "on",
+        "n",
+        "difference",
+        "low",
+        "high",
+        "low_new",
+        "high_new",
+    ),
+    *(
+        "p",
+        "p_holm",
+        "p_equivalence",
+        "p_equivalence_holm",
+        "verdict",
+        "seeds_needed_low",
+        "seeds_needed_high",
+    ),
+    *("difference_last", "low_last", "high_last", "depends_on_selection", "is_family", "is_lower_better"),
+    *("hedges_g", "trials", "note"),
+)
+
+
+def effects_frame(
+    experiment: Experiment, family: Family, estimator: Estimator, *, is_judged: bool
+) -> pd.DataFrame:
+    """Return `Analysis.effects`.
+
+    Besides the contract's columns: `on` (which interval judges), `p_equivalence`, `is_lower_better`. Claims
+    of ratios are no rows here; their numbers stand with the claims.
+
+    Args:
+        experiment: What was asked.
+        family: The judged family.
+        estimator: Estimates the exploratory contrasts.
+        is_judged: False while trials are missing: intervals are given, p-values and verdicts are not.
+    """
+    rows = [
+        _family_row(experiment, member, estimator, is_judged)
+        for member in family.members
+        if not member.is_ratio
+    ]
+    if experiment.outcome in estimator.table:
+        contrasts = exploratory_contrasts(experiment, family)
+        rows += [_row(estimator.effect(contrast), estimator) for contrast in contrasts]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    flags = ("depends_on_selection", "is_family", "is_lower_better")
+    return frame.astype(dict.fromkeys(flags, bool) | {"n": int})
+
+
+def _family_row(
+    experiment: Experiment, member: Member, estimator: Estimator, is_judged: bool
+) -> dict[str, object]:
+    hypothesis, judgement = member.hypothesis, member.judgement
+    row = _row(hypothesis.effect, estimator) | {"is_family": True, "on": hypothesis.on}
+    if not is_judged:
+        return row
+    margin = experiment.margin if hypothesis.within is not None else None
+    word = verdict(hypothesis, judgement, is_lower_better=bool(row["is_lower_better"]), margin=margin)
+    needed = seeds_to_resolve(hypothesis, judgement, margin) if word == UNRESOLVED else (NAN, NAN)
+    notes = [str(row["note"])] if row["note"] else []
+    if word == UNRESOLVED and experiment.margin is None:
+        notes.append("no margin declared")
+    if hypothesis.null != (0.0, 0.0):
+        notes.append("p: of a difference no larger than the margin, as equality is claimed")
+    if hypothesis.on == "new_images":
+        notes.append("judged on new images")
+    return row | {
+        "p": judgement.p,
+        "p_holm": judgement.p_holm,
+        "p_equivalence": judgement.p_equivalence,
+        "p_equivalence_holm": judgement.p_equivalence_holm,
+        "verdict": word,
+        "seeds_needed_low": needed[0],
+        "seeds_needed_high": needed[1],
+        "note": "; ".join(notes),
+    }
+
+
+def _row(effect: Effect, estimator: Estimator) -> dict[str, object]:
+    contrast = effect.contrast
+    metric = read_metric(contrast.metric)
+    assert metric is not None
+    low, high = effect.interval()
+    low_new, high_new = effect.interval("new_images")
+    last = _last_effect(contrast, metric, estimator)
+    low_last, high_last = last.interval() if last else (NAN, NAN)
+    notes = [*([effect.note] if effect.note else []), *divergence_text(effect)]
+    return {
+        "axis": contrast.axis,
+        "level": contrast.level,
+        "baseline": contrast.baseline,
+        "at": contrast.at_text,
+        "metric": contrast.metric,
+        "on": "test_set",
+        "n": effect.n,
+        "difference": effect.difference,
+        "low": low,
+        "high": high,
+        "low_new": low_new,
+        "high_new": high_new,
+        "p": NAN,
+        "p_holm": NAN,
+        "p_equivalence": NAN,
+        "p_equivalence_holm": NAN,
+        "verdict": "",
+        "seeds_needed_low": NAN,
+        "seeds_needed_high": NAN,
+        "difference_last": last.difference if last else NAN,
+        "low_last": low_last,
+        "high_last": high_last,
+        "depends_on_selection": last is not None and depends_on_selection(effect, last),
+        "is_family": False,
+        "is_lower_better": metric.is_lower_better,
+        "hedges_g": effect.hedges_g,
+        "trials": effect.trials,
+        "note": "; ".join(notes),
+    }
+
+
+def _last_effect(contrast: Contrast, metric: Metric, estimator: Estimator) -> Effect | None:
+    """Estimate the contrast at the last epoch's weights; None where the metric has no such twin."""
+    if metric.kind != Kind.TEST or metric.last == metric.name or metric.last not in estimator.table:
+        return None
+    return estimator.effect(
+        Contrast(
+            axis=contrast.axis,
+            level=contrast.level,
+            baseline=contrast.baseline,
+            at=contrast.at,
+            metric=metric.last,
+        )
+    )

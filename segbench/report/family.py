@@ -1,0 +1,183 @@
+"""What is tested (the file's claims, else every level against its baseline) and what is merely shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from segbench.config.experiment import Claim, Experiment
+from segbench.report.stats.effects import Effect, estimate, log_ratio
+from segbench.report.stats.images import ImageTable
+from segbench.report.stats.metrics import Kind, Metric, read_metric
+from segbench.report.stats.pairs import Contrast
+from segbench.report.stats.verdict import Hypothesis, Judgement, judge
+
+_TESTABLE = (Kind.TEST, Kind.INSTABILITY, Kind.COST)
+
+
+@dataclass
+class Estimator:
+    """Estimates contrasts from the measured table; each is worked out once."""
+
+    table: pd.DataFrame
+    axes: Sequence[str]
+    images: pd.DataFrame
+    _effects: dict[Contrast, Effect] = field(default_factory=dict)
+    _image_tables: dict[str, ImageTable | None] = field(default_factory=dict)
+
+    def effect(self, contrast: Contrast) -> Effect:
+        """Return the estimate of a contrast whose metric is a column of the table."""
+        if contrast not in self._effects:
+            metric = read_metric(contrast.metric)
+            assert metric is not None
+            self._effects[contrast] = estimate(
+                self.table, contrast, self.axes, metric, self.image_table(metric)
+            )
+        return self._effects[contrast]
+
+    def log_ratio(self, contrast: Contrast) -> Effect:
+        return log_ratio(self.effect(contrast), self.table, self.axes)
+
+    def image_table(self, metric: Metric) -> ImageTable | None:
+        """Return the per-image values behind a test metric; None where there are none."""
+        if metric.kind != Kind.TEST or self.images.empty:
+            return None
+        name = metric.image_metric
+        if name not in self._image_tables:
+            self._image_tables[name] = ImageTable.of(self.images, name)
+        return self._image_tables[name]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A hypothesis of the family with its judgement."""
+
+    hypothesis: Hypothesis
+    judgement: Judgement
+    is_ratio: bool = False
+
+
+@dataclass(frozen=True)
+class Family:
+    """Everything judged together, and which member answers which claim."""
+
+    members: tuple[Member, ...]
+    by_claim: Mapping[int, int]
+    """Number of a claim -> number of its member; claims that cannot be tested are not there."""
+    is_from_claims: bool
+
+
+def build_family(experiment: Experiment, estimator: Estimator) -> Family:
+    """Judge the family: the testable claims, else every level against its axis's baseline on the outcome."""
+    hypotheses: list[Hypothesis] = []
+    ratios: list[bool] = []
+    by_claim: dict[int, int] = {}
+    for number, claim in enumerate(experiment.claims):
+        if not is_testable(claim, experiment.margin) or claim.metric not in estimator.table:
+            continue
+        hypothesis = _hypothesis(claim, experiment.margin, estimator)
+        if hypothesis in hypotheses:
+            by_claim[number] = hypotheses.index(hypothesis)
+            continue
+        by_claim[number] = len(hypotheses)
+        hypotheses.append(hypothesis)
+        ratios.append(claim.op == "/")
+    is_from_claims = bool(hypotheses)
+    if not is_from_claims and experiment.outcome in estimator.table:
+        within = None if not experiment.margin else (-experiment.margin, experiment.margin)
+        contrasts = baseline_contrasts(experiment)
+        hypotheses = [Hypothesis(effect=estimator.effect(c), within=within) for c in contrasts]
+        ratios = [False] * len(hypotheses)
+    judgements = judge(hypotheses)
+    members = tuple(Member(h, j, r) for h, j, r in zip(hypotheses, judgements, ratios, strict=True))
+    return Family(members, by_claim, is_from_claims)
+
+
+def is_testable(claim: Claim, margin: float | None) -> bool:
+    """Whether a claim is a hypothesis about replicates; `==` also needs a margin, `/` its bounds."""
+    metric = read_metric(claim.metric)
+    if claim.axis is None or metric is None or metric.kind not in _TESTABLE:
+        return False
+    if claim.op == "==":
+        return bool(margin)
+    return claim.op != "/" or claim.between is not None
+
+
+def claim_contrast(claim: Claim) -> Contrast:
+    """Return the claim's contrast: left minus right."""
+    assert claim.axis is not None
+    assert claim.left is not None
+    assert claim.right is not None
+    return Contrast(
+        axis=claim.axis,
+        level=claim.left,
+        baseline=claim.right,
+        at=tuple(claim.at.items()),
+        metric=claim.metric,
+    )
+
+
+def baseline_contrasts(experiment: Experiment) -> list[Contrast]:
+    """Return every level against its axis's baseline, marginal over the other axes, on the outcome."""
+    return [
+        Contrast(axis=axis.name, level=label, baseline=axis.baseline, metric=experiment.outcome)
+        for axis in experiment.axes
+        for label in axis.labels
+        if label != axis.baseline
+    ]
+
+
+def exploratory_contrasts(experiment: Experiment, family: Family) -> list[Contrast]:
+    """Return the marginal and simple effects on the outcome that are no part of the family.
+
+    A simple effect holds one other axis at one level. It is left out where that changes nothing: where the
+    cells with both levels are the same as the marginal effect's.
+    """
+    known = {member.hypothesis.effect.contrast.key for member in family.members if not member.is_ratio}
+    found = []
+    for marginal in baseline_contrasts(experiment):
+        cells = _paired_cells(experiment, marginal)
+        candidates = [(marginal, cells)]
+        for other in experiment.axes:
+            if other.name == marginal.axis:
+                continue
+            for label in other.labels:
+                subset = {cell for cell in cells if dict(cell)[other.name] == label}
+                simple = Contrast(
+                    axis=marginal.axis,
+                    level=marginal.level,
+                    baseline=marginal.baseline,
+                    at=((other.name, label),),
+                    metric=marginal.metric,
+                )
+                if subset and subset != cells:
+                    candidates.append((simple, subset))
+        found += [contrast for contrast, paired in candidates if paired and contrast.key not in known]
+    return found
+
+
+def _paired_cells(experiment: Experiment, contrast: Contrast) -> set[tuple[tuple[str, str], ...]]:
+    """Return the settings of the other axes at which both levels have a cell."""
+    arms: dict[str, set[tuple[tuple[str, str], ...]]] = {contrast.level: set(), contrast.baseline: set()}
+    for cell in experiment.cells:
+        label = cell.levels[contrast.axis]
+        if label in arms:
+            arms[label].add(tuple((a, v) for a, v in cell.levels.items() if a != contrast.axis))
+    return arms[contrast.level] & arms[contrast.baseline]
+
+
+def _hypothesis(claim: Claim, margin: float | None, estimator: Estimator) -> Hypothesis:
+    contrast = claim_contrast(claim)
+    if claim.op == "/":
+        assert claim.between is not None
+        low, high = np.log(claim.between)
+        bounds = (float(low), float(high))
+        return Hypothesis(effect=estimator.log_ratio(contrast), null=bounds, within=bounds)
+    metric = read_metric(claim.metric)
+    assert metric is not None
+    within = (-margin, margin) if margin and metric.kind == Kind.TEST else None
+    null = within if claim.op == "==" and within else (0.0, 0.0)
+    return Hypothesis(effect=estimator.effect(contrast), on=claim.on, null=null, within=within)

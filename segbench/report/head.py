@@ -1,0 +1,212 @@
+"""The head of a report and its provenance."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import numpy as np
+import pandas as pd
+
+import segbench
+from segbench.config.experiment import Experiment
+from segbench.config.project import Project
+from segbench.config.trial import Choice
+from segbench.records import State
+from segbench.report.family import Estimator, Family, baseline_contrasts
+from segbench.report.notes import varies
+from segbench.report.phrases import count, listed
+from segbench.report.stats.effects import Effect
+from segbench.report.stats.metrics import read_metric
+from segbench.report.stats.power import POWER, smallest_difference
+from segbench.report.stats.verdict import ALPHA
+from segbench.store.results import Results
+
+
+def describe(
+    experiment: Experiment,
+    table: pd.DataFrame,
+    family: Family,
+    estimator: Estimator,
+    *,
+    project: Project,
+    partial: str | None,
+) -> dict[str, str]:
+    """Return `Analysis.head`, in the order in which it is printed."""
+    states = table["state"].value_counts()
+    trials = partial or f"{states.get(State.COMPLETE.value, 0)} of {len(table)} complete"
+    others = [State.DIVERGED, State.PRUNED, State.FAILED]
+    trials += "".join(f", {states[s.value]} {s.value}" for s in others if s.value in states)
+    selector = experiment.baseline.objective
+    head = {
+        "outcome": f"{experiment.outcome}, weights selected by {selector.metric} ({selector.direction})",
+        "seeds": seeds_text(experiment.seeds)
+        + (f", {experiment.num_folds} folds" if experiment.num_folds > 1 else ""),
+        "trials": trials,
+        "data set": _data_set(experiment),
+        "test images": _test_images(experiment, table, estimator),
+        "margin": "none declared"
+        if experiment.margin is None
+        else f"{experiment.margin:g} {experiment.outcome}",
+        "resolution": resolution_text(experiment, family, estimator),
+        "family": _family_text(family),
+        "device": _distinct(table, "device_name") or _distinct(table, "device"),
+        "commit": _distinct(table, "commit"),
+    }
+    readers = test_set_readers(table, project)
+    if readers:
+        head["test set read by"] = f"{count(len(readers), 'experiment')}: {listed(readers)}"
+    return {term: text for term, text in head.items() if text}
+
+
+def seeds_text(seeds: Sequence[int]) -> str:
+    """Write `5 (0 to 4)`, `3 (0, 2 and 7)`."""
+    ordered = sorted(seeds)
+    if len(ordered) > 2 and ordered[-1] - ordered[0] == len(ordered) - 1:
+        return f"{len(ordered)} ({ordered[0]} to {ordered[-1]})"
+    return f"{len(ordered)} ({listed([str(s) for s in ordered])})"
+
+
+def resolution_text(experiment: Experiment, family: Family, estimator: Estimator) -> str:
+    """Say which differences the experiment could have shown; empty where nothing was measured twice."""
+    smallest, half_width, n = resolution(experiment, family, estimator)
+    if not np.isfinite(smallest):
+        return ""
+    return (
+        f"true differences of {smallest:.2g} {experiment.outcome} or more are found with {100 * POWER:.0f} % "
+        f"power at {count(n, 'seed')} (typical half-width of an interval: {half_width:.2g})"
+    )
+
+
+def resolution(experiment: Experiment, family: Family, estimator: Estimator) -> tuple[float, float, int]:
+    """Return the smallest difference found with 80 % power, the median half-width, and the number of seeds.
+
+    The sd is the root mean square over the contrasts on the outcome (the family's, else every level
+    against its baseline), n their median, alpha divided by the family's size as in Holm's first step.
+    """
+    effects = [m.hypothesis.effect for m in family.members if not m.is_ratio]
+    effects = [e for e in effects if e.contrast.metric == experiment.outcome]
+    if not effects and experiment.outcome in estimator.table:
+        effects = [estimator.effect(c) for c in baseline_contrasts(experiment)]
+    known: list[Effect] = [e for e in effects if e.n > 1]
+    if not known:
+        return float("nan"), float("nan"), 0
+    sd = float(np.sqrt(np.mean([e.sd**2 for e in known])))
+    n = int(np.median([e.n for e in known]))
+    alpha = ALPHA / max(1, len(family.members))
+    half_width = float(np.median([float(e.spread.half_width()) for e in known]))
+    return smallest_difference(sd, n, alpha=alpha), half_width, n
+
+
+def test_set_readers(table: pd.DataFrame, project: Project) -> list[str]:
+    """Name the experiments of the project that have evaluated the same test images, this one among them.
+
+    Every look at a test set spends some of it: choices made after many looks fit its images.
+    """
+    if "data_fingerprint" not in table:
+        return []
+    ours = set(table["data_fingerprint"].dropna())
+    folders = sorted(p for p in project.results.iterdir() if p.is_dir()) if project.results.is_dir() else []
+    return [f.name for f in folders if ours & _fingerprints(sorted((f / "trials").glob("*/trial.json")))]
+
+
+def provenance(experiment: Experiment, results: Results, table: pd.DataFrame) -> dict[str, str]:
+    """Return `Analysis.provenance`: what the numbers were made from and with."""
+    terms = {
+        "content read": content_hash(results),
+        "segbench": segbench.__version__,
+        "numpy, pandas, scipy": ", ".join(version(name) for name in ("numpy", "pandas", "scipy")),
+        "hardware": _distinct(table, "device_name"),
+        "threads": _distinct(table, "threads"),
+        "data fingerprint": ", ".join(
+            sorted(str(f)[:12] for f in table["data_fingerprint"].dropna().unique())
+        )
+        if "data_fingerprint" in table
+        else "",
+        "training time": _training_time(table),
+        "command": f"segbench report {experiment.name}",
+    }
+    for term, column, pick in (
+        ("first trial started", "started", "min"),
+        ("last trial finished", "finished", "max"),
+    ):
+        if column in table and table[column].notna().any():
+            terms[term] = str(getattr(table[column].dropna().astype(str), pick)())
+    return {term: text for term, text in terms.items() if text}
+
+
+def content_hash(results: Results) -> str:
+    """Hash every row that was read, in whatever order: 16 hexadecimal digits. Paths do not count."""
+    digest = hashlib.sha256()
+    for frame in (results.trials.drop(columns="folder", errors="ignore"), results.epochs, results.images):
+        plain = (
+            frame.apply(lambda c: c.map(str) if c.map(_is_mapping).any() else c)
+            if len(frame) < 10_000
+            else frame
+        )
+        rows = pd.util.hash_pandas_object(plain.rename(columns=str), index=False).to_numpy()
+        digest.update(",".join(map(str, frame.columns)).encode())
+        digest.update(np.sort(rows).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, dict | list | tuple)
+
+
+def _fingerprints(records: Sequence[object]) -> set[str]:
+    """Read the fingerprints of complete trials; a record that cannot be read is reported elsewhere."""
+    found = set()
+    for path in records:
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))  # type: ignore[attr-defined]
+        except (OSError, ValueError):
+            continue
+        if isinstance(record, dict) and record.get("state") == State.COMPLETE.value and record.get("test"):
+            found.add(str(record.get("data_fingerprint")))
+    return found
+
+
+def _data_set(experiment: Experiment) -> str:
+    if varies(experiment, "dataset"):
+        return "varies by level"
+    choice = experiment.baseline.dataset
+    knobs = ", ".join(f"{k} {v}" for k, v in choice.knobs.items() if v is not None)
+    text = f"{choice.name} ({knobs})" if knobs else choice.name
+    return f"{text}, split {_choice_text(experiment.baseline.split)}"
+
+
+def _choice_text(choice: Choice) -> str:
+    knobs = ", ".join(f"{k} {v}" for k, v in choice.knobs.items() if v is not None)
+    return f"{choice.name} ({knobs})" if knobs else choice.name
+
+
+def _test_images(experiment: Experiment, table: pd.DataFrame, estimator: Estimator) -> str:
+    metric = read_metric(experiment.outcome)
+    images = estimator.image_table(metric) if metric is not None else None
+    if images is None:
+        return ""
+    number = f"{images.num_images:,}"
+    return number if images.groups is None else f"{number} in {count(images.num_units, 'group')}"
+
+
+def _family_text(family: Family) -> str:
+    if not family.members:
+        return ""
+    what = "claims of the file" if family.is_from_claims else "each level against its baseline"
+    tests = count(len(family.members), "comparison")
+    return f"{tests} ({what}); Holm at two-sided {ALPHA:g}"
+
+
+def _distinct(table: pd.DataFrame, column: str) -> str:
+    if column not in table:
+        return ""
+    values = table[column].dropna()
+    return ", ".join(dict.fromkeys(f"{v:g}" if isinstance(v, float) else str(v) for v in values if str(v)))
+
+
+def _training_time(table: pd.DataFrame) -> str:
+    hours = float(table["train_time_s"].sum()) / 3600 if "train_time_s" in table else 0.0
+    return f"{hours:.1f} h in all" if hours >= 1 else f"{hours * 60:.1f} min in all" if hours > 0 else ""

@@ -1,0 +1,81 @@
+"""Caveats: what the numbers do not say by themselves."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from segbench.config.experiment import Experiment
+
+INTERVALS = (
+    "Both intervals hold the training set and the split fixed: 'this test set' says what other seeds "
+    "would give on these test images, 'new images' what other seeds and other test images of the same "
+    "kind would give. Neither says what other training images would give."
+)
+CORRECTION = (
+    "Verdicts follow p-values after Holm's correction over the family at two-sided 0.05; the intervals "
+    "printed are 95 % each, without correction. Contrasts outside the family are exploratory: intervals, "
+    "no verdicts."
+)
+PROTOCOL = (
+    "All cells share one protocol (the baseline with the levels' changes): a level that would need other "
+    "settings is judged at these."
+)
+CURVES = (
+    "Curves: train_loss and train_dice are running means over an epoch's augmented batches in training "
+    "mode, each before its step; val_loss and val_dice are measured after the epoch in evaluation mode on "
+    "unchanged images. Bands are 95 % t-intervals over seeds, point by point."
+)
+ARCHITECTURES = (
+    "Across architectures, trials of one seed share the order of the images and the augmentation only; "
+    "initial weights differ."
+)
+LOSSES = "val_loss and train_loss are not comparable across levels that change the loss."
+FOLDS = "Folds share training images: they are averaged within a seed and are no replicates of their own."
+ONE_SEED = "One seed: no intervals, no verdicts."
+SEARCH = (
+    "A search reports the largest of many validation values, which flatters; only its replicates on the "
+    "test images say what the configuration is worth."
+)
+HARDWARE = "Trials ran on different hardware: times and memory are not comparable between them."
+
+
+def write_notes(
+    experiment: Experiment,
+    table: pd.DataFrame,
+    effects: pd.DataFrame,
+    matched: pd.DataFrame,
+    *,
+    partial: str | None,
+) -> tuple[str, ...]:
+    """Return `Analysis.notes`: the caveats that hold for this experiment, general ones first."""
+    is_search = experiment.search is not None
+    notes = []
+    if partial:
+        notes.append(f"{partial[0].upper()}{partial[1:]}. Intervals are preliminary, and nothing is judged.")
+    notes += [SEARCH] if is_search else [INTERVALS, CORRECTION, PROTOCOL]
+    notes.append(CURVES)
+    if varies(experiment, "model"):
+        notes.append(ARCHITECTURES)
+    if varies(experiment, "loss"):
+        notes.append(LOSSES)
+    if experiment.num_folds > 1:
+        notes.append(FOLDS)
+    if not is_search and len(experiment.seeds) == 1:
+        notes.append(ONE_SEED)
+    for row in effects[effects["depends_on_selection"]].itertuples():
+        at = f" at {row.at}" if row.at else ""
+        notes.append(
+            f"{row.axis}: {row.level} against {row.baseline}{at} on {row.metric} depends on checkpoint "
+            "selection: the last epoch's weights give another answer."
+        )
+    if "device_name" in table and len(table["device_name"].dropna().unique()) > 1:
+        notes.append(HARDWARE)
+    if "note" in matched:
+        notes += [str(note) for note in matched["note"].dropna().unique() if str(note)]
+    return tuple(notes)
+
+
+def varies(experiment: Experiment, target: str) -> bool:
+    """Whether some level changes a field or one of its knobs."""
+    levels = [level for axis in experiment.axes for level in axis.levels]
+    return target in {change.split(".")[0] for level in levels for change in level.changes}

@@ -1,0 +1,167 @@
+"""Effects of levels: differences paired by seed, with intervals for this test set and for new images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from segbench.report.stats.images import ImageTable
+from segbench.report.stats.intervals import Spread
+from segbench.report.stats.metrics import Metric
+from segbench.report.stats.pairs import Contrast, Pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """An estimated contrast. Seeds are the replicates; folds and cells of a seed are averaged."""
+
+    contrast: Contrast
+    n: int
+    """Seeds."""
+    difference: float
+    """Mean over seeds of level minus baseline; NaN without a pair."""
+    sd: float
+    """Standard deviation of the per-seed differences."""
+    level_mean: float
+    baseline_mean: float
+    spread: Spread
+    spread_new: Spread | None = None
+    """With the images' part; None: images were not recorded, or one seed."""
+    num_units: int = 0
+    """Images, or groups, that `spread_new` rests on."""
+    hedges_g: float = float("nan")
+    per_seed: tuple[float, ...] = ()
+    trials: tuple[str, ...] = ()
+    num_diverged: tuple[int, int, int] = (0, 0, 0)
+    """At the level, at the baseline, and trials of each."""
+    p_counts: float = float("nan")
+    """Fisher's exact p of the seeds that diverged; NaN where no pair differs in it."""
+    worst: Effect | None = None
+    """The contrast with the worst value for diverged trials, where the arms differ in divergences."""
+    has_unbounded_worst: bool = False
+    """The arms differ in divergences, and the metric has no worst value to stand for them."""
+    note: str = ""
+
+    def spread_on(self, on: str) -> Spread:
+        """Return the spread for `test_set` or `new_images`."""
+        if on == "test_set":
+            return self.spread
+        return self.spread_new or Spread(float("nan"), 0)
+
+    def interval(self, on: str = "test_set") -> tuple[float, float]:
+        """Return the 95 % interval; NaN for one seed."""
+        half = float(self.spread_on(on).half_width())
+        return self.difference - half, self.difference + half
+
+
+def estimate(
+    table: pd.DataFrame,
+    contrast: Contrast,
+    axes: Sequence[str],
+    metric: Metric,
+    images: ImageTable | None = None,
+) -> Effect:
+    """Estimate one contrast from the measured table.
+
+    Per seed the difference is averaged over the pairs (cells where both levels exist, and folds) of a
+    complete block (`Pairs.balanced`); the interval for this test set is Student's over seeds.
+
+    Reference: for pairing by seed, Bouthillier et al. (2021), Accounting for Variance in ML Benchmarks,
+    MLSys.
+    """
+    planned = Pairs.of(table, contrast, axes)
+    effect = _from_pairs(planned, contrast, images)
+    if not (metric.has_worst_case and planned.has_unequal_divergence):
+        return effect
+    level, baseline, seeds = planned.num_seeds_diverged
+    return replace(
+        effect,
+        p_counts=float(stats.fisher_exact([[level, seeds - level], [baseline, seeds - baseline]]).pvalue),
+        worst=None if metric.worst is None else _from_pairs(planned.with_worst(metric.worst), contrast, None),
+        has_unbounded_worst=metric.worst is None,
+    )
+
+
+def log_ratio(effect: Effect, table: pd.DataFrame, axes: Sequence[str]) -> Effect:
+    """Return the contrast of logarithms: per seed log(level / baseline) of the means over pairs.
+
+    NaN where some mean is not positive. The interval of a ratio of costs is not symmetric; that of its
+    logarithm is.
+    """
+    per_seed = Pairs.of(table, effect.contrast, axes).balanced().per_seed()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        logs = np.log(per_seed["level"].to_numpy()) - np.log(per_seed["baseline"].to_numpy())
+    if not np.isfinite(logs).all():
+        logs = np.full(logs.shape, np.nan)
+    has_worst = effect.worst is not None or effect.has_unbounded_worst  # its logarithm has none
+    return replace(effect, **_moments(logs), spread_new=None, worst=None, has_unbounded_worst=has_worst)
+
+
+def hedges_g(level: np.ndarray, baseline: np.ndarray) -> float:
+    """Return the difference in units of the arms' average sd, corrected for few seeds; NaN for one seed.
+
+    Reference: Hedges (1981), J. Educational Statistics 6:107; average sd as in Lakens (2013), Frontiers
+    4:863.
+    """
+    if level.size < 2:
+        return float("nan")
+    sd = np.sqrt((level.var(ddof=1) + baseline.var(ddof=1)) / 2)
+    correction = 1 - 3 / (8 * (level.size - 1) - 1)
+    return float(correction * (level - baseline).mean() / sd) if sd > 0 else float("nan")
+
+
+def _from_pairs(planned: Pairs, contrast: Contrast, images: ImageTable | None) -> Effect:
+    kept = planned.balanced()
+    per_seed = kept.per_seed()
+    moments = _moments(per_seed["difference"].to_numpy())
+    spread = moments["spread"]
+    assert isinstance(spread, Spread)
+    spread_new, num_units = None, 0
+    if images is not None and spread.df >= 1:
+        added, num_units = images.variance_of_new_images(kept)
+        if np.isfinite(added):
+            spread_new = Spread(spread.var, spread.df, added, num_units - 1)
+    has_seeds = len(per_seed) > 0
+    return Effect(
+        contrast=contrast,
+        **moments,  # type: ignore[arg-type]
+        level_mean=float(per_seed["level"].mean()) if has_seeds else float("nan"),
+        baseline_mean=float(per_seed["baseline"].mean()) if has_seeds else float("nan"),
+        spread_new=spread_new,
+        num_units=num_units,
+        hedges_g=hedges_g(per_seed["level"].to_numpy(), per_seed["baseline"].to_numpy()),
+        per_seed=tuple(per_seed["difference"]),
+        trials=kept.trials,
+        num_diverged=planned.num_diverged,
+        note=_what_was_dropped(planned, kept),
+    )
+
+
+def _moments(differences: np.ndarray) -> dict[str, object]:
+    n = differences.size
+    sd = float(differences.std(ddof=1)) if n > 1 else float("nan")
+    return {
+        "n": n,
+        "difference": float(differences.mean()) if n else float("nan"),
+        "sd": sd,
+        "spread": Spread(sd**2 / n if n > 1 else float("nan"), n - 1),
+    }
+
+
+def _what_was_dropped(planned: Pairs, kept: Pairs) -> str:
+    if planned.frame.empty:
+        return "no cell has both levels"
+    parts = []
+    seeds = [s for s in planned.frame["seed"].unique() if s not in set(kept.frame["seed"])]
+    if seeds:
+        names = ", ".join(str(s) for s in seeds)
+        total = planned.frame["seed"].nunique()
+        parts.append(f"{len(seeds)} of {total} seeds left out, not measured in both arms: {names}")
+    blocks, all_blocks = kept.frame["block"].nunique(), planned.frame["block"].nunique()
+    if 0 < blocks < all_blocks:
+        parts.append(f"over the {blocks} of {all_blocks} cells measured in both arms")
+    return "; ".join(parts)

@@ -1,0 +1,132 @@
+"""Values per image as a dense table, and the variance that other images would add to a difference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from segbench.report.stats.pairs import Pairs
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """One metric on the test images: a row a trial, a column an image."""
+
+    rows: Mapping[str, int]
+    """Trial -> row."""
+    values: np.ndarray
+    """(trials, images) float64; NaN where a trial did not see an image."""
+    groups: np.ndarray | None
+    """(images,) number of the group (patient) of each image; None: every image is a unit."""
+
+    @property
+    def num_images(self) -> int:
+        return self.values.shape[1]
+
+    @property
+    def num_units(self) -> int:
+        return self.num_images if self.groups is None else int(self.groups.max()) + 1
+
+    @classmethod
+    def of(cls, images: pd.DataFrame, metric: str) -> ImageTable | None:
+        """Take one metric of the test split from the long frame, averaging classes; None: it is not there."""
+        rows = images[(images["metric"] == metric) & (images["split"] == "test")]
+        if rows.empty:
+            return None
+        trial_codes, trials = pd.factorize(rows["trial"])
+        image_codes, names = pd.factorize(rows["image"])
+        shape = (len(trials), len(names))
+        flat = trial_codes * shape[1] + image_codes
+        count = np.bincount(flat, minlength=shape[0] * shape[1])
+        total = np.bincount(flat, weights=rows["value"].to_numpy(float), minlength=count.size)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            values = (total / np.where(count > 0, count, np.nan)).reshape(shape)
+        return cls({t: i for i, t in enumerate(trials)}, values, _group_codes(rows, image_codes, len(names)))
+
+    def differences(self, pairs: Pairs) -> np.ndarray | None:
+        """Return (seeds, images) differences, each the mean over the pairs of its seed.
+
+        NaN where a seed lacks an image; None where there is nothing to compare.
+        """
+        frame = pairs.frame
+        if frame.empty or not all(t in self.rows for t in pairs.trials):
+            return None
+        level, baseline = (
+            self.values[[self.rows[t] for t in frame[f"trial_{arm}"]]] for arm in ("level", "baseline")
+        )
+        per_pair = level - baseline
+        codes, seeds = pd.factorize(frame["seed"], sort=True)
+        per_seed = np.empty((len(seeds), per_pair.shape[1]))
+        for seed in range(len(seeds)):
+            mine = per_pair[codes == seed]
+            count = np.isfinite(mine).sum(axis=0)
+            per_seed[seed] = np.nansum(mine, axis=0) / np.where(count > 0, count, np.nan)
+        return per_seed
+
+    def variance_of_new_images(self, pairs: Pairs) -> tuple[float, int]:
+        """Return the variance that new images add to the mean difference, and the number of units.
+
+        (NaN, 0) where the images are not recorded for these trials.
+        """
+        layout = self.differences(pairs)
+        if layout is None:
+            return float("nan"), 0
+        is_seen = np.isfinite(layout).all(axis=0)
+        groups = None if self.groups is None else self.groups[is_seen]
+        units = unit_values(layout[:, is_seen], groups)
+        return float(image_variance(units)), units.shape[1]
+
+
+def unit_values(layout: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """Turn (seeds, images) differences into (seeds, units): images, or groups where `groups` names them.
+
+    With groups the mean over images is a ratio estimate, sum over images by number of images; its linearised
+    value of a group g of n_g images is D_s + (n_g / mean n)·(mean_g − D_s). The units' mean is D_s exactly,
+    and with equal groups each value is the group's mean.
+
+    Reference: Cochran (1977), Sampling Techniques, 3rd ed., section 9A.
+    """
+    if groups is None:
+        return layout
+    names, codes = np.unique(groups, return_inverse=True)
+    size = np.bincount(codes, minlength=len(names))
+    mean = layout.mean(axis=1, keepdims=True)
+    member = np.zeros((layout.shape[1], len(names)))
+    member[np.arange(layout.shape[1]), codes] = 1.0
+    sums = (layout - mean) @ member
+    return mean + sums / size.mean()
+
+
+def image_variance(units: np.ndarray) -> np.ndarray:
+    """Return max(MS_image − MS_residual, 0) / (S·I) of (..., S, I) differences; NaN for one seed or image.
+
+    The layout has two ways, seeds and images, without replication: MS_residual holds the noise and the
+    interaction, and what MS_image has beyond it is how images differ for good. It divides by the number of
+    images alone, so no number of seeds removes it.
+
+    Reference: Searle, Casella & McCulloch (1992), Variance Components, chapter 4; here truncated at 0.
+    """
+    num_seeds, num_images = units.shape[-2:]
+    if num_seeds < 2 or num_images < 2:
+        return np.full(units.shape[:-2], np.nan)
+    by_seed = units.mean(axis=-1, keepdims=True)
+    by_image = units.mean(axis=-2, keepdims=True)
+    grand = by_seed.mean(axis=-2, keepdims=True)
+    ms_image = num_seeds * ((by_image - grand) ** 2).sum(axis=(-1, -2)) / (num_images - 1)
+    residual = units - by_seed - by_image + grand
+    ms_residual = (residual**2).sum(axis=(-1, -2)) / ((num_seeds - 1) * (num_images - 1))
+    return np.maximum(ms_image - ms_residual, 0) / (num_seeds * num_images)
+
+
+def _group_codes(rows: pd.DataFrame, image_codes: np.ndarray, num_images: int) -> np.ndarray | None:
+    """Return the group of each image where every image has one and some group has several images."""
+    names = rows["group"]
+    if names.isna().any() or (names.astype(str) == "").any():
+        return None
+    codes, found = pd.factorize(names)
+    groups = np.empty(num_images, int)
+    groups[image_codes] = codes
+    return groups if len(found) < num_images else None

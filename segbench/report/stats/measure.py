@@ -1,0 +1,87 @@
+"""The measured table: a row a planned trial, a column a metric; what every other statistic starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from segbench.records import State
+
+INSTABILITY_EPOCHS = 10
+"""Most epochs at the end of training whose val_dice makes up the instability."""
+
+
+def measure(
+    plan: pd.DataFrame, trials: pd.DataFrame, epochs: pd.DataFrame, keys: Sequence[str]
+) -> pd.DataFrame:
+    """Join the plan with what was recorded.
+
+    Args:
+        plan: A row a planned trial: `cell`, the axes, `seed`, `fold`.
+        trials: A row a recorded trial: `trial`, the columns `keys`, `state`, `selected_epoch`, `test_*`, ...
+        epochs: Rows of `epochs.csv` with `trial`.
+        keys: The axes, `seed` and `fold`: what names a planned trial.
+
+    Returns:
+        The plan with `trial`, `state` (`waiting` where there is no record), the columns of `trials`,
+        `instability`, costs and `val_*` at the selected epoch. Every metric but parameters and flops is NaN
+        unless the trial is complete.
+    """
+    recorded = trials.merge(
+        summarise_epochs(epochs, trials), on="trial", how="left", suffixes=("", "_epochs")
+    )
+    table = plan.merge(recorded, on=list(keys), how="left", suffixes=("", "_recorded"))
+    table["state"] = (
+        table["state"].astype(object).where(table["state"].notna(), State.WAITING.value).astype(str)
+    )
+    is_complete = table["state"] == State.COMPLETE.value
+    for name in table.columns:
+        is_metric = name.startswith(("test_", "val_")) or name in _EPOCH_SUMMARIES or name == "objective"
+        if is_metric or name in ("parameters", "flops", "train_time_s"):
+            table[name] = pd.to_numeric(table[name]).astype(float)
+        if is_metric:
+            table.loc[~is_complete, name] = np.nan
+    return table
+
+
+_EPOCH_SUMMARIES = ("instability", "epoch_time_s", "images_per_s", "peak_memory_mib")
+
+
+def summarise_epochs(epochs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+    """Reduce the epochs of each trial to one row.
+
+    `instability`: see `instability`. `epoch_time_s`, `images_per_s`: medians without the first epoch, which
+    pays for warming up (it counts where it is the only one). `peak_memory_mib`: the largest. `val_*`: at the
+    selected epoch.
+    """
+    if epochs.empty:
+        return pd.DataFrame({"trial": pd.Series(dtype=trials["trial"].dtype)})
+    epochs = epochs.sort_values(["trial", "epoch"], kind="stable")
+    groups = epochs.groupby("trial", sort=False)
+    warm = epochs[(epochs["epoch"] > 1) | (groups["epoch"].transform("size") == 1)]
+    costs = warm.groupby("trial", sort=False)
+    parts = [groups["val_dice"].agg(instability).rename("instability")] if "val_dice" in epochs else []
+    parts += [costs[name].median() for name in ("epoch_time_s", "images_per_s") if name in epochs]
+    parts += [groups["peak_memory_mib"].max()] if "peak_memory_mib" in epochs else []
+    summary = (
+        pd.concat(parts, axis=1).rename_axis("trial").reset_index() if parts else groups.size().reset_index()
+    )
+    chosen = trials[["trial", "selected_epoch"]].dropna().astype({"selected_epoch": "int64"})
+    val = [name for name in epochs if name.startswith("val_")]
+    at_selected = chosen.merge(
+        epochs[["trial", "epoch", *val]], left_on=["trial", "selected_epoch"], right_on=["trial", "epoch"]
+    )
+    return summary.merge(at_selected[["trial", *val]], on="trial", how="left")
+
+
+def instability(values: Sequence[float] | pd.Series) -> float:
+    """Return the sd of the values at the last k epochs, k = min(10, epochs // 4) but at least 3.
+
+    NaN for fewer than three epochs. It mixes trend and jitter: at a constant learning rate after convergence
+    it is jitter.
+    """
+    values = np.asarray(values, float)
+    last = values[-max(3, min(INSTABILITY_EPOCHS, values.size // 4)) :]
+    return float(last.std(ddof=1)) if last.size >= 3 else float("nan")

@@ -1,0 +1,123 @@
+"""Contrasts and the pairs of trials that estimate them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from segbench.records import State
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """A level against another one of its axis: their difference is level minus baseline."""
+
+    axis: str
+    level: str
+    baseline: str
+    at: tuple[tuple[str, str], ...] = ()
+    """(axis, level) pairs that are held; empty: marginal over every other axis."""
+    metric: str = "test_dice"
+
+    @property
+    def at_text(self) -> str:
+        return ", ".join(f"{axis} = {level}" for axis, level in self.at)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What the contrast is about, whichever of its levels comes first."""
+        return self.axis, frozenset((self.level, self.baseline)), frozenset(self.at), self.metric
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Planned pairs of a contrast: two trials alike in the other axes, the seed and the fold."""
+
+    frame: pd.DataFrame
+    """A row a pair: `seed`, `block` (number of the other levels and fold), `trial_level`, `trial_baseline`,
+    `level`, `baseline` (values, NaN unless complete), `state_level`, `state_baseline`."""
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, contrast: Contrast, axes: Sequence[str]) -> Pairs:
+        """Take the pairs of a contrast from the measured table; none where no cell has both levels."""
+        rows = table
+        for axis, level in contrast.at:
+            rows = rows[rows[axis] == level]
+        others = [a for a in axes if a != contrast.axis]
+        keys = [*others, "seed", "fold"]
+        columns = {"trial": "trial", contrast.metric: "value", "state": "state"}
+        arms = []
+        for arm, label in (("level", contrast.level), ("baseline", contrast.baseline)):
+            picked = rows.loc[rows[contrast.axis] == label, [*keys, *columns]]
+            renamed = {"trial": f"trial_{arm}", contrast.metric: arm, "state": f"state_{arm}"}
+            arms.append(picked.set_index(keys).rename(columns=renamed))
+        joined = arms[0].join(arms[1], how="inner").reset_index()
+        block = joined.groupby([*others, "fold"], sort=False).ngroup()
+        return cls(joined.drop(columns=others).assign(block=block))
+
+    @property
+    def num_diverged(self) -> tuple[int, int, int]:
+        """Diverged trials at the level, at the baseline, and trials planned in each."""
+        level, baseline = (
+            self.frame[f"state_{arm}"] == State.DIVERGED.value for arm in ("level", "baseline")
+        )
+        return int(level.sum()), int(baseline.sum()), len(self.frame)
+
+    @property
+    def num_seeds_diverged(self) -> tuple[int, int, int]:
+        """Seeds with a diverged trial at the level, at the baseline, and all seeds."""
+        groups = self.frame.assign(
+            l=self.frame["state_level"] == State.DIVERGED.value,
+            b=self.frame["state_baseline"] == State.DIVERGED.value,
+        ).groupby("seed")
+        return int(groups["l"].any().sum()), int(groups["b"].any().sum()), groups.ngroups
+
+    @property
+    def has_unequal_divergence(self) -> bool:
+        """Whether in some pair one trial diverged and the other did not."""
+        frame = self.frame
+        diverged = State.DIVERGED.value
+        return bool(((frame["state_level"] == diverged) != (frame["state_baseline"] == diverged)).any())
+
+    def with_worst(self, worst: float) -> Pairs:
+        """Let the worst possible value stand for each diverged trial."""
+        frame = self.frame.copy()
+        for arm in ("level", "baseline"):
+            frame[arm] = frame[arm].where(frame[f"state_{arm}"] != State.DIVERGED.value, worst)
+        return Pairs(frame)
+
+    def balanced(self) -> Pairs:
+        """Keep a complete block: seeds and cells of which every pair is measured.
+
+        Otherwise a seed that lacks a cell would add that cell's effect to the noise between seeds. Whichever
+        lacks the larger share of its pairs, a seed or a cell (with its fold), is left out, until nothing is
+        missing; a tie costs the cell, since seeds are the replicates.
+        """
+        frame = self.frame
+        seeds, seed_names = pd.factorize(frame["seed"])
+        num_blocks = int(frame["block"].max()) + 1 if len(frame) else 0
+        usable = np.zeros((len(seed_names), num_blocks), bool)
+        usable[seeds, frame["block"]] = frame["level"].notna() & frame["baseline"].notna()
+        rows, columns = usable.any(axis=1), usable.any(axis=0)
+        while not (kept := usable[np.ix_(rows, columns)]).all():
+            row_share, column_share = 1 - kept.mean(axis=1), 1 - kept.mean(axis=0)
+            if row_share.max() > column_share.max():
+                rows[np.flatnonzero(rows)[row_share.argmax()]] = False
+            else:
+                columns[np.flatnonzero(columns)[column_share.argmax()]] = False
+        return Pairs(frame[rows[seeds] & columns[frame["block"]]])
+
+    def per_seed(self) -> pd.DataFrame:
+        """Average over cells and folds: `level`, `baseline`, `difference`, indexed by `seed`, rising."""
+        frame = self.frame.assign(difference=self.frame["level"] - self.frame["baseline"])
+        return frame.groupby("seed")[["level", "baseline", "difference"]].mean()
+
+    @property
+    def trials(self) -> tuple[str, ...]:
+        """Every trial that takes part."""
+        return tuple(
+            dict.fromkeys([*self.frame["trial_level"].dropna(), *self.frame["trial_baseline"].dropna()])
+        )

@@ -1,0 +1,162 @@
+"""Verdicts on a family of hypotheses: better, worse, equivalent or unresolved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from segbench.report.stats.effects import Effect
+from segbench.report.stats.multiplicity import holm
+from segbench.report.stats.power import seeds_needed_range
+from segbench.report.stats.tost import p_within
+
+ALPHA = 0.05
+
+BETTER, WORSE, EQUIVALENT, UNRESOLVED = "better", "worse", "equivalent", "unresolved"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hypothesis:
+    """One member of the family: an effect, the region it must leave, and the one it must lie in."""
+
+    effect: Effect
+    on: str = "test_set"
+    """The interval that judges: `test_set` or `new_images`."""
+    null: tuple[float, float] = (0.0, 0.0)
+    """Shown to differ when outside: 0, or the margin where equality is claimed."""
+    within: tuple[float, float] | None = None
+    """Shown to be equivalent when inside: the margin. None: none was declared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What the family says of one hypothesis; `p` tests `Hypothesis.null`, NaN: there was nothing to test."""
+
+    p: float
+    p_holm: float
+    p_equivalence: float
+    p_equivalence_holm: float
+    sign: int
+    """Of the difference: 1 if the level has the larger value."""
+    num_family: int
+    num_equivalences: int
+    """Members that could be shown equivalent: the second family."""
+
+    @property
+    def is_different(self) -> bool:
+        return bool(self.p_holm < ALPHA)
+
+    @property
+    def is_equivalent(self) -> bool:
+        return bool(self.p_equivalence_holm < ALPHA)
+
+
+def judge(family: Sequence[Hypothesis]) -> list[Judgement]:
+    """Test a family: Holm over the differences, and Holm over the equivalences as a second family.
+
+    Where the arms differ in divergences the p-value is the larger of the completers' and the worst case's,
+    and 1 when these point in opposite directions: both must agree (an intersection-union test needs no
+    correction). With fewer than two seeds that completed in both arms, the counts of diverged seeds decide
+    (Fisher's exact test), since nothing else was measured.
+
+    Reference: Holm (1979); Berger (1982), Technometrics 24:295 (intersection-union).
+    """
+    p = np.array([_p_difference(h) for h in family])
+    p_equivalence = np.array([_p_equivalence(h) for h in family])
+    p_holm = holm(p)
+    has_margin = np.array([h.within is not None for h in family], bool)
+    p_equivalence_holm = np.full(len(family), np.nan)
+    p_equivalence_holm[has_margin] = holm(p_equivalence[has_margin])
+    return [
+        Judgement(
+            p=float(p[i]),
+            p_holm=float(p_holm[i]),
+            p_equivalence=float(p_equivalence[i]),
+            p_equivalence_holm=float(p_equivalence_holm[i]),
+            sign=_sign(h.effect),
+            num_family=len(family),
+            num_equivalences=int(has_margin.sum()),
+        )
+        for i, h in enumerate(family)
+    ]
+
+
+def verdict(
+    hypothesis: Hypothesis, judgement: Judgement, *, is_lower_better: bool, margin: float | None
+) -> str:
+    """Put a judgement into a word: better, worse, negligibly better or worse, equivalent, unresolved.
+
+    Better and worse follow Holm's p alone; "negligibly" is added where the 95 % interval (of the worst case
+    too) lies inside the margin. Without a margin nothing is ever equivalent or negligible.
+    """
+    if judgement.is_different:
+        word = BETTER if (judgement.sign > 0) != is_lower_better else WORSE
+        return f"negligibly {word}" if margin and _lies_within(hypothesis, margin) else word
+    return EQUIVALENT if judgement.is_equivalent else UNRESOLVED
+
+
+def seeds_to_resolve(
+    hypothesis: Hypothesis, judgement: Judgement, margin: float | None
+) -> tuple[float, float]:
+    """Return the seeds that 80 % power at the margin needs, as a range, at alpha / family size.
+
+    That is Holm's first step. At least one more than there are, as these did not settle it. NaN without a
+    margin, for one seed, and for new images: the images at hand set a limit that no number of seeds removes.
+    """
+    effect = hypothesis.effect
+    if not margin or hypothesis.on != "test_set":
+        return float("nan"), float("nan")
+    low, high = seeds_needed_range(effect.sd, effect.n, margin, alpha=ALPHA / judgement.num_family)
+    return tuple(float(np.maximum(x, effect.n + 1)) for x in (low, high))  # type: ignore[return-value]
+
+
+def depends_on_selection(selected: Effect, last: Effect) -> bool:
+    """Whether the last epoch's weights say otherwise: one interval alone excludes 0, or both oppositely."""
+    return _side(selected) != _side(last) if min(selected.n, last.n) > 1 else False
+
+
+def _side(effect: Effect) -> int:
+    low, high = effect.interval()
+    return int(low > 0) - int(high < 0)
+
+
+def _sign(effect: Effect) -> int:
+    difference = effect.difference
+    if effect.worst is not None and effect.n < 2:
+        difference = effect.worst.difference
+    return 0 if np.isnan(difference) else int(np.sign(difference))
+
+
+def _p_difference(hypothesis: Hypothesis) -> float:
+    effect = hypothesis.effect
+    spread = effect.spread_on(hypothesis.on)
+    p = spread.p_outside(effect.difference, hypothesis.null)
+    if effect.has_unbounded_worst:
+        return float("nan")
+    if effect.worst is None:
+        return p
+    if effect.n < 2:
+        return effect.p_counts
+    worst = effect.worst
+    if np.sign(worst.difference) != np.sign(effect.difference):
+        return 1.0
+    return float(np.maximum(p, worst.spread.p_outside(worst.difference, hypothesis.null)))
+
+
+def _p_equivalence(hypothesis: Hypothesis) -> float:
+    effect, within = hypothesis.effect, hypothesis.within
+    if within is None or effect.has_unbounded_worst:
+        return float("nan")
+    p = p_within(effect.difference, effect.spread_on(hypothesis.on), within)
+    if effect.worst is None:
+        return p
+    return float(np.maximum(p, p_within(effect.worst.difference, effect.worst.spread, within)))
+
+
+def _lies_within(hypothesis: Hypothesis, margin: float) -> bool:
+    effects = [hypothesis.effect.interval(hypothesis.on)]
+    if hypothesis.effect.worst is not None:
+        effects.append(hypothesis.effect.worst.interval())
+    return all(-margin < low and high < margin for low, high in effects)

@@ -1,0 +1,80 @@
+"""`index.csv`: the trials of the present design, one a line, regenerated from the plan and the disk."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from segbench.errors import ResultsError, message
+from segbench.records import State
+from segbench.store.atomic import write_bytes
+from segbench.store.layout import ExperimentFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexRow:
+    """One trial of the design."""
+
+    hash: str
+    levels: Mapping[str, str]
+    seed: int
+    fold: int
+    state: State
+
+
+def write_index(experiment: ExperimentFolder, axes: Sequence[str], rows: Iterable[IndexRow]) -> None:
+    """Write `index.csv`: `hash`, a column an axis, `seed`, `fold`, `state`, `folder`.
+
+    Equal rows give equal bytes; the file is left alone where it holds exactly this already.
+
+    Raises:
+        ResultsError: The disk refuses.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["hash", *axes, "seed", "fold", "state", "folder"])
+    for row in rows:
+        labels = [row.levels.get(axis, "") for axis in axes]
+        folder = experiment.trial(row.hash).path.relative_to(experiment.root).as_posix()
+        writer.writerow([row.hash, *labels, row.seed, row.fold, row.state.value, folder])
+    content = text.getvalue().encode("utf-8")
+    if not experiment.index.is_file() or experiment.index.read_bytes() != content:
+        write_bytes(experiment.index, content)
+
+
+def read_index(experiment: ExperimentFolder) -> list[IndexRow]:
+    """Read `index.csv`; an empty list where there is none.
+
+    Raises:
+        ResultsError: It holds something else.
+    """
+    where = str(experiment.index)
+    try:
+        with experiment.index.open(encoding="utf-8", newline="") as file:
+            header, *lines = list(csv.reader(file)) or [[]]
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ResultsError(message(where, f"the index cannot be read ({error})")) from error
+    if header[:1] != ["hash"] or header[-4:] != ["seed", "fold", "state", "folder"]:
+        raise ResultsError(
+            message(where, "the first line must name the columns", got=",".join(header)[:60], see="Delete it")
+        )
+    axes = header[1:-4]
+    try:
+        return [
+            IndexRow(
+                hash=line[0],
+                levels=dict(zip(axes, line[1:-4], strict=True)),
+                seed=int(line[-4]),
+                fold=int(line[-3]),
+                state=State(line[-2]),
+            )
+            for line in lines
+        ]
+    except (ValueError, IndexError) as error:
+        raise ResultsError(
+            message(where, f"a line of the index is damaged ({error})", see="segbench sweep writes it anew")
+        ) from error

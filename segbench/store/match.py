@@ -1,0 +1,118 @@
+"""Which record belongs to which cell of the design as it stands now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from segbench.config.experiment import Experiment
+from segbench.errors import ResultsError
+from segbench.store.index import read_index
+from segbench.store.layout import ResultsFolder
+from segbench.store.results import Results
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def match_trials(results: Results, experiment: Experiment) -> pd.DataFrame:
+    """Give the records the labels that the experiment has now.
+
+    A record belongs to a cell when its configuration, seed and fold are the cell's; what its levels were
+    called when it ran does not matter, and the data set need not be at hand. Where several do (the data have
+    changed between them), one is taken: that of `index.csv`, else the one that finished last.
+
+    For a search there are no cells: every proposal is a row, in the order of its number.
+
+    Args:
+        results: What `read_results` gave.
+        experiment: The design.
+
+    Returns:
+        The columns of `results.trials` with the present labels in the `axis:` columns, `cell` before them,
+        and `note` (text, empty where there is nothing to say); ordered by cell, then seed, then fold. A
+        record whose configuration two cells share has a row for each.
+    """
+    import pandas as pd
+
+    if experiment.search is not None:
+        return _proposals(results.trials)
+    found = _candidates(results.trials, experiment)
+    found["_is_indexed"] = found["trial"].isin(_indexed(experiment))
+    key = ["_order", "seed", "fold"]
+    found = found.sort_values(
+        [*key, "_is_indexed", "finished", "trial"],
+        ascending=[True, True, True, False, False, True],
+        kind="stable",
+    )
+    num_rivals = found.groupby(key)["trial"].transform("size") - 1
+    chosen = found[~found.duplicated(key)]
+    notes = [_note(n, row) for n, row in zip(num_rivals[chosen.index], chosen["_is_indexed"], strict=True)]
+    chosen = chosen.drop(columns=["_order", "_is_indexed"]).reset_index(drop=True)
+    return chosen.assign(note=pd.Series(notes, dtype="str"))
+
+
+def unmatched_trials(results: Results, experiment: Experiment) -> pd.DataFrame:
+    """Return the records that `match_trials` takes for no cell: `folder`, `reason`.
+
+    They stay on disk and are no part of a report.
+    """
+    import pandas as pd
+
+    taken = set(match_trials(results, experiment)["trial"])
+    is_search = experiment.search is not None
+    of_design = set() if is_search else set(_candidates(results.trials, experiment)["trial"])
+    left = results.trials[~results.trials["trial"].isin(list(taken))]
+    reasons = [
+        "another record of the same cell, seed and fold is used"
+        if hash in of_design
+        else "no longer in the design"
+        for hash in left["trial"]
+    ]
+    return pd.DataFrame(
+        {"folder": left["folder"].reset_index(drop=True), "reason": pd.Series(reasons, dtype="str")}
+    )
+
+
+def _candidates(trials: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
+    """Return a row for each record and cell of one configuration, with the cell's place in the design."""
+    import pandas as pd
+
+    cells = [
+        {"cell": cell.label, **{f"axis:{axis}": label for axis, label in cell.levels.items()}}
+        for cell in experiment.cells
+    ]
+    names = ["cell", *(f"axis:{axis.name}" for axis in experiment.axes)]
+    wanted = pd.DataFrame(
+        {name: pd.Series([cell.get(name, "") for cell in cells], dtype="str") for name in names}
+    )
+    wanted["config_hash"] = pd.Series([cell.config_hash for cell in experiment.cells], dtype="str")
+    wanted["_order"] = range(len(cells))
+    facts = trials[[name for name in trials if not name.startswith("axis:")]]
+    in_design = facts["seed"].isin(experiment.seeds) & (facts["fold"] < experiment.num_folds)
+    return wanted.merge(facts[in_design], on="config_hash", how="inner")
+
+
+def _proposals(trials: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    if "search_number" not in trials:
+        return trials.head(0).assign(cell=pd.Series(dtype="str"), note=pd.Series(dtype="str"))
+    found = trials[trials["search_number"].notna()].sort_values("search_number").reset_index(drop=True)
+    found.insert(0, "cell", [f"proposal {int(n)}" for n in found["search_number"]])
+    return found.assign(note=pd.Series([""] * len(found), dtype="str"))
+
+
+def _indexed(experiment: Experiment) -> list[str]:
+    folder = ResultsFolder(experiment.project.results).experiment(experiment.name)
+    try:
+        return [row.hash for row in read_index(folder)]
+    except ResultsError:
+        return []  # it is regenerated from the records, which decide alone then
+
+
+def _note(num_rivals: int, is_indexed: bool) -> str:
+    if num_rivals == 0:
+        return ""
+    others = "another record" if num_rivals == 1 else f"{num_rivals} other records"
+    why = "the one in index.csv is used" if is_indexed else "none is in index.csv, so the newest is used"
+    return f"{others} of this cell, seed and fold with other data or code: {why}"

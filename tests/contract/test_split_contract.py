@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import pytest
+
+from segbench import contract, registry
+
+SUBJECTS = [contract.Subject.of(variant) for variant in registry.variants("split").values()]
+
+CASES = [(subject, check) for subject in SUBJECTS for check in contract.checks("split")]
+
+
+@pytest.mark.parametrize(
+    ("subject", "check"), CASES, ids=lambda v: v.variant.name if isinstance(v, contract.Subject) else v.name
+)
+def test_split_keeps_the_contract(subject: contract.Subject, check: contract.Check) -> None:
+    check.function(subject)
