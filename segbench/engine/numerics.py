@@ -20,7 +20,7 @@ class Numerics:
 
     device: torch.device
     precision: str
-    """`fp32` (TF32 off), `tf32` (as fp32 on a CPU) or `bf16` (autocast, channels last; loss and weights stay
+    """`fp32` (TF32 off), `tf32` (as fp32 on a CPU) or `bf16` (autocast; loss and weights stay
     float32)."""
     threads: int | None
     """Threads of one operation on the CPU; None: what the process has. Other numbers of threads give other
@@ -28,7 +28,11 @@ class Numerics:
 
     @property
     def memory_format(self) -> torch.memory_format:
-        return torch.channels_last if self.precision == "bf16" else torch.contiguous_format
+        """Layout of images and weights: channels last on a CPU, where it is faster at every precision, and for
+        bf16 on CUDA."""
+        if self.device.type == "cpu" or self.precision == "bf16":
+            return torch.channels_last
+        return torch.contiguous_format
 
     @contextmanager
     def active(self) -> Iterator[None]:
