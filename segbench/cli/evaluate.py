@@ -81,8 +81,9 @@ def evaluate(
 
 
 def _table(found: Verification) -> list[str]:
+    images = f"{found.num_images} {found.split} images"
     lines = [
-        f"{found.trial}: {found.which} weights (epoch {found.epoch}), {found.num_images} {found.split} images",
+        f"{found.trial}: {found.which} weights (epoch {found.epoch}), {images}",
         f"  {'':10} {'measured':>12} {'recorded':>12}",
     ]
     for name, value in found.measured.items():

@@ -21,8 +21,8 @@ _OPACITY: Final = 0.45
 
 def find_images(paths: Iterable[Path]) -> list[Path]:
     """Return the image files among `paths`; a folder stands for the images in it, not below it.
-    Raises: DataError: A path does not exist, a folder holds no image, or two images would write one file. All of
-       them.
+    Raises:
+        DataError: A path does not exist, a folder holds no image, or two images would write one file.
     """
     found: list[Path] = []
     problems: list[str] = []

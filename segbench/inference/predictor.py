@@ -95,7 +95,7 @@ class Predictor:
         """
         height, width = image.shape[:2]
         small, _ = resize_pair(image, np.zeros((height, width), np.uint8), self.size_px)
-        pixels = torch.from_numpy(small).to(self._mean.device).permute(2, 0, 1)[None].float()
+        pixels = torch.tensor(small, device=self._mean.device).permute(2, 0, 1)[None].float()
         numerics = self._numerics
         with numerics.active(), seeded(0, numerics.device), torch.no_grad(), numerics.autocast():
             logits = self._model(numerics.images((pixels - self._mean) / self._std))

@@ -71,8 +71,8 @@ def test_missing_weights_name_the_cure(saved, tmp_path) -> None:
     with pytest.raises(ResultsError) as caught:
         Predictor(folder)
     assert str(caught.value) == (
-        f"{folder.best}: there are no saved weights (they are not committed with the results). Copy best.pt from where "
-        "it was trained, or remove the trial's folder and run `segbench sweep` again."
+        f"{folder.best}: there are no saved weights (they are not committed with the results). "
+        "Copy best.pt from where it was trained, or remove the trial's folder and run `segbench sweep` again."
     )
 
 

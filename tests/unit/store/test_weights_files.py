@@ -114,8 +114,8 @@ def test_a_state_that_could_not_be_read_back_is_not_written(folder) -> None:
     with pytest.raises(ResultsError) as caught:
         write_last(folder, {"model": {"layers": [torch.zeros(1), {1, 2}]}})
     assert str(caught.value) == (
-        "last.pt: model.layers[1]: a saved state holds tensors and plain types only, got 'set'. Turn it into a tensor, "
-        "a number or a text in state_dict()."
+        "last.pt: model.layers[1]: a saved state holds tensors and plain types only, got 'set'. "
+        "Turn it into a tensor, a number or a text in state_dict()."
     )
     assert not folder.last.exists()
 
