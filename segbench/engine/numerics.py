@@ -28,7 +28,7 @@ class Numerics:
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """Layout of images and weights: channels last on a CPU, where it is always faster, and for bf16 on CUDA."""
+        """Layout of images and weights: channels last for bf16, and on a CPU, where it is always faster."""
         if self.device.type == "cpu" or self.precision == "bf16":
             return torch.channels_last
         return torch.contiguous_format
