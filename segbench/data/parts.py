@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from segbench import registry
 from segbench.axes.dataset import Source
-from segbench.config.trial import Choice
+from segbench.config.trial import TrialConfig
 from segbench.errors import DataError, message
 from segbench.samples import PARTS, Sample
 
@@ -15,20 +15,21 @@ Split: TypeAlias = Mapping[str, Sequence[int]]
 """Part -> sample numbers."""
 
 
-def split_samples(choice: Choice, source: Source) -> list[Split]:
-    """Divide a source's samples as the split variant says, fold by fold.
+def split_samples(config: TrialConfig, source: Source) -> list[Split]:
+    """Divide a source's samples as the configuration says, fold by fold; at most `max_images` go into a part.
 
     Raises:
         DataError: A part is empty, an image is in two parts, or a group straddles two.
     """
     samples = source.samples()
+    choice = config.split
     folds = registry.build("split", choice.name, samples, source.own_split(), **choice.knobs)
     for number, split in enumerate(folds):
         where = f"split.{choice.name}" + (f" (fold {number})" if len(folds) > 1 else "")
         problems = check_split(split, samples, where)
         if problems:
             raise DataError(problems)
-    return list(folds)
+    return [{part: _spread(fold[part], config.max_images) for part in PARTS} for fold in folds]
 
 
 def check_split(split: Split, samples: Sequence[Sample], where: str) -> list[str]:
@@ -67,3 +68,10 @@ def check_split(split: Split, samples: Sequence[Sample], where: str) -> list[str
                 )
                 part_of_group[sample.group] = part
     return problems[:10]
+
+
+def _spread(numbers: Sequence[int], most: int | None) -> Sequence[int]:
+    """Return at most `most` numbers, evenly spread: neighbours in a list are often of one kind."""
+    if most is None or len(numbers) <= most:
+        return numbers
+    return [numbers[i * len(numbers) // most] for i in range(most)]

@@ -56,7 +56,7 @@ def build_source(config: TrialConfig, project: Project) -> Source:
 
 def num_folds(config: TrialConfig, project: Project) -> int:
     """Return into how many folds the configuration's split divides its data set."""
-    return len(split_samples(config.split, build_source(config, project)))
+    return len(split_samples(config, build_source(config, project)))
 
 
 def fingerprint(config: TrialConfig, project: Project) -> str:
@@ -68,7 +68,7 @@ def fingerprint(config: TrialConfig, project: Project) -> str:
         DataError: The data set is missing, or cannot be split as asked.
     """
     source = build_source(config, project)
-    return _fingerprint(source, source.fingerprint(), split_samples(config.split, source))
+    return _fingerprint(source, source.fingerprint(), split_samples(config, source))
 
 
 def prepare(
@@ -87,7 +87,7 @@ def prepare(
     """
     source = build_source(config, project)
     contents = source.fingerprint()
-    folds = split_samples(config.split, source)
+    folds = split_samples(config, source)
     if not 0 <= fold < len(folds):
         raise ExperimentError(message("fold", f"the split has {len(folds)} folds, counted from 0", got=fold))
     split = {part: np.asarray(folds[fold][part], dtype=np.int64) for part in PARTS}
