@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def assemble(
         question=str(document["question"].value).strip(),
         project=project,
         source=source,
-        document=written.without("scales").plain(),
+        document=_recorded(written).plain(),
         baseline=baseline,
         axes=axes,
         cells=() if search is not None else cells,
@@ -161,3 +162,29 @@ def _check_overrides(overrides: Mapping[str, Any], dimensions: list[Dimension], 
                 place = dimension.place
                 rule = f"the axis {dimension.name} varies this, so `--set` must not set it"
                 problems.add(place, rule, got=target)
+
+
+def _recorded(written: Node) -> Node:
+    """Return the document as results keep it: without scales, and with labels as text, also `1e-3`."""
+
+    def as_text(node: Node) -> Node:
+        if node.is_list:
+            return replace(node, value=tuple(as_text(each) for each in node.elements()))
+        if node.is_mapping:
+            return replace(node, value={key: as_text(value) for key, value in node.items()})
+        return node if node.value is None else replace(node, value=node.text)
+
+    def with_text(node: Node, *keys: str) -> Node:
+        for key in keys:
+            if key in node:
+                node = node.having(key, as_text(node[key]), node.key_place(key))
+        return node
+
+    written = with_text(written.without("scales"), "exclude", "design")
+    if "claims" in written:
+        claims = tuple(with_text(claim, "at") for claim in written["claims"].elements())
+        written = written.having("claims", replace(written["claims"], value=claims))
+    if "axes" in written:
+        axes = {name: with_text(axis, "baseline") for name, axis in written["axes"].items()}
+        written = written.having("axes", replace(written["axes"], value=axes))
+    return written

@@ -14,7 +14,7 @@ from segbench.store.index import IndexRow, write_index
 from segbench.store.layout import ExperimentFolder, ResultsFolder, TrialFolder
 from segbench.store.scan import Scan, scan
 from segbench.sweep.reuse import find_reusable
-from segbench.sweep.selection import parse_selection
+from segbench.sweep.selection import select
 
 Fingerprint = Callable[[TrialConfig], str]
 
@@ -77,9 +77,9 @@ class Plan:
         Raises:
             ExperimentError: An axis, level or seed is not in the experiment, or nothing is left.
         """
-        selection = parse_selection(self.experiment, only=only, seeds=seeds)
-        kept = [e for e in self.entries if selection.takes(e.trial.cell.levels, e.trial.seed)]
-        return replace(self, entries=tuple(kept))
+        trials = [entry.trial for entry in self.entries]
+        kept = {id(trial) for trial in select(trials, self.experiment, only=only, seeds=seeds)}
+        return replace(self, entries=tuple(entry for entry in self.entries if id(entry.trial) in kept))
 
     def write_index(self) -> None:
         """Regenerate `index.csv`; call it on a whole plan, not on a narrowed one."""

@@ -96,8 +96,8 @@ def test_the_best_is_judged_by_the_seeds_that_did_not_choose_it(experiment: Expe
     low, high = t_interval(REPLICATES)
     assert analysis.answer == (
         "The search has tried 4 configurations. The best by val_dice is number 1 with lr = 0.001: 0.9000, "
-        "chosen among 3 validation values and so flattering. On the test images it reaches 0.8850 in test_dice "
-        f"with 2 other seeds (95 % interval {low:.4f} to {high:.4f}, this test set)."
+        "chosen among 3 validation values and so flattering. On the test images it reaches 0.8850 in "
+        f"test_dice with 2 other seeds (95 % interval {low:.4f} to {high:.4f}, this test set)."
     )
     assert analysis.head["best configuration"] == "number 1: lr = 0.001"
     assert analysis.head["worth of the best"].startswith("0.8850 in test_dice with 2 other seeds")

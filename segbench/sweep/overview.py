@@ -1,0 +1,168 @@
+"""Where an experiment stands, cell by cell, from its records alone, without the data set. No torch."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from segbench.config.expand import expand
+from segbench.config.experiment import Experiment
+from segbench.config.project import Project
+from segbench.errors import ResultsError
+from segbench.records import State, TrialRecord
+from segbench.store.index import read_index
+from segbench.store.layout import ExperimentFolder, ResultsFolder, TrialFolder
+from segbench.store.scan import Scan, scan
+
+_LOG_LINES = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellOverview:
+    """One cell of the design, or one proposal of a search."""
+
+    label: str
+    levels: Mapping[str, str]
+    num_trials: int
+    """Seeds times folds."""
+    records: tuple[TrialRecord, ...]
+    """At most one a seed and fold: a finished one before any other."""
+
+    def count(self, state: State) -> int:
+        """Return how many of the trials are in a state; what has no record waits."""
+        if state is State.WAITING:
+            without = self.num_trials - len(self.records)
+            return without + sum(r.state is state for r in self.records)
+        return sum(r.state is state for r in self.records)
+
+    @property
+    def num_finished(self) -> int:
+        return sum(r.state.is_finished for r in self.records)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """Where a whole experiment stands."""
+
+    name: str
+    folder: ExperimentFolder
+    cells: tuple[CellOverview, ...]
+    num_orphans: int
+    unreadable: Mapping[str, str]
+    """Folder name -> why its record cannot be used."""
+
+    @property
+    def num_trials(self) -> int:
+        return sum(cell.num_trials for cell in self.cells)
+
+    def count(self, state: State) -> int:
+        return sum(cell.count(state) for cell in self.cells)
+
+    def in_state(self, state: State) -> list[tuple[CellOverview, TrialRecord]]:
+        """Return the records in a state, with their cells."""
+        return [(cell, r) for cell in self.cells for r in cell.records if r.state is state]
+
+
+def look_over(experiment: Experiment) -> Overview:
+    """Match the records of an experiment with its cells, as a report does."""
+    folder = ResultsFolder(experiment.project.results).experiment(experiment.name)
+    found = scan(folder)
+    cells = _proposals(experiment, found) if experiment.search else _designed(experiment, folder, found)
+    taken = {record.hash for cell in cells for record in cell.records}
+    return Overview(
+        name=experiment.name,
+        folder=folder,
+        cells=cells,
+        num_orphans=len(found.records.keys() - taken),
+        unreadable=found.unreadable,
+    )
+
+
+def count_states(folder: ExperimentFolder) -> Counter[State]:
+    """Count the trials of an experiment's folder by state, with those of its index that never started."""
+    found = scan(folder)
+    counts = Counter(record.state for record in found.records.values())
+    try:
+        known = {row.hash for row in read_index(folder)}
+    except ResultsError:
+        known = set()
+    counts[State.WAITING] += len(known - found.records.keys() - found.unreadable.keys())
+    return counts
+
+
+def experiments_with_results(project: Project) -> list[ExperimentFolder]:
+    """Return the experiments that have left something in `results/`."""
+    return ResultsFolder(project.results).experiments()
+
+
+def last_epoch(folder: TrialFolder) -> Mapping[str, float]:
+    """Return the last whole row of `epochs.csv`; empty where there is none."""
+    try:
+        with folder.epochs.open(encoding="utf-8", newline="") as file:
+            lines = [line for line in file if line.endswith("\n")]
+        header, *rows = list(csv.reader(lines))
+        return {k: float(v) for k, v in zip(header, rows[-1], strict=True)}
+    except (OSError, UnicodeDecodeError, ValueError, IndexError):
+        return {}
+
+
+def log_tail(folder: TrialFolder, num_lines: int = _LOG_LINES) -> list[str]:
+    """Return the last lines of a trial's log; none where it wrote none."""
+    try:
+        return folder.log.read_text(encoding="utf-8", errors="replace").splitlines()[-num_lines:]
+    except OSError:
+        return []
+
+
+def seconds_per_epoch(records: Sequence[TrialRecord]) -> float | None:
+    """Return the median wall time of an epoch over trials; None without a record of it."""
+    times = [r.train_time_s / r.epochs_done for r in records if r.train_time_s is not None and r.epochs_done]
+    return median(times) if times else None
+
+
+def _designed(experiment: Experiment, folder: ExperimentFolder, found: Scan) -> tuple[CellOverview, ...]:
+    try:
+        indexed = {row.hash for row in read_index(folder)}
+    except ResultsError:
+        indexed = set()
+    by_key: dict[tuple[str, int, int], list[TrialRecord]] = {}
+    for record in found.records.values():
+        by_key.setdefault((record.config_hash, record.seed, record.fold), []).append(record)
+
+    def best(key: tuple[str, int, int]) -> list[TrialRecord]:
+        rivals = by_key.get(key, [])
+        return (
+            [max(rivals, key=lambda r: (r.hash in indexed, r.state.is_finished, r.finished or ""))]
+            if rivals
+            else []
+        )
+
+    replicates: dict[int, list[tuple[int, int]]] = {}
+    for cell, seed, fold in expand(experiment):
+        replicates.setdefault(id(cell), []).append((seed, fold))
+    overviews = []
+    for cell in experiment.cells:
+        wanted = replicates.get(id(cell), [])
+        records = [r for seed, fold in wanted for r in best((cell.config_hash, seed, fold))]
+        overviews.append(
+            CellOverview(label=cell.label, levels=cell.levels, num_trials=len(wanted), records=tuple(records))
+        )
+    return tuple(overviews)
+
+
+def _proposals(experiment: Experiment, found: Scan) -> tuple[CellOverview, ...]:
+    asked = [r for r in found.records.values() if r.search is not None]
+    asked.sort(key=lambda r: r.search["number"] if r.search else 0)
+    cells = [
+        CellOverview(label=f"proposal {r.search['number']}", levels=r.levels, num_trials=1, records=(r,))
+        for r in asked
+        if r.search is not None
+    ]
+    assert experiment.search is not None
+    missing = experiment.search.num_trials - len(cells)
+    if missing > 0:
+        cells.append(CellOverview(label="not proposed yet", levels={}, num_trials=missing, records=()))
+    return tuple(cells)
