@@ -12,7 +12,7 @@ from segbench.records import State
 from segbench.report.claims import ON_TEXT
 from segbench.report.family import Estimator
 from segbench.report.phrases import count, decimals_for, interval, listed, p_value, seeds_range, signed
-from segbench.report.stats.intervals import t_interval
+from segbench.report.proposals import Best
 from segbench.report.stats.verdict import EQUIVALENT, UNRESOLVED
 
 _NAMES = {"test_dice": "the Dice coefficient", "test_iou": "the IoU"}
@@ -55,43 +55,24 @@ def write_answer(
 
 
 def write_search_answer(
-    experiment: Experiment, proposals: pd.DataFrame, table: pd.DataFrame, *, partial: str | None
+    experiment: Experiment, num_proposals: int, best: Best | None, *, partial: str | None
 ) -> str:
-    """Name the best configuration of a search, with its replicates where there are any."""
-    objective = experiment.baseline.objective
-    done = proposals[(proposals["state"] == State.COMPLETE.value) & proposals["value"].notna()]
-    asked = count(int(proposals["number"].nunique()), "configuration")
-    begin = f"The search tried {asked}" + (f" ({partial})" if partial else "") + "."
-    if done.empty:
+    """Name the best configuration of a search, and what it is worth with seeds that did not choose it."""
+    begin = f"The search has tried {count(num_proposals, 'configuration')}"
+    begin += f" ({partial})." if partial else "."
+    if best is None:
         return f"{begin} None has completed, so there is no best one yet."
-    first = done.drop_duplicates("number")
-    best = first.loc[
-        first["value"].idxmax() if objective.direction == "maximize" else first["value"].idxmin()
-    ]
-    names = [
-        c for c in proposals.columns if c not in ("trial", "number", "seed", "state", "value", "is_best")
-    ]
-    settings = listed(
-        [f"{n} = {best[n]:.4g}" if isinstance(best[n], float) else f"{n} = {best[n]}" for n in names]
-    )
+    metric = experiment.baseline.objective.metric
     text = (
-        f"{begin} The best by {objective.metric} is number {int(best['number'])} with {settings}: "
-        f"{best['value']:.4f}, the best of {count(len(first), 'validation value')} and so flattering."
+        f"{begin} The best by {metric} is number {best.number} with {best.settings}: {best.objective:.4f}, "
+        f"chosen among {count(best.num_completed, 'validation value')} and so flattering."
     )
-    trials = done.loc[done["number"] == best["number"], "trial"]
-    values = (
-        table.loc[table["trial"].isin(trials), experiment.outcome] if experiment.outcome in table else None
-    )
-    values = values.dropna().to_numpy(float) if values is not None else np.array([])
-    if values.size > 1:
-        low, high = t_interval(values)
+    worth = best.worth(experiment.outcome)
+    if not worth:
         return (
-            f"{text} On the test images it reaches {values.mean():.4f} in {experiment.outcome} "
-            f"(95 % interval {low:.4f} to {high:.4f}, {count(values.size, 'seed')})."
+            f"{text} It has not been repeated with another seed, so what it is worth on test images is open."
         )
-    if values.size == 1:
-        return f"{text} On the test images its one trial reaches {values[0]:.4f}; one seed gives no interval."
-    return text
+    return f"{text} On the test images it reaches {worth}."
 
 
 def _measured(
