@@ -55,7 +55,12 @@ def assemble(
     margin = document.get("margin")
     has_margin = "margin" in written and written["margin"].value is not None
     claims_node = document.get("claims")
-    unread = [] if _has_all(written, "axes", by_name) else list(written["axes"].value)
+    asked = written.get("axes")
+    unread = (
+        [name for name in asked.value if name not in by_name]
+        if asked is not None and asked.is_mapping
+        else []
+    )
     claims: tuple[Claim, ...] = ()
     if claims_node is not None and claims_node.is_list:
         claims = read_claims(

@@ -53,6 +53,8 @@ def _parameter(
 ) -> SearchParameter | None:
     if not body.is_mapping:
         return None
+    nulls = [key for key, value in body.items() if value.is_scalar and value.value is None]
+    body = body.without(*nulls)
     bounds = [key for key in _BOUNDS if key in body]
     if "levels" in body:
         if bounds:
