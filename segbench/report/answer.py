@@ -113,7 +113,7 @@ def _decided(row: Mapping[str, object]) -> str:
         verdict += " (the whole interval lies within the margin)"
     at = f" at {row['at']}" if row["at"] else ""
     p = p_value(float(row["p_holm"]))  # type: ignore[arg-type]
-    diverged = f"; {_divergence(row)}" if "diverged" in str(row["note"]) else ""
+    diverged = f"; {_divergence(row)}" if _divergence(row) else ""
     text = f"{row['axis']}{at}: {row['level']} is {verdict} than {row['baseline']}"
     return f"{text} ({_numbers(row)}; Holm {p}{diverged})."
 
@@ -130,7 +130,7 @@ def _equivalent(row: Mapping[str, object], experiment: Experiment) -> str:
 def _unresolved(row: Mapping[str, object], experiment: Experiment) -> str:
     text = f"{row['axis']}: {_contrast(row)} is unresolved ({_numbers(row)})"
     low, high = float(row["seeds_needed_low"]), float(row["seeds_needed_high"])  # type: ignore[arg-type]
-    if "diverged" in str(row["note"]):
+    if _divergence(row):
         return f"{text}; {_divergence(row)}."
     if np.isfinite(low):
         power = f"{seeds_range(low, high)} would show a difference of {experiment.margin:g} with 80 % power"
@@ -143,7 +143,8 @@ def _unresolved(row: Mapping[str, object], experiment: Experiment) -> str:
 
 
 def _divergence(row: Mapping[str, object]) -> str:
-    return next(part for part in str(row["note"]).split("; ") if part.startswith("diverged"))
+    """Return what the note says of diverged trials, empty where the arms agree in them."""
+    return next((part for part in str(row["note"]).split("; ") if part.startswith("diverged: ")), "")
 
 
 def _claims(claims: pd.DataFrame) -> list[str]:

@@ -200,6 +200,7 @@ def test_an_unfinished_experiment_judges_nothing(make_experiment: Make, make_res
     assert analysis.claims.loc[0, "evidence"].startswith(
         "partial: 5 of 9 trials. So far: test_dice: batch minus"
     )
+    assert "Holm" not in analysis.claims.loc[0, "evidence"]
     assert "not finished (partial: 5 of 9 trials), so nothing is judged" in analysis.answer
     assert analysis.notes[0].startswith("Partial: 5 of 9 trials.")
 
