@@ -96,7 +96,6 @@ def _is_missing(value: float) -> bool:
 
 
 def _signed(text: str) -> str:
-    if text.startswith("-"):
-        is_zero = not text.strip("-0.,")
-        return text[1:] if is_zero else MINUS + text[1:]
-    return text
+    if not text.strip("+-0.,"):
+        return text.lstrip("+-")
+    return MINUS + text[1:] if text.startswith("-") else text

@@ -208,16 +208,17 @@ def _float(
     )
     head = " & ".join(_head(column) for column in columns)
     body = "\n".join(" & ".join(_field(f) for f in row) + r" \\" for row in rows)
+    kind = "tabularx" if "L" in shape else "tabular*"
     lines = [
         r"\begin{table}[H]\centering" + size,
         rf"\caption{{{escape(caption)}}}" + (rf"\label{{tab:{slug(name)}}}" if is_first else ""),
-        rf"\begin{{tabularx}}{{\linewidth}}{{{shape}}}",
+        rf"\begin{{{kind}}}{{\linewidth}}{{{shape}}}",
         r"\toprule",
         head + r" \\",
         r"\midrule",
         body,
         r"\bottomrule",
-        r"\end{tabularx}",
+        rf"\end{{{kind}}}",
     ]
     if note:
         lines.append(
@@ -233,7 +234,8 @@ def _shape(columns: Sequence[Column], rows: Sequence[Sequence[Field]]) -> str:
     ]
     wraps = [not c.is_number and n > _SHORT for c, n in zip(columns, longest, strict=True)]
     if not any(wraps):
-        wraps[0] = True
+        kinds = "".join("r" if column.is_number else "l" for column in columns)
+        return f"@{{\\extracolsep{{\\fill}}}}{kinds}@{{}}"
     weights = [n**0.6 if wrap else 0.0 for n, wrap in zip(longest, wraps, strict=True)]
     shares = [weight * sum(wraps) / sum(weights) for weight in weights]
     kinds = []

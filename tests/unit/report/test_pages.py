@@ -220,6 +220,8 @@ def test_numbers_define_every_cell_and_effect():
         (Numbers(3).value(-0.0001), "0.000"),
         (Numbers(2).difference(-0.012), "−0.01"),
         (Numbers(3).difference(-0.00004), "0.000"),
+        (Numbers(3).difference(0.00004), "0.000"),
+        (Numbers(3).difference(0.2), "+0.200"),
         (Numbers(3).interval(np.nan, 1.0), "–"),
         (p_value(0.0004), "<0.001"),
         (significant(1942.3), "1,942"),
