@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def segbench(project: Path, *words: str, code: int = 0) -> str:
-    """Run a command in a project and return what it prints; stderr is shown where the exit code is another."""
+    """Run a command in a project and return what it prints."""
     done = subprocess.run(
         [sys.executable, "-m", "segbench", *words],
         cwd=project,
