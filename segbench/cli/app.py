@@ -24,7 +24,8 @@ COMMANDS = (
     "dashboard",
     "worker",
 )
-"""In the order `--help` shows them; `segbench/cli/<name>.py` holds a function `<name>` or, for a group, `app`.
+"""In the order `--help` shows them; `segbench/cli/<name>.py` holds a function `<name>` or, for a group,
+`app`.
 
 A name that Python reserves or shadows (`list`) is a function with an underscore behind it (`list_`).
 """

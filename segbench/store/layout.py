@@ -60,6 +60,16 @@ class ExperimentFolder:
         return self.root / "queue.json"
 
     @property
+    def lock(self) -> Path:
+        """Held by the supervisor; it names its process."""
+        return self.root / "queue.lock"
+
+    @property
+    def log(self) -> Path:
+        """What workers print, outside of any trial's own log."""
+        return self.root / "log.txt"
+
+    @property
     def trials(self) -> Path:
         return self.root / "trials"
 

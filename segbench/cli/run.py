@@ -1,0 +1,92 @@
+"""`segbench run`: one trial in the foreground."""
+
+from __future__ import annotations
+
+import typer
+
+from segbench.cli.options import (
+    ExperimentArgument,
+    OnlyOption,
+    ProjectOption,
+    ScaleOption,
+    SeedsOption,
+    SetOption,
+    SmokeOption,
+)
+from segbench.cli.resources import DeviceOption, LoaderWorkersOption, ThreadsOption
+
+
+def run(
+    experiment: ExperimentArgument,
+    scale: ScaleOption = None,
+    set_: SetOption = None,
+    only: OnlyOption = None,
+    seeds: SeedsOption = None,
+    smoke: SmokeOption = False,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    loader_workers: LoaderWorkersOption = None,
+    project: ProjectOption = None,
+) -> None:
+    """Train one trial in this very process, with its log on the screen: `breakpoint()` works.
+
+    Its record counts like one of a sweep. --only and --seeds name the trial; without --seeds it is the first
+    seed.
+    """
+    import logging
+    import os
+    import sys
+
+    from segbench.config.load import load_experiment
+    from segbench.errors import ExperimentError, Interrupted, ResultsError, TrialError, message
+    from segbench.records import State
+    from segbench.store.queue import QueuedTrial
+    from segbench.sweep import devices, launch
+    from segbench.sweep.signals import StopRequest
+
+    loaded = load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke, start=project)
+    if loaded.search is not None:
+        raise ExperimentError(
+            message(
+                loaded.name, "a search has no trials of its own to run", see=f"segbench sweep {loaded.name}"
+            )
+        )
+    job = launch.plan_job(loaded, only=only, seeds=seeds, retries_failed=True)
+    labels = list(dict.fromkeys(e.trial.cell.label for e in job.entries))
+    if len(labels) > 1:
+        rule = f"run takes one trial, and {len(labels)} cells are meant"
+        raise ExperimentError(message(loaded.name, rule, known=labels, see="Name it by --only AXIS=LEVEL"))
+    entry = job.entries[0]
+    if entry.state.is_finished:
+        typer.echo(f"{entry.trial.cell.label}, seed {entry.trial.seed} is {entry.state}: {entry.folder.path}")
+        return
+    slot = devices.plan_slots(device, workers=1, threads=threads)[0]
+    os.environ.update(slot.environment)  # before torch is imported
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+    from segbench.sweep.runner import Resources, run_trial
+    from segbench.sweep.worker import settle_threads
+
+    settle_threads(slot.threads)
+    launch.write_document(loaded, job.folder)
+    launch.reset_failed(job)
+    stop = StopRequest()
+    stop.install()
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logging.getLogger("segbench").addHandler(handler)
+    if loader_workers is None:
+        loader_workers = devices.loader_workers(slot.device, slot.threads)
+    resources = Resources(device=slot.device, threads=slot.threads, loader_workers=loader_workers)
+    record = run_trial(QueuedTrial.of(entry.trial), loaded.project, job.folder, resources, should_stop=stop)
+    launch.write_index(loaded)
+    where = str(entry.folder.path)
+    if record is None:
+        raise ResultsError(message(where, "another process is training this trial"))
+    if record.state is State.INTERRUPTED:
+        raise Interrupted(message(where, "stopped", see="The same command goes on from here"))
+    if record.state is State.FAILED:
+        raise TrialError(message(where, f"the trial failed ({record.failure}): {record.reason}"))
+    for name, value in record.test.items():
+        typer.echo(f"test_{name} {value:.4f}")
+    typer.echo(where)

@@ -1,0 +1,184 @@
+"""`segbench sweep`: train what an experiment lacks."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segbench.cli.options import (
+    ExperimentArgument,
+    OnlyOption,
+    ProjectOption,
+    ScaleOption,
+    SeedsOption,
+    SetOption,
+    SmokeOption,
+)
+from segbench.cli.resources import DeviceOption, LoaderWorkersOption, ThreadsOption
+
+if TYPE_CHECKING:
+    from segbench.sweep.devices import Slot
+    from segbench.sweep.launch import Job
+
+
+class Retry(StrEnum):
+    """What `--retry` takes."""
+
+    FAILED = "failed"
+
+
+def sweep(
+    experiment: ExperimentArgument,
+    scale: ScaleOption = None,
+    set_: SetOption = None,
+    only: OnlyOption = None,
+    seeds: SeedsOption = None,
+    smoke: SmokeOption = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", min=1, help="Processes; without it one a GPU, or one on a CPU.", show_default=False
+        ),
+    ] = None,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    loader_workers: LoaderWorkersOption = None,
+    retry: Annotated[
+        Retry | None, typer.Option("--retry", help="Run failed trials again too.", show_default=False)
+    ] = None,
+    max_failures: Annotated[
+        int | None,
+        typer.Option("--max-failures", min=1, help="Stop after so many failed trials.", show_default=False),
+    ] = None,
+    no_study: Annotated[
+        bool, typer.Option("--no-study", help="Do not write results/optuna.db for the dashboard.")
+    ] = False,
+    project: ProjectOption = None,
+) -> None:
+    """Train the trials of an experiment that have no record yet.
+
+    Run it again after an interruption, with more seeds or with more levels: only what is missing is trained.
+    """
+    from segbench.config.load import load_experiment
+    from segbench.errors import ExperimentError, Interrupted, TrialError, message
+    from segbench.sweep import launch
+    from segbench.sweep.supervisor import only_supervisor
+
+    loaded = load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke, start=project)
+    if loaded.search is not None and (only or seeds):
+        raise ExperimentError(
+            message(loaded.name, "a search has no cells to choose from: --only and --seeds do not go with it")
+        )
+    job = launch.plan_job(loaded, only=only, seeds=seeds, retries_failed=retry is not None)
+    _announce(job)
+    if job.is_over:
+        launch.write_document(loaded, job.folder)
+        launch.write_index(loaded)
+        _summarise(job, is_new=False)
+        return
+    with only_supervisor(job.folder):
+        if launch.write_document(loaded, job.folder):
+            typer.echo("the experiment has changed since its last sweep: experiment.yaml was written anew")
+        slots = _slots(job, device=device, workers=workers, threads=threads)
+        for record in launch.copy_reused(job):
+            typer.echo(
+                f"reused  {', '.join(record.levels.values())}, seed {record.seed}: {record.reused_from}"
+            )
+        launch.reset_failed(job)
+        stop = _run(job, slots, loader_workers, max_failures, has_study=not no_study)
+        launch.write_index(loaded)
+    after = launch.plan_job(loaded, only=only, seeds=seeds)
+    num_failed = _summarise(after, is_new=True)
+    if stop and not after.is_over:
+        raise Interrupted(f"{loaded.name}: stopped; the same command goes on from here.")
+    if num_failed:
+        raise TrialError(
+            message(
+                loaded.name,
+                f"{num_failed} trials failed",
+                see=f"Their log.txt says why; segbench sweep {loaded.name} --retry failed runs them again",
+            )
+        )
+
+
+def _run(
+    job: Job, slots: list[Slot], loader_workers: int | None, max_failures: int | None, *, has_study: bool
+) -> bool:
+    """Run the job; return whether it was asked to stop."""
+    from rich.console import Console
+
+    from segbench.sweep import devices, launch
+    from segbench.sweep.signals import StopRequest
+
+    if not job.to_run and job.is_search_over:
+        if has_study:
+            launch.mirror_only(job)
+        return False
+    stop = StopRequest()
+    stop.install()
+    if loader_workers is None:
+        loader_workers = devices.loader_workers(slots[0].device, slots[0].threads)
+    launch.run_job(
+        job,
+        slots=slots,
+        loader_workers=loader_workers,
+        stop=stop,
+        console=Console(),
+        max_failures=max_failures,
+        has_study=has_study,
+    )
+    return stop()
+
+
+def _slots(job: Job, *, device: str, workers: int | None, threads: int | None) -> list[Slot]:
+    from segbench.sweep.devices import plan_slots
+
+    slots = plan_slots(device, workers=workers, threads=threads)
+    names = ", ".join(dict.fromkeys(slot.name for slot in slots))
+    count = f"{len(slots)} worker{'s' if len(slots) > 1 else ''} of {slots[0].threads} threads"
+    typer.echo(f"on {names}: {count}")
+    return slots
+
+
+def _announce(job: Job) -> None:
+    experiment = job.experiment
+    if experiment.overrides:
+        changed = ", ".join(f"{key}={value}" for key, value in experiment.overrides.items())
+        typer.echo(f"--set {changed}: these are other trials than those of the file")
+    if experiment.search is not None:
+        search = experiment.search
+        size = f"search of {search.num_trials} proposals by {search.sampler}, pruner {search.pruner}"
+        typer.echo(f"{experiment.name}: {size}")
+    else:
+        cells, seeds = {e.trial.cell.label for e in job.entries}, {e.trial.seed for e in job.entries}
+        folds = {e.trial.fold for e in job.entries}
+        size = f"{len(cells)} cells x {len(seeds)} seeds" + (
+            f" x {len(folds)} folds" if len(folds) > 1 else ""
+        )
+        parts = [f"{len(job.to_run)} to run", f"{job.num_done} done"]
+        parts += [f"{len(job.to_reuse)} reused"] if job.to_reuse else []
+        parts += [f"{len(job.left_failed)} failed"] if job.left_failed else []
+        typer.echo(f"{experiment.name}: {size}, {job.num_trials} trials: {', '.join(parts)}")
+    typer.echo(f"in {job.folder.root}")
+
+
+def _summarise(job: Job, *, is_new: bool) -> int:
+    """Print the table of cells and what to do next; return how many trials failed."""
+    from segbench.sweep.summary import cell_table, count_states, proposal_table
+
+    experiment = job.experiment
+    states = count_states(job)
+    shown = ", ".join(f"{count} {state}" for state, count in states.items())
+    if job.is_over:
+        typer.echo(f"{experiment.name} is finished: {shown}." if not is_new else f"finished: {shown}.")
+    else:
+        typer.echo(f"so far: {shown}.")
+    lines = proposal_table(job) if experiment.search is not None else cell_table(job)
+    for line in lines:
+        typer.echo(line)
+    if job.left_failed and not is_new:
+        typer.echo(f"{len(job.left_failed)} trials failed before: --retry failed runs them again.")
+    typer.echo(f"segbench report {experiment.name}")
+    return states.get("failed", 0)

@@ -1,0 +1,90 @@
+"""What a running trial tells its supervisor: one JSON line an event.
+
+Events carry what a progress display, the study and a pruner need; the record itself goes through files only,
+so a lost line loses nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, TypeAlias
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialStarted:
+    """A worker holds the trial's lease and is about to train."""
+
+    hash: str
+    label: str
+    seed: int
+    fold: int
+    epochs: int
+    epochs_done: int
+    """More than 0 where the trial goes on from its last saved epoch."""
+    started: str
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochProgress:
+    """How far the epoch in progress is; at most five a second."""
+
+    hash: str
+    fraction: float
+    """0 to 1, by training batches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochFinished:
+    """An epoch is on disk."""
+
+    hash: str
+    epoch: int
+    row: Mapping[str, float]
+    """The columns of `epochs.csv`, as written there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialFinished:
+    """The trial's state is on disk and its lease is free again."""
+
+    hash: str
+    state: str
+    failure: str | None = None
+    reason: str | None = None
+    objective: float | None = None
+    test: Mapping[str, float] | None = None
+    commit: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRefused:
+    """The trial's folder could not be used (another identity, a full disk); its record was left as it is."""
+
+    hash: str
+    reason: str
+
+
+Event: TypeAlias = TrialStarted | EpochProgress | EpochFinished | TrialFinished | TrialRefused
+
+_KINDS: Final[Mapping[str, type[Event]]] = {
+    kind.__name__: kind for kind in (TrialStarted, EpochProgress, EpochFinished, TrialFinished, TrialRefused)
+}
+
+
+def write_event(event: Event) -> str:
+    """Return the event's line, without the newline."""
+    return json.dumps({"event": type(event).__name__, **asdict(event)})
+
+
+def read_event(line: str) -> Event | None:
+    """Return the event of a line, or None where the line is none (a torn line of a killed worker)."""
+    try:
+        read: Any = json.loads(line)
+        kind = _KINDS[read.pop("event")]
+        known = {f.name for f in fields(kind)}
+        return kind(**{key: value for key, value in read.items() if key in known})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -1,0 +1,223 @@
+"""A sweep from plan to summary: what `segbench sweep` does, without what it prints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from segbench.config.document import dump
+from segbench.errors import SegbenchError
+from segbench.records import FailureKind, State, TrialRecord
+from segbench.store import trials
+from segbench.store.atomic import write_text
+from segbench.store.layout import ExperimentFolder
+from segbench.store.lease import Lease
+from segbench.store.queue import QueuedTrial
+from segbench.sweep.plan import Plan, PlanEntry, Planner, plan_trials
+from segbench.sweep.reuse import reuse
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from segbench.config.experiment import Experiment
+    from segbench.sweep.devices import Slot
+    from segbench.sweep.signals import StopRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What one `segbench sweep` has to do."""
+
+    experiment: Experiment
+    folder: ExperimentFolder
+    entries: tuple[PlanEntry, ...]
+    """The trials that were asked for; empty for a search."""
+    to_run: tuple[PlanEntry, ...]
+    to_reuse: tuple[PlanEntry, ...]
+    left_failed: tuple[PlanEntry, ...]
+    """Trials that failed before, and are run again only with `--retry failed`."""
+    is_search_over: bool = True
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.to_run and not self.to_reuse and self.is_search_over
+
+    @property
+    def num_done(self) -> int:
+        return len({e.trial.hash for e in self.entries if e.state.is_finished})
+
+    @property
+    def num_trials(self) -> int:
+        return len({e.trial.hash for e in self.entries})
+
+
+def plan_job(
+    experiment: Experiment,
+    *,
+    only: Sequence[str] | None = None,
+    seeds: str | None = None,
+    retries_failed: bool = False,
+) -> Job:
+    """Work out what is left to do.
+
+    A trial whose worker was lost is tried again by every sweep; one that failed for a reason of its own only
+    where that is asked for.
+
+    Raises:
+        ExperimentError: A selection names what is not there, or the data set is missing.
+    """
+    plan = plan_trials(experiment)
+    if experiment.search is not None:
+        from segbench.sweep.search import is_over
+
+        return Job(
+            experiment=experiment,
+            folder=plan.folder,
+            entries=(),
+            to_run=(),
+            to_reuse=(),
+            left_failed=(),
+            is_search_over=is_over(experiment, plan.folder),
+        )
+    part = plan.narrowed(only=only, seeds=seeds) if only or seeds else plan
+    left = [] if retries_failed else [e for e in part.to_run if _has_failed(e)]
+    return Job(
+        experiment=experiment,
+        folder=plan.folder,
+        entries=part.entries,
+        to_run=tuple(e for e in part.to_run if e not in left),
+        to_reuse=part.to_reuse,
+        left_failed=tuple(left),
+    )
+
+
+def write_document(experiment: Experiment, folder: ExperimentFolder) -> bool:
+    """Put the merged document beside the results; return whether another one stood there."""
+    text = dump(experiment.document)
+    try:
+        before = folder.experiment_yaml.read_text(encoding="utf-8")
+    except OSError:
+        before = None
+    if before != text:
+        folder.root.mkdir(parents=True, exist_ok=True)
+        write_text(folder.experiment_yaml, text)
+    return before is not None and before != text
+
+
+def copy_reused(job: Job) -> list[TrialRecord]:
+    """Copy in what other experiments have trained already."""
+    copied = []
+    for entry in job.to_reuse:
+        assert entry.reusable is not None
+        record = reuse(entry.trial, entry.reusable, job.folder)
+        if record is not None:
+            copied.append(record)
+    return copied
+
+
+def reset_failed(job: Job) -> None:
+    """Have failed trials that are to be run again wait; their attempts stay counted."""
+    for entry in job.to_run:
+        record = entry.record
+        if record is None or record.state is not State.FAILED:
+            continue
+        lease = Lease.acquire(entry.folder)
+        if lease is None:
+            continue
+        with lease:
+            lease.check()
+            waiting = replace(record, state=State.WAITING, failure=None, reason=None, finished=None)
+            trials.write_trial(entry.folder, waiting)
+
+
+def run_job(
+    job: Job,
+    *,
+    slots: list[Slot],
+    loader_workers: int,
+    stop: StopRequest,
+    console: Console,
+    max_failures: int | None = None,
+    has_study: bool = True,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Run what is left with a supervisor, showing progress, and write the index.
+
+    Raises:
+        ResultsError: Another sweep of the experiment is running, or the disk refuses.
+        TrialError: Workers cannot be started.
+    """
+    from segbench.sweep.mirror import make_mirror
+    from segbench.sweep.pool import Pool
+    from segbench.sweep.progress import make_display
+    from segbench.sweep.supervisor import Supervisor
+    from segbench.sweep.view import SweepView
+
+    experiment = job.experiment
+    search = None
+    queued = [QueuedTrial.of(entry.trial) for entry in job.to_run]
+    if experiment.search is not None:
+        from segbench.sweep.search import SearchRun
+
+        search = SearchRun(experiment, job.folder, Planner(experiment).trial, ahead=len(slots))
+    view = SweepView(
+        total=job.num_trials if search is None else search.num_expected,
+        done=job.num_done + len(job.to_reuse) if search is None else search.num_ended,
+        waiting={e.trial.hash: e.trial.cell.config.epochs - _epochs_done(e) for e in job.to_run},
+        workers=len(slots),
+        clock=clock,
+    )
+    pool = Pool(job.folder, experiment.project.root, slots, loader_workers)
+    display = make_display(view, console)
+    mirror = make_mirror(experiment, job.folder, display.note) if has_study else None
+    try:
+        if mirror is not None:
+            every = [QueuedTrial.of(e.trial) for e in plan_trials(experiment).entries]
+            mirror.start(search.trials if search is not None else every)
+        supervisor = Supervisor(
+            folder=job.folder,
+            trials=queued if search is None else search.open_trials(),
+            pool=pool,
+            display=display,
+            stop=stop,
+            mirror=mirror,
+            search=search,
+            max_failures=max_failures,
+        )
+        supervisor.run()
+    finally:
+        display.close()
+        if mirror is not None:
+            mirror.close()
+
+
+def mirror_only(job: Job) -> None:
+    """Bring the study up to date where nothing ran but something was copied in."""
+    from segbench.sweep.mirror import make_mirror
+
+    mirror = make_mirror(job.experiment, job.folder, lambda text: None)
+    mirror.start([QueuedTrial.of(e.trial) for e in plan_trials(job.experiment).entries])
+    mirror.close()
+
+
+def write_index(experiment: Experiment) -> Plan:
+    """Regenerate `index.csv` and return the plan as it is now."""
+    plan = plan_trials(experiment)
+    if experiment.search is None:
+        plan.write_index()
+    return plan
+
+
+def _has_failed(entry: PlanEntry) -> bool:
+    record = entry.record
+    return record is not None and record.state is State.FAILED and record.failure is not FailureKind.LOST
+
+
+def _epochs_done(entry: PlanEntry) -> int:
+    try:
+        return trials.count_epochs(entry.folder)
+    except SegbenchError:
+        return 0

@@ -1,0 +1,74 @@
+"""What the study is told, in plain records: only `study.py` imports Optuna."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from segbench.config.experiment import Search
+from segbench.records import State
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownTrial:
+    """A trial as the dashboard shows it."""
+
+    hash: str
+    seed: int
+    fold: int
+    state: State
+    parameters: Mapping[str, Any]
+    """Axis -> label, or a search's parameter -> value."""
+    space: Mapping[str, Mapping[str, Any]]
+    """Parameter -> its dimension (`level_dimension`, `search_space`)."""
+    objective: float | None = None
+    intermediate: Mapping[int, float] = field(default_factory=dict)
+    """Epoch -> objective."""
+    started: str | None = None
+    finished: str | None = None
+    commit: str | None = None
+    reason: str | None = None
+    test: Mapping[str, float] = field(default_factory=dict)
+    number: int | None = None
+    """The proposal's number in a search."""
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the user attributes."""
+        shown = {
+            "hash": self.hash,
+            "seed": self.seed,
+            "fold": self.fold,
+            "state": str(self.state),
+            "commit": self.commit,
+            "reason": self.reason,
+            "proposal": self.number,
+            **{f"test_{name}": value for name, value in self.test.items()},
+        }
+        return {key: value for key, value in shown.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """One configuration that a search asks for, and what became of it."""
+
+    number: int
+    parameters: Mapping[str, Any]
+    state: State = State.WAITING
+    objective: float | None = None
+    intermediate: Mapping[int, float] = field(default_factory=dict)
+
+
+def level_dimension(labels: Sequence[str]) -> dict[str, Any]:
+    """Return an axis as a dimension: its labels, without an order."""
+    return {"levels": list(labels)}
+
+
+def search_space(search: Search) -> dict[str, dict[str, Any]]:
+    """Return a search space in plain types, as records of its proposals keep it."""
+    return {
+        p.name: level_dimension([level.label for level in p.levels])
+        if p.levels
+        else {"low": p.low, "high": p.high, "log": p.log, "step": p.step, "is_integer": p.is_integer}
+        for p in search.parameters
+    }

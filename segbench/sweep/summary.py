@@ -1,0 +1,98 @@
+"""What a sweep came to, as lines of text."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from segbench.errors import SegbenchError
+from segbench.records import State, TrialRecord
+from segbench.store import trials
+
+if TYPE_CHECKING:
+    from segbench.sweep.launch import Job
+
+MOST_PROPOSALS = 10
+
+
+def count_states(job: Job) -> dict[str, int]:
+    """Return state -> number of trials, each trial once, without states that no trial has."""
+    if job.experiment.search is not None:
+        states = [str(record.state) for record in _search_records(job)]
+    else:
+        states = [str(e.state) for e in {e.trial.hash: e for e in job.entries}.values()]
+    counts = Counter(states)
+    return {str(state): counts[str(state)] for state in State if counts[str(state)]}
+
+
+def cell_table(job: Job) -> list[str]:
+    """Return the cells with the means of their complete trials; no intervals: the report has them."""
+    objective = job.experiment.baseline.objective.metric
+    outcome = job.experiment.outcome
+    rows = [["cell", "n", objective, outcome, ""]]
+    cells = {e.trial.cell.label: e.trial.cell for e in job.entries}
+    for label in cells:
+        entries = [e for e in job.entries if e.trial.cell.label == label]
+        complete = [e.record for e in entries if e.record is not None and e.state is State.COMPLETE]
+        others = Counter(str(e.state) for e in entries if e.state is not State.COMPLETE)
+        rows.append(
+            [
+                label,
+                str(len(complete)),
+                _mean([r.objective for r in complete]),
+                _mean([r.test.get(outcome.removeprefix("test_")) for r in complete]),
+                ", ".join(f"{count} {state}" for state, count in others.items()),
+            ]
+        )
+    return _align(rows)
+
+
+def proposal_table(job: Job) -> list[str]:
+    """Return a search's best proposals, the best first, and its replicates."""
+    objective = job.experiment.baseline.objective
+    records = [r for r in _search_records(job) if r.objective is not None]
+    records.sort(key=lambda r: -r.objective if objective.direction == "maximize" else r.objective)  # type: ignore[operator]
+    rows = [["proposal", "seed", "state", objective.metric, job.experiment.outcome, "parameters"]]
+    for record in records[:MOST_PROPOSALS]:
+        search = record.search or {}
+        parameters = ", ".join(f"{k} {_short(v)}" for k, v in search.get("parameters", {}).items())
+        number = "replicate" if "replicate_of" in search else str(search.get("number", ""))
+        test = record.test.get(job.experiment.outcome.removeprefix("test_"))
+        rows.append(
+            [
+                number,
+                str(record.seed),
+                str(record.state),
+                _mean([record.objective]),
+                _mean([test]),
+                parameters,
+            ]
+        )
+    return _align(rows)
+
+
+def _search_records(job: Job) -> list[TrialRecord]:
+    records = []
+    for folder in job.folder.trial_folders():
+        try:
+            record = trials.read_trial(folder)
+        except SegbenchError:
+            continue
+        if record.search is not None:
+            records.append(record)
+    return records
+
+
+def _mean(values: list[float | None]) -> str:
+    known = [v for v in values if v is not None]
+    return f"{statistics.fmean(known):.4f}" if known else "-"
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _align(rows: list[list[str]]) -> list[str]:
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]

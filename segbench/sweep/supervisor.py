@@ -1,0 +1,323 @@
+"""Starts workers, watches them, and brings a sweep to its end."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from segbench.errors import ResultsError, SegbenchError, TrialError, message
+from segbench.records import FailureKind, State
+from segbench.store import trials
+from segbench.store.atomic import write_errors
+from segbench.store.layout import ExperimentFolder
+from segbench.store.lease import Lease
+from segbench.store.queue import Queue, QueuedTrial
+from segbench.sweep.events import EpochFinished, Event, TrialFinished, TrialRefused, TrialStarted
+from segbench.sweep.pool import Exit, Pool
+from segbench.sweep.progress import Display
+from segbench.sweep.provenance import now
+from segbench.sweep.signals import StopRequest
+
+if TYPE_CHECKING:
+    from segbench.sweep.mirror import Mirror
+    from segbench.sweep.search import SearchRun
+
+MOST_LOSSES: Final = 3
+"""A trial whose worker dies this often without an epoch in between is failed(lost)."""
+
+MOST_IDLE_EXITS: Final = 3
+"""Workers that end this often in a row without taking a trial will not do better."""
+
+_POLL_S: Final = 2.0
+_REFRESH_S: Final = 0.2
+_PATIENCE_S: Final = 10.0
+
+
+@dataclass
+class _Losses:
+    """How often a trial's worker died since its last new epoch."""
+
+    epochs_done: int
+    count: int = 0
+
+
+@dataclass
+class Supervisor:
+    """Runs the trials of a queue with a pool of workers.
+
+    It writes no record but that of a trial given up; a sweep whose supervisor is killed is whole.
+    """
+
+    folder: ExperimentFolder
+    trials: Sequence[QueuedTrial]
+    """What is to be run, in order; nothing of it has ended."""
+    pool: Pool
+    display: Display
+    stop: StopRequest
+    mirror: Mirror | None = None
+    search: SearchRun | None = None
+    max_failures: int | None = None
+    """Failed trials after which the sweep stops; None: it never does."""
+    clock: Callable[[], float] = time.monotonic
+    states: dict[str, State] = field(default_factory=dict)
+    """Hash -> how the trial ended in this sweep."""
+
+    def __post_init__(self) -> None:
+        self._queued = {trial.hash: trial for trial in self.trials}
+        self._open = set(self._queued)
+        self._taken: dict[int, str] = {}
+        self._losses: dict[str, _Losses] = {}
+        self._idle_exits = 0
+        self._polled_s = self.clock()
+        self._is_stopping = False
+
+    def run(self) -> None:
+        """Run until every trial has ended, or until asked to stop and every worker has.
+
+        Raises:
+            TrialError: Workers cannot be started.
+            ResultsError: The queue cannot be written.
+        """
+        self._write_queue()
+        try:
+            while self._has_work() or self.pool.num_running:
+                try:
+                    self._step()
+                except KeyboardInterrupt:
+                    self._stop_now()
+                    break
+        except BaseException:
+            self._stop_now()
+            raise
+        if not self._open and not self.stop():
+            self.folder.queue.unlink(missing_ok=True)
+
+    def _step(self) -> None:
+        if self.stop() and not self._is_stopping:
+            self._is_stopping = True
+            self.display.note(
+                "stopping: each running trial finishes its epoch and saves; once more stops at once"
+            )
+            self.pool.signal(signal.SIGTERM)
+        if not self._is_stopping:
+            self._extend_search()
+            self._start_workers()
+        said = self.pool.next(_REFRESH_S)
+        while said is not None:
+            pid, what = said
+            self._on_exit(what) if isinstance(what, Exit) else self._on_event(pid, what)
+            said = self.pool.next(0.0)
+        if self.clock() - self._polled_s >= _POLL_S:
+            self._polled_s = self.clock()
+            self._poll()
+        self.display.refresh()
+
+    def _has_work(self) -> bool:
+        if self._is_stopping:
+            return False
+        return bool(self._open) or (self.search is not None and not self.search.is_closed)
+
+    def _start_workers(self) -> None:
+        for slot in self.pool.free_slots():
+            if self.pool.num_running >= len(self._open):
+                return
+            self.pool.start(slot)
+
+    def _on_event(self, pid: int, event: Event) -> None:
+        if isinstance(event, TrialStarted):
+            self._taken[pid] = event.hash
+            self._idle_exits = 0
+            self._count_progress(event.hash, event.epochs_done)
+        elif isinstance(event, EpochFinished):
+            self._count_progress(event.hash, event.epoch)
+        elif isinstance(event, TrialFinished | TrialRefused):
+            self._taken.pop(pid, None)
+        self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        """Pass an event on to display, study and search."""
+        if isinstance(event, TrialFinished) and not _has_ended(event.state):
+            self.display.handle(event)
+            return
+        if isinstance(event, TrialFinished | TrialRefused):
+            if event.hash not in self._open:
+                return
+            self._open.discard(event.hash)
+            self.states[event.hash] = State(event.state) if isinstance(event, TrialFinished) else State.FAILED
+        self.display.handle(event)
+        if self.mirror is not None:
+            self.mirror.handle(event)
+        if self.search is not None:
+            self.search.handle(event)
+        if self.max_failures is not None and self._num_failed() >= self.max_failures and not self.stop():
+            self.display.note(f"{self._num_failed()} trials have failed: the sweep stops (--max-failures)")
+            self.stop.set()
+
+    def _num_failed(self) -> int:
+        return sum(state is State.FAILED for state in self.states.values())
+
+    def _count_progress(self, trial_hash: str, epochs_done: int) -> None:
+        seen = self._losses.get(trial_hash)
+        if seen is None or epochs_done > seen.epochs_done:
+            self._losses[trial_hash] = _Losses(epochs_done)
+
+    def _on_exit(self, exit_: Exit) -> None:
+        lost = self._taken.pop(exit_.pid, None)
+        if self._is_stopping:
+            return
+        if lost is not None and lost in self._open:
+            self._on_loss(lost, exit_)
+            return
+        self._poll()
+        if self._open:
+            self._idle_exits += 1
+        if self._idle_exits >= MOST_IDLE_EXITS and not self.pool.num_running:
+            raise TrialError(
+                message(
+                    "segbench worker",
+                    f"workers end without taking a trial ({exit_.cause})",
+                    see=f"The end of {self.pool.log}:\n{_tail(self.pool.log)}",
+                )
+            )
+
+    def _on_loss(self, trial_hash: str, exit_: Exit) -> None:
+        losses = self._losses.setdefault(trial_hash, _Losses(0))
+        losses.count += 1
+        name = f"{', '.join(self._queued[trial_hash].levels.values())}, seed {self._queued[trial_hash].seed}"
+        self.display.view.lose(trial_hash)
+        if losses.count < MOST_LOSSES:
+            self.display.note(
+                f"a worker died ({exit_.cause}); {name} goes on after epoch {losses.epochs_done}"
+            )
+            return
+        reason = f"its worker died {losses.count} times after epoch {losses.epochs_done}, by {exit_.cause}"
+        self._give_up(trial_hash, reason)
+
+    def _give_up(self, trial_hash: str, reason: str) -> None:
+        folder = self.folder.trial(trial_hash)
+        lease = Lease.acquire(folder)
+        if lease is None:
+            return  # another worker has the trial already: it may do better
+        with lease:
+            record = trials.read_trial(folder)
+            lease.check()
+            trials.write_trial(
+                folder,
+                replace(record, state=State.FAILED, failure=FailureKind.LOST, reason=reason, finished=now()),
+            )
+        self._tell(
+            TrialFinished(hash=trial_hash, state=State.FAILED, failure=FailureKind.LOST, reason=reason)
+        )
+
+    def _poll(self) -> None:
+        """Look for trials that workers without this supervisor have ended."""
+        if self.search is not None:
+            self.search.poll()
+        for trial_hash in self._open - set(self._taken.values()):
+            folder = self.folder.trial(trial_hash)
+            if not folder.record.exists():
+                continue
+            try:
+                record = trials.read_trial(folder)
+            except SegbenchError:
+                continue  # the worker that takes it says what is wrong
+            if _has_ended(record.state):
+                self._tell(
+                    TrialFinished(
+                        hash=trial_hash,
+                        state=record.state,
+                        failure=record.failure,
+                        reason=record.reason,
+                        objective=record.objective,
+                        test=record.test,
+                        commit=record.commit,
+                    )
+                )
+
+    def _extend_search(self) -> None:
+        if self.search is None or self.search.is_closed:
+            return
+        added = self.search.advance()
+        if not added and not self.search.is_closed:
+            return
+        for trial in added:
+            if trial.hash in self._queued:
+                continue
+            self._queued[trial.hash] = trial
+            if self.mirror is not None:
+                self.mirror.add(trial)
+            if not self._has_record_ended(trial.hash):
+                self._open.add(trial.hash)
+                self.display.view.add_waiting(trial.hash, int(trial.config["epochs"]))
+        self._write_queue()
+
+    def _has_record_ended(self, trial_hash: str) -> bool:
+        try:
+            return _has_ended(trials.read_trial(self.folder.trial(trial_hash)).state)
+        except SegbenchError:
+            return False
+
+    def _write_queue(self) -> None:
+        queued = tuple(self.search.trials if self.search is not None else self._queued.values())
+        is_closed = self.search is None or self.search.is_closed
+        Queue(experiment=self.folder.name, trials=queued, closed=is_closed).write(self.folder.queue)
+
+    def _stop_now(self) -> None:
+        """End the workers; what they had saved stays."""
+        self._is_stopping = True
+        self.pool.signal(signal.SIGTERM)
+        self.pool.signal(signal.SIGINT)  # the second one: within the epoch
+        until = self.clock() + _PATIENCE_S
+        while self.pool.num_running and self.clock() < until:
+            said = self.pool.next(_REFRESH_S)
+            if said is not None and not isinstance(said[1], Exit):
+                self._on_event(*said)  # type: ignore[arg-type]
+        self.pool.signal(signal.SIGKILL)
+
+
+@contextmanager
+def only_supervisor(folder: ExperimentFolder) -> Iterator[None]:
+    """Hold an experiment's lock: one supervisor at a time. The kernel frees it when its holder dies, however.
+
+    Raises:
+        ResultsError: Another sweep of the experiment is running on this machine, or the folder is not
+        writable.
+    """
+    with write_errors(folder.lock):
+        folder.root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder.lock, os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0).decode().strip() or "?"
+            raise ResultsError(
+                message(
+                    str(folder.root),
+                    f"a sweep of this experiment is running already, process {holder}",
+                    see=f"`segbench status {folder.name}` shows it, `segbench worker {folder.name}` helps it",
+                )
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _has_ended(state: str) -> bool:
+    return State(state).is_finished or state == State.FAILED
+
+
+def _tail(path: os.PathLike[str], num_lines: int = 12) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            return "".join(file.readlines()[-num_lines:]).rstrip()
+    except OSError:
+        return "(it cannot be read)"

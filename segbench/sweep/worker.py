@@ -1,0 +1,170 @@
+"""A persistent process that takes trials from the queue, one after another."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TextIO
+
+from segbench.errors import ResultsError
+from segbench.records import State
+from segbench.store import trials
+from segbench.store.layout import ExperimentFolder
+from segbench.store.lease import LeaseLost
+from segbench.store.queue import Queue, QueuedTrial
+from segbench.sweep.events import Event, TrialFinished, TrialRefused, TrialStarted, write_event
+from segbench.sweep.runner import Resources, run_trial
+from segbench.sweep.signals import StopRequest
+from segbench.sweep.warm import WarmData
+
+if TYPE_CHECKING:
+    from segbench.config.project import Project
+
+POLL_S: Final = 0.5
+"""How often an idle worker looks for new trials, and for claims that have become stale."""
+
+
+@dataclass
+class Worker:
+    """Takes trials until none is left that it or anybody else has to do.
+
+    It starts without a supervisor as well: on this host or on any other that shares the results folder.
+    """
+
+    project: Project
+    experiment: ExperimentFolder
+    resources: Resources
+    stop: StopRequest
+    on_event: Callable[[Event], None] = lambda event: None
+
+    def __post_init__(self) -> None:
+        self._warm = WarmData(self.project)
+        self._ended: set[str] = set()
+        self._queue: Queue | None = None
+        self._queue_stamp: tuple[int, int] | None = None
+
+    def work(self) -> int:
+        """Run trials until all have ended, or the worker is asked to stop.
+
+        Returns:
+            How many trials this worker ended.
+
+        Raises:
+            ResultsError: There is no queue.
+        """
+        count = 0
+        while not self.stop():
+            queue = self._read_queue()
+            if queue is None:  # the sweep has ended and taken its queue away
+                break
+            ran = self._run_next(queue)
+            count += ran
+            if not ran and not self.stop():
+                if queue.closed and all(self._is_ended(trial) for trial in queue.trials):
+                    break
+                self.stop.wait(POLL_S)
+        return count
+
+    def _run_next(self, queue: Queue) -> bool:
+        """Run the first trial that nobody holds; return whether there was one."""
+        for trial in queue.trials:
+            if self._is_ended(trial):
+                continue
+            try:
+                record = run_trial(
+                    trial,
+                    self.project,
+                    self.experiment,
+                    self.resources,
+                    on_event=self.on_event,
+                    should_stop=self.stop,
+                    warm=self._warm,
+                )
+            except LeaseLost as error:
+                print(error, file=sys.stderr)
+                continue
+            except ResultsError as error:
+                print(error, file=sys.stderr)
+                self._ended.add(trial.hash)
+                self.on_event(TrialRefused(hash=trial.hash, reason=str(error)))
+                continue
+            if record is not None:
+                return True
+        return False
+
+    def _is_ended(self, trial: QueuedTrial) -> bool:
+        """Whether nothing is left to do; a failed trial is run again only where a sweep resets it."""
+        if trial.hash in self._ended:
+            return True
+        folder = self.experiment.trial(trial.hash)
+        if not folder.record.exists():
+            return False
+        try:
+            state = trials.read_trial(folder).state
+        except ResultsError:
+            return False  # `run_trial` says what is wrong with it
+        if state.is_finished or state is State.FAILED:
+            self._ended.add(trial.hash)
+            return True
+        return False
+
+    def _read_queue(self) -> Queue | None:
+        try:
+            status = self.experiment.queue.stat()
+        except FileNotFoundError:
+            if self._queue is None:
+                Queue.read(self.experiment.queue)  # raises what the user needs to know
+            return None
+        stamp = (status.st_mtime_ns, status.st_ino)
+        if stamp != self._queue_stamp:
+            self._queue, self._queue_stamp = Queue.read(self.experiment.queue), stamp
+        return self._queue
+
+
+class EventWriter:
+    """Writes events to a pipe; a supervisor that is gone is noticed, and does no harm."""
+
+    def __init__(self, pipe: TextIO, stop: StopRequest) -> None:
+        self._pipe, self._stop = pipe, stop
+
+    def __call__(self, event: Event) -> None:
+        try:
+            self._pipe.write(write_event(event) + "\n")
+            self._pipe.flush()
+        except (OSError, ValueError):
+            self._stop.set()
+
+
+class PlainEvents:
+    """Says one line when a trial starts and one when it ends."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._names: dict[str, str] = {}
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, TrialStarted):
+            self._names[event.hash] = f"{event.label}, seed {event.seed}"
+            self._say(f"start    {self._names[event.hash]} ({event.hash})")
+        elif isinstance(event, TrialFinished):
+            reason = f": {event.reason}" if event.reason else ""
+            self._say(f"{event.state:<8} {self._names.get(event.hash, event.hash)}{reason}")
+        elif isinstance(event, TrialRefused):
+            self._say(f"refused  {event.reason}")
+
+
+def claim_stdout() -> TextIO:
+    """Keep standard output for events: whatever users' code prints goes to standard error."""
+    sys.stdout.flush()
+    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return pipe
+
+
+def settle_threads(threads: int) -> None:
+    """Use this many CPU threads in PyTorch from now on."""
+    import torch
+
+    torch.set_num_threads(threads)

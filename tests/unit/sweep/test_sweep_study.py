@@ -1,0 +1,217 @@
+"""The study: a mirror that may be thrown away, and a search that goes on from records."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import pytest
+
+from segbench.config.experiment import Level, Search, SearchParameter
+from segbench.records import State
+from segbench.sweep.study import SearchStudy, StudyMirror
+from segbench.sweep.study_records import Proposal, ShownTrial, level_dimension, search_space
+
+SPACE = Search(
+    parameters=(
+        SearchParameter(name="lr", path="optimizer.lr", low=1e-5, high=1e-1, log=True),
+        SearchParameter(name="depth", path="model.depth", low=2, high=4, is_integer=True),
+        SearchParameter(
+            name="norm",
+            path="norm",
+            levels=(Level("batch", {"norm": "batch"}), Level("none", {"norm": "none"})),
+        ),
+    ),
+    sampler="tpe",
+    sampler_seed=7,
+    pruner="median",
+    pruner_warmup_epochs=1,
+    num_trials=20,
+)
+
+
+def shown(number: int, state: State = State.WAITING, **changes: object) -> ShownTrial:
+    values: dict = {
+        "hash": f"{number:012x}",
+        "seed": number % 2,
+        "fold": 0,
+        "state": state,
+        "parameters": {"norm": ("batch", "none")[number // 2]},
+        "space": {"norm": level_dimension(("batch", "none"))},
+    }
+    return ShownTrial(**{**values, **changes})
+
+
+def read(path: Path, name: str = "exp") -> list[optuna.trial.FrozenTrial]:
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+    try:
+        return optuna.load_study(study_name=name, storage=storage).get_trials()
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+@pytest.fixture
+def mirror(tmp_path: Path):
+    opened = StudyMirror(
+        tmp_path / "optuna.db", name="exp", direction="maximize", attributes={"question": "?"}
+    )
+    yield opened
+    opened.close()
+
+
+def test_mirror_shows_trials_while_they_run(mirror: StudyMirror, tmp_path: Path) -> None:
+    trials = [shown(k) for k in range(4)]
+    assert mirror.synchronise(trials) is False
+    running = replace(trials[0], state=State.RUNNING, commit="abc")
+    mirror.set_state(running)
+    mirror.report(running.hash, 1, 0.25)
+    live = read(tmp_path / "optuna.db")
+    assert [t.state.name for t in live] == ["RUNNING", "WAITING", "WAITING", "WAITING"]
+    assert live[0].intermediate_values == {1: 0.25}
+    assert live[0].params == {"norm": "batch"}
+    assert live[3].params == {"norm": "none"}
+
+    mirror.set_state(replace(running, state=State.COMPLETE, objective=0.5, test={"dice": 0.4}))
+    mirror.set_state(replace(trials[1], state=State.DIVERGED, reason="loss is nan"))
+    mirror.set_state(replace(trials[2], state=State.INTERRUPTED))
+    ended = read(tmp_path / "optuna.db")
+    assert [t.state.name for t in ended] == ["COMPLETE", "FAIL", "WAITING", "WAITING"]
+    assert ended[0].value == 0.5
+    assert ended[0].user_attrs == {
+        "hash": "0" * 12,
+        "seed": 0,
+        "fold": 0,
+        "state": "complete",
+        "commit": "abc",
+        "test_dice": 0.4,
+    }
+    assert ended[1].user_attrs["state"] == "diverged"
+    assert ended[1].user_attrs["reason"] == "loss is nan"
+
+
+def test_mirror_of_a_repeated_sweep_has_no_duplicates(mirror: StudyMirror, tmp_path: Path) -> None:
+    trials = [shown(0, State.COMPLETE, objective=0.5), shown(1, State.RUNNING, intermediate={1: 0.1})]
+    mirror.synchronise(trials)
+    again = StudyMirror(tmp_path / "optuna.db", name="exp", direction="maximize")
+    later = [trials[0], replace(trials[1], intermediate={1: 0.1, 2: 0.2}), shown(2)]
+    assert again.synchronise(later) is False
+    again.report(trials[1].hash, 3, 0.3)
+    again.close()
+    assert [t.user_attrs["hash"] for t in read(tmp_path / "optuna.db")] == [t.hash for t in later]
+    assert read(tmp_path / "optuna.db")[1].intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3}
+
+
+def test_mirror_is_rebuilt_where_the_design_contradicts_it(mirror: StudyMirror, tmp_path: Path) -> None:
+    complete = shown(0, State.COMPLETE, objective=0.5, intermediate={1: 0.4, 2: 0.5})
+    mirror.synchronise([complete, shown(1, State.FAILED)])
+    grown = {"norm": level_dimension(("batch", "none", "dyt"))}
+    changes = {
+        "axis grown": [replace(complete, space=grown), shown(1, State.FAILED, space=grown)],
+        "run again": [complete, shown(1, State.WAITING)],
+        "no longer planned": [complete],
+        "label renamed": [
+            replace(
+                complete,
+                parameters={"norm": "BN"},
+                space={"norm": level_dimension(("BN", "none"))},
+            ),
+        ],
+    }
+    for why, trials in changes.items():
+        assert mirror.synchronise(trials) is True, why
+        now = read(tmp_path / "optuna.db")
+        assert [t.user_attrs["hash"] for t in now] == [t.hash for t in trials], why
+        assert now[0].intermediate_values == {1: 0.4, 2: 0.5}
+        assert now[0].params == trials[0].parameters, why
+        assert mirror.synchronise(trials) is False, why
+
+
+def test_mirror_can_be_read_and_written_at_once(mirror: StudyMirror, tmp_path: Path) -> None:
+    mirror.synchronise([shown(0)])
+    connection = sqlite3.connect(tmp_path / "optuna.db")
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.execute("BEGIN")
+    connection.execute("SELECT * FROM trials").fetchall()
+    mirror.set_state(shown(0, State.RUNNING))
+    connection.close()
+    assert read(tmp_path / "optuna.db")[0].state.name == "RUNNING"
+
+
+def objective(parameters: object) -> float:
+    return 1 - abs(float(parameters["lr"]) - 0.01)  # type: ignore[index]
+
+
+def run_search(study: SearchStudy, count: int) -> list[Proposal]:
+    asked = []
+    for _ in range(count):
+        proposal = study.ask()
+        study.report(proposal.number, 1, objective(proposal.parameters) / 2)
+        study.tell(proposal.number, State.COMPLETE, objective(proposal.parameters))
+        asked.append(proposal)
+    return asked
+
+
+def test_search_goes_on_as_if_it_had_never_stopped() -> None:
+    undisturbed = run_search(SearchStudy("exp", SPACE, direction="maximize", epochs=4), 16)
+    assert len({str(p.parameters) for p in undisturbed}) == 16
+    done = [
+        replace(
+            p,
+            state=State.COMPLETE,
+            objective=objective(p.parameters),
+            intermediate={1: objective(p.parameters) / 2},
+        )
+        for p in undisturbed[:12]
+    ]
+    resumed = SearchStudy("exp", SPACE, direction="maximize", epochs=4, proposals=reversed(done))
+    assert resumed.num_proposals == 12
+    assert run_search(resumed, 4) == undisturbed[12:]
+
+
+def test_search_keeps_open_and_missing_proposals() -> None:
+    parameters = {"lr": 0.01, "depth": 3, "norm": "none"}
+    study = SearchStudy(
+        "exp",
+        SPACE,
+        direction="maximize",
+        epochs=4,
+        proposals=[
+            Proposal(number=2, parameters=parameters, state=State.INTERRUPTED, intermediate={1: 0.2}),
+            Proposal(number=3, parameters=parameters, state=State.DIVERGED),
+        ],
+    )
+    assert study.num_proposals == 4
+    study.report(2, 1, 0.9)
+    study.tell(2, State.COMPLETE, 0.7)
+    study.tell(2, State.FAILED, None)
+    assert study.ask().number == 4
+
+
+def test_search_prunes_the_worse_half_after_the_warm_up() -> None:
+    study = SearchStudy("exp", SPACE, direction="maximize", epochs=4)
+    for _ in range(5):
+        number = study.ask().number
+        for epoch in (1, 2, 3):
+            assert study.report(number, epoch, 0.8) is False
+        study.tell(number, State.COMPLETE, 0.8)
+    bad = study.ask().number
+    assert study.report(bad, 1, 0.1) is False  # still warming up
+    assert study.report(bad, 2, 0.1) is True
+    study.tell(bad, State.PRUNED, 0.1)
+    assert study.report(bad, 3, 0.1) is False
+    good = study.ask().number
+    assert [study.report(good, epoch, 0.9) for epoch in (1, 2)] == [False, False]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
+def test_search_stays_in_its_space(sampler: str, pruner: str) -> None:
+    space = replace(SPACE, sampler=sampler, pruner=pruner)
+    for proposal in run_search(SearchStudy("exp", space, direction="maximize", epochs=4), 14):
+        assert 1e-5 <= proposal.parameters["lr"] <= 1e-1
+        assert proposal.parameters["depth"] in (2, 3, 4)
+        assert proposal.parameters["norm"] in ("batch", "none")
+    assert set(search_space(space)) == {"lr", "depth", "norm"}
