@@ -148,7 +148,9 @@ def make_results() -> Callable[..., Results]:
         columns = ["trial", "image", "group", "split", "class", "metric", "value"]
         frame = pd.DataFrame(trials)
         return Results(
-            trials=frame.astype({c: "str" for c in ("trial", "state", "failure", "reason", "folder") if c in frame}),
+            trials=frame.astype(
+                {c: "str" for c in ("trial", "state", "failure", "reason", "folder") if c in frame}
+            ),
             epochs=pd.DataFrame(all_epochs).astype({"trial": "str"}),
             images=pd.DataFrame(images, columns=columns).astype({"trial": "str"}),
             left_out=pd.DataFrame({"folder": pd.Series(dtype="str"), "reason": pd.Series(dtype="str")}),
