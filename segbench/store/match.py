@@ -21,7 +21,8 @@ def match_trials(results: Results, experiment: Experiment) -> pd.DataFrame:
     called when it ran does not matter, and the data set need not be at hand. Where several do (the data have
     changed between them), one is taken: that of `index.csv`, else the one that finished last.
 
-    For a search there are no cells: every proposal is a row, in the order of its number.
+    For a search there are no cells: every proposal is a row, in the order of its number, then every replicate
+    of one.
 
     Args:
         results: What `read_results` gave.
@@ -99,6 +100,11 @@ def _proposals(trials: pd.DataFrame) -> pd.DataFrame:
         return trials.head(0).assign(cell=pd.Series(dtype="str"), note=pd.Series(dtype="str"))
     found = trials[trials["search_number"].notna()].sort_values("search_number").reset_index(drop=True)
     found.insert(0, "cell", [f"proposal {int(n)}" for n in found["search_number"]])
+    if "search_replicate_of" in trials:
+        cells = found.set_index("trial")["cell"]
+        replicates = trials[trials["search_replicate_of"].isin(found["trial"])].sort_values(["seed", "fold"])
+        names = replicates["search_replicate_of"].map(cells)
+        found = pd.concat([found, replicates.assign(cell=names)], ignore_index=True)
     return found.assign(note=pd.Series([""] * len(found), dtype="str"))
 
 

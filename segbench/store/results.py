@@ -59,8 +59,10 @@ class Results:
     `reason`, `attempts`, `epochs_done`, `selected_epoch`, `objective`, `parameters`, `trainable_parameters`,
     `flops`, `train_time_s`, `device`, `device_name`, `threads`, `loader_workers`, `host`, `commit`,
     `is_dirty`, `started`, `finished`, `versions` (text), `reused_from`, `folder` (relative to the
-    experiment's); a column `axis:<name>` a recorded level; a column `test_<metric>` a test mean; for a
-    search `search_number` and a column `search:<parameter>`. Numbers that may be missing are floats."""
+    experiment's); a column `axis:<name>` a recorded level; a column `test_<metric>` a test mean; for a search
+    `search_number`, `search_repeats` (further proposals of the same configuration), `search_replicate_of`
+    (the proposal that a trial replicates) and a column `search:<parameter>`. Numbers that may be missing are
+    floats."""
     epochs: pd.DataFrame
     """A row an epoch: `trial` and the columns of `epochs.csv`."""
     images: pd.DataFrame
@@ -118,6 +120,8 @@ def _trials_frame(experiment: ExperimentFolder, records: Sequence[TrialRecord]) 
     proposals = [record.search or {} for record in records]
     if any(proposals):
         column("search_number", [_number(p.get("number")) for p in proposals], "float64")
+        column("search_repeats", [len(p.get("repeats", ())) for p in proposals], "int64")
+        column("search_replicate_of", [p.get("replicate_of") for p in proposals], "str")
         asked = [p.get("parameters", {}) for p in proposals]
         for parameter in _keys(asked):
             columns[f"search:{parameter}"] = pd.Series([a.get(parameter) for a in asked])
