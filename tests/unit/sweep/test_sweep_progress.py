@@ -84,7 +84,7 @@ def test_bars_fit_every_width(width: int, is_ascii: bool) -> None:
     assert all("\n" not in line.plain for line in lines)
     assert "2/12" in lines[0].plain
     if is_ascii:
-        assert all(line.plain.replace("…", "").isascii() for line in lines)
+        assert all(line.plain.isascii() for line in lines)
     if width >= 40:
         assert "10/30" in lines[1].plain
         starts = [line.plain.index("#" if is_ascii else "━") for line in lines[:2]]
