@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     from segbench.report.style import Style
 
 
+_SHOWN_EFFECTS = {
+    "Contrast": "contrast",
+    "Metric": "metric",
+    "Difference": "difference",
+    "95 % interval, this test set": "95 % interval",
+    "p (Holm)": "p (Holm)",
+    "Verdict": "verdict",
+}
+_SHOWN_CLAIMS = {"Claim": "claim", "Verdict": "verdict"}
+"""Columns that fit a terminal: title on the pages -> title here."""
+
+
 def report(
     experiment: ExperimentArgument,
     scale: ScaleOption = None,
@@ -71,24 +83,21 @@ def _print_answer(experiment: Experiment, analysis: Analysis, style: Style) -> N
     from rich.text import Text
 
     from segbench.report.labels import Labels
+    from segbench.report.numbers import typographic
     from segbench.report.pages.tables import claims_table, effects_table
 
     console = Console(highlight=False)
     console.print(Text(experiment.question, style="bold"))
-    console.print(Text(analysis.answer))
-    for table in (
-        effects_table(analysis, Labels(analysis, style), is_family=True),
-        claims_table(analysis),
-    ):
+    console.print(Text(typographic(analysis.answer)))
+    effects = effects_table(analysis, Labels(analysis, style), is_family=True)
+    for table, titles in ((effects, _SHOWN_EFFECTS), (claims_table(analysis), _SHOWN_CLAIMS)):
         if not table.rows:
             continue
+        kept = [k for k, column in enumerate(table.columns) if column.title in titles]
         shown = Table(box=None, pad_edge=False, header_style="dim")
-        kept = [k for k, column in enumerate(table.columns) if column.in_print]
-        for k in kept:
-            column = table.columns[k]
-            shown.add_column(
-                column.title, justify="right" if column.is_number else "left", no_wrap=column.is_number
-            )
+        for column in (table.columns[k] for k in kept):
+            justify = "right" if column.is_number else "left"
+            shown.add_column(titles[column.title], justify=justify, no_wrap=column.is_number)
         for row in table.rows:
             shown.add_row(*(Text(row[k].text, style="bold" if row[k].is_bold else "") for k in kept))
         console.print()

@@ -1,4 +1,4 @@
-"""Writes a report's folder: the same analysis gives the same bytes, and only files that changed are touched."""
+"""Writes a report's folder: the same analysis gives the same bytes; only files that changed are touched."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _figure_files(figure: Figure) -> dict[str, bytes]:
 
 
 def csv(frame: pd.DataFrame) -> str:
-    """Return a frame as CSV with the records' digits, `nan` for what is missing and lists joined by spaces."""
+    """Return a frame as CSV with the records' digits, `nan` for what is missing, lists joined by spaces."""
     joined = frame.copy()
     for column in joined.columns:
         if joined[column].map(lambda value: isinstance(value, tuple | list)).any():
@@ -157,7 +157,7 @@ def csv(frame: pd.DataFrame) -> str:
 
 
 def _owned_names() -> set[str]:
-    """Return every file that some report writes: those that this one did not write are of an older one."""
+    """Return every file that some report writes; those that this one lacks are of an older one."""
     suffixes = ("png", "svg", "pdf", "tex")
     return {
         *(f"figures/{name}.{suffix}" for name in FIGURE_NAMES for suffix in suffixes),

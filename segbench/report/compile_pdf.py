@@ -37,7 +37,7 @@ def compile_pdf(folder: Path, files: Mapping[str, bytes]) -> Compiled:
     if program is None:
         return Compiled(
             warning="report.pdf is not written: pdflatex is not installed "
-            "(Debian: apt-get install texlive-latex-extra texlive-pictures; or upload the folder to Overleaf)."
+            "(Debian: apt-get install texlive-latex-extra texlive-pictures; or upload it to Overleaf)."
         )
     with tempfile.TemporaryDirectory(prefix="segbench-") as temporary:
         build = Path(temporary)

@@ -1,4 +1,4 @@
-"""What things are called in print and in which order they stand: the analysis's names under the user's style."""
+"""What things are called in print and how they are ordered: the analysis's names under the user's style."""
 
 from __future__ import annotations
 

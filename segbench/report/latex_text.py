@@ -1,4 +1,4 @@
-"""Plain text as LaTeX: every character either printed or spelled, so that no label can break a compilation."""
+"""Plain text as LaTeX: every character either printed or spelled, no label can break a compilation."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ _GREEK: Final = {
 def escape(text: str) -> str:
     """Return text that prints as it is under T1 fonts and utf8 input.
 
-    Latin letters with accents pass; Greek and common symbols become mathematics; anything else becomes its nearest
-    Latin letters or, where there are none, its code such as `[U+65E5]`.
+    Latin letters with accents pass; Greek and common symbols become mathematics; anything else becomes its
+    nearest Latin letters or, where there are none, its code such as `[U+65E5]`.
     """
     return "".join(_character(character) for character in text)
 

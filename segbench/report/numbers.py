@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
+
+_NEGATIVE = re.compile(r"(?<![\w.\-])-(?=\d)")
 
 MINUS = "−"
 NONE = "–"
@@ -63,7 +66,8 @@ def significant(value: float, digits: int = 3) -> str:
         return NONE
     if value == 0:
         return "0"
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    rounded = abs(float(f"{value:.{digits - 1}e}"))
+    decimals = max(0, digits - 1 - math.floor(math.log10(rounded)))
     return _signed(f"{value:,.{decimals}f}")
 
 
@@ -82,12 +86,16 @@ def magnitude(value: float) -> str:
     return significant(value)
 
 
+def typographic(text: str) -> str:
+    """Return a sentence with the minus sign before its negative numbers; ranges and names stay."""
+    return _NEGATIVE.sub(MINUS, text)
+
+
 def _is_missing(value: float) -> bool:
     return value is None or value != value
 
 
 def _signed(text: str) -> str:
-    if text.startswith("-"):
-        is_zero = not text.strip("-0.,")
-        return text[1:] if is_zero else MINUS + text[1:]
-    return text
+    if not text.strip("+-0.,"):
+        return text.lstrip("+-")
+    return MINUS + text[1:] if text.startswith("-") else text

@@ -1,4 +1,4 @@
-"""The same test images across the cells: image, truth and every prediction with its false pixels, as one picture."""
+"""The same test images across the cells: image, truth, every prediction with its false pixels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FALSE_NEGATIVE: Final = (0, 114, 178)
 TRUE_POSITIVE: Final = (255, 255, 255)
 """Colours of pixels: vermilion and blue, apart for colour-blind eyes and in grey."""
 
-_MOST_IMAGES: Final = 6
+_MOST_IMAGES: Final = 5
 _MOST_CELLS: Final = 12
 _DRAW_SEED: Final = 0
 _WIDTH_PX: Final = 1600
@@ -101,8 +101,8 @@ def make_panels(
     rules = "; ".join(f"{c.image}: {c.rule}" for c in chosen)
     left = len(analysis.cells) - len(columns)
     caption = (
-        "The same test images across the cells, each by its first completed seed. White: found, orange: false "
-        f"positive, blue: missed; the number is the image's Dice. Chosen by rule: {rules}."
+        "The same test images across the cells, each by its first completed seed. White: found, orange: "
+        f"false positive, blue: missed; the number is the image's Dice. Chosen by rule: {rules}."
         + (f" {left} cells have no predictions here." if left > 0 else "")
     )
     return Panels(content=content, caption=caption, width_px=width)
@@ -224,15 +224,15 @@ def _draw(
     from PIL import Image, ImageDraw
 
     num_columns = len(columns) + 2
-    gap, head, foot = 8, 46, 26
+    gap, head, foot = 8, 46, 32
     tile = min(260, (_WIDTH_PX - gap * (num_columns + 1)) // num_columns)
     width = gap + num_columns * (tile + gap)
     rows = [c for c in chosen if all((c.image, _data_key(k.config)) in pixels for k in columns)]
     canvas = Image.new("RGB", (width, head + len(rows) * (tile + foot + gap) + gap), "white")
     draw = ImageDraw.Draw(canvas)
-    font = _font(17 if tile > 130 else 14)
+    font = _font(22 if tile > 160 else 16)
     for k, title in enumerate(["image", "truth", *(c.title for c in columns)]):
-        _text(draw, (gap + k * (tile + gap) + tile // 2, head - 8), title, font, tile, anchor="mb")
+        _text(draw, (gap + k * (tile + gap) + tile // 2, head - 14), title, font, tile, anchor="ms")
     for r, pick in enumerate(rows):
         top = head + r * (tile + foot + gap)
         image, truth = pixels[pick.image, _data_key(columns[0].config)]

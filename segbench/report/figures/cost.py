@@ -11,7 +11,7 @@ from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers, magnitude, significant
 
 _HEIGHT_CM = 5.2
-_COSTS = (("epoch_time_s", 1.0, ""), ("parameters", 1e6, " (millions)"))
+_COSTS = ("epoch_time_s", "parameters")
 
 
 def cost_figure(analysis: Analysis, labels: Labels) -> Figure | None:
@@ -26,10 +26,11 @@ def cost_figure(analysis: Analysis, labels: Labels) -> Figure | None:
     outcome = labels.metric(analysis.experiment.outcome)
     y = linear([v for key in ("mean", "low", "high") for v in cells[key] if v == v], outcome)
     facets = []
-    for column, unit, suffix in _COSTS:
+    for column in _COSTS:
         known = cells[cells[column].notna()]
         if known.empty or (column == "parameters" and known[column].nunique() < 2):
             continue
+        unit, suffix = _unit(column, known[column].max())
         marks = []
         for row in known.to_dict(orient="records"):
             levels = labels.levels(row["cell"])
@@ -75,8 +76,8 @@ def cost_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         name="cost",
         title="Cost and outcome",
         caption=(
-            f"{outcome} (mean and 95 % t-interval) against the median seconds of an epoch, training and validation "
-            "together, on the hardware named in the report"
+            f"{outcome} (mean and 95 % t-interval) against the median seconds of an epoch, training and "
+            "validation together, on the hardware named in the report"
             + (", and against the number of parameters." if len(facets) > 1 else ".")
         ),
         facets=(tuple(facets),),
@@ -85,3 +86,10 @@ def cost_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         left_cm=1.5,
         legend=tuple(legend),
     )
+
+
+def _unit(column: str, largest: float) -> tuple[float, str]:
+    """Return what values are divided by and what the axis then says."""
+    if column != "parameters":
+        return 1.0, ""
+    return (1e6, " (millions)") if largest >= 1e5 else (1e3, " (thousands)")

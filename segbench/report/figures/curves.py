@@ -19,6 +19,9 @@ _HEIGHT_CM = 5.2
 _LONGEST_DIRECT = 16
 _MOST_DIRECT = 6
 _MOST_COLUMNS = 3
+_LEAST_SEEDS = 3
+"""Two seeds give an interval of 12.7 standard errors: a band that covers the plot and says nothing."""
+_QUANTITIES = {"dice": "Dice", "loss": "Loss"}
 _TRAIN = "train: running mean over augmented batches"
 
 
@@ -44,11 +47,11 @@ def _figure(analysis: Analysis, labels: Labels, quantity: str) -> Figure | None:
     x = _epochs(curves)
     names = [labels.name(level) for level in layout.levels]
     direct = 1 < len(names) <= _MOST_DIRECT and max(map(len, names)) <= _LONGEST_DIRECT
-    shared = _y_scale(curves, quantity, shares_y)
+    shared = _y_scale(curves, quantity)
     facets = []
     for combination in layout.facets:
         chosen = curves[_is_in(curves, layout, combination)]
-        scale = shared if shares_y else _y_scale(chosen, quantity, shares_y)
+        scale = shared if shares_y else _y_scale(chosen, quantity)
         marks = _marks(chosen, layout, labels, metrics, slugs, numbers)
         if not marks:
             continue
@@ -69,23 +72,28 @@ def _figure(analysis: Analysis, labels: Labels, quantity: str) -> Figure | None:
         Key(text="validation, mean over seeds", look=Look()),
         Key(text=_TRAIN, look=Look(dash="dashed", alpha=0.8)),
     ]
-    if (curves["n"] > 1).any():
+    has_bands = any(mark.low for row in rows for facet in row for mark in facet.marks)
+    if has_bands:
         legend.insert(1, Key(text="its 95 % interval", look=Look(alpha=0.2), kind="region"))
     if not direct and layout.colour_axis:
         legend = [
             Key(text=name, look=Look(colour=layout.colour(level)))
             for name, level in zip(names, layout.levels, strict=True)
         ] + legend
-    caption = (
-        f"{'Dice' if quantity == 'dice' else 'Loss'} by epoch: mean over the seeds of a cell, the band is its "
-        "95 % t-interval. Solid: validation images after the epoch. Dashed: training, a running mean over the "
-        "epoch's augmented batches before each step: another estimator, not to be compared in level."
+    caption = f"{_QUANTITIES[quantity]} by epoch: mean over the seeds of a cell. "
+    if has_bands:
+        caption += "The band is its 95 % t-interval. "
+    elif (curves["n"] > 1).any():
+        caption += "No band: the interval of two seeds would cover the plot. "
+    caption += (
+        "Solid: validation images after the epoch. Dashed: training, a running mean over the epoch's "
+        "augmented batches before each step: another estimator, not to be compared in level."
     )
     if lossy:
         caption += " Scales differ between columns: values of different losses are not comparable."
     return Figure(
         name=f"curves-{quantity}",
-        title=f"Learning curves: {'dice' if quantity == 'dice' else 'loss'}",
+        title=f"Learning curves: {_QUANTITIES[quantity]}",
         caption=caption,
         facets=rows,
         width_cm=labels.style.width_cm,
@@ -106,16 +114,17 @@ def _epochs(curves: pd.DataFrame) -> Scale:
     return linear(curves["epoch"], "Epoch", pad=0.03, whole=True)
 
 
-def _y_scale(curves: pd.DataFrame, quantity: str, is_shared: bool) -> Scale:
-    """Cover the means wholly and the bands as far as they stay near: one wild band must not flatten all curves."""
+def _y_scale(curves: pd.DataFrame, quantity: str) -> Scale:
+    """Cover the means wholly, the bands as far as they stay near: one wild band must not flatten all."""
     means = curves["mean"]
     span = max(means.max() - means.min(), 1e-6)
     bands = pd.concat([curves["low"], curves["high"]]).clip(
         means.min() - 0.25 * span, means.max() + 0.25 * span
     )
+    bands = bands.where(pd.concat([curves["n"], curves["n"]]) >= _LEAST_SEEDS)
     if quantity == "dice":
         bands = bands.clip(0, 1)
-    return linear([*means, *bands.dropna()], "Dice" if quantity == "dice" else "Loss", pad=0.04)
+    return linear([*means, *bands.dropna()], _QUANTITIES[quantity], pad=0.04)
 
 
 def _is_in(curves: pd.DataFrame, layout: Layout, combination: tuple[str, ...]) -> pd.Series:
@@ -144,7 +153,7 @@ def _marks(
             if rows.empty:
                 continue
             level = layout.level_of(labels.levels(cell))
-            has_band = not is_train and rows["low"].notna().any()
+            has_band = not is_train and rows["n"].min() >= _LEAST_SEEDS and rows["low"].notna().any()
             marks.append(
                 Mark(
                     key=f"{slugs[cell]}_{metric.split('_')[0]}",

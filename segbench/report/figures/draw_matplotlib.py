@@ -1,4 +1,4 @@
-"""Draws a figure with matplotlib: PNG, SVG and PDF files without dates, the same bytes for the same figure."""
+"""Draws a figure with matplotlib: PNG, SVG and PDF without dates, the same bytes for the same figure."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def draw_files(figure: Figure) -> dict[str, bytes]:
     geometry = place(figure)
     files = {}
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        # A script that the bundled font lacks is drawn as boxes; the HTML page shows it with the reader's fonts.
+        # A script that the bundled font lacks is drawn as boxes; the HTML page has the reader's fonts.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
         canvas = draw(figure, geometry)
         for suffix, metadata in _METADATA.items():

@@ -97,7 +97,8 @@ def _facet(figure: Figure, geometry: Geometry, placed: Placed) -> list[str]:
     if facet.title:
         y = geometry.height - box.top + 0.12
         lines.append(
-            f"\\node[anchor=south west, inner sep=0pt] at ({_n(box.left)},{_n(y)}) {{{escape(shortened(facet.title, box.width))}}};"
+            f"\\node[anchor=south west, inner sep=0pt] at ({_n(box.left)},{_n(y)}) "
+            f"{{{escape(shortened(facet.title, box.width))}}};"
         )
     lines += _right(geometry, placed, facet)
     return lines
@@ -176,7 +177,8 @@ def _points(figure: Figure, mark: Mark) -> list[str]:
 
 
 def _table(figure: Figure, mark: Mark, *, y: str = "y", more: str = "") -> str:
-    return f"table[col sep=comma, x={mark.key}_x, y={mark.key}_{y}{more}] {{\\segreportdir/data/figure-{figure.name}.csv}}"
+    file = f"\\segreportdir/data/figure-{figure.name}.csv"
+    return f"table[col sep=comma, x={mark.key}_x, y={mark.key}_{y}{more}] {{{file}}}"
 
 
 def _stroke(look: Look, width: float) -> str:

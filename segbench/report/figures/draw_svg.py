@@ -1,4 +1,4 @@
-"""Writes a figure as inline SVG for the HTML page: colours follow the page's theme, marks carry titles and groups."""
+"""Writes a figure as inline SVG for the HTML page: colours follow the page's theme, marks carry titles."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def _facet(placed: Placed, clip: str) -> str:
         low, high = (_x(box, edge, facet.x) for edge in facet.region)
         low, high = max(low, left), min(high, right)
         parts.append(
-            f'<rect class="region" x="{_n(low)}" y="{_n(top)}" width="{_n(high - low)}" height="{_n(bottom - top)}"/>'
+            f'<rect class="region" x="{_n(low)}" y="{_n(top)}" width="{_n(high - low)}" '
+            f'height="{_n(bottom - top)}"/>'
         )
     for tick, label in zip(facet.x.ticks, facet.x.tick_labels, strict=True):
         x = _x(box, tick, facet.x)
@@ -98,13 +99,15 @@ def _facet(placed: Placed, clip: str) -> str:
         )
         clipped = f' clip-path="url(#{escape(clip)})"' if mark.kind == "line" else ""
         parts.append(
-            f'<g class="mark" data-series="{escape(mark.name)}" style="{colour_style(mark.look)}"{clipped}>{body}</g>'
+            f'<g class="mark" data-series="{escape(mark.name)}" style="{colour_style(mark.look)}"{clipped}>'
+            f"{body}</g>"
         )
     for note in facet.right:
         style = f' class="t c" style="{colour_style(note.look)}"' if note.look else ' class="t num"'
         series = f' data-series="{escape(note.text)}"' if note.look else ""
         parts.append(
-            f'<text{style}{series} x="{_n(right + 5)}" y="{_n(_y(box, note.y, facet.y) + 4)}">{escape(note.text)}</text>'
+            f'<text{style}{series} x="{_n(right + 5)}" y="{_n(_y(box, note.y, facet.y) + 4)}">'
+            f"{escape(note.text)}</text>"
         )
     return "".join([*parts, "</g>"])
 
@@ -157,7 +160,8 @@ def _shape(look: Look, x: float, y: float) -> str:
     if look.marker in ("cross", "plus", "star"):
         strokes = ""
         if look.marker in ("cross", "star"):
-            strokes += f"M{_n(x - r)} {_n(y - r)}L{_n(x + r)} {_n(y + r)}M{_n(x - r)} {_n(y + r)}L{_n(x + r)} {_n(y - r)}"
+            strokes += f"M{_n(x - r)} {_n(y - r)}L{_n(x + r)} {_n(y + r)}"
+            strokes += f"M{_n(x - r)} {_n(y + r)}L{_n(x + r)} {_n(y - r)}"
         if look.marker in ("plus", "star"):
             strokes += f"M{_n(x - r)} {_n(y)}H{_n(x + r)}M{_n(x)} {_n(y - r)}V{_n(y + r)}"
         return f'<path class="line" d="{strokes}" stroke-width="1.6"/>'

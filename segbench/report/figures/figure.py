@@ -109,7 +109,7 @@ class Figure:
         return max(len(row) for row in self.facets)
 
     def table(self) -> pd.DataFrame:
-        """Return the numbers drawn: four columns a mark (`KEY_x`, `KEY_y`, `KEY_low`, `KEY_high`), NaN below short ones."""
+        """Return the numbers drawn: `KEY_x`, `KEY_y`, `KEY_low`, `KEY_high` of each mark, padded with NaN."""
         columns = {}
         for mark in self.marks:
             columns[f"{mark.key}_x"] = pd.Series(mark.x, dtype=float)

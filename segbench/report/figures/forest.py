@@ -88,8 +88,8 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         for k, row in enumerate(rows)
     )
     caption = (
-        f"Differences in {labels.metric(outcome)}, level minus baseline, paired by seed. Thick: 95 % interval for "
-        "this test set."
+        f"Differences in {labels.metric(outcome)}, level minus baseline, paired by seed. Thick: 95 % "
+        "interval for this test set."
         + (" Dotted: for new images." if has_new else "")
         + " Small cross: the same difference at the last epoch's weights."
         + (f" Shaded: differences within the margin ±{margin:g} do not matter." if margin is not None else "")

@@ -55,7 +55,7 @@ VERDICT_COLOURS: Final = {"better": "#0072B2", "worse": "#D55E00", "equivalent":
 
 
 def verdict_look(verdict: str) -> Look:
-    """Return the look of a contrast: colour by verdict, marker by verdict too, grey where nothing is resolved."""
+    """Return the look of a contrast: colour and marker by verdict, grey where nothing is resolved."""
     markers = {"better": "circle", "worse": "square", "equivalent": "diamond"}
     for word in ("better", "worse", "equivalent"):
         if word in verdict:

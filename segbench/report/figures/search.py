@@ -21,7 +21,7 @@ _LOOKS = {
 
 
 def search_figure(analysis: Analysis, labels: Labels) -> Figure | None:
-    """Return value by proposal with the best so far, then value by each numeric parameter; None without a search."""
+    """Return value by proposal with the best so far, then by each parameter; None without a search."""
     search = analysis.search
     if search.empty or analysis.experiment.search is None:
         return None
@@ -61,8 +61,8 @@ def search_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         name="search",
         title="Search",
         caption=(
-            f"{labels.metric(objective.metric)} of every proposal of the search, in their order and along each "
-            "parameter. The best of many validation values flatters: the test set has not judged these."
+            f"{labels.metric(objective.metric)} of every proposal of the search, in their order and along "
+            "each parameter. The best of many validation values flatters: the test set has not judged these."
         ),
         facets=rows,
         width_cm=labels.style.width_cm,

@@ -9,6 +9,7 @@ from segbench.report.analysis import Analysis
 from segbench.report.figures.figure import Figure
 from segbench.report.figures.make import make_figures
 from segbench.report.labels import Labels
+from segbench.report.numbers import typographic
 from segbench.report.pages.table import Table
 from segbench.report.pages.tables import make_tables
 from segbench.report.style import Style
@@ -100,13 +101,15 @@ def make_content(
         ),
         Section(key="cost", title="Cost", tables=chosen("costs"), figures=drawn("cost")),
         Section(key="failures", title="Failures and records left out", tables=chosen("failures", "left-out")),
-        Section(key="notes", title="Method and notes", lines=tuple(analysis.notes)),
+        Section(
+            key="notes", title="Method and notes", lines=tuple(typographic(note) for note in analysis.notes)
+        ),
         Section(key="provenance", title="Provenance", terms=dict(analysis.provenance)),
     )
     return Content(
         name=analysis.experiment.name,
         question=analysis.experiment.question,
-        answer=analysis.answer,
-        head=dict(analysis.head),
+        answer=typographic(analysis.answer),
+        head={term: typographic(text) for term, text in analysis.head.items()},
         sections=tuple(section for section in sections if not section.is_empty),
     )

@@ -34,7 +34,8 @@ def write_html(content: Content) -> str:
 </head>
 <body>
 <header>
-<div class="top"><p class="name">{escape(content.name)}</p><button class="theme" type="button" hidden>Theme</button></div>
+<div class="top"><p class="name">{escape(content.name)}</p>
+<button class="theme" type="button" hidden>Theme</button></div>
 <h1>{escape(content.question)}</h1>
 <p class="answer">{escape(content.answer)}</p>
 <dl>{head}</dl>
@@ -73,8 +74,8 @@ def _section(section: Section) -> str:
 
 def _table(table: Table, *, has_title: bool) -> str:
     heads = "".join(
-        f'<th scope="col"{" class=num" if column.is_number else ""}><button type="button">{escape(column.title)}'
-        "</button></th>"
+        f'<th scope="col"{" class=num" if column.is_number else ""}>'
+        f'<button type="button">{escape(column.title)}</button></th>'
         for column in table.columns
     )
     rows = "\n".join(
@@ -85,7 +86,8 @@ def _table(table: Table, *, has_title: bool) -> str:
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
     return (
         f'{title}<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.caption)}">'
-        f'<table class="sortable"><thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>{note}'
+        f'<table class="sortable"><thead><tr>{heads}</tr></thead>\n<tbody>\n'
+        f"{rows}\n</tbody></table></div>{note}"
     )
 
 
@@ -110,7 +112,8 @@ def _figure(figure: Figure) -> str:
     row = f'<div class="toggles" role="group" aria-label="Show or hide">{toggles}</div>' if names else ""
     return (
         f'<figure id="figure-{figure.name}"><h3>{escape(figure.title)}</h3>{row}'
-        f'<div class="picture" tabindex="0" role="region" aria-label="{escape(figure.title)}">{draw_svg(figure)}</div>'
+        f'<div class="picture" tabindex="0" role="region" aria-label="{escape(figure.title)}">'
+        f"{draw_svg(figure)}</div>"
         f"<figcaption>{escape(figure.caption)}</figcaption></figure>"
     )
 
@@ -120,6 +123,7 @@ def _panels(picture: PanelPicture) -> str:
     mime = _MIME[picture.file_name.rsplit(".", 1)[-1]]
     return (
         '<figure><div class="picture" tabindex="0" role="region" aria-label="Test images">'
-        f'<img alt="{escape(picture.caption)}" width="{picture.width_px}" src="data:{mime};base64,{data}"></div>'
+        f'<img alt="{escape(picture.caption)}" width="{picture.width_px}" '
+        f'src="data:{mime};base64,{data}"></div>'
         f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
     )

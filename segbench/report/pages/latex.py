@@ -17,7 +17,7 @@ _MOST_ROWS = 30
 _SHORT = 14
 """Characters of a text that needs no line break."""
 
-_PREAMBLE = r"""% Written by segbench; change the looks in style.yaml, not here. pdflatex twice, or upload the folder to Overleaf.
+_PREAMBLE = r"""% Written by segbench. Run pdflatex twice, or upload the folder to Overleaf.
 \documentclass[10pt,a4paper]{article}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
@@ -59,7 +59,7 @@ def write_latex(content: Content) -> str:
 
 
 def write_table(table: Table) -> str:
-    """Return `tables/NAME.tex`: one or more `table` floats, to be `\\input` anywhere with booktabs and tabularx."""
+    """Return `tables/NAME.tex`: one or more `table` floats, to be `\\input` with booktabs and tabularx."""
     chunks = [table.rows[k : k + _MOST_ROWS] for k in range(0, len(table.rows), _MOST_ROWS)]
     columns = [column for column in table.columns if column.in_print]
     texts = []
@@ -78,12 +78,12 @@ def write_numbers(analysis: Analysis, labels: Labels) -> str:
     r"""Return `numbers.tex`: `\segval{experiment}{cell}{metric}` prints a number of the report.
 
     `cell` is a cell's name in the experiment with every character but letters, digits, `.` and `+` as `-`
-    (`unet-DyT`), or an effect (`norm.DyT`, `norm.DyT.at-model-unet`); the comments in the file list all of them.
+    (`unet-DyT`), or an effect (`norm.DyT`, `norm.DyT.at-model-unet`); the comments in the file list all.
     """
     numbers = Numbers(labels.style.digits)
     name = slug(analysis.experiment.name)
     lines = [
-        r"% \segval{experiment}{cell}{metric}: numbers of this report for your text, always those of the records.",
+        r"% \segval{experiment}{cell}{metric}: this report's numbers for your own text.",
         r"\providecommand{\segval}[3]{\ifcsname segval@#1@#2@#3\endcsname",
         r"  \csname segval@#1@#2@#3\endcsname\else\textbf{??}\fi}",
     ]
@@ -208,16 +208,17 @@ def _float(
     )
     head = " & ".join(_head(column) for column in columns)
     body = "\n".join(" & ".join(_field(f) for f in row) + r" \\" for row in rows)
+    kind = "tabularx" if "L" in shape else "tabular*"
     lines = [
         r"\begin{table}[H]\centering" + size,
         rf"\caption{{{escape(caption)}}}" + (rf"\label{{tab:{slug(name)}}}" if is_first else ""),
-        rf"\begin{{tabularx}}{{\linewidth}}{{{shape}}}",
+        rf"\begin{{{kind}}}{{\linewidth}}{{{shape}}}",
         r"\toprule",
         head + r" \\",
         r"\midrule",
         body,
         r"\bottomrule",
-        r"\end{tabularx}",
+        rf"\end{{{kind}}}",
     ]
     if note:
         lines.append(
@@ -233,7 +234,8 @@ def _shape(columns: Sequence[Column], rows: Sequence[Sequence[Field]]) -> str:
     ]
     wraps = [not c.is_number and n > _SHORT for c, n in zip(columns, longest, strict=True)]
     if not any(wraps):
-        wraps[0] = True
+        kinds = "".join("r" if column.is_number else "l" for column in columns)
+        return f"@{{\\extracolsep{{\\fill}}}}{kinds}@{{}}"
     weights = [n**0.6 if wrap else 0.0 for n, wrap in zip(longest, wraps, strict=True)]
     shares = [weight * sum(wraps) / sum(weights) for weight in weights]
     kinds = []

@@ -10,7 +10,7 @@ import pandas as pd
 from segbench.report.analysis import Analysis
 from segbench.report.figures.forest import contrast_name
 from segbench.report.labels import Labels
-from segbench.report.numbers import NONE, Numbers, count, magnitude, p_value, significant
+from segbench.report.numbers import NONE, Numbers, count, magnitude, p_value, significant, typographic
 from segbench.report.pages.table import Column, Field, Table
 
 _TONES: Final = {
@@ -43,9 +43,9 @@ def claims_table(analysis: Analysis) -> Table:
     """Return the file's claims and what became of them."""
     rows = [
         (
-            Field(text=row["claim"]),
+            Field(text=typographic(row["claim"])),
             Field(text=row["verdict"], tone=_tone(row["verdict"]), is_bold=row["verdict"] in _RESOLVED),
-            Field(text=row["evidence"] or NONE),
+            Field(text=typographic(row["evidence"] or NONE)),
         )
         for row in _rows(analysis.claims)
     ]
@@ -151,6 +151,7 @@ def cells_table(analysis: Analysis, labels: Labels) -> Table:
     numbers = Numbers(labels.style.digits)
     frame = _rows(labels.ordered(analysis.cells))
     axes = labels.axes
+    has_lost = any(row[key] for row in frame for key in ("diverged", "failed", "missing"))
     rows = []
     for row in frame:
         lost = [f"{int(row[key])} {key}" for key in ("diverged", "failed", "missing") if row[key]]
@@ -166,8 +167,8 @@ def cells_table(analysis: Analysis, labels: Labels) -> Table:
                 Field(text=numbers.value(row["sd"]), sort=row["sd"]),
                 Field(text=numbers.value(row["mean_last"]), sort=row["mean_last"]),
                 Field(text=numbers.value(row["val_mean"]), sort=row["val_mean"]),
-                Field(text=significant(row["selected_epoch"]), sort=row["selected_epoch"]),
-                Field(text=", ".join(lost) or NONE, tone="bad" if lost else ""),
+                Field(text=_plain(row["selected_epoch"]), sort=row["selected_epoch"]),
+                *([Field(text=", ".join(lost) or NONE, tone="bad" if lost else "")] if has_lost else []),
             )
         )
     outcome = labels.metric(analysis.experiment.outcome)
@@ -181,11 +182,11 @@ def cells_table(analysis: Analysis, labels: Labels) -> Table:
         Column(title="Last epoch"),
         Column(title=objective, in_print=False),
         Column(title="Epoch", in_print=False),
-        Column(title="Lost", is_number=False),
+        *([Column(title="Lost", is_number=False)] if has_lost else []),
     )
     note = (
-        f"Means over n seeds of {outcome} at the selected weights, with t-intervals over seeds. Intervals of two cells "
-        "do not judge their difference; the effects do."
+        f"Means over n seeds of {outcome} at the selected weights, with t-intervals over seeds. Intervals of "
+        "two cells do not judge their difference; the effects do."
     )
     return Table(name="cells", caption="Outcome of every cell.", columns=columns, rows=tuple(rows), note=note)
 
@@ -217,8 +218,8 @@ def costs_table(analysis: Analysis, labels: Labels) -> Table:
         Column(title="Peak MiB"),
     )
     note = (
-        "FLOPs: of one forward pass of one image, two per multiply-add. Times, throughput of training and memory are "
-        "medians over seeds on the hardware named under provenance."
+        "FLOPs: of one forward pass of one image, two per multiply-add. Times, throughput of training and "
+        "memory are medians over seeds on the hardware named under provenance."
     )
     is_known = any(
         _is_known(row["parameters"]) or _is_known(row["epoch_time_s"]) for row in _rows(analysis.cells)
@@ -301,6 +302,10 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
         if frame.empty
         else [{str(k): v for k, v in row.items()} for row in frame.to_dict(orient="records")]
     )
+
+
+def _plain(value: float) -> str:
+    return f"{value:g}" if _is_known(value) else NONE
 
 
 def _parameter(value: object, labels: Labels) -> Field:

@@ -134,7 +134,7 @@ def make_analysis(
     return Analysis(
         experiment=experiment,
         answer=(
-            "Without normalisation the U-Net loses 0.012 of dice [0.004, 0.020]; DyT does not make up for it. "
+            "Without normalisation the U-Net loses 0.012 of dice [0.004, 0.020]; DyT does not make up. "
             "The difference between the two models is unresolved."
         ),
         head={
