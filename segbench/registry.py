@@ -55,7 +55,9 @@ def marker(axis: str) -> Callable[..., Any]:
     It is used bare, or with the values that stand for the absence of knobs added later:
     `@variant(absent={"eps": 1e-5})` leaves `eps` out of the identity where it has that value, so hashes made
     before the knob existed stay valid. A model declares what H and W must be a multiple of, as an expression
-    of its knobs: `@variant(size_multiple="2 ** depth")`. Both are literals.
+    of its knobs: `@variant(size_multiple="2 ** depth")`. A data set names the knobs that say where files are:
+    `@variant(places=("images", "masks"))`; they are recorded, but the identity knows the files' contents
+    instead. All are literals.
     """
 
     def variant(
@@ -63,6 +65,7 @@ def marker(axis: str) -> Callable[..., Any]:
         *,
         absent: Mapping[str, object] | None = None,
         size_multiple: str | int | None = None,
+        places: tuple[str, ...] = (),
     ) -> Any:
         if function is None:
             return variant

@@ -28,6 +28,8 @@ class Knob:
     help: str = ""
     absent: Any = REQUIRED
     """The value that is left out of the identity; REQUIRED: none."""
+    is_place: bool = False
+    """Whether it says where files are: recorded, but no part of the identity, which knows their contents."""
 
     @property
     def is_required(self) -> bool:
@@ -119,6 +121,7 @@ def find_variant(
         raise ExperimentError(message(f"{file}:{second.lineno}", rule, got=second.name))
     node, mark = candidates[0]
     absent = _mark_argument(mark, "absent", dict, file) or {}
+    places = _mark_argument(mark, "places", tuple, file) or ()
     multiple = _mark_argument(mark, "size_multiple", str | int, file)
     signature = _signature_node(node)
     doc = ast.get_docstring(node) or ""
@@ -136,11 +139,14 @@ def find_variant(
             else _literal(default, where, f"the default of knob {argument.arg}"),
             help=helps.get(argument.arg, ""),
             absent=absent.get(argument.arg, REQUIRED),
+            is_place=argument.arg in places,
         )
-    unknown = [knob for knob in absent if knob not in knobs]
-    if unknown:
-        where = f"{file}:{node.lineno}"
-        raise ExperimentError(message(where, "absent= names no knob", got=unknown[0], known=knobs))
+    for argument_name, named in (("absent", absent), ("places", places)):
+        unknown = [knob for knob in named if knob not in knobs]
+        if unknown:
+            where = f"{file}:{node.lineno}"
+            rule = f"{argument_name}= names no knob"
+            raise ExperimentError(message(where, rule, got=unknown[0], known=knobs))
     return Variant(
         axis=axis,
         name=name or file.stem,

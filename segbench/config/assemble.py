@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,12 @@ def assemble(
     margin = document.get("margin")
     has_margin = "margin" in written and written["margin"].value is not None
     claims_node = document.get("claims")
-    unread = [] if _has_all(written, "axes", by_name) else list(written["axes"].value)
+    asked = written.get("axes")
+    unread = (
+        [name for name in asked.value if name not in by_name]
+        if asked is not None and asked.is_mapping
+        else []
+    )
     claims: tuple[Claim, ...] = ()
     if claims_node is not None and claims_node.is_list:
         claims = read_claims(
@@ -71,7 +77,7 @@ def assemble(
         question=str(document["question"].value).strip(),
         project=project,
         source=source,
-        document=written.without("scales").plain(),
+        document=_recorded(written).plain(),
         baseline=baseline,
         axes=axes,
         cells=() if search is not None else cells,
@@ -161,3 +167,29 @@ def _check_overrides(overrides: Mapping[str, Any], dimensions: list[Dimension], 
                 place = dimension.place
                 rule = f"the axis {dimension.name} varies this, so `--set` must not set it"
                 problems.add(place, rule, got=target)
+
+
+def _recorded(written: Node) -> Node:
+    """Return the document as results keep it: without scales, and with labels as text, also `1e-3`."""
+
+    def as_text(node: Node) -> Node:
+        if node.is_list:
+            return replace(node, value=tuple(as_text(each) for each in node.elements()))
+        if node.is_mapping:
+            return replace(node, value={key: as_text(value) for key, value in node.items()})
+        return node if node.value is None else replace(node, value=node.text)
+
+    def with_text(node: Node, *keys: str) -> Node:
+        for key in keys:
+            if key in node:
+                node = node.having(key, as_text(node[key]), node.key_place(key))
+        return node
+
+    written = with_text(written.without("scales"), "exclude", "design")
+    if "claims" in written:
+        claims = tuple(with_text(claim, "at") for claim in written["claims"].elements())
+        written = written.having("claims", replace(written["claims"], value=claims))
+    if "axes" in written:
+        axes = {name: with_text(axis, "baseline") for name, axis in written["axes"].items()}
+        written = written.having("axes", replace(written["axes"], value=axes))
+    return written

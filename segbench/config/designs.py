@@ -106,7 +106,7 @@ def _excluded(
     for name, node in rule.items():
         nodes = node.elements() if node.is_list else (node,)
         labels = [_known_label(rule, name, each, axes, problems) for each in nodes if each.is_scalar]
-        is_known = is_known and None not in labels
+        is_known = is_known and None not in labels and 0 < len(labels) == len(nodes)
         wanted[name] = [label for label in labels if label is not None]
     if not is_known:
         return found

@@ -149,7 +149,7 @@ def apply_overrides(
 
 def _labelled(axis: Node, problems: Problems) -> Node:
     levels = axis if axis.is_list else axis.get("levels")
-    if levels is None or not levels.is_list:
+    if levels is None or not levels.value or not levels.is_list:
         return axis
     by_label = Node(levels.place, {})
     for level in levels.elements():

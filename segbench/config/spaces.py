@@ -53,6 +53,8 @@ def _parameter(
 ) -> SearchParameter | None:
     if not body.is_mapping:
         return None
+    nulls = [key for key, value in body.items() if value.is_scalar and value.value is None]
+    body = body.without(*nulls)
     bounds = [key for key in _BOUNDS if key in body]
     if "levels" in body:
         if bounds:
@@ -111,9 +113,6 @@ def _try(path: str, place: Place, node: Node, base: Fields, problems: Problems) 
     """Set a bound in the baseline; return the value that the target takes it as, None if it refuses it."""
     if path in FIELDS:
         value = resolve_field(path, node, problems)
-        if value is not INVALID and not isinstance(value, int | float):
-            problems.add(place, "bounds need a target that is a number", got=path)
-            return None
         return None if value is INVALID else value
     changed = set_path(base, path, place, node, problems)
     if changed is None:
@@ -123,11 +122,7 @@ def _try(path: str, place: Place, node: Node, base: Fields, problems: Problems) 
     if name == "loss":
         term, _, knob = knob.rpartition(".")
         value = next(each for each in value if each.name == term)
-    found = value.knobs[knob] if hasattr(value, "knobs") else getattr(value, knob)
-    if isinstance(found, bool) or not isinstance(found, int | float):
-        problems.add(place, "bounds need a target that is a number", got=path)
-        return None
-    return found
+    return value.knobs[knob] if hasattr(value, "knobs") else getattr(value, knob)
 
 
 def _path(name: str, body: Node) -> str:

@@ -148,8 +148,8 @@ def variant_digests(config: TrialConfig) -> dict[str, str]:
 
 
 def config_hash(config: TrialConfig) -> str:
-    """Hash the configuration alone: 64 hexadecimal digits."""
-    return _digest(_hashed_config(config))
+    """Hash the configuration alone, places of files included: 64 hexadecimal digits."""
+    return _digest(_hashed_config(config, has_places=True))
 
 
 def identity(config: TrialConfig, *, seed: int, fold: int, data_fingerprint: str) -> str:
@@ -159,7 +159,7 @@ def identity(config: TrialConfig, *, seed: int, fold: int, data_fingerprint: str
     """
     return _digest(
         {
-            "config": _hashed_config(config),
+            "config": _hashed_config(config, has_places=False),
             "seed": seed,
             "fold": fold,
             "data": data_fingerprint,
@@ -169,7 +169,7 @@ def identity(config: TrialConfig, *, seed: int, fold: int, data_fingerprint: str
     )
 
 
-def _hashed_config(config: TrialConfig) -> dict[str, Any]:
+def _hashed_config(config: TrialConfig, *, has_places: bool) -> dict[str, Any]:
     written = config.to_json()
     for name, absent in _ABSENT_FIELDS.items():
         if written.get(name) == absent:
@@ -177,8 +177,9 @@ def _hashed_config(config: TrialConfig) -> dict[str, Any]:
     for axis, choice in config.choices():
         for knob in registry.find(axis, choice.name).knobs.values():
             knobs = written[axis][choice.name]
-            if knob.absent != registry.REQUIRED and knob.name in knobs and knobs[knob.name] == knob.absent:
-                del knobs[knob.name]
+            is_absent = knob.absent != registry.REQUIRED and knobs.get(knob.name) == knob.absent
+            if is_absent or (knob.is_place and not has_places):
+                knobs.pop(knob.name, None)
     return written
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from segbench.errors import ExperimentError, message
+
 _FP32_SWITCHES = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
 
 
@@ -18,7 +20,7 @@ class Numerics:
 
     device: torch.device
     precision: str
-    """`fp32` (TF32 off), `tf32` (as fp32 on a CPU) or `bf16` (autocast, channels last; loss and weights stay
+    """`fp32` (TF32 off), `tf32` (as fp32 on a CPU) or `bf16` (autocast; loss and weights stay
     float32)."""
     threads: int | None
     """Threads of one operation on the CPU; None: what the process has. Other numbers of threads give other
@@ -26,7 +28,10 @@ class Numerics:
 
     @property
     def memory_format(self) -> torch.memory_format:
-        return torch.channels_last if self.precision == "bf16" else torch.contiguous_format
+        """Layout of images and weights: channels last for bf16, and on a CPU, where it is always faster."""
+        if self.device.type == "cpu" or self.precision == "bf16":
+            return torch.channels_last
+        return torch.contiguous_format
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -61,6 +66,24 @@ class Numerics:
     def images(self, images: torch.Tensor) -> torch.Tensor:
         """Bring a batch of images (N,C,H,W) to the device, in the layout of the network."""
         return images.to(self.device, non_blocking=True).contiguous(memory_format=self.memory_format)
+
+
+def choose_device(device: str | torch.device) -> torch.device:
+    """Return the device of a name: `auto` (CUDA where there is a GPU), `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        ExperimentError: There is no such device.
+    """
+    if isinstance(device, torch.device) and (device.type == "cpu" or device.index is not None):
+        return device
+    kind, _, number = str(device).partition(":")
+    num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    known = ("auto", "cpu", *(("cuda", *(f"cuda:{n}" for n in range(num_gpus))) if num_gpus else ()))
+    if str(device) not in known:
+        raise ExperimentError(message("device", "there is no such device here", got=str(device), known=known))
+    if kind == "cpu" or (kind == "auto" and not num_gpus):
+        return torch.device("cpu")
+    return torch.device("cuda", int(number) if number else torch.cuda.current_device())
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from segbench.engine import state
 from segbench.engine.divergence import Diverged
 from segbench.engine.instruments import PeakMemory, count_flops, count_parameters, name_device
 from segbench.engine.network import build_network
-from segbench.engine.numerics import Numerics, seeded
+from segbench.engine.numerics import Numerics, choose_device, seeded
 from segbench.engine.passes import Evaluation, OnStep, evaluate_batches, train_epoch
 from segbench.engine.selection import check_objective, has_stalled, select
 from segbench.errors import ExperimentError, TrialError, message
@@ -75,7 +75,7 @@ class Run:
         self.selected_epoch: int | None = None
         self._data = data
         self._on_step = on_step
-        self._numerics = Numerics(_resolve(device), config.precision, threads)
+        self._numerics = Numerics(choose_device(device), config.precision, threads)
         self._model = build_network(
             config, in_channels=data.images.shape[3], seed=seed, numerics=self._numerics
         )
@@ -272,13 +272,6 @@ class Run:
 
     def _keep(self, weights: Mapping[str, torch.Tensor]) -> None:
         self._selected = {name: value.detach().clone() for name, value in weights.items()}
-
-
-def _resolve(device: str | torch.device) -> torch.device:
-    resolved = torch.device(device)
-    if resolved.type == "cuda" and resolved.index is None:
-        return torch.device("cuda", torch.cuda.current_device())
-    return resolved
 
 
 def _check_size(config: TrialConfig, model: nn.Module, data: PreparedData) -> None:

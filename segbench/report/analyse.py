@@ -17,7 +17,7 @@ from segbench.report.effects import effects_frame
 from segbench.report.family import Estimator, Family, build_family
 from segbench.report.head import describe, provenance
 from segbench.report.notes import write_notes
-from segbench.report.proposals import proposals_frame
+from segbench.report.proposals import find_best, missing_text, proposals_frame
 from segbench.report.stats.curves import CURVES, curves
 from segbench.report.stats.intervals import average_folds, summarise
 from segbench.report.stats.measure import measure
@@ -75,7 +75,7 @@ def analyse(experiment: Experiment, results: Results, *, project: Project) -> An
         curves=curves(results.epochs, complete, axes, _curve_metrics(results.epochs)),
         failures=failures_frame(table),
         left_out=_left_out(results, experiment),
-        search=pd.DataFrame(columns=["trial", "number", "state", "value"]),
+        search=pd.DataFrame({name: [] for name in ("trial", "number", "state", "value")}),
         notes=write_notes(experiment, table, effects, matched, partial=partial),
         provenance=provenance(experiment, results, table),
     )
@@ -147,16 +147,20 @@ def _analyse_search(
     plan = matched[["cell", "trial"]]
     table = measure(plan, matched.drop(columns="cell"), results.epochs, ["trial"])
     proposals = proposals_frame(experiment, table)
-    done, asked = int(proposals["number"].nunique()), experiment.search.num_trials
-    partial = f"partial: {done} of {asked} proposals" if done < asked else None
+    partial = missing_text(experiment, table)
+    best = find_best(experiment, proposals, table)
     estimator = Estimator(table, (), results.images)
     family = Family((), {}, is_from_claims=False)
     effects = effects_frame(experiment, family, estimator, is_judged=False)
     nothing = table.iloc[:0]
+    head = describe(experiment, table, family, estimator, project=project, partial=partial)
+    if best is not None:
+        head["best configuration"] = f"number {best.number}: {best.settings}"
+        head["worth of the best"] = best.worth(experiment.outcome) or "not repeated with another seed"
     return Analysis(
         experiment=experiment,
-        answer=write_search_answer(experiment, proposals, table, partial=partial),
-        head=describe(experiment, table, family, estimator, project=project, partial=partial),
+        answer=write_search_answer(experiment, len(proposals), best, partial=partial),
+        head=head,
         cells=cells_frame(experiment, nothing),
         seeds=seeds_frame(experiment, nothing),
         effects=effects,

@@ -16,40 +16,47 @@ if TYPE_CHECKING:
 class Analysis:
     """The content of one report; renderers add no number of their own.
 
-    Cells are named by `cell`, the text of `Cell.label`; frames about cells also have a column a axis, so a renderer
-    can group and colour by level.
+    Cells are named by `cell`, the text of `Cell.label`; frames about cells also have a column an axis, so a
+    renderer can group and colour by level.
     """
 
     experiment: Experiment
     answer: str
     """One paragraph that answers the question from the verdicts."""
     head: Mapping[str, str]
-    """Term -> text, in order: outcome, seeds, trials, data set, test images, margin, resolution, device, commit."""
+    """Term -> text, in order: outcome, seeds, trials, data set, test images, margin, resolution, family,
+    device, commit, test set read by. A term without text is left out."""
     cells: pd.DataFrame
-    """A row a cell: `cell`, a column an axis, `n` (completed seeds), `mean`, `sd`, `low`, `high` (95 % t-interval of
-    the outcome), `mean_last` (outcome at the last epoch's weights), `val_mean` (objective at the selected epoch),
-    `selected_epoch` (median), `diverged`, `failed`, `missing`, `parameters`, `flops`, `epoch_time_s`,
-    `images_per_s`, `peak_memory_mib` (medians)."""
+    """A row a cell: `cell`, a column an axis, `n` (completed seeds), `mean`, `sd`, `low`, `high` (95 %
+    t-interval of the outcome), `mean_last` (outcome at the last epoch's weights), `val_mean` (objective at
+    the selected epoch), `selected_epoch` (median), `diverged`, `failed`, `missing`, `parameters`, `flops`,
+    `epoch_time_s`, `images_per_s`, `peak_memory_mib`, `instability` (medians)."""
     seeds: pd.DataFrame
-    """A row a completed trial: `trial`, `cell`, a column an axis, `seed`, `fold`, `value` (outcome), `value_last`."""
+    """A row a completed trial: `trial`, `cell`, a column an axis, `seed`, `fold`, `value` (outcome),
+    `value_last`."""
     effects: pd.DataFrame
-    """A row a contrast: `axis`, `level`, `baseline`, `at` (text; empty: marginal), `metric`, `n`, `difference`, `low`,
-    `high` (this test set), `low_new`, `high_new` (new images; NaN where not asked or no images), `p`, `p_holm`,
-    `p_equivalence_holm`, `verdict`, `seeds_needed_low`, `seeds_needed_high`, `difference_last`, `low_last`,
-    `high_last`, `depends_on_selection` (bool), `is_family` (bool: judged; else exploratory, without verdict),
-    `hedges_g`, `trials` (tuple of hashes), `note`."""
+    """A row a contrast (level minus baseline): `axis`, `level`, `baseline`, `at` (text; empty: marginal),
+    `metric`, `on` (`test_set`, `new_images`: the interval that judges), `n`, `difference`, `low`, `high`
+    (this test set), `low_new`, `high_new` (new images; NaN where there are no images), `p`, `p_holm`,
+    `p_equivalence`, `p_equivalence_holm`, `verdict` (`better`, `worse`, `negligibly better`, `negligibly
+    worse`, `equivalent`, `unresolved`; empty: not judged), `seeds_needed_low`, `seeds_needed_high` (may be
+    infinite), `difference_last`, `low_last`, `high_last`, `depends_on_selection` (bool), `is_family` (bool:
+    judged; else exploratory, without verdict), `is_lower_better` (bool), `hedges_g`, `trials` (tuple of
+    hashes), `note`. `difference` is NaN where no seed completed in both arms."""
     claims: pd.DataFrame
-    """A row a claim: `claim` (as written), `verdict` (`supported`, `contradicted`, `unresolved`, `not judged`),
-    `evidence` (one sentence with numbers)."""
+    """A row a claim: `claim` (as written), `verdict` (`supported`, `contradicted`, `unresolved`, `not
+    judged`), `evidence` (one sentence with numbers)."""
     curves: pd.DataFrame
-    """A row a cell, epoch and metric: `cell`, a column an axis, `epoch`, `metric` (`train_loss`, `train_dice`,
-    `val_loss`, `val_dice`), `n`, `mean`, `low`, `high` (t-interval over seeds; NaN for one seed)."""
+    """A row a cell, metric and epoch: `cell`, a column an axis, `epoch`, `metric` (`train_loss`,
+    `train_dice`, `val_loss`, `val_dice`, then other `val_*`), `n`, `mean`, `low`, `high` (t-interval over
+    seeds; NaN for one seed)."""
     failures: pd.DataFrame
     """A row a trial that did not complete: `trial`, `cell`, `seed`, `fold`, `state`, `failure`, `reason`."""
     left_out: pd.DataFrame
     """Records that are no part of the report: `folder`, `reason` (unreadable, no longer in the design)."""
     search: pd.DataFrame
-    """Search experiments: a row a proposal: `trial`, `number`, a column a parameter, `state`, `value`; else empty."""
+    """Search experiments: a row a proposal: `trial`, `number`, a column a parameter, `state`, `value`; else
+    empty. What the best one is worth with other seeds stands in the head and the answer."""
     notes: tuple[str, ...]
     """Caveats to print: what the intervals hold fixed, what the curves' estimators are, disagreements."""
     provenance: Mapping[str, str]

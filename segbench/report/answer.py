@@ -12,7 +12,7 @@ from segbench.records import State
 from segbench.report.claims import ON_TEXT
 from segbench.report.family import Estimator
 from segbench.report.phrases import count, decimals_for, interval, listed, p_value, seeds_range, signed
-from segbench.report.stats.intervals import t_interval
+from segbench.report.proposals import Best
 from segbench.report.stats.verdict import EQUIVALENT, UNRESOLVED
 
 _NAMES = {"test_dice": "the Dice coefficient", "test_iou": "the IoU"}
@@ -55,43 +55,24 @@ def write_answer(
 
 
 def write_search_answer(
-    experiment: Experiment, proposals: pd.DataFrame, table: pd.DataFrame, *, partial: str | None
+    experiment: Experiment, num_proposals: int, best: Best | None, *, partial: str | None
 ) -> str:
-    """Name the best configuration of a search, with its replicates where there are any."""
-    objective = experiment.baseline.objective
-    done = proposals[(proposals["state"] == State.COMPLETE.value) & proposals["value"].notna()]
-    asked = count(int(proposals["number"].nunique()), "configuration")
-    begin = f"The search tried {asked}" + (f" ({partial})" if partial else "") + "."
-    if done.empty:
+    """Name the best configuration of a search, and what it is worth with seeds that did not choose it."""
+    begin = f"The search has tried {count(num_proposals, 'configuration')}"
+    begin += f" ({partial})." if partial else "."
+    if best is None:
         return f"{begin} None has completed, so there is no best one yet."
-    first = done.drop_duplicates("number")
-    best = first.loc[
-        first["value"].idxmax() if objective.direction == "maximize" else first["value"].idxmin()
-    ]
-    names = [
-        c for c in proposals.columns if c not in ("trial", "number", "seed", "state", "value", "is_best")
-    ]
-    settings = listed(
-        [f"{n} = {best[n]:.4g}" if isinstance(best[n], float) else f"{n} = {best[n]}" for n in names]
-    )
+    metric = experiment.baseline.objective.metric
     text = (
-        f"{begin} The best by {objective.metric} is number {int(best['number'])} with {settings}: "
-        f"{best['value']:.4f}, the best of {count(len(first), 'validation value')} and so flattering."
+        f"{begin} The best by {metric} is number {best.number} with {best.settings}: {best.objective:.4f}, "
+        f"chosen among {count(best.num_completed, 'validation value')} and so flattering."
     )
-    trials = done.loc[done["number"] == best["number"], "trial"]
-    values = (
-        table.loc[table["trial"].isin(trials), experiment.outcome] if experiment.outcome in table else None
-    )
-    values = values.dropna().to_numpy(float) if values is not None else np.array([])
-    if values.size > 1:
-        low, high = t_interval(values)
+    worth = best.worth(experiment.outcome)
+    if not worth:
         return (
-            f"{text} On the test images it reaches {values.mean():.4f} in {experiment.outcome} "
-            f"(95 % interval {low:.4f} to {high:.4f}, {count(values.size, 'seed')})."
+            f"{text} It has not been repeated with another seed, so what it is worth on test images is open."
         )
-    if values.size == 1:
-        return f"{text} On the test images its one trial reaches {values[0]:.4f}; one seed gives no interval."
-    return text
+    return f"{text} On the test images it reaches {worth}."
 
 
 def _measured(
@@ -132,7 +113,7 @@ def _decided(row: Mapping[str, object]) -> str:
         verdict += " (the whole interval lies within the margin)"
     at = f" at {row['at']}" if row["at"] else ""
     p = p_value(float(row["p_holm"]))  # type: ignore[arg-type]
-    diverged = f"; {_divergence(row)}" if "diverged" in str(row["note"]) else ""
+    diverged = f"; {_divergence(row)}" if _divergence(row) else ""
     text = f"{row['axis']}{at}: {row['level']} is {verdict} than {row['baseline']}"
     return f"{text} ({_numbers(row)}; Holm {p}{diverged})."
 
@@ -149,7 +130,7 @@ def _equivalent(row: Mapping[str, object], experiment: Experiment) -> str:
 def _unresolved(row: Mapping[str, object], experiment: Experiment) -> str:
     text = f"{row['axis']}: {_contrast(row)} is unresolved ({_numbers(row)})"
     low, high = float(row["seeds_needed_low"]), float(row["seeds_needed_high"])  # type: ignore[arg-type]
-    if "diverged" in str(row["note"]):
+    if _divergence(row):
         return f"{text}; {_divergence(row)}."
     if np.isfinite(low):
         power = f"{seeds_range(low, high)} would show a difference of {experiment.margin:g} with 80 % power"
@@ -162,7 +143,8 @@ def _unresolved(row: Mapping[str, object], experiment: Experiment) -> str:
 
 
 def _divergence(row: Mapping[str, object]) -> str:
-    return next(part for part in str(row["note"]).split("; ") if part.startswith("diverged"))
+    """Return what the note says of diverged trials, empty where the arms agree in them."""
+    return next((part for part in str(row["note"]).split("; ") if part.startswith("diverged: ")), "")
 
 
 def _claims(claims: pd.DataFrame) -> list[str]:

@@ -10,7 +10,7 @@ from segbench.report.family import Estimator, Family, Member, claim_contrast
 from segbench.report.phrases import count, decimals_for, interval, p_value, seeds_range, signed
 from segbench.report.stats.effects import Effect
 from segbench.report.stats.metrics import Kind, read_metric
-from segbench.report.stats.verdict import seeds_to_resolve
+from segbench.report.stats.verdict import Judgement, seeds_to_resolve
 
 SUPPORTED, CONTRADICTED, UNRESOLVED, NOT_JUDGED = "supported", "contradicted", "unresolved", "not judged"
 
@@ -37,7 +37,7 @@ def judge_claims(
     for number, claim in enumerate(experiment.claims):
         member = family.members[family.by_claim[number]] if number in family.by_claim else None
         if member is not None:
-            verdict, evidence = _judge_member(claim, member, experiment.margin)
+            verdict, evidence = _judge_member(claim, member, experiment.margin, is_judged=partial is None)
         else:
             verdict, evidence = _without_test(claim, estimator)
         if partial is not None and verdict != NOT_JUDGED:
@@ -46,7 +46,7 @@ def judge_claims(
     return pd.DataFrame(rows, columns=["claim", "verdict", "evidence"]).astype(str)
 
 
-def _judge_member(claim: Claim, member: Member, margin: float | None) -> tuple[str, str]:
+def _judge_member(claim: Claim, member: Member, margin: float | None, *, is_judged: bool) -> tuple[str, str]:
     judgement, effect = member.judgement, member.hypothesis.effect
     if claim.op in ("==", "/"):
         verdict = SUPPORTED if judgement.is_equivalent else UNRESOLVED
@@ -60,13 +60,20 @@ def _judge_member(claim: Claim, member: Member, margin: float | None) -> tuple[s
         is_by_equivalence = False
     numbers = _ratio_text(claim, effect) if member.is_ratio else _difference_text(claim, effect, claim.on)
     parts = [numbers]
+    if is_judged:  # a p-value of some of the seeds would be a look that the family does not pay for
+        parts += _holm_text(judgement, is_by_equivalence)
+        parts += _caveats(claim, member, margin, verdict)
+    parts += [*divergence_text(effect), *([effect.note] if effect.note else [])]
+    return verdict, "; ".join(parts) + "."
+
+
+def _holm_text(judgement: Judgement, is_by_equivalence: bool) -> list[str]:
     if is_by_equivalence and np.isfinite(judgement.p_equivalence_holm):
         holm = p_value(judgement.p_equivalence_holm)
-        parts.append(f"equivalence, Holm {holm}, family of {judgement.num_equivalences}")
-    elif np.isfinite(judgement.p_holm):
-        parts.append(f"Holm {p_value(judgement.p_holm)}, family of {judgement.num_family}")
-    parts += _caveats(claim, member, margin, verdict)
-    return verdict, "; ".join(parts) + "."
+        return [f"equivalence, Holm {holm}, family of {judgement.num_equivalences}"]
+    if not is_by_equivalence and np.isfinite(judgement.p_holm):
+        return [f"Holm {p_value(judgement.p_holm)}, family of {judgement.num_family}"]
+    return []
 
 
 def _caveats(claim: Claim, member: Member, margin: float | None, verdict: str) -> list[str]:
@@ -89,7 +96,7 @@ def _caveats(claim: Claim, member: Member, margin: float | None, verdict: str) -
             parts.append(f"{seeds_range(low, high)} would show a difference of {margin:g} with 80 % power")
         elif not margin:
             parts.append("no margin declared, so the seeds needed are not known")
-    return [*parts, *divergence_text(effect), *([effect.note] if effect.note else [])]
+    return parts
 
 
 def divergence_text(effect: Effect) -> list[str]:

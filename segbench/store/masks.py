@@ -27,12 +27,15 @@ def write_masks(path: Path, masks: np.ndarray, sample_names: Sequence[str]) -> N
         raise ValueError(
             f"masks must be (I,H,W) bool with I names, got {masks.dtype} {masks.shape}, {len(sample_names)}"
         )
+    _, height, width = masks.shape
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(
             file,
             names=np.array(sample_names, dtype=np.str_),
             shape=np.array(masks.shape, dtype=np.int64),
-            bits=np.packbits(masks.reshape(len(masks), -1), axis=1),  # rows of their own: images unpack alone
+            bits=np.packbits(
+                masks.reshape(len(masks), height * width), axis=1
+            ),  # rows of their own: images unpack alone
         )
 
 
@@ -43,7 +46,7 @@ def read_masks(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
         ResultsError: The file is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             num_images, height, width = (int(n) for n in content["shape"])
             names = tuple(str(name) for name in content["names"])
             bits = np.unpackbits(content["bits"], axis=1, count=height * width)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from segbench.config.experiment import Experiment
+from segbench.config.experiment import Cell, Experiment
+from segbench.config.trial import identity
 from segbench.errors import ResultsError
 from segbench.store.index import read_index
-from segbench.store.layout import ResultsFolder
+from segbench.store.layout import HASH_DIGITS, ResultsFolder
 from segbench.store.results import Results
 
 if TYPE_CHECKING:
@@ -18,10 +20,12 @@ def match_trials(results: Results, experiment: Experiment) -> pd.DataFrame:
     """Give the records the labels that the experiment has now.
 
     A record belongs to a cell when its configuration, seed and fold are the cell's; what its levels were
-    called when it ran does not matter, and the data set need not be at hand. Where several do (the data have
-    changed between them), one is taken: that of `index.csv`, else the one that finished last.
+    called when it ran, or where its files lay, does not matter, and the data set need not be at hand. Where
+    several do (the data have changed between them), one is taken: that of `index.csv`, else the one that
+    finished last.
 
-    For a search there are no cells: every proposal is a row, in the order of its number.
+    For a search there are no cells: every proposal is a row, in the order of its number, then every replicate
+    of one.
 
     Args:
         results: What `read_results` gave.
@@ -89,7 +93,29 @@ def _candidates(trials: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
     wanted["_order"] = range(len(cells))
     facts = trials[[name for name in trials if not name.startswith("axis:")]]
     in_design = facts["seed"].isin(experiment.seeds) & (facts["fold"] < experiment.num_folds)
-    return wanted.merge(facts[in_design], on="config_hash", how="inner")
+    facts = facts[in_design]
+    exact = wanted.merge(facts, on="config_hash", how="inner")
+    rest = facts[~facts["trial"].isin(exact["trial"].tolist())]
+    moved = [
+        {**dict(zip(wanted, row, strict=True)), **fact}
+        for row, cell in zip(wanted.itertuples(index=False), experiment.cells, strict=True)
+        for fact in rest.to_dict("records")
+        if _is_same_trial(fact, cell)
+    ]
+    if not moved:
+        return exact
+    return pd.concat([exact, pd.DataFrame(moved)[exact.columns].astype(exact.dtypes)], ignore_index=True)
+
+
+def _is_same_trial(fact: Mapping[Hashable, Any], cell: Cell) -> bool:
+    """Whether a record of another configuration is the cell's trial all the same: its files have moved."""
+    found = identity(
+        cell.config,
+        seed=int(fact["seed"]),
+        fold=int(fact["fold"]),
+        data_fingerprint=str(fact["data_fingerprint"]),
+    )
+    return found[:HASH_DIGITS] == fact["trial"]
 
 
 def _proposals(trials: pd.DataFrame) -> pd.DataFrame:
@@ -99,6 +125,11 @@ def _proposals(trials: pd.DataFrame) -> pd.DataFrame:
         return trials.head(0).assign(cell=pd.Series(dtype="str"), note=pd.Series(dtype="str"))
     found = trials[trials["search_number"].notna()].sort_values("search_number").reset_index(drop=True)
     found.insert(0, "cell", [f"proposal {int(n)}" for n in found["search_number"]])
+    if "search_replicate_of" in trials:
+        cells = found.set_index("trial")["cell"]
+        replicates = trials[trials["search_replicate_of"].isin(found["trial"])].sort_values(["seed", "fold"])
+        names = replicates["search_replicate_of"].map(cells)
+        found = pd.concat([found, replicates.assign(cell=names)], ignore_index=True)
     return found.assign(note=pd.Series([""] * len(found), dtype="str"))
 
 

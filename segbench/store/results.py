@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +60,10 @@ class Results:
     `reason`, `attempts`, `epochs_done`, `selected_epoch`, `objective`, `parameters`, `trainable_parameters`,
     `flops`, `train_time_s`, `device`, `device_name`, `threads`, `loader_workers`, `host`, `commit`,
     `is_dirty`, `started`, `finished`, `versions` (text), `reused_from`, `folder` (relative to the
-    experiment's); a column `axis:<name>` a recorded level; a column `test_<metric>` a test mean; for a
-    search `search_number` and a column `search:<parameter>`. Numbers that may be missing are floats."""
+    experiment's); a column `axis:<name>` a recorded level; a column `test_<metric>` a test mean; for a search
+    `search_number`, `search_repeats` (further proposals of the same configuration), `search_replicate_of`
+    (the proposal that a trial replicates) and a column `search:<parameter>`. Numbers that may be missing are
+    floats."""
     epochs: pd.DataFrame
     """A row an epoch: `trial` and the columns of `epochs.csv`."""
     images: pd.DataFrame
@@ -118,6 +121,8 @@ def _trials_frame(experiment: ExperimentFolder, records: Sequence[TrialRecord]) 
     proposals = [record.search or {} for record in records]
     if any(proposals):
         column("search_number", [_number(p.get("number")) for p in proposals], "float64")
+        column("search_repeats", [len(p.get("repeats", ())) for p in proposals], "int64")
+        column("search_replicate_of", [p.get("replicate_of") for p in proposals], "str")
         asked = [p.get("parameters", {}) for p in proposals]
         for parameter in _keys(asked):
             columns[f"search:{parameter}"] = pd.Series([a.get(parameter) for a in asked])
@@ -152,7 +157,8 @@ def _left_out_frame(experiment: ExperimentFolder, left_out: Mapping[str, str]) -
     import pandas as pd
 
     folders = [_relative(experiment, hash) for hash in sorted(left_out)]
-    reasons = [left_out[hash] for hash in sorted(left_out)]
+    # Reports are shared: the reasons name files from the experiment's folder on.
+    reasons = [left_out[hash].replace(f"{experiment.root}{os.sep}", "") for hash in sorted(left_out)]
     return pd.DataFrame(
         {"folder": pd.Series(folders, dtype="str"), "reason": pd.Series(reasons, dtype="str")}
     )

@@ -183,7 +183,6 @@ def parse_epochs(where: str, header: str, body: str) -> pd.DataFrame:
             dtype=types,
             keep_default_na=False,
             na_values={name: ["nan"] for name in columns[1:]},
-            float_precision="round_trip",
             index_col=False,
         )
     except (ValueError, pd.errors.ParserError) as error:
@@ -290,7 +289,6 @@ def parse_images(where: str, header: str, body: str) -> pd.DataFrame:
             dtype=dict.fromkeys(columns, "str") | {"value": "float64"},
             keep_default_na=False,
             na_values={"value": ["nan"]},
-            float_precision="round_trip",
             index_col=False,
         )
     except (ValueError, pd.errors.ParserError) as error:

@@ -148,10 +148,11 @@ def read_best(folder: TrialFolder, *, epoch: int | None = None) -> Best:
 
 def _save_selected(folder: TrialFolder, run: Saved, before_write: Callable[[], None]) -> bool:
     """Write `best.pt` if the last epoch done is the selected one; return whether it is."""
-    if not run.history or run.selected_epoch != run.history[-1].epoch:
+    epoch = run.selected_epoch
+    if epoch is None or epoch != run.history[-1].epoch:
         return False
     before_write()
-    write_best(folder, run.weights("selected"), epoch=run.selected_epoch, input_spec=run.input_spec)
+    write_best(folder, run.weights("selected"), epoch=epoch, input_spec=run.input_spec)
     return True
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segbench.store.trials import ImageValue, write_images
+from segbench.store.trials import ImageValue, format_number, write_images
 
 if TYPE_CHECKING:
     from segbench.data import PreparedData
@@ -34,10 +34,11 @@ def write_outcome(run: TrainingRun, data: PreparedData, folder: TrialFolder) -> 
     write_images(folder, _rows(data, selected, last))
     assert selected.masks is not None
     write_masks(folder.masks, selected.masks, [data.samples[n].name for n in selected.sample_numbers])
-    return {
+    means = {
         **{name: float(values.mean()) for name, values in selected.metrics.items()},
         **{f"{name}_last": float(values.mean()) for name, values in last.metrics.items()},
     }
+    return {name: float(format_number(mean)) for name, mean in means.items()}
 
 
 def _rows(data: PreparedData, selected: Evaluation, last: Evaluation) -> list[ImageValue]:

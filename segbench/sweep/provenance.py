@@ -12,8 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from segbench import __version__
+from segbench.store.atomic import write_text
+from segbench.store.layout import TrialFolder
+
+_CODE: Final = (".", ":!results", ":!reports")
+_MOST_DIFF: Final = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -33,8 +39,15 @@ def read_commit(root: Path) -> Commit:
     if sha is None:
         return Commit(None, None)
     # results are written while trials run: they make no difference to what a trial computes
-    status = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!results", ":!reports")
+    status = _git(root, "status", "--porcelain", "--untracked-files=no", "--", *_CODE)
     return Commit(sha, None if status is None else bool(status))
+
+
+def write_diff(root: Path, folder: TrialFolder) -> None:
+    """Keep what the project's code had beyond its commit, as a patch; a huge one is left out."""
+    patch = _git(root, "diff", "HEAD", "--", *_CODE)
+    if patch and len(patch) <= _MOST_DIFF:
+        write_text(folder.diff, patch + "\n")
 
 
 @cache

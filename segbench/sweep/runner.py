@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from segbench.config.trial import TrialConfig, variant_digests
-from segbench.errors import Interrupted, ResultsError
+from segbench.errors import ResultsError
 from segbench.records import EpochRecord, FailureKind, State, TrialRecord
 from segbench.store import trials
 from segbench.store.atomic import sweep_temporaries
@@ -25,7 +25,7 @@ from segbench.store.queue import QueuedTrial
 from segbench.sweep.events import EpochFinished, EpochProgress, Event, TrialFinished, TrialStarted
 from segbench.sweep.failure import classify, one_line
 from segbench.sweep.outcome import write_outcome
-from segbench.sweep.provenance import hash_host, name_device, now, read_commit, read_versions
+from segbench.sweep.provenance import hash_host, name_device, now, read_commit, read_versions, write_diff
 from segbench.sweep.triallog import logging_to
 from segbench.sweep.warm import WarmData
 
@@ -147,18 +147,21 @@ class _Attempt:
             versions=read_versions(),
         )
         self._write(record)
+        if commit.is_dirty:
+            write_diff(self.project.root, self.folder)
         self.log.info(
             "attempt %d of %s, seed %d, fold %d", record.attempts, self.label, record.seed, record.fold
         )
         run: TrainingRun | None = None
         try:
+            self._announce()
             data = self.warm.get(self.config, fold=self.trial.fold, fingerprint=self.trial.data_fingerprint)
             run = self._open_run(data)
             record = replace(record, **_facts(run))
             record = self._train(run, data, record)
         except Diverged as error:
             record = self._ended(record, run, State.DIVERGED, reason=one_line(error))
-        except (Interrupted, KeyboardInterrupt):
+        except KeyboardInterrupt:
             record = self._ended(record, run, State.INTERRUPTED, reason="stopped within an epoch")
             self._write(record)
             raise
@@ -169,13 +172,13 @@ class _Attempt:
             raise
         except Exception as error:
             self.log.exception("the trial failed")
-            kind = classify(error)
-            if kind is FailureKind.OOM:
-                _free_memory()
-            record = self._ended(record, run, State.FAILED, reason=one_line(error), failure=kind)
+            record = self._ended(record, run, State.FAILED, reason=one_line(error), failure=classify(error))
         finally:
             if run is not None:
                 run.close()
+        if record.failure is FailureKind.OOM:
+            run = None
+            _free_memory()
         self._write(record)
         self.folder.stop_request.unlink(missing_ok=True)
         self.log.info("%s%s", record.state, f": {record.reason}" if record.reason else "")
@@ -184,6 +187,20 @@ class _Attempt:
     @property
     def label(self) -> str:
         return ", ".join(self.trial.levels.values()) or "baseline"
+
+    def _announce(self) -> None:
+        self.on_event(
+            TrialStarted(
+                hash=self.trial.hash,
+                label=self.label,
+                seed=self.trial.seed,
+                fold=self.trial.fold,
+                epochs=self.config.epochs,
+                epochs_done=trials.count_epochs(self.folder),
+                started=now(),
+                device=self.resources.device,
+            )
+        )
 
     def _open_run(self, data: PreparedData) -> TrainingRun:
         """Make the run, at the epoch where the files leave it."""
@@ -199,23 +216,10 @@ class _Attempt:
             loader_workers=self.resources.loader_workers,
             on_step=self._on_step,
         )
-        self.lease.check()
-        if weights.restore_run(self.folder, run):
+        if weights.restore_run(self.folder, run, before_write=self.lease.check):
             self.log.info("going on after epoch %d", len(run.history))
         self.lease.check()
         trials.rewrite_epochs(self.folder, run.history)
-        self.on_event(
-            TrialStarted(
-                hash=self.trial.hash,
-                label=self.label,
-                seed=self.trial.seed,
-                fold=self.trial.fold,
-                epochs=self.config.epochs,
-                epochs_done=len(run.history),
-                started=now(),
-                device=self.resources.device,
-            )
-        )
         return run
 
     def _train(self, run: TrainingRun, data: PreparedData, record: TrialRecord) -> TrialRecord:
@@ -235,8 +239,7 @@ class _Attempt:
     def _persist(self, run: TrainingRun, epoch: EpochRecord) -> None:
         from segbench.store import weights
 
-        self.lease.check()
-        weights.save_run(self.folder, run)
+        weights.save_run(self.folder, run, before_write=self.lease.check)
         self.lease.check()
         trials.append_epoch(self.folder, epoch)
         row = {name: float(trials.format_number(value)) for name, value in epoch.row().items()}

@@ -190,8 +190,8 @@ class Supervisor:
         losses = self._losses.setdefault(trial_hash, _Losses(0))
         losses.count += 1
         name = f"{', '.join(self._queued[trial_hash].levels.values())}, seed {self._queued[trial_hash].seed}"
-        self.display.view.lose(trial_hash)
         if losses.count < MOST_LOSSES:
+            self.display.view.lose(trial_hash)
             self.display.note(
                 f"a worker died ({exit_.cause}); {name} goes on after epoch {losses.epochs_done}"
             )

@@ -84,6 +84,8 @@ class Worker:
                 )
             except LeaseLost as error:
                 print(error, file=sys.stderr)
+                lost = TrialFinished(hash=trial.hash, state=State.INTERRUPTED, reason=str(error))
+                self.on_event(lost)
                 continue
             except ResultsError as error:
                 print(error, file=sys.stderr)

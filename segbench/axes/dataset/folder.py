@@ -18,7 +18,7 @@ from segbench.config.project import Project
 from segbench.errors import DataError, ExperimentError, message
 
 
-@variant
+@variant(places=("images", "masks"))
 def folder(
     project: Project,
     *,

@@ -1,0 +1,175 @@
+"""Writes a report's folder: the same analysis gives the same bytes; only files that changed are touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from segbench.records import DECIMALS
+from segbench.report.analysis import Analysis
+from segbench.report.compile_pdf import compile_pdf
+from segbench.report.figures.draw_matplotlib import draw_files
+from segbench.report.figures.draw_pgfplots import draw_pgfplots
+from segbench.report.figures.figure import Figure
+from segbench.report.figures.make import FIGURE_NAMES
+from segbench.report.labels import Labels
+from segbench.report.pages.content import Content, PanelPicture, make_content
+from segbench.report.pages.html import write_html
+from segbench.report.pages.latex import write_latex, write_numbers, write_table
+from segbench.report.pages.markdown import write_markdown
+from segbench.report.panels import PANELS_FILE, Panels
+from segbench.report.style import create_style, read_style
+from segbench.store.atomic import write_bytes
+
+_TABLE_NAMES: Final = (
+    "claims",
+    "effects",
+    "effects-exploratory",
+    "cells",
+    "costs",
+    "search",
+    "failures",
+    "left-out",
+)
+_FRAMES: Final = ("cells", "seeds", "effects", "curves", "failures", "search")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What a call of `write_report` did."""
+
+    folder: Path
+    pages: tuple[Path, ...]
+    """The pages that stand, whether or not they changed."""
+    changed: tuple[Path, ...]
+    warnings: tuple[str, ...]
+
+
+def write_report(analysis: Analysis, folder: Path, *, panels: Panels, with_pdf: bool = True) -> Written:
+    """Write `reports/<experiment>/`.
+
+    Args:
+        analysis: What the report says.
+        folder: Made where missing. `style.yaml` in it is the user's.
+        panels: The grid of test images, or why there is none; a grid of an earlier report is then kept.
+        with_pdf: Compile `report.pdf` where pdflatex is installed.
+
+    Raises:
+        ResultsError: `style.yaml` has mistakes, or the disk refuses.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    create_style(folder / "style.yaml")
+    style = read_style(folder / "style.yaml")
+    labels = Labels(analysis, style)
+    picture, missing = _picture(folder, panels)
+    content = make_content(analysis, style, panels=picture, panels_missing=missing)
+    files = _files(content, analysis, labels)
+    if picture is not None:
+        files[f"figures/{PANELS_FILE}"] = picture.content
+        files[f"figures/{_CAPTION_FILE}"] = picture.caption.encode()
+    changed = [folder / name for name, data in files.items() if _write(folder / name, data)]
+    for name in _owned_names() - set(files):
+        (folder / name).unlink(missing_ok=True)
+    pages = [folder / name for name in ("report.html", "report.md", "report.tex")]
+    warnings: list[str] = []
+    if with_pdf:
+        made = compile_pdf(folder, files)
+        warnings += [made.warning] if made.warning else []
+        if made.pdf is not None:
+            pages.append(folder / "report.pdf")
+            changed += [folder / "report.pdf"] if _write(folder / "report.pdf", made.pdf) else []
+        elif made.is_failure:
+            (folder / "report.pdf").unlink(missing_ok=True)
+    return Written(folder=folder, pages=tuple(pages), changed=tuple(changed), warnings=tuple(warnings))
+
+
+_CAPTION_FILE: Final = "panels.txt"
+"""Caption of the panels: a clone without masks prints it again with the committed picture."""
+
+
+def _picture(folder: Path, panels: Panels) -> tuple[PanelPicture | None, str | None]:
+    if panels.content is not None:
+        return (
+            PanelPicture(
+                file_name=PANELS_FILE,
+                content=panels.content,
+                caption=panels.caption,
+                width_px=panels.width_px,
+            ),
+            None,
+        )
+    kept, caption = folder / "figures" / PANELS_FILE, folder / "figures" / _CAPTION_FILE
+    if kept.is_file() and caption.is_file():
+        from PIL import Image
+
+        with Image.open(kept) as image:
+            width = image.width
+        return (
+            PanelPicture(
+                file_name=PANELS_FILE,
+                content=kept.read_bytes(),
+                caption=caption.read_text(encoding="utf-8"),
+                width_px=width,
+            ),
+            None,
+        )
+    return None, f"No pictures: {panels.missing}" if panels.missing else None
+
+
+def _files(content: Content, analysis: Analysis, labels: Labels) -> dict[str, bytes]:
+    texts = {
+        "report.html": write_html(content),
+        "report.md": write_markdown(content),
+        "report.tex": write_latex(content),
+        "numbers.tex": write_numbers(analysis, labels),
+        **{f"tables/{table.name}.tex": write_table(table) for table in content.tables},
+    }
+    for name in _FRAMES:
+        frame: pd.DataFrame = getattr(analysis, name)
+        if not frame.empty:
+            texts[f"data/{name}.csv"] = csv(frame)
+    files = {name: text.encode("utf-8") for name, text in texts.items()}
+    for figure in content.figures:
+        files |= _figure_files(figure)
+    return files
+
+
+def _figure_files(figure: Figure) -> dict[str, bytes]:
+    drawn = draw_files(figure)
+    return {
+        **{f"figures/{figure.name}.{suffix}": content for suffix, content in drawn.items()},
+        f"figures/{figure.name}.tex": draw_pgfplots(figure).encode("utf-8"),
+        f"data/figure-{figure.name}.csv": csv(figure.table()).encode("utf-8"),
+    }
+
+
+def csv(frame: pd.DataFrame) -> str:
+    """Return a frame as CSV with the records' digits, `nan` for what is missing, lists joined by spaces."""
+    joined = frame.copy()
+    for column in joined.columns:
+        if joined[column].map(lambda value: isinstance(value, tuple | list)).any():
+            joined[column] = joined[column].map(" ".join)
+    text: str = joined.to_csv(index=False, na_rep="nan", float_format=f"%.{DECIMALS}g", lineterminator="\n")
+    return text
+
+
+def _owned_names() -> set[str]:
+    """Return every file that some report writes; those that this one lacks are of an older one."""
+    suffixes = ("png", "svg", "pdf", "tex")
+    return {
+        *(f"figures/{name}.{suffix}" for name in FIGURE_NAMES for suffix in suffixes),
+        *(f"data/figure-{name}.csv" for name in FIGURE_NAMES),
+        *(f"data/{name}.csv" for name in _FRAMES),
+        *(f"tables/{name}.tex" for name in _TABLE_NAMES),
+    }
+
+
+def _write(path: Path, content: bytes) -> bool:
+    if path.is_file() and path.read_bytes() == content:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, content)
+    return True

@@ -1,0 +1,188 @@
+"""Learning curves: mean over seeds with its interval, validation solid, training dashed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from segbench.report.analysis import Analysis
+from segbench.report.figures.design import Layout, axes_of_loss, lay_out, unique_slugs
+from segbench.report.figures.figure import Facet, Figure, Key, Mark, Note, Scale
+from segbench.report.figures.geometry import LINE_CM, text_width
+from segbench.report.figures.palette import Look
+from segbench.report.figures.scales import dodge, linear
+from segbench.report.labels import Labels
+from segbench.report.numbers import Numbers
+
+_HEIGHT_CM = 5.2
+_LONGEST_DIRECT = 16
+_MOST_DIRECT = 6
+_MOST_COLUMNS = 3
+_LEAST_SEEDS = 3
+"""Two seeds give an interval of 12.7 standard errors: a band that covers the plot and says nothing."""
+_QUANTITIES = {"dice": "Dice", "loss": "Loss"}
+_TRAIN = "train: running mean over augmented batches"
+
+
+def curve_figures(analysis: Analysis, labels: Labels) -> list[Figure]:
+    """Return the curves of dice and those of the loss; none without epochs."""
+    if analysis.curves.empty:
+        return []
+    return [
+        figure for quantity in ("dice", "loss") if (figure := _figure(analysis, labels, quantity)) is not None
+    ]
+
+
+def _figure(analysis: Analysis, labels: Labels, quantity: str) -> Figure | None:
+    metrics = (f"val_{quantity}", f"train_{quantity}")
+    curves = analysis.curves[analysis.curves["metric"].isin(metrics)]
+    if curves.empty:
+        return None
+    lossy = axes_of_loss(labels) if quantity == "loss" else frozenset()
+    layout = lay_out(labels, never_colour=lossy)
+    shares_y = not lossy
+    numbers = Numbers(labels.style.digits)
+    slugs = unique_slugs(list(analysis.cells["cell"]))
+    x = _epochs(curves)
+    names = [labels.name(level) for level in layout.levels]
+    direct = 1 < len(names) <= _MOST_DIRECT and max(map(len, names)) <= _LONGEST_DIRECT
+    shared = _y_scale(curves, quantity)
+    facets = []
+    for combination in layout.facets:
+        chosen = curves[_is_in(curves, layout, combination)]
+        scale = shared if shares_y else _y_scale(chosen, quantity)
+        marks = _marks(chosen, layout, labels, metrics, slugs, numbers)
+        if not marks:
+            continue
+        facets.append(
+            Facet(
+                x=x,
+                y=scale,
+                marks=tuple(marks),
+                title=", ".join(labels.name(level) for level in combination),
+                right=_end_names(marks, scale) if direct else (),
+            )
+        )
+    if not facets:
+        return None
+    columns = len(facets) if len(facets) <= _MOST_COLUMNS else (2 if len(facets) in (2, 4) else 3)
+    rows = tuple(_row(facets[k : k + columns]) for k in range(0, len(facets), columns))
+    legend = [
+        Key(text="validation, mean over seeds", look=Look()),
+        Key(text=_TRAIN, look=Look(dash="dashed", alpha=0.8)),
+    ]
+    has_bands = any(mark.low for row in rows for facet in row for mark in facet.marks)
+    if has_bands:
+        legend.insert(1, Key(text="its 95 % interval", look=Look(alpha=0.2), kind="region"))
+    if not direct and layout.colour_axis:
+        legend = [
+            Key(text=name, look=Look(colour=layout.colour(level)))
+            for name, level in zip(names, layout.levels, strict=True)
+        ] + legend
+    caption = f"{_QUANTITIES[quantity]} by epoch: mean over the seeds of a cell. "
+    if has_bands:
+        caption += "The band is its 95 % t-interval. "
+    elif (curves["n"] > 1).any():
+        caption += "No band: the interval of two seeds would cover the plot. "
+    caption += (
+        "Solid: validation images after the epoch. Dashed: training, a running mean over the epoch's "
+        "augmented batches before each step: another estimator, not to be compared in level."
+    )
+    if lossy:
+        caption += " Scales differ between columns: values of different losses are not comparable."
+    return Figure(
+        name=f"curves-{quantity}",
+        title=f"Learning curves: {_QUANTITIES[quantity]}",
+        caption=caption,
+        facets=rows,
+        width_cm=labels.style.width_cm,
+        row_height_cm=_HEIGHT_CM,
+        left_cm=1.35,
+        right_cm=0.35 + max(map(text_width, names)) if direct else 0.35,
+        legend=tuple(legend),
+        shares_y=shares_y,
+    )
+
+
+def _row(facets: list[Facet]) -> tuple[Facet, ...]:
+    """Keep the names of the lines in the last facet of a row: colours say the same in all of them."""
+    return (*(replace(facet, right=()) for facet in facets[:-1]), facets[-1])
+
+
+def _epochs(curves: pd.DataFrame) -> Scale:
+    return linear(curves["epoch"], "Epoch", pad=0.03, whole=True)
+
+
+def _y_scale(curves: pd.DataFrame, quantity: str) -> Scale:
+    """Cover the means wholly, the bands as far as they stay near: one wild band must not flatten all."""
+    means = curves["mean"]
+    span = max(means.max() - means.min(), 1e-6)
+    bands = pd.concat([curves["low"], curves["high"]]).clip(
+        means.min() - 0.25 * span, means.max() + 0.25 * span
+    )
+    bands = bands.where(pd.concat([curves["n"], curves["n"]]) >= _LEAST_SEEDS)
+    if quantity == "dice":
+        bands = bands.clip(0, 1)
+    return linear([*means, *bands.dropna()], _QUANTITIES[quantity], pad=0.04)
+
+
+def _is_in(curves: pd.DataFrame, layout: Layout, combination: tuple[str, ...]) -> pd.Series:
+    chosen = pd.Series(True, index=curves.index)
+    for axis, level in zip(layout.facet_axes, combination, strict=True):
+        chosen &= curves[axis].astype(str) == level
+    return chosen
+
+
+def _marks(
+    curves: pd.DataFrame,
+    layout: Layout,
+    labels: Labels,
+    metrics: tuple[str, str],
+    slugs: dict[str, str],
+    numbers: Numbers,
+) -> list[Mark]:
+    marks = []
+    by_cell = dict(tuple(curves.groupby("cell", sort=False)))
+    cells = sorted(by_cell, key=lambda cell: layout.levels.index(layout.level_of(labels.levels(cell))))
+    for metric in reversed(metrics):
+        is_train = metric.startswith("train")
+        for cell in cells:
+            rows = by_cell[cell]
+            rows = rows[rows["metric"] == metric].sort_values("epoch")
+            if rows.empty:
+                continue
+            level = layout.level_of(labels.levels(cell))
+            has_band = not is_train and rows["n"].min() >= _LEAST_SEEDS and rows["low"].notna().any()
+            marks.append(
+                Mark(
+                    key=f"{slugs[cell]}_{metric.split('_')[0]}",
+                    name=labels.name(level) or labels.cell(cell),
+                    look=Look(
+                        colour=layout.colour(level),
+                        dash="dashed" if is_train else "solid",
+                        size=0.75 if is_train else 1.0,
+                        alpha=0.8 if is_train else 1.0,
+                    ),
+                    x=tuple(float(e) for e in rows["epoch"]),
+                    y=tuple(rows["mean"].astype(float)),
+                    low=tuple(rows["low"].astype(float)) if has_band else (),
+                    high=tuple(rows["high"].astype(float)) if has_band else (),
+                    hover=tuple(
+                        f"{labels.cell(cell)}, epoch {row.epoch}: {labels.metric(metric)} "
+                        f"{numbers.value(row.mean)} {numbers.interval(row.low, row.high)}, n = {row.n}"
+                        for row in rows.itertuples()
+                    ),
+                )
+            )
+    return marks
+
+
+def _end_names(marks: list[Mark], scale: Scale) -> tuple[Note, ...]:
+    ends = [mark for mark in marks if mark.look.dash == "solid"]
+    gap = LINE_CM / _HEIGHT_CM * (scale.high - scale.low)
+    heights = dodge([mark.y[-1] for mark in ends], gap, scale.low, scale.high)
+    return tuple(
+        Note(y=y, text=mark.name, look=Look(colour=mark.look.colour))
+        for mark, y in zip(ends, heights, strict=True)
+    )

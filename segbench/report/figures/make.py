@@ -1,0 +1,27 @@
+"""All figures of a report."""
+
+from __future__ import annotations
+
+from segbench.report.analysis import Analysis
+from segbench.report.figures.cost import cost_figure
+from segbench.report.figures.curves import curve_figures
+from segbench.report.figures.figure import Figure
+from segbench.report.figures.forest import forest_figure
+from segbench.report.figures.outcome import outcome_figure
+from segbench.report.figures.search import search_figure
+from segbench.report.labels import Labels
+
+FIGURE_NAMES = ("effects", "outcome", "curves-dice", "curves-loss", "cost", "search")
+"""Every name a figure can have, in the order of the report."""
+
+
+def make_figures(analysis: Analysis, labels: Labels) -> tuple[Figure, ...]:
+    """Return the figures that the analysis has numbers for."""
+    figures = [
+        forest_figure(analysis, labels),
+        outcome_figure(analysis, labels),
+        *curve_figures(analysis, labels),
+        cost_figure(analysis, labels),
+        search_figure(analysis, labels),
+    ]
+    return tuple(figure for figure in figures if figure is not None)

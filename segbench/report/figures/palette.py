@@ -1,0 +1,63 @@
+"""Looks that a colour-blind reader and a grey printer can tell apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A4FB5", "#555555")
+"""Okabe & Ito (2008) in an order of falling contrast on white, yellow and black replaced by violet and grey.
+
+Reference: https://jfly.uni-koeln.de/color/
+"""
+
+DARK: Final = {
+    "#0072B2": "#4FB0E8",
+    "#D55E00": "#FF8A3D",
+    "#009E73": "#2CCB9C",
+    "#CC79A7": "#E79AC4",
+    "#E69F00": "#FFC04D",
+    "#56B4E9": "#9AD6F7",
+    "#7A4FB5": "#B794F0",
+    "#555555": "#B4B4B4",
+    "#8A8A8A": "#9A9A9A",
+}
+"""The same colours on a dark page."""
+
+GREY: Final = "#8A8A8A"
+DASHES: Final = ("solid", "dashed", "dotted", "dashdot")
+MARKERS: Final = ("circle", "square", "triangle", "diamond", "down", "plus", "cross", "star")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How a mark is drawn."""
+
+    colour: str = "#555555"
+    dash: str = "solid"
+    marker: str = "circle"
+    is_hollow: bool = False
+    size: float = 1.0
+    """Of markers and lines, relative to the ordinary one."""
+    alpha: float = 1.0
+
+
+def colour(number: int) -> str:
+    """Return the colour of level `number`; they repeat after eight."""
+    return COLOURS[number % len(COLOURS)]
+
+
+def marker(number: int) -> str:
+    return MARKERS[number % len(MARKERS)]
+
+
+VERDICT_COLOURS: Final = {"better": "#0072B2", "worse": "#D55E00", "equivalent": "#009E73"}
+
+
+def verdict_look(verdict: str) -> Look:
+    """Return the look of a contrast: colour and marker by verdict, grey where nothing is resolved."""
+    markers = {"better": "circle", "worse": "square", "equivalent": "diamond"}
+    for word in ("better", "worse", "equivalent"):
+        if word in verdict:
+            return Look(colour=VERDICT_COLOURS[word], marker=markers[word])
+    return Look(colour="#555555" if verdict else GREY, marker="circle", is_hollow=True)

@@ -1,0 +1,99 @@
+"""A search: the objective of every proposal, and along each parameter."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from segbench.report.analysis import Analysis
+from segbench.report.figures.design import slug
+from segbench.report.figures.figure import Facet, Figure, Key, Mark
+from segbench.report.figures.palette import GREY, Look
+from segbench.report.figures.scales import linear, spread
+from segbench.report.labels import Labels
+from segbench.report.numbers import Numbers, significant
+
+_HEIGHT_CM = 4.6
+_COLUMNS = 3
+_LOOKS = {
+    "complete": Look(colour="#0072B2", marker="circle"),
+    "pruned": Look(colour=GREY, marker="cross"),
+}
+
+
+def search_figure(analysis: Analysis, labels: Labels) -> Figure | None:
+    """Return value by proposal with the best so far, then by each parameter; None without a search."""
+    search = analysis.search
+    if search.empty or analysis.experiment.search is None:
+        return None
+    proposals = search[search["value"].notna()].sort_values("number")
+    if proposals.empty:
+        return None
+    objective = analysis.experiment.baseline.objective
+    numbers = Numbers(labels.style.digits)
+    y = linear(proposals["value"], labels.metric(objective.metric))
+    complete = proposals[proposals["state"] == "complete"]
+    best = complete["value"].cummax() if objective.direction == "maximize" else complete["value"].cummin()
+    line = Mark(
+        key="best",
+        name="best so far",
+        look=Look(colour="#D55E00"),
+        x=tuple(complete["number"].astype(float)),
+        y=tuple(best.astype(float)),
+    )
+    first = _points(proposals, "number", "number", numbers)
+    facets = [
+        Facet(
+            x=linear(proposals["number"], "Proposal", whole=True, num_ticks=4),
+            y=y,
+            marks=(*((line,) if line.x else ()), *first),
+        )
+    ]
+    for parameter in analysis.experiment.search.parameters:
+        if parameter.levels or parameter.name not in proposals:
+            continue
+        values = proposals[parameter.name].astype(float)
+        marks = _points(proposals, parameter.name, slug(parameter.name), numbers)
+        facets.append(
+            Facet(x=spread(list(values), labels.name(parameter.name)), y=y, marks=tuple(marks)),
+        )
+    rows = tuple(tuple(facets[k : k + _COLUMNS]) for k in range(0, len(facets), _COLUMNS))
+    return Figure(
+        name="search",
+        title="Search",
+        caption=(
+            f"{labels.metric(objective.metric)} of every proposal of the search, in their order and along "
+            "each parameter. The best of many validation values flatters: the test set has not judged these."
+        ),
+        facets=rows,
+        width_cm=labels.style.width_cm,
+        row_height_cm=_HEIGHT_CM,
+        left_cm=1.5,
+        legend=(
+            *(Key(text=s, look=k, kind="points") for s, k in _LOOKS.items() if s in set(proposals["state"])),
+            *((Key(text="best so far", look=line.look),) if line.x else ()),
+        ),
+    )
+
+
+def _points(proposals: pd.DataFrame, column: str, key: str, numbers: Numbers) -> list[Mark]:
+    marks = []
+    for state, look in _LOOKS.items():
+        rows = proposals[proposals["state"] == state]
+        if rows.empty:
+            continue
+        marks.append(
+            Mark(
+                key=f"{key}_{state}",
+                name=state,
+                kind="points",
+                look=look,
+                x=tuple(rows[column].astype(float)),
+                y=tuple(rows["value"].astype(float)),
+                hover=tuple(
+                    f"proposal {row['number']}: {numbers.value(row['value'])} at {column} = "
+                    f"{significant(float(row[column]))}"
+                    for row in rows.to_dict(orient="records")
+                ),
+            )
+        )
+    return marks

@@ -1,0 +1,88 @@
+"""What things are called in print and how they are ordered: the analysis's names under the user's style."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from segbench.report.analysis import Analysis
+from segbench.report.style import Style
+
+METRICS = {
+    "test_dice": "Dice (test)",
+    "val_dice": "Dice (validation)",
+    "train_dice": "Dice (train)",
+    "test_iou": "IoU (test)",
+    "val_loss": "Loss (validation)",
+    "train_loss": "Loss (train)",
+    "epoch_time_s": "Seconds per epoch",
+    "train_time_s": "Seconds of training",
+    "images_per_s": "Images per second",
+    "peak_memory_mib": "Peak memory (MiB)",
+    "parameters": "Parameters",
+    "flops": "Operations per image",
+    "instability": "Instability (sd of the last epochs)",
+}
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Turns names into print."""
+
+    analysis: Analysis
+    style: Style
+
+    def name(self, text: str) -> str:
+        """Return the user's word for an axis, a level or a cell; else the text itself."""
+        return self.style.labels.get(text, text)
+
+    def metric(self, name: str) -> str:
+        return self.style.labels.get(name, METRICS.get(name, name))
+
+    def cell(self, cell: str) -> str:
+        """Return the printed name of a cell from those of its levels."""
+        if cell in self.style.labels:
+            return self.style.labels[cell]
+        levels = self.levels(cell)
+        return ", ".join(self.name(level) for level in levels.values()) if levels else self.name(cell)
+
+    def levels(self, cell: str) -> dict[str, str]:
+        """Return axis -> label of a cell; empty where the cell is unknown or the design has no axes."""
+        cells = self.analysis.cells
+        if cells.empty or not (cells["cell"] == cell).any():
+            return {}
+        row = cells[cells["cell"] == cell].iloc[0]
+        return {axis: str(row[axis]) for axis in self.axes}
+
+    @property
+    def axes(self) -> list[str]:
+        """Return the axes that the cells have a column for."""
+        return [axis.name for axis in self.analysis.experiment.axes if axis.name in self.analysis.cells]
+
+    def labels_of(self, axis: str) -> list[str]:
+        """Return the levels of an axis in the order of print."""
+        known = [str(label) for label in self.analysis.experiment.axis(axis).labels]
+        first = [label for label in self.style.order.get(axis, ()) if label in known]
+        return first + [label for label in known if label not in first]
+
+    def at(self, text: str) -> str:
+        """Print the place of a simple effect (`model=unet`)."""
+        parts = []
+        for part in filter(None, (p.strip() for p in text.split(","))):
+            axis, equals, label = part.partition("=")
+            parts.append(self.name(label.strip()) if equals else self.name(axis))
+        return ", ".join(parts)
+
+    def ordered(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Sort a frame about cells by the order of the levels."""
+        if frame.empty or not self.axes:
+            return frame
+        ranks = pd.DataFrame(
+            {
+                axis: frame[axis].map({label: rank for rank, label in enumerate(self.labels_of(axis))})
+                for axis in self.axes
+            },
+            index=frame.index,
+        )
+        return frame.loc[ranks.sort_values(self.axes, kind="stable").index]

@@ -1,0 +1,101 @@
+"""How numbers are printed: one place, so that every page and figure shows the same digits."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+_NEGATIVE = re.compile(r"(?<![\w.\-])-(?=\d)")
+
+MINUS = "−"
+NONE = "–"
+"""Stands for a value that does not exist."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Formats values with a fixed number of decimals."""
+
+    digits: int = 3
+
+    def value(self, value: float) -> str:
+        """Return `0.912`; a dash for NaN."""
+        return NONE if _is_missing(value) else _signed(f"{value:.{self.digits}f}")
+
+    def difference(self, value: float) -> str:
+        """Return `+0.012` or `−0.012`."""
+        return NONE if _is_missing(value) else _signed(f"{value:+.{self.digits}f}")
+
+    def interval(self, low: float, high: float) -> str:
+        """Return `[0.904, 0.920]`."""
+        if _is_missing(low) or _is_missing(high):
+            return NONE
+        return f"[{self.value(low)}, {self.value(high)}]"
+
+    def of(self, metric: str, value: float, *, is_difference: bool = False) -> str:
+        """Return a value of any metric: fixed decimals for scores, three significant digits for costs."""
+        if is_score(metric):
+            return self.difference(value) if is_difference else self.value(value)
+        if _is_missing(value):
+            return NONE
+        return ("+" if is_difference and value > 0 else "") + significant(value)
+
+    def interval_of(self, metric: str, low: float, high: float) -> str:
+        """Return an interval of any metric."""
+        if _is_missing(low) or _is_missing(high):
+            return NONE
+        return f"[{self.of(metric, low)}, {self.of(metric, high)}]"
+
+
+def is_score(metric: str) -> bool:
+    """Whether a metric lives between 0 and 1 (dice, iou, its sd); else it is a cost with a unit."""
+    return not metric.endswith(("_s", "_mib", "_px")) and metric not in ("parameters", "flops")
+
+
+def p_value(value: float) -> str:
+    """Return `0.012`, or `<0.001`."""
+    if _is_missing(value):
+        return NONE
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Return three significant digits without an exponent: `12.6`, `0.0412`, `1,942`."""
+    if _is_missing(value):
+        return NONE
+    if value == 0:
+        return "0"
+    rounded = abs(float(f"{value:.{digits - 1}e}"))
+    decimals = max(0, digits - 1 - math.floor(math.log10(rounded)))
+    return _signed(f"{value:,.{decimals}f}")
+
+
+def count(value: float) -> str:
+    """Return a whole number, with thousands apart."""
+    return NONE if _is_missing(value) else _signed(f"{round(value):,}")
+
+
+def magnitude(value: float) -> str:
+    """Return `31.0 M`, `4.10 G`: for parameters and operations."""
+    if _is_missing(value):
+        return NONE
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= size:
+            return f"{significant(value / size)} {unit}"
+    return significant(value)
+
+
+def typographic(text: str) -> str:
+    """Return a sentence with the minus sign before its negative numbers; ranges and names stay."""
+    return _NEGATIVE.sub(MINUS, text)
+
+
+def _is_missing(value: float) -> bool:
+    return value is None or value != value
+
+
+def _signed(text: str) -> str:
+    if not text.strip("+-0.,"):
+        return text.lstrip("+-")
+    return MINUS + text[1:] if text.startswith("-") else text

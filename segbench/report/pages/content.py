@@ -1,0 +1,115 @@
+"""What every page of a report says, in its order: the pages only write it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from segbench.report.analysis import Analysis
+from segbench.report.figures.figure import Figure
+from segbench.report.figures.make import make_figures
+from segbench.report.labels import Labels
+from segbench.report.numbers import typographic
+from segbench.report.pages.table import Table
+from segbench.report.pages.tables import make_tables
+from segbench.report.style import Style
+
+
+@dataclass(frozen=True, kw_only=True)
+class PanelPicture:
+    """The grid of test images, as it lies in `figures/`."""
+
+    file_name: str
+    content: bytes
+    caption: str
+    width_px: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A heading with tables and figures under it."""
+
+    key: str
+    title: str
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    panels: PanelPicture | None = None
+    lines: tuple[str, ...] = ()
+    terms: Mapping[str, str] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.tables or self.figures or self.panels or self.lines or self.terms)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """One report."""
+
+    name: str
+    question: str
+    answer: str
+    head: Mapping[str, str]
+    sections: tuple[Section, ...]
+
+    @property
+    def tables(self) -> list[Table]:
+        return [table for section in self.sections for table in section.tables]
+
+    @property
+    def figures(self) -> list[Figure]:
+        return [figure for section in self.sections for figure in section.figures]
+
+
+def make_content(
+    analysis: Analysis, style: Style, *, panels: PanelPicture | None = None, panels_missing: str | None = None
+) -> Content:
+    """Arrange an analysis.
+
+    Args:
+        analysis: What to say.
+        style: The user's looks.
+        panels: The grid of test images.
+        panels_missing: Why there is none, or why it is an older one.
+    """
+    labels = Labels(analysis, style)
+    tables = make_tables(analysis, labels)
+    figures = {figure.name: figure for figure in make_figures(analysis, labels)}
+
+    def chosen(*names: str) -> tuple[Table, ...]:
+        return tuple(tables[name] for name in names if name in tables)
+
+    def drawn(*names: str) -> tuple[Figure, ...]:
+        return tuple(figures[name] for name in names if name in figures)
+
+    sections = (
+        Section(key="claims", title="Claims", tables=chosen("claims")),
+        Section(
+            key="effects",
+            title="Effects",
+            tables=chosen("effects", "effects-exploratory"),
+            figures=drawn("effects"),
+        ),
+        Section(key="search", title="Search", tables=chosen("search"), figures=drawn("search")),
+        Section(key="cells", title="Cells", tables=chosen("cells"), figures=drawn("outcome")),
+        Section(key="curves", title="Learning curves", figures=drawn("curves-dice", "curves-loss")),
+        Section(
+            key="panels",
+            title="Test images",
+            panels=panels,
+            lines=(panels_missing,) if panels_missing else (),
+        ),
+        Section(key="cost", title="Cost", tables=chosen("costs"), figures=drawn("cost")),
+        Section(key="failures", title="Failures and records left out", tables=chosen("failures", "left-out")),
+        Section(
+            key="notes", title="Method and notes", lines=tuple(typographic(note) for note in analysis.notes)
+        ),
+        Section(key="provenance", title="Provenance", terms=dict(analysis.provenance)),
+    )
+    return Content(
+        name=analysis.experiment.name,
+        question=analysis.experiment.question,
+        answer=typographic(analysis.answer),
+        head={term: typographic(text) for term, text in analysis.head.items()},
+        sections=tuple(section for section in sections if not section.is_empty),
+    )

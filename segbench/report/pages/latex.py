@@ -1,0 +1,271 @@
+"""`report.tex` with its tables and `numbers.tex`: compiles as it is with pdflatex, here and on Overleaf."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from segbench.report.analysis import Analysis
+from segbench.report.figures.design import slug, unique_slugs
+from segbench.report.labels import Labels
+from segbench.report.latex_text import escape
+from segbench.report.numbers import Numbers, count, p_value, significant
+from segbench.report.pages.content import Content, Section
+from segbench.report.pages.table import Column, Field, Table
+
+_MOST_ROWS = 30
+"""Rows of one table; longer ones go on in another."""
+_SHORT = 14
+"""Characters of a text that needs no line break."""
+
+_PREAMBLE = r"""% Written by segbench. Run pdflatex twice, or upload the folder to Overleaf.
+\documentclass[10pt,a4paper]{article}
+\usepackage[T1]{fontenc}
+\usepackage[utf8]{inputenc}
+\usepackage{lmodern,textcomp,microtype}
+\usepackage[margin=2.5cm]{geometry}
+\usepackage{graphicx,booktabs,tabularx,array,caption,float}
+\usepackage{pgfplots}
+\pgfplotsset{compat=1.16}
+\usepgfplotslibrary{fillbetween}
+\usepackage[hidelinks]{hyperref}
+\newcolumntype{L}{>{\raggedright\arraybackslash}X}
+\captionsetup{font=small,labelfont=bf,skip=4pt}
+\setlength{\parindent}{0pt}\setlength{\parskip}{5pt plus 2pt}
+\setlength{\emergencystretch}{3em}
+\providecommand{\segreportdir}{.}
+% the same source gives the same file
+\ifdefined\pdfinfoomitdate\pdfinfoomitdate=1\fi
+\ifdefined\pdftrailerid\pdftrailerid{}\fi
+\ifdefined\pdfsuppressptexinfo\pdfsuppressptexinfo=-1\fi
+"""
+
+
+def write_latex(content: Content) -> str:
+    """Return `report.tex`; it reads `numbers.tex`, `tables/`, `figures/` and `data/` beside it."""
+    head = "\n".join(rf"\item[{escape(term)}] {escape(text)}" for term, text in content.head.items())
+    parts = [
+        _PREAMBLE,
+        rf"\hypersetup{{pdftitle={{{slug(content.name)}}}}}",
+        r"\begin{document}",
+        r"\input{\segreportdir/numbers.tex}",
+        rf"{{\Large\bfseries {escape(content.name)}\par}}",
+        rf"{{\large {escape(content.question)}\par}}",
+        rf"\medskip {escape(content.answer)}",
+        _description(head),
+    ]
+    for section in content.sections:
+        parts += _section(section)
+    return "\n".join([*(part for part in parts if part), r"\end{document}", ""])
+
+
+def write_table(table: Table) -> str:
+    """Return `tables/NAME.tex`: one or more `table` floats, to be `\\input` with booktabs and tabularx."""
+    chunks = [table.rows[k : k + _MOST_ROWS] for k in range(0, len(table.rows), _MOST_ROWS)]
+    columns = [column for column in table.columns if column.in_print]
+    texts = []
+    for number, chunk in enumerate(chunks):
+        rows = [[f for f, column in zip(row, table.columns, strict=True) if column.in_print] for row in chunk]
+        caption = table.caption if number == 0 else f"{table.caption} (continued)"
+        note = table.note if number == len(chunks) - 1 else ""
+        texts.append(_float(table.name, columns, rows, caption, note, is_first=number == 0))
+    return (
+        "% needs: booktabs, tabularx, array and "
+        r"\newcolumntype{L}{>{\raggedright\arraybackslash}X}" + "\n" + "\n".join(texts)
+    )
+
+
+def write_numbers(analysis: Analysis, labels: Labels) -> str:
+    r"""Return `numbers.tex`: `\segval{experiment}{cell}{metric}` prints a number of the report.
+
+    `cell` is a cell's name in the experiment with every character but letters, digits, `.` and `+` as `-`
+    (`unet-DyT`), or an effect (`norm.DyT`, `norm.DyT.at-model-unet`); the comments in the file list all.
+    """
+    numbers = Numbers(labels.style.digits)
+    name = slug(analysis.experiment.name)
+    lines = [
+        r"% \segval{experiment}{cell}{metric}: this report's numbers for your own text.",
+        r"\providecommand{\segval}[3]{\ifcsname segval@#1@#2@#3\endcsname",
+        r"  \csname segval@#1@#2@#3\endcsname\else\textbf{??}\fi}",
+    ]
+    cells = [] if analysis.cells.empty else analysis.cells.to_dict(orient="records")
+    slugs = unique_slugs([row["cell"] for row in cells])
+    for row in cells:
+        values = {
+            "mean": numbers.value(row["mean"]),
+            "sd": numbers.value(row["sd"]),
+            "low": numbers.value(row["low"]),
+            "high": numbers.value(row["high"]),
+            "interval": numbers.interval(row["low"], row["high"]),
+            "n": count(row["n"]),
+            "mean-last": numbers.value(row["mean_last"]),
+            "epoch-time-s": significant(row["epoch_time_s"]),
+            "parameters": count(row["parameters"]),
+        }
+        values[slug(analysis.experiment.outcome)] = values["mean"]
+        lines += [f"% {slugs[row['cell']]}: {_comment(row['cell'])}"]
+        lines += [_definition(name, slugs[row["cell"]], metric, text) for metric, text in values.items()]
+    effects = [] if analysis.effects.empty else analysis.effects.to_dict(orient="records")
+    effects = [row for row in effects if row["metric"] == analysis.experiment.outcome]
+    keys = unique_slugs([_effect_key(row) for row in effects])
+    for row in effects:
+        values = {
+            "difference": numbers.difference(row["difference"]),
+            "low": numbers.value(row["low"]),
+            "high": numbers.value(row["high"]),
+            "interval": numbers.interval(row["low"], row["high"]),
+            "n": count(row["n"]),
+            "p": p_value(row["p_holm"]),
+            "verdict": row["verdict"] or "exploratory",
+        }
+        key = keys[_effect_key(row)]
+        lines.append(f"% {key}: {_comment(row['level'])} minus {_comment(row['baseline'])}")
+        lines += [_definition(name, key, metric, text) for metric, text in values.items()]
+    return "\n".join([*lines, ""])
+
+
+def _effect_key(row: dict[str, object]) -> str:
+    place = f".at-{slug(str(row['at']))}" if row["at"] else ""
+    return f"{slug(str(row['axis']))}.{slug(str(row['level']))}{place}"
+
+
+def _definition(experiment: str, cell: str, metric: str, text: str) -> str:
+    return rf"\expandafter\def\csname segval@{experiment}@{cell}@{metric}\endcsname{{{escape(text)}}}"
+
+
+def _comment(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+def _section(section: Section) -> list[str]:
+    parts = [rf"\section*{{{escape(section.title)}}}"]
+    parts += [rf"\input{{\segreportdir/tables/{table.name}.tex}}" for table in section.tables]
+    for figure in section.figures:
+        parts += [
+            r"\begin{figure}[H]\centering",
+            rf"\input{{\segreportdir/figures/{figure.name}.tex}}",
+            rf"\caption{{{escape(figure.caption)}}}",
+            r"\end{figure}",
+        ]
+    if section.panels:
+        parts += [
+            r"\begin{figure}[H]\centering",
+            rf"\includegraphics[width=\linewidth,height=0.8\textheight,keepaspectratio]"
+            rf"{{\segreportdir/figures/{section.panels.file_name}}}",
+            rf"\caption{{{escape(section.panels.caption)}}}",
+            r"\end{figure}",
+        ]
+    if section.lines:
+        items = "\n".join(rf"\item {escape(line)}" for line in section.lines)
+        parts.append(
+            "\\begin{itemize}\\setlength{\\itemsep}{1pt}\\setlength{\\parskip}{0pt}\n"
+            + items
+            + "\n\\end{itemize}"
+        )
+    if section.terms:
+        parts.append(
+            _description(
+                "\n".join(
+                    rf"\item[{escape(term)}] {_breakable(text)}" for term, text in section.terms.items()
+                )
+            )
+        )
+    return parts
+
+
+def _description(items: str) -> str:
+    if not items:
+        return ""
+    return (
+        "\\begin{description}\\setlength{\\itemsep}{0pt}\\setlength{\\parskip}{1pt}\\small\n"
+        + items
+        + "\n\\end{description}"
+    )
+
+
+def _breakable(text: str) -> str:
+    """Allow a break inside words of more than 40 characters, such as hashes and paths."""
+    words = []
+    for word in text.split(" "):
+        pieces = [word[k : k + 16] for k in range(0, len(word), 16)] if len(word) > 40 else [word]
+        words.append("\\allowbreak{}".join(escape(piece) for piece in pieces))
+    return " ".join(words)
+
+
+def _float(
+    name: str,
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[Field]],
+    caption: str,
+    note: str,
+    *,
+    is_first: bool,
+) -> str:
+    shape = _shape(columns, rows)
+    size = (
+        r"\small\setlength{\tabcolsep}{4pt}"
+        if len(columns) < 8
+        else r"\footnotesize\setlength{\tabcolsep}{3pt}"
+    )
+    head = " & ".join(_head(column) for column in columns)
+    body = "\n".join(" & ".join(_field(f) for f in row) + r" \\" for row in rows)
+    kind = "tabularx" if "L" in shape else "tabular*"
+    lines = [
+        r"\begin{table}[H]\centering" + size,
+        rf"\caption{{{escape(caption)}}}" + (rf"\label{{tab:{slug(name)}}}" if is_first else ""),
+        rf"\begin{{{kind}}}{{\linewidth}}{{{shape}}}",
+        r"\toprule",
+        head + r" \\",
+        r"\midrule",
+        body,
+        r"\bottomrule",
+        rf"\end{{{kind}}}",
+    ]
+    if note:
+        lines.append(
+            rf"\par\smallskip\begin{{minipage}}{{\linewidth}}\footnotesize {escape(note)}\end{{minipage}}"
+        )
+    return "\n".join([*lines, r"\end{table}", ""])
+
+
+def _shape(columns: Sequence[Column], rows: Sequence[Sequence[Field]]) -> str:
+    """Return the column types: numbers right, short words left, long texts share the rest by their length."""
+    longest = [
+        max([len(column.title), *(len(row[k].text) for row in rows)]) for k, column in enumerate(columns)
+    ]
+    wraps = [not c.is_number and n > _SHORT for c, n in zip(columns, longest, strict=True)]
+    if not any(wraps):
+        kinds = "".join("r" if column.is_number else "l" for column in columns)
+        return f"@{{\\extracolsep{{\\fill}}}}{kinds}@{{}}"
+    weights = [n**0.6 if wrap else 0.0 for n, wrap in zip(longest, wraps, strict=True)]
+    shares = [weight * sum(wraps) / sum(weights) for weight in weights]
+    kinds = []
+    for column, wrap, share in zip(columns, wraps, shares, strict=True):
+        wide = "L" if sum(wraps) == 1 else rf">{{\hsize={share:.2f}\hsize}}L"
+        kinds.append(wide if wrap else "r" if column.is_number else "l")
+    return "".join(kinds)
+
+
+def _head(column: Column) -> str:
+    """Break the titles of number columns at spaces: they are wider than their numbers."""
+    if not column.is_number or len(column.title) <= 12:
+        return escape(column.title)
+    words, lines = column.title.split(" "), [""]
+    for word in words:
+        if lines[-1] and len(lines[-1]) + len(word) > 13:
+            lines.append(word)
+        else:
+            lines[-1] = f"{lines[-1]} {word}".strip()
+    broken = " \\\\ ".join(escape(line) for line in lines)
+    return rf"\shortstack[r]{{{broken}}}"
+
+
+def _field(field: Field) -> str:
+    text = _hyphenable(field.text)
+    return rf"\textbf{{{text}}}" if field.is_bold and field.text else text
+
+
+def _hyphenable(text: str) -> str:
+    """Allow breaks behind `_`, `-` and `/` of long words: labels are often identifiers."""
+    if max(map(len, text.split(" "))) <= 14:
+        return escape(text)
+    return "".join(escape(c) + ("\\allowbreak{}" if c in "_-/," else "") for c in text)

@@ -1,0 +1,39 @@
+"""What a table is, before a page writes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One cell of a table."""
+
+    text: str
+    sort: float | None = None
+    """What the column is sorted by; None: the text."""
+    is_bold: bool = False
+    tone: str = ""
+    """`good`, `bad`, `same` or `open`: colour in the HTML page; never the only carrier of a meaning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column; text wraps, numbers do not."""
+
+    title: str
+    is_number: bool = True
+    in_print: bool = True
+    """Whether the PDF has room for it; the other pages show all columns."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows under columns, with a caption and a note."""
+
+    name: str
+    """File name without suffix."""
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Field, ...], ...]
+    note: str = ""

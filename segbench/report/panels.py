@@ -1,0 +1,279 @@
+"""The same test images across the cells: image, truth, every prediction with its false pixels."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from segbench.config.trial import TrialConfig, canonical_json
+from segbench.errors import SegbenchError
+from segbench.report.analysis import Analysis
+from segbench.report.figures.geometry import shortened
+from segbench.report.labels import Labels
+from segbench.report.numbers import Numbers
+from segbench.report.style import Style
+from segbench.store.layout import ExperimentFolder
+from segbench.store.masks import read_masks
+
+if TYPE_CHECKING:
+    from PIL.ImageDraw import ImageDraw
+    from PIL.ImageFont import FreeTypeFont
+
+    from segbench.config.project import Project
+    from segbench.data.prepared import PreparedData
+
+PANELS_FILE: Final = "panels.jpg"
+FALSE_POSITIVE: Final = (213, 94, 0)
+FALSE_NEGATIVE: Final = (0, 114, 178)
+TRUE_POSITIVE: Final = (255, 255, 255)
+"""Colours of pixels: vermilion and blue, apart for colour-blind eyes and in grey."""
+
+_MOST_IMAGES: Final = 5
+_MOST_CELLS: Final = 12
+_DRAW_SEED: Final = 0
+_WIDTH_PX: Final = 1600
+_MOST_BYTES: Final = 1_500_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panels:
+    """The picture, or why there is none."""
+
+    content: bytes | None = None
+    caption: str = ""
+    width_px: int = 0
+    missing: str | None = None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A test image and the rule that chose it."""
+
+    image: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A cell's trial with its predictions."""
+
+    title: str
+    config: TrialConfig
+    masks: Mapping[str, np.ndarray]
+    dice: Mapping[str, float]
+
+
+def make_panels(
+    analysis: Analysis, images: pd.DataFrame, project: Project, style: Style | None = None
+) -> Panels:
+    """Draw the panels of an experiment from its trials' `masks.npz` and the decoded data set.
+
+    Args:
+        analysis: Names the cells and their completed trials.
+        images: `Results.images`: dice of every test image.
+        project: Where results and data are.
+        style: Names and digits.
+
+    Without masks or data set (a clone) the answer says so and holds no picture.
+    """
+    labels = Labels(analysis, style or Style())
+    folder = ExperimentFolder(project.results / analysis.experiment.name)
+    columns = _columns(analysis, labels, images, folder)
+    if not columns:
+        return Panels(missing="no trial here has its predicted masks (masks.npz is not committed).")
+    shared = sorted(set.intersection(*(set(c.masks) & set(c.dice) for c in columns)))
+    if not shared:
+        return Panels(missing="the cells share no test image.")
+    chosen = choose_images(pd.DataFrame({str(k): pd.Series(c.dice)[shared] for k, c in enumerate(columns)}))
+    try:
+        pixels = dict(_pixels(columns, project, [c.image for c in chosen]))
+    except SegbenchError as error:
+        return Panels(missing=f"the data set is not here ({str(error).splitlines()[0]})")
+    if not pixels:
+        return Panels(missing="the data set here does not hold the test images of the records.")
+    content, width = _draw(columns, chosen, pixels, Numbers(labels.style.digits))
+    rules = "; ".join(f"{c.image}: {c.rule}" for c in chosen)
+    left = len(analysis.cells) - len(columns)
+    caption = (
+        "The same test images across the cells, each by its first completed seed. White: found, orange: "
+        f"false positive, blue: missed; the number is the image's Dice. Chosen by rule: {rules}."
+        + (f" {left} cells have no predictions here." if left > 0 else "")
+    )
+    return Panels(content=content, caption=caption, width_px=width)
+
+
+def choose_images(dice: pd.DataFrame, *, most: int = _MOST_IMAGES) -> list[Chosen]:
+    """Choose test images by rule: largest difference between cells, median, worst, then drawn with seed 0.
+
+    Args:
+        dice: A row an image (index: its name), a column a cell.
+        most: How many at most.
+    """
+    dice = dice.sort_index()
+    means = dice.mean(axis=1)
+    spread = dice.max(axis=1) - dice.min(axis=1)
+    by_median = (means - means.median()).abs()
+    order = {
+        "worst mean Dice": means.sort_values(kind="stable").index,
+        "median": by_median.sort_values(kind="stable").index,
+    }
+    if dice.shape[1] > 1:
+        largest = spread.sort_values(ascending=False, kind="stable").index
+        order = {"largest difference between cells": largest, **order}
+    taken: dict[str, str] = {}
+    for rule, names in order.items():
+        first = next((name for name in names if name not in taken), None)
+        if first is not None and len(taken) < most:
+            taken[first] = rule
+    rest = [name for name in dice.index if name not in taken]
+    draw = np.random.default_rng(_DRAW_SEED).permutation(len(rest))
+    for number in draw[: max(0, most - len(taken))]:
+        taken[rest[int(number)]] = "drawn"
+    return [Chosen(str(name), rule) for name, rule in taken.items()]
+
+
+def overlay(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Colour a prediction by what is right and wrong in it.
+
+    Args:
+        truth: (H,W) bool.
+        prediction: (H,W) bool.
+
+    Returns:
+        (H,W,3) uint8.
+    """
+    picture = np.zeros((*truth.shape, 3), dtype=np.uint8)
+    picture[truth & prediction] = TRUE_POSITIVE
+    picture[~truth & prediction] = FALSE_POSITIVE
+    picture[truth & ~prediction] = FALSE_NEGATIVE
+    return picture
+
+
+def _columns(
+    analysis: Analysis, labels: Labels, images: pd.DataFrame, folder: ExperimentFolder
+) -> list[_Column]:
+    if analysis.seeds.empty or images.empty:
+        return []
+    configs = {cell.label: cell.config for cell in analysis.experiment.cells}
+    dice = images[(images["metric"] == "dice") & (images["split"] == "test")]
+    columns = []
+    for cell in labels.ordered(analysis.cells)["cell"].head(_MOST_CELLS):
+        trials = analysis.seeds[analysis.seeds["cell"] == cell].sort_values(["seed", "fold"])
+        for trial in trials["trial"]:
+            path = folder.trial(str(trial)).masks
+            if not path.is_file() or cell not in configs:
+                continue
+            names, masks = read_masks(path)
+            own = dice[dice["trial"] == trial].groupby("image")["value"].mean()
+            columns.append(
+                _Column(
+                    labels.cell(cell),
+                    configs[cell],
+                    dict(zip(names, masks, strict=True)),
+                    {str(k): float(v) for k, v in own.items()},
+                )
+            )
+            break
+    return columns
+
+
+def _pixels(
+    columns: Sequence[_Column], project: Project, names: Sequence[str]
+) -> list[tuple[tuple[str, str], tuple[np.ndarray, np.ndarray]]]:
+    """Return ((image, data set), (image (H,W,3) uint8, truth (H,W) bool)) of the chosen images."""
+    from segbench.data import prepare
+
+    found = []
+    for key, config in {_data_key(c.config): c.config for c in columns}.items():
+        data: PreparedData = prepare(config, project)
+        numbers = {sample.name: number for number, sample in enumerate(data.samples)}
+        found += [
+            (
+                (name, key),
+                (_rgb(np.asarray(data.images[numbers[name]])), np.asarray(data.masks[numbers[name]]) > 0),
+            )
+            for name in names
+            if name in numbers
+        ]
+    return found
+
+
+def _data_key(config: TrialConfig) -> str:
+    return canonical_json(config.dataset.to_json())
+
+
+def _rgb(image: np.ndarray) -> np.ndarray:
+    """Return (H,W,3) uint8 of (H,W,C) in any depth; channels after the third are not shown."""
+    if image.dtype != np.uint8:
+        image = (image.astype(np.float64) / max(float(image.max()), 1.0) * 255).astype(np.uint8)
+    return np.repeat(image[..., :1], 3, axis=-1) if image.shape[-1] < 3 else image[..., :3]
+
+
+def _draw(
+    columns: Sequence[_Column],
+    chosen: Sequence[Chosen],
+    pixels: Mapping[tuple[str, str], tuple[np.ndarray, np.ndarray]],
+    numbers: Numbers,
+) -> tuple[bytes, int]:
+    from PIL import Image, ImageDraw
+
+    num_columns = len(columns) + 2
+    gap, head, foot = 8, 46, 32
+    tile = min(260, (_WIDTH_PX - gap * (num_columns + 1)) // num_columns)
+    width = gap + num_columns * (tile + gap)
+    rows = [c for c in chosen if all((c.image, _data_key(k.config)) in pixels for k in columns)]
+    canvas = Image.new("RGB", (width, head + len(rows) * (tile + foot + gap) + gap), "white")
+    draw = ImageDraw.Draw(canvas)
+    font = _font(22 if tile > 160 else 16)
+    for k, title in enumerate(["image", "truth", *(c.title for c in columns)]):
+        _text(draw, (gap + k * (tile + gap) + tile // 2, head - 14), title, font, tile, anchor="ms")
+    for r, pick in enumerate(rows):
+        top = head + r * (tile + foot + gap)
+        image, truth = pixels[pick.image, _data_key(columns[0].config)]
+        tiles = [image, np.repeat(truth[..., None], 3, axis=-1).astype(np.uint8) * 255]
+        texts = [
+            pick.rule.replace("largest difference between cells", "differs most").replace(" mean Dice", ""),
+            "",
+        ]
+        for column in columns:
+            own_truth = pixels[pick.image, _data_key(column.config)][1]
+            tiles.append(overlay(own_truth, column.masks[pick.image]))
+            texts.append(numbers.value(column.dice[pick.image]))
+        for k, (picture, text) in enumerate(zip(tiles, texts, strict=True)):
+            left = gap + k * (tile + gap)
+            method = Image.Resampling.BICUBIC if k == 0 else Image.Resampling.NEAREST
+            canvas.paste(Image.fromarray(picture).resize((tile, tile), method), (left, top))
+            _text(draw, (left + tile // 2, top + tile + 3), text, font, tile, anchor="mt")
+    return _encode(canvas), width
+
+
+def _encode(canvas: Any) -> bytes:
+    for quality in (92, 85, 75, 60):
+        buffer = io.BytesIO()
+        canvas.save(buffer, format="JPEG", quality=quality, subsampling=0, optimize=True)
+        if buffer.tell() <= _MOST_BYTES:
+            break
+    return buffer.getvalue()
+
+
+def _font(size: int) -> FreeTypeFont:
+    import matplotlib as mpl
+    from PIL import ImageFont
+
+    return ImageFont.truetype(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
+
+
+def _text(
+    draw: ImageDraw, at: tuple[int, int], text: str, font: FreeTypeFont, width: int, *, anchor: str
+) -> None:
+    room = 30.0
+    while draw.textlength(text, font=font) > width and room > 0.5:
+        room -= 0.25
+        text = shortened(text, room)
+    draw.text(at, text, fill=(30, 30, 30), font=font, anchor=anchor)

@@ -1,0 +1,70 @@
+"""`segbench report`: what it prints, where it writes, and what it refuses."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from segbench.cli.app import app
+from segbench.errors import ResultsError
+from segbench.store.results import Results
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
+import fake_analysis as fake
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    analysis = fake.make_analysis(fake.QUICKSTART, name="quickstart", root=tmp_path)
+    empty = Results(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
+    monkeypatch.setattr("segbench.config.load.load_experiment", lambda *args, **kwargs: analysis.experiment)
+    monkeypatch.setattr("segbench.store.results.read_results", lambda folder: empty)
+    monkeypatch.setattr("segbench.report.analyse.analyse", lambda *args, **kwargs: analysis)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_it_writes_the_folder_and_prints_answer_effects_claims_and_paths(project):
+    (project / "results" / "quickstart").mkdir(parents=True)
+    done = CliRunner().invoke(app, ["report", "quickstart", "--no-pdf"], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "Does a U-Net need batch normalisation" in done.output
+    assert "flips: on − off" in done.output
+    assert "−0.012  [−0.020, −0.004]" in done.output
+    assert "supported" in done.output
+    pages = [line for line in done.output.splitlines() if line.startswith("reports/")]
+    assert pages == [f"reports/quickstart/report.{suffix}" for suffix in ("html", "md", "tex")]
+    assert (project / "reports" / "quickstart" / "style.yaml").is_file()
+    again = CliRunner().invoke(app, ["report", "quickstart", "--no-pdf"], catch_exceptions=False)
+    assert "reports/quickstart/report.html (unchanged)" in again.output
+
+
+def test_without_results_it_names_the_sweep(project):
+    with pytest.raises(ResultsError) as error:
+        CliRunner().invoke(
+            app, ["report", "quickstart", "--scale", "small", "--set", "epochs=2"], catch_exceptions=False
+        )
+    assert error.value.exit_code == 3
+    assert str(error.value) == (
+        "results/quickstart: there are no results of this experiment. "
+        "Run: segbench sweep quickstart --scale small --set epochs=2."
+    )
+
+
+def test_results_without_an_ended_trial_name_the_sweep_too(project, monkeypatch):
+    (project / "results" / "quickstart").mkdir(parents=True)
+    from dataclasses import replace
+
+    nothing = pd.DataFrame()
+    bare = replace(
+        fake.make_analysis(fake.QUICKSTART, root=project), seeds=nothing, failures=nothing, search=nothing
+    )
+    monkeypatch.setattr("segbench.report.analyse.analyse", lambda *args, **kwargs: bare)
+    with pytest.raises(
+        ResultsError, match=r"no trial of this experiment has ended\. Run: segbench sweep quickstart"
+    ):
+        CliRunner().invoke(app, ["report", "quickstart"], catch_exceptions=False)

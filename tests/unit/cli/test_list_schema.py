@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import segbench
+from segbench import registry
+from segbench.cli.app import app
+from segbench.errors import ExperimentError
+
+ROOT = Path(segbench.__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    (tmp_path / "experiments").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    yield tmp_path
+    registry.use_project(None)
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_list_shows_every_axis_and_its_variants() -> None:
+    lines = run("list").splitlines()
+    assert "norm       batch, dyt, group, instance, layer, none" in lines
+    assert [line.split()[0] for line in lines[:10]] == list(registry.axes())
+
+
+def test_list_json_has_every_axis_and_variant() -> None:
+    found = json.loads(run("list", "--json"))
+    assert found["norm"] == ["batch", "dyt", "group", "instance", "layer", "none"]
+    assert tuple(found) == registry.axes()
+
+
+def test_list_of_an_axis_shows_summaries() -> None:
+    rows = dict(line.split(maxsplit=1) for line in run("list", "norm").splitlines() if line[0] != " ")
+    assert rows["group"].startswith(registry.find("norm", "group").summary[:40])
+    assert [each["name"] for each in json.loads(run("list", "norm", "--json"))] == sorted(rows)
+
+
+def test_list_of_a_variant_shows_knobs_and_documentation() -> None:
+    found = run("list", "model", "unet")
+    assert "width: int, Ge(1) = 64" in found
+    assert "Channels of the first level." in found
+    assert "Height and width must be a multiple of 2 ** depth." in found
+    assert "Ronneberger et al., 2015" in found
+    written = json.loads(run("list", "model", "unet", "--json"))
+    assert written["knobs"][0] == {
+        "name": "width",
+        "type": "Annotated[int, Ge(1)]",
+        "is_required": False,
+        "default": 64,
+        "help": "Channels of the first level.",
+    }
+    assert written["doc"].startswith("U-Net")
+
+
+def test_list_of_a_variant_without_knobs() -> None:
+    assert "It has no knobs." in run("list", "schedule", "constant")
+
+
+def test_list_shows_a_projects_own_variant(project: Path) -> None:
+    (project / "axes" / "norm").mkdir(parents=True)
+    (project / "axes" / "norm" / "mine.py").write_text(
+        "from segbench.axes.norm import variant\n@variant\n"
+        "def mine(channels, *, a: int):\n    '''My own.'''\n"
+    )
+    assert "My own. (project)" in run("list", "norm")
+    assert "a: int required" in run("list", "norm", "mine")
+
+
+def test_list_of_experiments(project: Path) -> None:
+    assert run("list", "experiments") == (
+        f"There is no experiment in {project / 'experiments'}; `segbench init` makes one.\n"
+    )
+    (project / "experiments" / "a.yaml").write_text("question: Does it?\nscales: {small: {}}\n")
+    (project / "experiments" / "b.yaml").write_text("question: [\n")
+    assert run("list", "experiments").splitlines()[0] == "a  Does it? (--scale small)"
+    written = json.loads(run("list", "experiments", "--json"))
+    assert written[0] == {"name": "a", "question": "Does it?", "scales": ["small"]}
+    assert written[1]["question"].startswith("cannot be read: ")
+
+
+def test_list_of_what_is_not_there() -> None:
+    with pytest.raises(ExperimentError, match="list: there is no such axis, got 'nrom'"):
+        run("list", "nrom")
+    with pytest.raises(ExperimentError, match="norm: there is no norm of this name, got 'bach'"):
+        run("list", "norm", "bach")
+
+
+def test_schema_is_printed_or_written(project: Path) -> None:
+    printed = json.loads(run("schema"))
+    assert printed["title"] == "segbench experiment"
+    assert run("schema", "--out", "s.json") == "Wrote s.json\n"
+    assert json.loads((project / "s.json").read_text()) == printed
+
+
+@pytest.mark.parametrize("command", ["list", "list model unet", "list experiments", "schema"])
+def test_neither_needs_torch(command: str) -> None:
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom segbench.cli.app import app\n"
+        f"result = CliRunner().invoke(app, {command.split()!r}, catch_exceptions=False)\n"
+        "print(result.exit_code, sorted({'torch', 'numpy', 'pandas', 'albumentations'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.stdout == "0 []\n"

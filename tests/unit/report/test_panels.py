@@ -1,0 +1,112 @@
+"""Panels: which images, which colours, and what a clone without pixels keeps."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+
+import fake_analysis as fake
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import segbench.data
+from segbench.config.project import Project
+from segbench.errors import DataError
+from segbench.report.panels import FALSE_NEGATIVE, FALSE_POSITIVE, Panels, choose_images, make_panels, overlay
+from segbench.store.layout import ExperimentFolder
+from segbench.store.masks import write_masks
+
+NAMES = [f"image_{k}" for k in range(8)]
+
+
+def images_frame(analysis) -> pd.DataFrame:
+    rows = [
+        {
+            "trial": trial,
+            "image": name,
+            "group": "",
+            "split": "test",
+            "class": 0,
+            "metric": "dice",
+            "value": 0.1 * k,
+        }
+        for trial in analysis.seeds["trial"]
+        for k, name in enumerate(NAMES)
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> Project:
+    images = np.zeros((8, 16, 16, 1), dtype=np.uint8)
+    truth = np.zeros((8, 16, 16), dtype=np.uint8)
+    truth[:, 4:12, 4:12] = 1
+    prepared = SimpleNamespace(samples=[SimpleNamespace(name=n) for n in NAMES], images=images, masks=truth)
+    monkeypatch.setattr(segbench.data, "prepare", lambda config, project: prepared, raising=False)
+    return Project(tmp_path)
+
+
+def put_masks(project: Project, analysis) -> None:
+    folder = ExperimentFolder(project.results / analysis.experiment.name)
+    for trial in analysis.seeds["trial"]:
+        path = folder.trial(trial).masks
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_masks(path, np.ones((8, 16, 16), dtype=bool), NAMES)
+
+
+def test_images_are_chosen_by_rule():
+    dice = pd.DataFrame(
+        {"a": [0.9, 0.5, 0.80, 0.1, 0.7, 0.85, 0.75], "b": [0.2, 0.5, 0.82, 0.1, 0.7, 0.85, 0.74]},
+        index=list("pqrstuv"),
+    )
+    chosen = choose_images(dice, most=5)
+    assert [(c.image, c.rule) for c in chosen[:3]] == [
+        ("p", "largest difference between cells"),
+        ("s", "worst mean Dice"),
+        ("t", "median"),
+    ]
+    assert [c.rule for c in chosen[3:]] == ["drawn", "drawn"]
+    assert len({c.image for c in chosen}) == 5
+    assert choose_images(dice.sample(frac=1, random_state=3), most=5) == chosen
+
+
+def test_one_cell_has_no_difference_to_choose_by():
+    chosen = choose_images(pd.DataFrame({"a": [0.9, 0.5]}, index=["p", "q"]))
+    assert [(c.image, c.rule) for c in chosen] == [("q", "worst mean Dice"), ("p", "median")]
+
+
+def test_false_pixels_have_colours():
+    truth = np.array([[True, True, False, False]])
+    picture = overlay(truth, np.array([[True, False, True, False]]))
+    assert picture[0].tolist() == [[255, 255, 255], list(FALSE_NEGATIVE), list(FALSE_POSITIVE), [0, 0, 0]]
+
+
+def test_the_grid_has_a_column_a_cell_and_states_its_rule(project):
+    analysis = fake.make_analysis(fake.QUICKSTART)
+    put_masks(project, analysis)
+    panels = make_panels(analysis, images_frame(analysis), project)
+    with Image.open(io.BytesIO(panels.content)) as picture:
+        assert picture.format == "JPEG"
+        assert picture.width == panels.width_px == 8 + 6 * (257 + 8)
+    assert "image_0: largest difference between cells" in panels.caption
+    assert "each by its first completed seed" in panels.caption
+    assert panels == make_panels(analysis, images_frame(analysis), project)
+    assert len(panels.content) < 1_500_000
+
+
+def test_without_masks_or_data_it_says_why(project, monkeypatch):
+    analysis = fake.make_analysis(fake.QUICKSTART)
+    assert make_panels(analysis, images_frame(analysis), project) == Panels(
+        missing="no trial here has its predicted masks (masks.npz is not committed)."
+    )
+    put_masks(project, analysis)
+
+    def refuse(config, project):
+        raise DataError("data/oxford_pet: there is no data set here.")
+
+    monkeypatch.setattr(segbench.data, "prepare", refuse)
+    panels = make_panels(analysis, images_frame(analysis), project)
+    assert panels.content is None
+    assert panels.missing == "the data set is not here (data/oxford_pet: there is no data set here.)"
