@@ -17,11 +17,15 @@ RESERVED: Final = (
     *("at", "between", "metric", "on", "text"),  # words of a claim
     *("axis", "baseline", "cell", "diverged", "epoch", "failed", "failure", "flops", "fold", "high", "level"),
     *(
+        "instability",
         "low",
         "mean",
         "missing",
         "n",
+        "note",
         "number",
+        "objective",
+        "p",
         "parameters",
         "reason",
         "sd",

@@ -11,7 +11,16 @@ from segbench.config.experiment import Experiment
 from segbench.records import State
 from segbench.report.claims import ON_TEXT
 from segbench.report.family import Estimator
-from segbench.report.phrases import count, decimals_for, interval, listed, p_value, seeds_range, signed
+from segbench.report.phrases import (
+    count,
+    decimals_for,
+    interval,
+    listed,
+    metric_words,
+    p_value,
+    seeds_range,
+    signed,
+)
 from segbench.report.proposals import Best
 from segbench.report.stats.verdict import EQUIVALENT, UNRESOLVED
 
@@ -101,9 +110,10 @@ def _numbers(row: Mapping[str, object]) -> str:
         return "no seed completed in both"
     decimals = decimals_for((high - low) / 2)
     if not np.isfinite(low):
-        return f"{signed(difference, decimals)} in {row['metric']}, {count(int(row['n']), 'seed')}"  # type: ignore[call-overload]
+        seeds = count(int(row["n"]), "seed")  # type: ignore[call-overload]
+        return f"{signed(difference, decimals)} in {metric_words(str(row['metric']))}, {seeds}"
     where = ON_TEXT[str(row["on"])]
-    value = f"{signed(difference, decimals)} in {row['metric']}"
+    value = f"{signed(difference, decimals)} in {metric_words(str(row['metric']))}"
     return f"{value}, 95 % interval {interval(low, high, decimals)}, {where}"
 
 

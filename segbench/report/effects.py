@@ -10,7 +10,14 @@ from segbench.report.family import Estimator, Family, Member, exploratory_contra
 from segbench.report.stats.effects import Effect
 from segbench.report.stats.metrics import Kind, Metric, read_metric
 from segbench.report.stats.pairs import Contrast
-from segbench.report.stats.verdict import UNRESOLVED, depends_on_selection, seeds_to_resolve, verdict
+from segbench.report.stats.verdict import (
+    BETTER,
+    UNRESOLVED,
+    WORSE,
+    depends_on_selection,
+    seeds_to_resolve,
+    verdict,
+)
 
 NAN = float("nan")
 COLUMNS = (
@@ -75,7 +82,7 @@ def _family_row(
     hypothesis, judgement = member.hypothesis, member.judgement
     row = _row(hypothesis.effect, estimator) | {"is_family": True, "on": hypothesis.on}
     if not is_judged:
-        return row
+        return _level_minus_baseline(row, experiment)
     margin = experiment.margin if hypothesis.within is not None else None
     word = verdict(hypothesis, judgement, is_lower_better=bool(row["is_lower_better"]), margin=margin)
     needed = seeds_to_resolve(hypothesis, judgement, margin) if word == UNRESOLVED else (NAN, NAN)
@@ -86,7 +93,7 @@ def _family_row(
         notes.append("p: of a difference no larger than the margin, as equality is claimed")
     if hypothesis.on == "new_images":
         notes.append("judged on new images")
-    return row | {
+    judged = row | {
         "p": judgement.p,
         "p_holm": judgement.p_holm,
         "p_equivalence": judgement.p_equivalence,
@@ -96,6 +103,27 @@ def _family_row(
         "seeds_needed_high": needed[1],
         "note": "; ".join(notes),
     }
+    return _level_minus_baseline(judged, experiment)
+
+
+_MIRRORED = (("difference", "difference"), ("hedges_g", "hedges_g"), ("difference_last", "difference_last"))
+_MIRRORED_BOUNDS = (("low", "high"), ("low_new", "high_new"), ("low_last", "high_last"))
+_OPPOSITE = {BETTER: WORSE, WORSE: BETTER}
+
+
+def _level_minus_baseline(row: dict[str, object], experiment: Experiment) -> dict[str, object]:
+    """Turn a claim's contrast round where it names the axis's baseline first.
+
+    A claim may say `batch > none`; a table in which some rows are `batch - none` and others `none - batch`
+    is misread.
+    """
+    if row["level"] != experiment.axis(str(row["axis"])).baseline:
+        return row
+    turned = dict(row) | {"level": row["baseline"], "baseline": row["level"]}
+    for low, high in (*_MIRRORED, *_MIRRORED_BOUNDS):
+        turned[low], turned[high] = (0.0 - float(row[name]) for name in (high, low))  # type: ignore[arg-type]
+    words = str(row["verdict"]).split(" ")
+    return turned | {"verdict": " ".join(_OPPOSITE.get(word, word) for word in words)}
 
 
 def _row(effect: Effect, estimator: Estimator) -> dict[str, object]:

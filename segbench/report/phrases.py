@@ -6,6 +6,27 @@ from collections.abc import Sequence
 
 import numpy as np
 
+_METRIC_WORDS = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "loss": "loss",
+    "epoch_time_s": "seconds an epoch",
+    "images_per_s": "images per second",
+    "peak_memory_mib": "MiB of peak memory",
+    "instability": "instability (sd of validation Dice over the last epochs)",
+}
+
+
+def metric_words(metric: str) -> str:
+    """Write `test Dice`, `test IoU at the last epoch`, `seconds an epoch`; an unknown name stays as it is."""
+    if metric in _METRIC_WORDS:
+        return _METRIC_WORDS[metric]
+    part, _, name = metric.partition("_")
+    if part not in ("test", "val", "train"):
+        return metric
+    name, at_last = (name[:-5], " at the last epoch") if name.endswith("_last") else (name, "")
+    return f"{part} {_METRIC_WORDS.get(name, name)}{at_last}"
+
 
 def decimals_for(half_width: float, *, default: int = 4) -> int:
     """Return the decimals that show two significant digits of an interval's half-width."""

@@ -84,7 +84,6 @@ def effects_table(analysis: Analysis, labels: Labels, *, is_family: bool) -> Tab
     if is_family:
         columns += [Column(title="p (Holm)"), Column(title="Verdict", is_number=False)]
         columns.append(Column(title="Seeds for 80 % power", in_print=False))
-    columns.append(Column(title="Hedges g", in_print=False))
     if has_notes:
         columns.append(Column(title="Note", is_number=False, in_print=False))
     margin = analysis.experiment.margin
@@ -141,7 +140,6 @@ def _effect(
         yield Field(text=p_value(p) + (" (TOST)" if equivalent else ""), sort=p)
         yield Field(text=verdict or NONE, tone=_tone(verdict), is_bold=is_resolved)
         yield Field(text=_seeds_needed(row), sort=row["seeds_needed_low"])
-    yield Field(text=significant(row["hedges_g"]), sort=row["hedges_g"])
     if has_notes:
         yield Field(text=row["note"] or "")
 

@@ -223,7 +223,7 @@ def test_a_failed_trial_is_reported_and_the_rest_judged(
 
     analysis = judged(make_experiment, make_results, claim(">"), states=states)
     assert analysis.head["trials"] == "14 of 15 complete, 1 failed"
-    assert analysis.effects.loc[0, ["n", "verdict"]].tolist() == [4, "better"]
+    assert analysis.effects.loc[0, ["n", "verdict"]].tolist() == [4, "worse"]
     assert "1 of 5 seeds left out, not measured in both arms: 4" in analysis.claims.loc[0, "evidence"]
     assert analysis.failures[["cell", "seed", "state", "failure"]].to_numpy().tolist() == [
         ["none", 4, "failed", ""]

@@ -44,7 +44,6 @@ def test_the_effects_table_prints_interval_p_and_verdict():
         "p (Holm)",
         "Verdict",
         "Seeds for 80 % power",
-        "Hedges g",
     ]
     assert texts(table)[0] == [
         "model: resnet34_unet − unet",
