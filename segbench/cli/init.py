@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from segbench.config.experiment import Experiment
     from segbench.config.project import Project
     from segbench.data.survey import Survey
 
@@ -64,13 +65,13 @@ def init(
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
     try:
-        experiment = load_experiment(file)
+        counts = _split_counts(load_experiment(file))
     except ExperimentError:
         file.unlink()
         raise
     if survey is not None:
         _print_survey(survey)
-    _print_split(experiment)
+    typer.echo(f"split        {counts}")
     typer.echo(f"\nWrote {file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}")
     typer.echo(f"Next: segbench plan {name}, then segbench sweep {name} and segbench report {name}")
 
@@ -162,10 +163,10 @@ def _print_survey(survey: Survey) -> None:
         typer.echo(f"note         {note}")
 
 
-def _print_split(experiment: Any) -> None:
+def _split_counts(experiment: Experiment) -> str:
     from segbench.data import build_source
     from segbench.data.parts import split_samples
 
     source = build_source(experiment.baseline, experiment.project)
     (fold,) = split_samples(experiment.baseline, source)
-    typer.echo("split        " + ", ".join(f"{part} {len(numbers):,}" for part, numbers in fold.items()))
+    return ", ".join(f"{part} {len(numbers):,}" for part, numbers in fold.items())

@@ -42,8 +42,9 @@ def render(name: str, knobs: Mapping[str, Any], *, size_px: int, schema: str, ha
         split = "  split: course  # the data set's own training, validation and test images"
     text = f"""# yaml-language-server: $schema={schema}
 #
-# `segbench plan {name}` shows what would run, `segbench sweep {name} --smoke` tries it
-# `segbench sweep {name}` trains, `segbench report {name}` answers. `segbench list` shows what each field can be.
+# `segbench plan {name}` shows what would run, `segbench sweep {name} --smoke` tries it,
+# `segbench sweep {name}` trains, `segbench report {name}` answers.
+# `segbench list` shows what each field can be.
 
 # One sentence: what the answer of this file is about.
 question: Do batch normalisation and flips help here?

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,7 +83,9 @@ class TrainBatches:
         """Yield the batches of an epoch, which counts from 1."""
         self._sampler.epoch = epoch
         if self._loader is not None:
-            for images, masks, index in self._loader:
+            with _without_advice():
+                loaded = iter(self._loader)
+            for images, masks, index in loaded:
                 yield self._finish(images, masks, index)
             return
         for keys in self._sampler:
@@ -189,16 +193,25 @@ class _Mapped:
 
 
 def _make_loader(pairs: Any, sampler: Any, workers: int, device: torch.device) -> DataLoader[Any]:
-    return DataLoader(
-        pairs,
-        batch_sampler=sampler,
-        num_workers=workers,
-        collate_fn=_as_is,
-        persistent_workers=True,
-        pin_memory=device.type == "cuda",
-        worker_init_fn=_start_worker,
-        generator=torch.Generator(),  # its own: the loader draws a number that nothing here uses
-    )
+    with _without_advice():
+        return DataLoader(
+            pairs,
+            batch_sampler=sampler,
+            num_workers=workers,
+            collate_fn=_as_is,
+            persistent_workers=True,
+            pin_memory=device.type == "cuda",
+            worker_init_fn=_start_worker,
+            generator=torch.Generator(),  # its own: the loader draws a number that nothing here uses
+        )
+
+
+@contextlib.contextmanager
+def _without_advice() -> Iterator[None]:
+    """Silence the loader's opinion on the number of workers: the user chose it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*worker processes in total")
+        yield
 
 
 def _as_is(batch: Any) -> Any:

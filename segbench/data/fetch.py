@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import tarfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,7 +157,7 @@ def _unpack(source: Path, staging: Path, on_progress: OnProgress | None) -> Path
                     on_progress(done, len(members))
     except FileNotFoundError as error:
         raise DataError(message("data fetch", "there is no such file or folder", got=str(source))) from error
-    except (tarfile.TarError, EOFError, ValueError) as error:
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, ValueError) as error:
         raise DataError(message(str(source), f"the file is no readable tar ({error})")) from error
     return _root_in(staging)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segbench.errors import ResultsError
@@ -26,7 +27,7 @@ def read_all_epochs(folders: Iterable[TrialFolder]) -> tuple[pd.DataFrame, dict[
     def tables(folder: TrialFolder) -> tuple[str, str]:
         return split_epochs(str(folder.epochs), folder.epochs.read_bytes())
 
-    return _read_all(folders, tables, parse_epochs, ["epoch"])
+    return _read_all(folders, tables, parse_epochs, lambda folder: folder.epochs, ["epoch"])
 
 
 def read_all_images(folders: Iterable[TrialFolder]) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -42,19 +43,20 @@ def read_all_images(folders: Iterable[TrialFolder]) -> tuple[pd.DataFrame, dict[
         header, _, body = unpack_images(folder).partition("\n")
         return header, body
 
-    return _read_all(folders, tables, parse_images, list(IMAGE_COLUMNS))
+    return _read_all(folders, tables, parse_images, lambda folder: folder.images, list(IMAGE_COLUMNS))
 
 
 def _read_all(
     folders: Iterable[TrialFolder],
     tables: Callable[[TrialFolder], tuple[str, str]],
     parse: Parse,
+    where: Callable[[TrialFolder], Path],
     columns: list[str],
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     import pandas as pd
 
     bad: dict[str, str] = {}
-    bodies: dict[str, dict[str, str]] = {}
+    bodies: dict[str, dict[TrialFolder, str]] = {}
     for folder in folders:
         try:
             header, body = tables(folder)
@@ -64,9 +66,11 @@ def _read_all(
             bad[folder.hash] = str(error)
             continue
         if body:
-            bodies.setdefault(header, {})[folder.hash] = body
+            bodies.setdefault(header, {})[folder] = body
     frames = [
-        frame for header, of_header in bodies.items() for frame in _parse(header, of_header, parse, bad)
+        frame
+        for header, of_header in bodies.items()
+        for frame in _parse(header, of_header, parse, where, bad)
     ]
     if not frames:
         empty = {"trial": pd.Series(dtype="str"), **{name: pd.Series(dtype="float64") for name in columns}}
@@ -74,28 +78,34 @@ def _read_all(
     return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0], bad
 
 
-def _parse(header: str, bodies: Mapping[str, str], parse: Parse, bad: dict[str, str]) -> list[pd.DataFrame]:
+def _parse(
+    header: str,
+    bodies: Mapping[TrialFolder, str],
+    parse: Parse,
+    where: Callable[[TrialFolder], Path],
+    bad: dict[str, str],
+) -> list[pd.DataFrame]:
     """Parse all bodies together; where that fails, one by one, so that the others survive a bad one."""
-    plain = {hash: body for hash, body in bodies.items() if '"' not in body}
-    quoted = {
-        hash: body for hash, body in bodies.items() if hash not in plain
-    }  # may hold line ends in a value
+    plain = {folder: body for folder, body in bodies.items() if '"' not in body}
+    single = {folder: body for folder, body in bodies.items() if folder not in plain}  # values with line ends
     frames = []
     if plain:
-        together = "".join(
-            f"{hash},{body[:-1].replace(chr(10), chr(10) + hash + ',')}\n" for hash, body in plain.items()
-        )
+        together = "".join(_with_trial(folder.hash, body) for folder, body in plain.items())
         try:
             frames.append(parse("", f"trial,{header}", together))
         except ResultsError:
-            quoted = dict(bodies)
-    for hash, body in quoted.items():
+            single = dict(bodies)
+    for folder, body in single.items():
         try:
-            frame = parse(hash, header, body)
+            frame = parse(str(where(folder)), header, body)
         except ResultsError as error:
-            bad[hash] = str(error)
+            bad[folder.hash] = str(error)
         else:
-            frame.insert(0, "trial", hash)
-            frame["trial"] = frame["trial"].astype("str")
-            frames.append(frame)
+            frame.insert(0, "trial", folder.hash)
+            frames.append(frame.astype({"trial": "str"}))
     return frames
+
+
+def _with_trial(hash: str, body: str) -> str:
+    """Put the trial's hash before each line."""
+    return f"{hash},{body.rstrip(chr(10)).replace(chr(10), f'{chr(10)}{hash},')}\n"

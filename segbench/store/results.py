@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,7 +157,8 @@ def _left_out_frame(experiment: ExperimentFolder, left_out: Mapping[str, str]) -
     import pandas as pd
 
     folders = [_relative(experiment, hash) for hash in sorted(left_out)]
-    reasons = [left_out[hash] for hash in sorted(left_out)]
+    # Reports are shared: the reasons name files from the experiment's folder on.
+    reasons = [left_out[hash].replace(f"{experiment.root}{os.sep}", "") for hash in sorted(left_out)]
     return pd.DataFrame(
         {"folder": pd.Series(folders, dtype="str"), "reason": pd.Series(reasons, dtype="str")}
     )

@@ -43,7 +43,7 @@ class _Transforms:
         self._compose.set_random_state(np.random.Generator(np.random.PCG64(seed)), random.Random(seed))
         try:
             changed = self._compose(image=image, mask=mask)
-        except (ValueError, TypeError) as error:
+        except Exception as error:  # each transform has its own kinds
             raise ExperimentError(
                 message(
                     "augment",

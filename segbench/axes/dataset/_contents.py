@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -99,4 +100,5 @@ def _write_memory(file: Path, entries: dict[str, list[object]]) -> None:
         temporary.write_text(json.dumps({"format": _FORMAT, "files": entries}, separators=(",", ":")))
         temporary.replace(file)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()

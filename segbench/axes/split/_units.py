@@ -23,7 +23,7 @@ def shuffled_units(samples: Sequence[Sample], numbers: Sequence[int], seed: int)
 
 
 def take_fraction(units: Sequence[Sequence[int]], target: int) -> tuple[list[int], list[list[int]]]:
-    """Take whole units, in order, while that brings their size nearer to `target`.
+    """Take whole units, in order, while that brings their size nearer to `target`; at least the smallest one.
 
     Returns:
         The sample numbers taken, and the units left.
@@ -35,4 +35,7 @@ def take_fraction(units: Sequence[Sequence[int]], target: int) -> tuple[list[int
             taken += unit
         else:
             left.append(list(unit))
+    if not taken and left:
+        smallest = min(range(len(left)), key=lambda i: len(left[i]))
+        taken = left.pop(smallest)
     return taken, left

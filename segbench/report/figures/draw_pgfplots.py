@@ -173,7 +173,9 @@ def _points(figure: Figure, mark: Mark) -> list[str]:
             f", {letter} error plus expr=\\thisrow{{{mark.key}_high}}-\\thisrow{{{key}}}"
             f", {letter} error minus expr=\\thisrow{{{key}}}-\\thisrow{{{mark.key}_low}}"
         )
-    return [f"\\addplot[only marks, {_marker(look)}{bars}] {_table(figure, mark, more=errors)};"]
+    # `only marks` would choose a mark where there is none.
+    style = "draw=none, mark=none" if look.marker == "none" else f"only marks, {_marker(look)}"
+    return [f"\\addplot[{style}{bars}] {_table(figure, mark, more=errors)};"]
 
 
 def _table(figure: Figure, mark: Mark, *, y: str = "y", more: str = "") -> str:

@@ -123,9 +123,10 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
 
 
 def contrast_name(row: dict[str, object], labels: Labels) -> str:
-    """Return `DyT − BatchNorm` with the place of a simple effect behind it."""
+    """Return `norm: DyT − BatchNorm (unet)`; without the axis where the design has only one."""
     name = f"{labels.name(str(row['level']))} {MINUS} {labels.name(str(row['baseline']))}"
-    return f"{name} ({labels.at(str(row['at']))})" if row["at"] else name
+    axis = f"{labels.name(str(row['axis']))}: " if len(labels.analysis.experiment.axes) > 1 else ""
+    return f"{axis}{name} ({labels.at(str(row['at']))})" if row["at"] else f"{axis}{name}"
 
 
 def _group(row: dict[str, object]) -> str:

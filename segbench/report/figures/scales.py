@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from segbench.report.figures.figure import Scale
 
 _MINUS = "−"
+_MOST_LOG_TICKS = 4
 
 
 def linear(
@@ -46,6 +47,7 @@ def logarithmic(values: Iterable[float], label: str) -> Scale:
     factors: tuple[float, ...] = (1, 2, 5) if high / low < 300 else (1,)
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [f * 10.0**e for e in exponents for f in factors if low <= f * 10.0**e <= high]
+    ticks = ticks[:: -(-len(ticks) // _MOST_LOG_TICKS)]
     if len(ticks) < 2:
         ticks = [low * 1.05, high / 1.05]
     return Scale(
@@ -53,7 +55,7 @@ def logarithmic(values: Iterable[float], label: str) -> Scale:
         low=low,
         high=high,
         ticks=tuple(ticks),
-        tick_labels=tuple(f"{t:.3g}".replace("-", _MINUS) for t in ticks),
+        tick_labels=tuple(_power(t) for t in ticks),
         is_log=True,
     )
 
@@ -114,6 +116,15 @@ def _round_step(raw: float, *, whole: bool) -> float:
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(f * power for f in (1, 2, 2.5, 5, 10) if f * power >= raw - 1e-12)
     return max(1.0, math.ceil(step)) if whole else step
+
+
+def _power(value: float) -> str:
+    """Return `0.01`, `20`, `1e−5`."""
+    text = f"{value:.3g}"
+    if 1e-3 <= value < 1e5:
+        return text
+    mantissa, _, exponent = f"{value:.2e}".partition("e")
+    return f"{float(mantissa):g}e{int(exponent)}".replace("-", _MINUS)
 
 
 def _text(value: float, decimals: int) -> str:

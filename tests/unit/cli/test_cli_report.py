@@ -33,7 +33,7 @@ def test_it_writes_the_folder_and_prints_answer_effects_claims_and_paths(project
     done = CliRunner().invoke(app, ["report", "quickstart", "--no-pdf"], catch_exceptions=False)
     assert done.exit_code == 0
     assert "Does a U-Net need batch normalisation" in done.output
-    assert "on − off" in done.output
+    assert "flips: on − off" in done.output
     assert "−0.012  [−0.020, −0.004]" in done.output
     assert "supported" in done.output
     pages = [line for line in done.output.splitlines() if line.startswith("reports/")]

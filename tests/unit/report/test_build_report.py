@@ -56,7 +56,7 @@ def test_the_users_style_is_kept_and_honoured(tmp_path):
     (tmp_path / "style.yaml").write_text("labels: {DyT: Dynamic Tanh}\n")
     write_report(analysis, tmp_path, panels=NONE, with_pdf=False)
     assert (tmp_path / "style.yaml").read_text() == "labels: {DyT: Dynamic Tanh}\n"
-    assert "Dynamic Tanh − BatchNorm" in (tmp_path / "report.md").read_text()
+    assert "norm: Dynamic Tanh − BatchNorm" in (tmp_path / "report.md").read_text()
 
 
 def test_committed_panels_stay_where_there_are_no_masks(tmp_path):

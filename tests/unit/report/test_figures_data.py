@@ -91,7 +91,7 @@ def test_the_forest_shows_margin_both_intervals_and_the_last_epoch():
     (facet,) = figures_of(analysis)["effects"].facets[0]
     assert facet.region == (-0.005, 0.005)
     assert facet.verticals == (0.0,)
-    assert facet.y.tick_labels[1] == "none − BatchNorm"
+    assert facet.y.tick_labels[1] == "norm: none − BatchNorm"
     assert facet.right[1].text == "−0.012 [−0.020, −0.004] worse"
     by_key = {mark.key: mark for mark in facet.marks}
     assert by_key["r2"].x == (-0.012,)
@@ -212,7 +212,9 @@ def test_linear_ticks_are_round_and_inside():
 
 
 def test_logarithmic_ticks():
-    assert logarithmic([1e-5, 1e-2], "lr").tick_labels == ("1e−05", "0.0001", "0.001", "0.01")
+    assert logarithmic([1e-5, 1e-2], "lr").tick_labels == ("1e−5", "1e−4", "0.001", "0.01")
+    assert logarithmic([1e-6, 1e-1], "wd").tick_labels == ("1e−6", "1e−4", "0.01")
+    assert logarithmic([10, 80], "s").tick_labels == ("10", "20", "50", "100")
 
 
 def test_slugs_are_ascii_and_unique():

@@ -47,7 +47,7 @@ def test_the_effects_table_prints_interval_p_and_verdict():
         "Hedges g",
     ]
     assert texts(table)[0] == [
-        "resnet34_unet − unet",
+        "model: resnet34_unet − unet",
         "3",
         "−0.004",
         "[−0.012, 0.004]",
@@ -65,7 +65,7 @@ def test_the_effects_table_prints_interval_p_and_verdict():
 def test_bold_stands_only_where_a_verdict_is_resolved():
     tables = tables_of(fake.make_analysis())
     bold = [row[0].text for row in tables["effects"].rows if row[2].is_bold]
-    assert bold == ["none − BatchNorm", "DyT − BatchNorm"]
+    assert bold == ["norm: none − BatchNorm", "norm: DyT − BatchNorm"]
     assert not any(field.is_bold for row in tables["effects-exploratory"].rows for field in row)
     assert not any(field.is_bold for row in tables["cells"].rows for field in row)
 
@@ -162,7 +162,7 @@ def test_html_tables_can_be_sorted_by_their_numbers():
 def test_markdown_escapes_what_would_break_a_table():
     assert markdown("a|b_c <x> `y`") == r"a\|b\_c \<x\> \`y\`"
     page = write_markdown(make_content(fake.make_analysis(), Style()))
-    assert "| none − BatchNorm | 3 | **−0.012** | \\[−0.020, −0.004\\] |" in page
+    assert "| norm: none − BatchNorm | 3 | **−0.012** | \\[−0.020, −0.004\\] |" in page
     assert "![Effects on the outcome](figures/effects.png)" in page
 
 

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import segbench
+from segbench.cli.app import app
+from segbench.config.load import load_experiment
+from segbench.errors import ExperimentError
+from segbench.records import FailureKind, State, TrialRecord
+from segbench.store.layout import ResultsFolder
+from segbench.store.trials import write_trial
+from segbench.sweep.plan import plan_trials
+
+TEXT = """
+question: Does [it] matter?
+baseline:
+  dataset: {shapes: {size_px: 16, num_train: 4, num_val: 2, num_test: 2}}
+  model: {unet: {width: 4, depth: 2}}
+  loss: {bce: 1}
+  optimizer: {adam: {lr: 1e-3}}
+  batch_size: 2
+  epochs: 10
+axes:
+  norm: {levels: {"[b]Batch": batch, none: none}}
+seeds: 2
+"""
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "norms.yaml").write_text(TEXT)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path
+
+
+def leave(project: Path, number: int, **changes: object) -> TrialRecord:
+    experiment = load_experiment("norms")
+    trial = plan_trials(experiment).entries[number].trial
+    values: dict[str, object] = {
+        "hash": trial.hash,
+        "identity": trial.identity,
+        "experiment": "norms",
+        "levels": dict(trial.cell.levels),
+        "config": trial.cell.config.to_json(),
+        "config_hash": trial.cell.config_hash,
+        "seed": trial.seed,
+        "fold": trial.fold,
+        "data_fingerprint": trial.data_fingerprint,
+        "state": State.COMPLETE,
+        "epochs_done": 10,
+        "train_time_s": 1200.0,
+        "parameters": 31_037_633,
+        **changes,
+    }
+    record = TrialRecord(**values)  # type: ignore[arg-type]
+    write_trial(ResultsFolder(project / "results").experiment("norms").trial(trial.hash), record)
+    return record
+
+
+def run(*arguments: str) -> str:
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_plan_shows_cells_and_says_that_nothing_is_timed_yet() -> None:
+    text = run("plan", "norms")
+    assert "norms: Does [it] matter?" in text
+    assert [line.split() for line in text.splitlines()[2:4]] == [
+        ["[b]Batch", "0/2", "-", "2", "waiting"],
+        ["none", "0/2", "-", "2", "waiting"],
+    ]
+    assert "4 trials to run; one after another: no record yet of how long an epoch takes." in text
+
+
+def test_plan_reckons_the_time_from_records_of_each_cell(project: Path) -> None:
+    leave(project, 0)
+    assert "no record yet" in run("plan", "norms")
+    leave(project, 1, train_time_s=600.0)
+    text = run("plan", "norms")
+    assert "2 trials to run; one after another: about 30 min." in text
+    assert "31,037,633" in text
+    leave(project, 2)
+    leave(project, 3)
+    assert "Every trial is finished: a sweep has nothing to do." in run("plan", "norms")
+
+
+def test_plan_as_json_names_every_trial(project: Path) -> None:
+    record = leave(project, 0)
+    content = json.loads(run("plan", "norms", "--only", "norm=[b]Batch", "--json"))
+    assert content["to_run"] == 1
+    assert content["time_s"] == 1200
+    assert [cell["levels"] for cell in content["cells"]] == [{"norm": "[b]Batch"}]
+    assert content["cells"][0]["trials"][0] == {
+        "hash": record.hash,
+        "seed": 0,
+        "fold": 0,
+        "state": "complete",
+        "reusable": None,
+    }
+    assert content["findings"] == []
+
+
+def test_plan_refuses_an_unknown_level() -> None:
+    with pytest.raises(ExperimentError, match=r"no such level, got 'nono'. Did you mean 'none'\?"):
+        run("plan", "norms", "--only", "norm=nono")
+
+
+def test_status_shows_why_trials_failed_with_their_log(project: Path) -> None:
+    record = leave(
+        project, 1, state=State.FAILED, failure=FailureKind.CODE, reason="KeyError: [x]", epochs_done=0
+    )
+    leave(project, 0)
+    log = ResultsFolder(project / "results").experiment("norms").trial(record.hash).log
+    log.write_text("".join(f"line {n}\n" for n in range(9)))
+    text = run("status", "norms")
+    assert f"failed (code)  none, seed 0, {record.hash}: KeyError: [x]" in text
+    assert "line 4\n" in text
+    assert "line 3" not in text
+    rows = [line.split() for line in text.splitlines()[1:4]]
+    assert rows == [
+        ["cell", "done", "waiting", "complete", "failed"],
+        ["[b]Batch", "1/2", "1", "1"],
+        ["none", "0/2", "1", "1"],
+    ]
+
+
+def test_status_shows_the_epoch_of_running_trials(project: Path) -> None:
+    from segbench.store.lease import Lease
+
+    record = leave(project, 0, state=State.RUNNING, epochs_done=0)
+    folder = ResultsFolder(project / "results").experiment("norms").trial(record.hash)
+    folder.epochs.write_text("epoch,train_loss,val_dice\n1,0.5,0.25\n2,0.4,0.75\n")
+    lease = Lease.acquire(folder)
+    assert lease is not None
+    with lease:
+        text = run("status", "norms")
+    assert "running  [b]Batch, seed 0: epoch 2 of 10, train_loss 0.4, val_dice 0.75" in text
+    assert "interrupted  [b]Batch, seed 0" in run("status", "norms")
+
+
+def test_status_without_a_name_has_a_line_for_each_experiment(project: Path) -> None:
+    assert run("status") == ("No experiment has results here yet. `segbench sweep EXPERIMENT` makes some.\n")
+    leave(project, 0)
+    plan_trials(load_experiment("norms")).write_index()
+    assert json.loads(run("status", "--json")) == [
+        {"experiment": "norms", "trials": 4, "states": {"complete": 1, "waiting": 3}}
+    ]
+    assert run("status").splitlines()[1].split() == ["norms", "4", "1", "complete,", "3", "waiting"]
+
+
+def test_status_as_json(project: Path) -> None:
+    leave(project, 0)
+    content = json.loads(run("status", "norms", "--json"))
+    assert content["states"] == {"waiting": 3, "complete": 1}
+    assert content["cells"][0]["trials"][0]["epochs"] == 10
+
+
+@pytest.mark.parametrize("command", [["plan", "norms"], ["status", "norms"], ["status"]])
+def test_neither_command_imports_torch(project: Path, command: list[str]) -> None:
+    leave(project, 0)
+    code = (
+        "import sys, contextlib, io\n"
+        f"sys.argv = ['segbench', *{command!r}]\n"
+        "from segbench.cli import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        "    main()\n"
+        "print(sorted({'torch', 'optuna', 'pandas', 'albumentations'} & set(sys.modules)))\n"
+    )
+    root = str(Path(segbench.__file__).parents[1])  # the checkout, where segbench is not installed
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": root},
+    )
+    assert done.stdout.strip() == "[]", done.stderr
