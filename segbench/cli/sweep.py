@@ -78,6 +78,7 @@ def sweep(
         launch.write_index(loaded)
         _end(job, is_new=False)
         return
+    _heed(job)
     slots = _slots(device=device, workers=workers, threads=threads)
     with only_supervisor(job.folder):
         if launch.write_document(loaded, job.folder):
@@ -133,6 +134,18 @@ def _slots(*, device: str, workers: int | None, threads: int | None) -> list[Slo
     count = f"{_count(len(slots), 'worker')} of {_count(slots[0].threads, 'thread')}"
     typer.echo(f"on {names}: {count}")
     return slots
+
+
+def _heed(job: Job) -> None:
+    """Print what the checks warn about; refuse to start where one says error."""
+    from segbench.errors import ResultsError
+    from segbench.sweep.checks import Severity
+
+    errors = [f"{f.code} {f.text}" for f in job.findings if f.severity is Severity.ERROR]
+    if errors:
+        raise ResultsError("\n".join(errors))
+    for finding in job.findings:
+        typer.echo(f"{finding.severity} {finding.code}: {finding.text}", err=True)
 
 
 def _announce(job: Job) -> None:
