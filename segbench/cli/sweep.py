@@ -78,6 +78,7 @@ def sweep(
         launch.write_index(loaded)
         _summarise(job, is_new=False)
         return
+    _heed(job)
     with only_supervisor(job.folder):
         if launch.write_document(loaded, job.folder):
             typer.echo("the experiment has changed since its last sweep: experiment.yaml was written anew")
@@ -140,6 +141,18 @@ def _slots(job: Job, *, device: str, workers: int | None, threads: int | None) -
     count = f"{len(slots)} worker{'s' if len(slots) > 1 else ''} of {slots[0].threads} threads"
     typer.echo(f"on {names}: {count}")
     return slots
+
+
+def _heed(job: Job) -> None:
+    """Print what the checks warn about; refuse to start where one says error."""
+    from segbench.errors import ResultsError
+    from segbench.sweep.checks import Severity
+
+    errors = [f"{f.code} {f.text}" for f in job.findings if f.severity is Severity.ERROR]
+    if errors:
+        raise ResultsError("\n".join(errors))
+    for finding in job.findings:
+        typer.echo(f"{finding.severity} {finding.code}: {finding.text}", err=True)
 
 
 def _announce(job: Job) -> None:
