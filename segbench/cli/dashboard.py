@@ -55,6 +55,6 @@ def dashboard(
     typer.echo("from another machine, run there first, then open the same address:")
     typer.echo(f"  ssh -L {port}:{HOST}:{port} {getpass.getuser()}@{socket.gethostname()}")
 
-    from optuna_dashboard import run_server
+    from optuna_dashboard import run_server  # type: ignore[import-untyped]
 
     run_server(f"sqlite:///{database}", host=HOST, port=port)

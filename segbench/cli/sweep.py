@@ -62,7 +62,7 @@ def sweep(
     Run it again after an interruption, with more seeds or with more levels: only what is missing is trained.
     """
     from segbench.config.load import load_experiment
-    from segbench.errors import ExperimentError, Interrupted, TrialError, message
+    from segbench.errors import ExperimentError, Interrupted, message
     from segbench.sweep import launch
     from segbench.sweep.supervisor import only_supervisor
 
@@ -76,31 +76,25 @@ def sweep(
     if job.is_over:
         launch.write_document(loaded, job.folder)
         launch.write_index(loaded)
-        _summarise(job, is_new=False)
+        _end(job, is_new=False)
         return
+    _heed(job)
+    slots = _slots(device=device, workers=workers, threads=threads)
     with only_supervisor(job.folder):
         if launch.write_document(loaded, job.folder):
             typer.echo("the experiment has changed since its last sweep: experiment.yaml was written anew")
-        slots = _slots(job, device=device, workers=workers, threads=threads)
         for record in launch.copy_reused(job):
             typer.echo(
-                f"reused  {', '.join(record.levels.values())}, seed {record.seed}: {record.reused_from}"
+                f"reused   {', '.join(record.levels.values())}, seed {record.seed}: {record.reused_from}"
             )
         launch.reset_failed(job)
-        stop = _run(job, slots, loader_workers, max_failures, has_study=not no_study)
+        is_stopped = _run(job, slots, loader_workers, max_failures, has_study=not no_study)
         launch.write_index(loaded)
     after = launch.plan_job(loaded, only=only, seeds=seeds)
-    num_failed = _summarise(after, is_new=True)
-    if stop and not after.is_over:
+    if is_stopped and not after.is_over:
+        _summarise(after, is_new=True)
         raise Interrupted(f"{loaded.name}: stopped; the same command goes on from here.")
-    if num_failed:
-        raise TrialError(
-            message(
-                loaded.name,
-                f"{num_failed} trials failed",
-                see=f"Their log.txt says why; segbench sweep {loaded.name} --retry failed runs them again",
-            )
-        )
+    _end(after, is_new=True)
 
 
 def _run(
@@ -132,14 +126,26 @@ def _run(
     return stop()
 
 
-def _slots(job: Job, *, device: str, workers: int | None, threads: int | None) -> list[Slot]:
+def _slots(*, device: str, workers: int | None, threads: int | None) -> list[Slot]:
     from segbench.sweep.devices import plan_slots
 
     slots = plan_slots(device, workers=workers, threads=threads)
     names = ", ".join(dict.fromkeys(slot.name for slot in slots))
-    count = f"{len(slots)} worker{'s' if len(slots) > 1 else ''} of {slots[0].threads} threads"
+    count = f"{_count(len(slots), 'worker')} of {_count(slots[0].threads, 'thread')}"
     typer.echo(f"on {names}: {count}")
     return slots
+
+
+def _heed(job: Job) -> None:
+    """Print what the checks warn about; refuse to start where one says error."""
+    from segbench.errors import ResultsError
+    from segbench.sweep.checks import Severity
+
+    errors = [f"{f.code} {f.text}" for f in job.findings if f.severity is Severity.ERROR]
+    if errors:
+        raise ResultsError("\n".join(errors))
+    for finding in job.findings:
+        typer.echo(f"{finding.severity} {finding.code}: {finding.text}", err=True)
 
 
 def _announce(job: Job) -> None:
@@ -154,14 +160,33 @@ def _announce(job: Job) -> None:
     else:
         cells, seeds = {e.trial.cell.label for e in job.entries}, {e.trial.seed for e in job.entries}
         folds = {e.trial.fold for e in job.entries}
-        size = f"{len(cells)} cells x {len(seeds)} seeds" + (
-            f" x {len(folds)} folds" if len(folds) > 1 else ""
-        )
+        size = f"{_count(len(cells), 'cell')} x {_count(len(seeds), 'seed')}"
+        size += f" x {len(folds)} folds" if len(folds) > 1 else ""
         parts = [f"{len(job.to_run)} to run", f"{job.num_done} done"]
         parts += [f"{len(job.to_reuse)} reused"] if job.to_reuse else []
         parts += [f"{len(job.left_failed)} failed"] if job.left_failed else []
-        typer.echo(f"{experiment.name}: {size}, {job.num_trials} trials: {', '.join(parts)}")
+        typer.echo(f"{experiment.name}: {size}, {_count(job.num_trials, 'trial')}: {', '.join(parts)}")
     typer.echo(f"in {job.folder.root}")
+
+
+def _end(job: Job, *, is_new: bool) -> None:
+    """Print how the sweep ended.
+
+    Raises:
+        TrialError: Trials failed.
+    """
+    from segbench.errors import TrialError, message
+
+    num_failed = _summarise(job, is_new=is_new)
+    if num_failed:
+        name = job.experiment.name
+        raise TrialError(
+            message(
+                name,
+                f"{_count(num_failed, 'trial')} failed",
+                see=f"Each log.txt says why; `segbench sweep {name} --retry failed` runs them again",
+            )
+        )
 
 
 def _summarise(job: Job, *, is_new: bool) -> int:
@@ -170,15 +195,19 @@ def _summarise(job: Job, *, is_new: bool) -> int:
 
     experiment = job.experiment
     states = count_states(job)
+    num_failed = states.get("failed", 0)
     shown = ", ".join(f"{count} {state}" for state, count in states.items())
-    if job.is_over:
-        typer.echo(f"{experiment.name} is finished: {shown}." if not is_new else f"finished: {shown}.")
-    else:
+    if not job.is_over:
         typer.echo(f"so far: {shown}.")
-    lines = proposal_table(job) if experiment.search is not None else cell_table(job)
-    for line in lines:
+    elif num_failed:
+        typer.echo(f"nothing is left to run: {shown}.")
+    else:
+        typer.echo(f"finished: {shown}." if is_new else f"{experiment.name} is finished: {shown}.")
+    for line in proposal_table(job) if experiment.search is not None else cell_table(job):
         typer.echo(line)
-    if job.left_failed and not is_new:
-        typer.echo(f"{len(job.left_failed)} trials failed before: --retry failed runs them again.")
     typer.echo(f"segbench report {experiment.name}")
-    return states.get("failed", 0)
+    return num_failed
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

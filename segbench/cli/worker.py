@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segbench.cli.options import ProjectOption
 from segbench.cli.resources import DeviceOption, LoaderWorkersOption, ThreadsOption
+
+if TYPE_CHECKING:
+    from segbench.sweep.events import Event
 
 
 def worker(
@@ -30,6 +34,7 @@ def worker(
     from segbench.sweep import devices
     from segbench.sweep.signals import StopRequest
 
+    on_event: Callable[[Event], None]
     stop = StopRequest()
     stop.install()
     if supervised:

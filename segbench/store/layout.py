@@ -127,11 +127,6 @@ class TrialFolder:
         return self.path / "masks.npz"
 
     @property
-    def panels(self) -> Path:
-        """Folder of pictures."""
-        return self.path / "panels"
-
-    @property
     def log(self) -> Path:
         return self.path / "log.txt"
 
@@ -144,11 +139,6 @@ class TrialFolder:
     def stop_request(self) -> Path:
         """Its presence asks the worker to stop the trial after the current epoch (pruned)."""
         return self.path / "stop"
-
-    @property
-    def live(self) -> Path:
-        """Progress inside the current epoch, overwritten all the time and worth nothing later."""
-        return self.path / "live.json"
 
     def lease(self, generation: int) -> Path:
         """Claim number `generation`; the highest number holds (see `segbench.store.lease`)."""

@@ -91,7 +91,7 @@ def _candidates(trials: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
     )
     wanted["config_hash"] = pd.Series([cell.config_hash for cell in experiment.cells], dtype="str")
     wanted["_order"] = range(len(cells))
-    facts = trials[[name for name in trials if not name.startswith("axis:")]]
+    facts = trials[[name for name in trials if not str(name).startswith("axis:")]]
     in_design = facts["seed"].isin(experiment.seeds) & (facts["fold"] < experiment.num_folds)
     facts = facts[in_design]
     exact = wanted.merge(facts, on="config_hash", how="inner")
@@ -115,7 +115,7 @@ def _is_same_trial(fact: Mapping[Hashable, Any], cell: Cell) -> bool:
         fold=int(fact["fold"]),
         data_fingerprint=str(fact["data_fingerprint"]),
     )
-    return found[:HASH_DIGITS] == fact["trial"]
+    return found[:HASH_DIGITS] == str(fact["trial"])
 
 
 def _proposals(trials: pd.DataFrame) -> pd.DataFrame:

@@ -57,6 +57,8 @@ class TrialFinished:
     objective: float | None = None
     test: Mapping[str, float] | None = None
     commit: str | None = None
+    label: str | None = None
+    """For a trial whose start was not heard of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,16 @@ Event: TypeAlias = TrialStarted | EpochProgress | EpochFinished | TrialFinished 
 _KINDS: Final[Mapping[str, type[Event]]] = {
     kind.__name__: kind for kind in (TrialStarted, EpochProgress, EpochFinished, TrialFinished, TrialRefused)
 }
+
+
+def label_trial(levels: Mapping[str, str], search: Mapping[str, Any] | None) -> str:
+    """Name a trial for people: its levels, or the parameters that a search asked for."""
+    if search is None:
+        return ", ".join(levels.values()) or "baseline"
+    return ", ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in search["parameters"].items()
+    )
 
 
 def write_event(event: Event) -> str:

@@ -15,6 +15,7 @@ from segbench.store.atomic import write_text
 from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import Lease
 from segbench.store.queue import QueuedTrial
+from segbench.sweep.checks import Finding, check_plan
 from segbench.sweep.plan import Plan, PlanEntry, Planner, plan_trials
 from segbench.sweep.reuse import reuse
 
@@ -39,6 +40,8 @@ class Job:
     left_failed: tuple[PlanEntry, ...]
     """Trials that failed before, and are run again only with `--retry failed`."""
     is_search_over: bool = True
+    findings: tuple[Finding, ...] = ()
+    """What the checks before a sweep say."""
 
     @property
     def is_over(self) -> bool:
@@ -91,6 +94,7 @@ def plan_job(
         to_run=tuple(e for e in part.to_run if e not in left),
         to_reuse=part.to_reuse,
         left_failed=tuple(left),
+        findings=check_plan(part),
     )
 
 

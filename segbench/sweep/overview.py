@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from statistics import median
 
 from segbench.config.expand import expand
-from segbench.config.experiment import Experiment
+from segbench.config.experiment import Cell, Experiment
 from segbench.config.project import Project
+from segbench.config.trial import identity
 from segbench.errors import ResultsError
 from segbench.records import State, TrialRecord
 from segbench.store.index import read_index
-from segbench.store.layout import ExperimentFolder, ResultsFolder, TrialFolder
+from segbench.store.layout import HASH_DIGITS, ExperimentFolder, ResultsFolder, TrialFolder
 from segbench.store.scan import Scan, scan
 
 _LOG_LINES = 5
@@ -27,7 +28,7 @@ class CellOverview:
     label: str
     levels: Mapping[str, str]
     num_trials: int
-    """Seeds times folds."""
+    """Seeds times folds; of a search, how many there are so far."""
     records: tuple[TrialRecord, ...]
     """At most one a seed and fold: a finished one before any other."""
 
@@ -131,14 +132,19 @@ def _designed(experiment: Experiment, folder: ExperimentFolder, found: Scan) -> 
     by_key: dict[tuple[str, int, int], list[TrialRecord]] = {}
     for record in found.records.values():
         by_key.setdefault((record.config_hash, record.seed, record.fold), []).append(record)
+    known = {cell.config_hash for cell in experiment.cells}
+    # Where a data set's files have moved, the configuration differs and the identity does not.
+    fingerprints = {r.data_fingerprint for r in found.records.values() if r.config_hash not in known}
 
-    def best(key: tuple[str, int, int]) -> list[TrialRecord]:
-        rivals = by_key.get(key, [])
-        return (
-            [max(rivals, key=lambda r: (r.hash in indexed, r.state.is_finished, r.finished or ""))]
-            if rivals
-            else []
-        )
+    def records_of(cell: Cell, seed: int, fold: int) -> list[TrialRecord]:
+        rivals = by_key.get((cell.config_hash, seed, fold), [])
+        if rivals:
+            return [max(rivals, key=lambda r: (r.hash in indexed, r.state.is_finished, r.finished or ""))]
+        for data in fingerprints:
+            hash = identity(cell.config, seed=seed, fold=fold, data_fingerprint=data)[:HASH_DIGITS]
+            if hash in found.records:
+                return [found.records[hash]]
+        return []
 
     replicates: dict[int, list[tuple[int, int]]] = {}
     for cell, seed, fold in expand(experiment):
@@ -146,7 +152,7 @@ def _designed(experiment: Experiment, folder: ExperimentFolder, found: Scan) -> 
     overviews = []
     for cell in experiment.cells:
         wanted = replicates.get(id(cell), [])
-        records = [r for seed, fold in wanted for r in best((cell.config_hash, seed, fold))]
+        records = [r for seed, fold in wanted for r in records_of(cell, seed, fold)]
         overviews.append(
             CellOverview(label=cell.label, levels=cell.levels, num_trials=len(wanted), records=tuple(records))
         )
@@ -154,15 +160,25 @@ def _designed(experiment: Experiment, folder: ExperimentFolder, found: Scan) -> 
 
 
 def _proposals(experiment: Experiment, found: Scan) -> tuple[CellOverview, ...]:
-    asked = [r for r in found.records.values() if r.search is not None]
-    asked.sort(key=lambda r: r.search["number"] if r.search else 0)
-    cells = [
-        CellOverview(label=f"proposal {r.search['number']}", levels=r.levels, num_trials=1, records=(r,))
-        for r in asked
-        if r.search is not None
-    ]
+    """Return a row for each configuration that a search tried, its replicates in it, in order of their
+    numbers."""
+    tried = [(r, r.search) for r in found.records.values() if r.search is not None]
+    replicates: dict[str, list[TrialRecord]] = {}
+    for record, search in tried:
+        if search.get("number") is None:
+            replicates.setdefault(str(search.get("replicate_of")), []).append(record)
+    numbered = [(int(search["number"]), r, search) for r, search in tried if search.get("number") is not None]
+    cells, num_made = [], 0
+    for number, record, search in sorted(numbered, key=lambda item: item[:1]):
+        numbers = [number, *search.get("repeats", ())]
+        num_made += len(numbers)
+        records = (record, *replicates.get(record.hash, ()))
+        label = f"proposal {', '.join(map(str, numbers))}"
+        cells.append(
+            CellOverview(label=label, levels=record.levels, num_trials=len(records), records=records)
+        )
     assert experiment.search is not None
-    missing = experiment.search.num_trials - len(cells)
+    missing = experiment.search.num_trials - num_made
     if missing > 0:
-        cells.append(CellOverview(label="not proposed yet", levels={}, num_trials=missing, records=()))
+        cells.append(CellOverview(label="not tried yet", levels={}, num_trials=missing, records=()))
     return tuple(cells)

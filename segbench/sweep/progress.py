@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Final, Protocol
+import sys
+import termios
+from typing import Any, Final, Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -77,6 +79,7 @@ class LiveDisplay:
             console=console, get_renderable=self._render, auto_refresh=False, vertical_overflow="ellipsis"
         )
         self._drawn_at = 0
+        self._terminal = _hide_control_characters()
         self._live.start(refresh=True)
 
     def handle(self, event: Event) -> None:
@@ -96,6 +99,8 @@ class LiveDisplay:
 
     def close(self) -> None:
         self._live.stop()
+        if self._terminal is not None:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._terminal)
 
     def _count_wrapped_rows(self, width: int) -> None:
         """Tell rich how many rows its last drawing takes now: a narrowed terminal has wrapped its lines."""
@@ -111,6 +116,18 @@ class LiveDisplay:
         return Group(*lines)
 
 
+def _hide_control_characters() -> list[Any] | None:
+    """Keep the terminal from writing ^C into the bars; return the settings to restore."""
+    try:
+        before = termios.tcgetattr(sys.stdin)
+        changed = [*before]
+        changed[3] &= ~termios.ECHOCTL
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, changed)
+    except (termios.error, OSError, ValueError):  # no terminal
+        return None
+    return before
+
+
 def make_display(view: SweepView, console: Console) -> Display:
     """Return the display that suits the console: live in a terminal, plain otherwise."""
     if console.is_terminal and not console.is_dumb_terminal:
@@ -124,7 +141,11 @@ def finished_line(event: TrialFinished, trial: RunningTrial | None) -> str:
     numbers = [f"val {event.objective:.4f}"] if event.objective is not None else []
     if event.test and "dice" in event.test:
         numbers.append(f"test dice {event.test['dice']:.4f}")
-    parts = [_name(trial) if trial else event.hash, *numbers, *([event.reason] if event.reason else [])]
+    parts = [
+        _name(trial) if trial else event.label or event.hash,
+        *numbers,
+        *([event.reason] if event.reason else []),
+    ]
     return f"{what:<8} " + ": ".join([parts[0], ", ".join(parts[1:])] if parts[1:] else parts)
 
 

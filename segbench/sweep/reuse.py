@@ -12,7 +12,7 @@ from segbench.config.experiment import PlannedTrial
 from segbench.config.project import Project
 from segbench.errors import ResultsError
 from segbench.records import State, TrialRecord
-from segbench.store.atomic import replacing, write_errors
+from segbench.store.atomic import replacing
 from segbench.store.layout import HASH_DIGITS, ExperimentFolder, ResultsFolder, TrialFolder
 from segbench.store.lease import Lease
 from segbench.store.trials import read_trial, write_trial
@@ -65,10 +65,6 @@ def reuse(trial: PlannedTrial, source: TrialFolder, experiment: ExperimentFolder
             _take(file, target.path / file.name, link=False)  # rows are appended in place
         for file in (source.best, source.last, source.masks):
             _take(file, target.path / file.name, link=True)
-        for file in sorted(source.panels.glob("*")) if source.panels.is_dir() else ():
-            with write_errors(target.panels):
-                target.panels.mkdir(exist_ok=True)
-            _take(file, target.panels / file.name, link=True)
         reused = replace(
             record,
             experiment=experiment.name,

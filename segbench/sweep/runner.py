@@ -22,7 +22,14 @@ from segbench.store.atomic import sweep_temporaries
 from segbench.store.layout import ExperimentFolder, TrialFolder
 from segbench.store.lease import Lease, LeaseLost
 from segbench.store.queue import QueuedTrial
-from segbench.sweep.events import EpochFinished, EpochProgress, Event, TrialFinished, TrialStarted
+from segbench.sweep.events import (
+    EpochFinished,
+    EpochProgress,
+    Event,
+    TrialFinished,
+    TrialStarted,
+    label_trial,
+)
 from segbench.sweep.failure import classify, one_line
 from segbench.sweep.outcome import write_outcome
 from segbench.sweep.provenance import hash_host, name_device, now, read_commit, read_versions, write_diff
@@ -186,7 +193,7 @@ class _Attempt:
 
     @property
     def label(self) -> str:
-        return ", ".join(self.trial.levels.values()) or "baseline"
+        return label_trial(self.trial.levels, self.trial.search)
 
     def _announce(self) -> None:
         self.on_event(

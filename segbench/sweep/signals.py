@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from types import FrameType
 
@@ -39,9 +38,9 @@ class StopRequest:
 
     def _wait_for_parent(self, parent: int) -> None:
         try:
-            while sys.stdin.buffer.raw.read(1024):  # type: ignore[attr-defined]
+            while os.read(0, 1024):
                 pass
-        except (OSError, ValueError):
+        except OSError:
             while os.getppid() == parent and not self._event.wait(1.0):
                 pass
         self._event.set()

@@ -92,8 +92,9 @@ class StudyMirror:
         for trial in trials:
             if trial.hash not in known:
                 self.add(trial)
-            elif not known[trial.hash].state.is_finished():
-                self._ids[trial.hash] = known[trial.hash]._trial_id
+                continue
+            self._ids[trial.hash] = known[trial.hash]._trial_id
+            if not known[trial.hash].state.is_finished():
                 for epoch, value in trial.intermediate.items():
                     if epoch not in known[trial.hash].intermediate_values:
                         self.report(trial.hash, epoch, value)
@@ -101,13 +102,15 @@ class StudyMirror:
         return is_rebuilt
 
     def add(self, trial: ShownTrial) -> None:
-        """Show one more trial."""
-        self._ids[trial.hash] = self._storage.create_new_trial(self._study_id, _frozen_shown(trial))
+        """Show one more trial; one that is shown already stays as it is."""
+        if trial.hash not in self._ids:
+            self._ids[trial.hash] = self._storage.create_new_trial(self._study_id, _frozen_shown(trial))
 
     def report(self, trial_hash: str, epoch: int, value: float) -> None:
-        """Show the objective after an epoch; a trial that the study does not know is left alone."""
-        if trial_hash in self._ids:
-            self._storage.set_trial_intermediate_value(self._ids[trial_hash], epoch, value)
+        """Show the objective after an epoch; one that is not shown, or has ended, is left alone."""
+        number = self._ids.get(trial_hash)
+        if number is not None and not self._storage.get_trial(number).state.is_finished():
+            self._storage.set_trial_intermediate_value(number, epoch, value)
 
     def set_state(self, trial: ShownTrial) -> None:
         """Show a trial's state, value and attributes."""

@@ -51,10 +51,10 @@ def cell_table(job: Job) -> list[str]:
 def proposal_table(job: Job) -> list[str]:
     """Return a search's best proposals, the best first, and its replicates."""
     objective = job.experiment.baseline.objective
-    records = [r for r in _search_records(job) if r.objective is not None]
-    records.sort(key=lambda r: -r.objective if objective.direction == "maximize" else r.objective)  # type: ignore[operator]
+    valued = [(r.objective, r) for r in _search_records(job) if r.objective is not None]
+    valued.sort(key=lambda pair: pair[0], reverse=objective.direction == "maximize")
     rows = [["proposal", "seed", "state", objective.metric, job.experiment.outcome, "parameters"]]
-    for record in records[:MOST_PROPOSALS]:
+    for _, record in valued[:MOST_PROPOSALS]:
         search = record.search or {}
         parameters = ", ".join(f"{k} {_short(v)}" for k, v in search.get("parameters", {}).items())
         number = "replicate" if "replicate_of" in search else str(search.get("number", ""))

@@ -18,7 +18,7 @@ from segbench.store.atomic import write_errors
 from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import Lease
 from segbench.store.queue import Queue, QueuedTrial
-from segbench.sweep.events import EpochFinished, Event, TrialFinished, TrialRefused, TrialStarted
+from segbench.sweep.events import EpochFinished, Event, TrialFinished, TrialRefused, TrialStarted, label_trial
 from segbench.sweep.pool import Exit, Pool
 from segbench.sweep.progress import Display
 from segbench.sweep.provenance import now
@@ -189,7 +189,7 @@ class Supervisor:
     def _on_loss(self, trial_hash: str, exit_: Exit) -> None:
         losses = self._losses.setdefault(trial_hash, _Losses(0))
         losses.count += 1
-        name = f"{', '.join(self._queued[trial_hash].levels.values())}, seed {self._queued[trial_hash].seed}"
+        name = self._name(trial_hash)
         if losses.count < MOST_LOSSES:
             self.display.view.lose(trial_hash)
             self.display.note(
@@ -198,6 +198,10 @@ class Supervisor:
             return
         reason = f"its worker died {losses.count} times after epoch {losses.epochs_done}, by {exit_.cause}"
         self._give_up(trial_hash, reason)
+
+    def _name(self, trial_hash: str) -> str:
+        trial = self._queued[trial_hash]
+        return f"{label_trial(trial.levels, trial.search)}, seed {trial.seed}"
 
     def _give_up(self, trial_hash: str, reason: str) -> None:
         folder = self.folder.trial(trial_hash)
@@ -237,6 +241,7 @@ class Supervisor:
                         objective=record.objective,
                         test=record.test,
                         commit=record.commit,
+                        label=self._name(trial_hash),
                     )
                 )
 

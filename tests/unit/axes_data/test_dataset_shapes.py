@@ -24,7 +24,7 @@ def test_masks_are_neither_empty_nor_everything(scenes):
     shares = np.array([mask.mean() for _, mask in scenes])
     assert 0.1 < shares.mean() < 0.25
     assert shares.max() < 0.6
-    assert (shares > 0.005).mean() > 0.9
+    assert shares.min() >= 0.04  # a scene whose creatures are hidden is drawn again
 
 
 def test_no_threshold_on_colour_solves_it(scenes):

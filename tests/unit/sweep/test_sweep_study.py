@@ -104,6 +104,19 @@ def test_mirror_of_a_repeated_sweep_has_no_duplicates(mirror: StudyMirror, tmp_p
     assert read(tmp_path / "optuna.db")[1].intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3}
 
 
+def test_mirror_takes_every_telling_twice(mirror: StudyMirror, tmp_path: Path) -> None:
+    """After a failure the study is synchronised, and what was waiting to be told is told again."""
+    trial = shown(0, State.COMPLETE, objective=0.5, intermediate={1: 0.5})
+    for _ in range(2):
+        mirror.synchronise([trial])
+        mirror.add(trial)
+        mirror.report(trial.hash, 1, 0.9)
+        mirror.set_state(replace(trial, state=State.RUNNING))
+    mirror.report("unknown", 1, 0.9)
+    (found,) = read(tmp_path / "optuna.db")
+    assert (found.state.name, found.value, found.intermediate_values) == ("COMPLETE", 0.5, {1: 0.5})
+
+
 def test_mirror_is_rebuilt_where_the_design_contradicts_it(mirror: StudyMirror, tmp_path: Path) -> None:
     complete = shown(0, State.COMPLETE, objective=0.5, intermediate={1: 0.4, 2: 0.5})
     mirror.synchronise([complete, shown(1, State.FAILED)])

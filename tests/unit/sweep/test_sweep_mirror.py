@@ -1,0 +1,155 @@
+"""The study follows the records from a thread, and a broken database stops nothing."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from sweep_fakes import FakeEngine
+
+from segbench.config.experiment import Experiment
+from segbench.store.layout import ExperimentFolder, ResultsFolder
+from segbench.store.queue import QueuedTrial
+from segbench.sweep import mirror as mirrors
+from segbench.sweep.mirror import make_mirror, read_objectives, rebuild
+from segbench.sweep.runner import Resources, run_trial
+
+
+def read(database: Path, name: str = "exp") -> list[optuna.trial.FrozenTrial]:
+    storage = optuna.storages.RDBStorage(f"sqlite:///{database}")
+    try:
+        return optuna.load_study(study_name=name, storage=storage).get_trials()
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+@pytest.fixture
+def database(experiment: Experiment) -> Path:
+    return ResultsFolder(experiment.project.results).study
+
+
+@pytest.fixture
+def train(experiment: Experiment, folder: ExperimentFolder, fake_engine: FakeEngine) -> Callable[..., object]:
+    def train(trial: QueuedTrial, on_event: Callable[[object], None] = lambda event: None) -> object:
+        resources = Resources(device="cpu", threads=1)
+        return run_trial(trial, experiment.project, folder, resources, on_event=on_event)
+
+    return train
+
+
+def test_mirror_follows_trials(
+    experiment: Experiment,
+    folder: ExperimentFolder,
+    queued: list[QueuedTrial],
+    database: Path,
+    train: Callable[..., object],
+) -> None:
+    notes: list[str] = []
+    train(queued[0])
+    mirror = make_mirror(experiment, folder, notes.append)
+    mirror.start(queued)
+    train(queued[1], mirror.handle)
+    mirror.close()
+    found = read(database)
+    assert [t.state.name for t in found] == ["COMPLETE", "COMPLETE", "WAITING", "WAITING"]
+    assert [t.params for t in found[:2]] == [{"norm": "batch"}, {"norm": "none"}]
+    assert [t.user_attrs["seed"] for t in found] == [0, 0, 1, 1]
+    assert [t.user_attrs["hash"] for t in found] == [t.hash for t in queued]
+    for trial in found[:2]:
+        assert trial.value == 0.4
+        assert trial.intermediate_values == {1: 0.1, 2: 0.4, 3: 0.3, 4: 0.2}
+        assert trial.user_attrs["test_dice"] == 0.3
+        assert trial.user_attrs["state"] == "complete"
+    assert notes == []
+    again = make_mirror(experiment, folder, notes.append)
+    again.start(queued)
+    again.close()
+    assert [t.number for t in read(database)] == [0, 1, 2, 3]
+
+
+def test_a_locked_database_is_said_once_and_caught_up(
+    experiment: Experiment,
+    folder: ExperimentFolder,
+    queued: list[QueuedTrial],
+    database: Path,
+    train: Callable[..., object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mirrors, "RETRY_S", 0.1)
+    database.parent.mkdir(parents=True)
+    database.write_bytes(b"this is no database, and it is long enough to be noticed" * 20)
+    notes: list[str] = []
+    mirror = make_mirror(experiment, folder, notes.append)
+    mirror.start(queued)
+    train(queued[0], mirror.handle)
+    time.sleep(0.5)
+    assert len(notes) == 1
+    assert notes[0].startswith("optuna.db: the dashboard's database cannot be written (")
+    assert "The sweep goes on" in notes[0]
+    database.unlink()
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        if database.is_file() and _num_complete(database) == 1:
+            break
+        time.sleep(0.1)
+    mirror.close()
+    assert [t.state.name for t in read(database)] == ["COMPLETE", "WAITING", "WAITING", "WAITING"]
+    assert len(notes) == 1
+
+
+def _num_complete(database: Path) -> int:
+    connection = sqlite3.connect(database)
+    try:
+        found = connection.execute("SELECT count(*) FROM trials WHERE state = 'COMPLETE'").fetchone()[0]
+    except sqlite3.OperationalError:
+        return 0
+    finally:
+        connection.close()
+    return int(found)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_read_only_folder_is_said(
+    experiment: Experiment, folder: ExperimentFolder, queued: list[QueuedTrial], database: Path
+) -> None:
+    database.parent.mkdir(parents=True)
+    database.parent.chmod(0o500)
+    notes: list[str] = []
+    mirror = make_mirror(experiment, folder, notes.append)
+    mirror.start(queued)
+    mirror.close()
+    database.parent.chmod(0o700)
+    assert len(notes) == 1
+
+
+def test_rebuild_needs_records_only(
+    experiment: Experiment, queued: list[QueuedTrial], database: Path, train: Callable[..., object]
+) -> None:
+    for trial in queued[:3]:
+        train(trial)
+    assert not database.exists()
+    assert rebuild(experiment.project) == ["exp"]
+    found = read(database)
+    assert sorted(t.user_attrs["hash"] for t in found) == sorted(t.hash for t in queued[:3])
+    assert {t.state.name for t in found} == {"COMPLETE"}
+    assert rebuild(experiment.project) == ["exp"]
+    assert len(read(database)) == 3
+
+
+def test_objectives_come_from_epochs_csv(
+    folder: ExperimentFolder, queued: list[QueuedTrial], train: Callable[..., object]
+) -> None:
+    trial = folder.trial(queued[0].hash)
+    assert read_objectives(trial, "val_dice") == {}
+    train(queued[0])
+    assert read_objectives(trial, "val_dice") == {1: 0.1, 2: 0.4, 3: 0.3, 4: 0.2}
+    assert read_objectives(trial, "val_nothing") == {}
+    with trial.epochs.open("a") as file:
+        file.write("5,0.1,torn")
+    assert len(read_objectives(trial, "val_dice")) == 4
