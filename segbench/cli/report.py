@@ -42,10 +42,11 @@ def report(
     Needs neither the data set nor a GPU. Only files whose content changed are touched; style.yaml is yours.
     """
     from segbench.config.load import load_experiment
+    from segbench.store.layout import ResultsFolder
 
     # `--project` says where to look, so that a name on the command line means the same everywhere.
     loaded = load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke, start=project)
-    folder = loaded.project.results / loaded.name
+    folder = ResultsFolder(loaded.project.results).experiment(loaded.name).root
     command = _sweep_command(experiment, scale, set_, smoke)
     if not folder.is_dir():
         raise ResultsError(

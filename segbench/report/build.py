@@ -10,7 +10,7 @@ import pandas as pd
 
 from segbench.records import DECIMALS
 from segbench.report.analysis import Analysis
-from segbench.report.compile_pdf import compile_pdf
+from segbench.report.compile_pdf import Compiled, compile_pdf
 from segbench.report.figures.draw_matplotlib import draw_files
 from segbench.report.figures.draw_pgfplots import draw_pgfplots
 from segbench.report.figures.figure import Figure
@@ -75,14 +75,14 @@ def write_report(analysis: Analysis, folder: Path, *, panels: Panels, with_pdf: 
         (folder / name).unlink(missing_ok=True)
     pages = [folder / name for name in ("report.html", "report.md", "report.tex")]
     warnings: list[str] = []
-    if with_pdf:
-        made = compile_pdf(folder, files)
-        warnings += [made.warning] if made.warning else []
-        if made.pdf is not None:
-            pages.append(folder / "report.pdf")
-            changed += [folder / "report.pdf"] if _write(folder / "report.pdf", made.pdf) else []
-        elif made.is_failure:
-            (folder / "report.pdf").unlink(missing_ok=True)
+    made = compile_pdf(folder, files) if with_pdf else Compiled()
+    warnings += [made.warning] if made.warning else []
+    if made.pdf is not None:
+        pages.append(folder / "report.pdf")
+        changed += [folder / "report.pdf"] if _write(folder / "report.pdf", made.pdf) else []
+    elif made.is_failure or changed:
+        # An older PDF would contradict the other pages.
+        (folder / "report.pdf").unlink(missing_ok=True)
     return Written(folder=folder, pages=tuple(pages), changed=tuple(changed), warnings=tuple(warnings))
 
 
