@@ -228,7 +228,12 @@ def rebuild(project: Project) -> list[str]:
                 if label not in axes.setdefault(axis, []):
                     axes[axis].append(label)
         objective = records[0][0].config["objective"]
-        study = StudyMirror(results.study, name=experiment.name, direction=objective["direction"])
+        study = StudyMirror(
+            results.study,
+            name=experiment.name,
+            direction=objective["direction"],
+            attributes={"objective": objective["metric"]},
+        )
         try:
             shown = [show_trial(r, r, f, metric=objective["metric"], axes=axes) for r, f in records]
             study.synchronise(sorted(shown, key=lambda t: (t.started or "", t.hash)))

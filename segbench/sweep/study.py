@@ -25,6 +25,7 @@ from optuna.distributions import (
     IntDistribution,
     distribution_to_json,
 )
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import InMemoryStorage, RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -141,6 +142,11 @@ class StudyMirror:
         for key, value in self._attributes.items():
             if study.user_attrs.get(key) != value:
                 study.set_user_attr(key, value)
+        metric = self._attributes.get("objective")
+        if metric and study.metric_names != [metric]:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                study.set_metric_names([str(metric)])
 
 
 class SearchStudy:

@@ -11,7 +11,7 @@ import pytest
 
 from segbench.config.experiment import Level, Search, SearchParameter
 from segbench.records import State
-from segbench.sweep.study import SearchStudy, StudyMirror
+from segbench.sweep.study import SearchStudy, StudyMirror, database_url
 from segbench.sweep.study_records import Proposal, ShownTrial, level_dimension, search_space
 
 SPACE = Search(
@@ -228,3 +228,12 @@ def test_search_stays_in_its_space(sampler: str, pruner: str) -> None:
         assert proposal.parameters["depth"] in (2, 3, 4)
         assert proposal.parameters["norm"] in ("batch", "none")
     assert set(search_space(space)) == {"lr", "depth", "norm"}
+
+
+def test_the_dashboard_names_the_objective(tmp_path: Path) -> None:
+    file = tmp_path / "named.db"
+    for _ in range(2):  # also where the study is there already
+        mirror = StudyMirror(file, name="a", direction="maximize", attributes={"objective": "val_dice"})
+        mirror.close()
+    study = optuna.load_study(study_name="a", storage=database_url(file))
+    assert study.metric_names == ["val_dice"]
