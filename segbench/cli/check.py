@@ -27,7 +27,9 @@ def check(
         list[str] | None, typer.Option("--set", metavar="KNOB=VALUE", help="Check it at this knob.")
     ] = None,
 ) -> None:
-    """Check that a variant of your own does what its axis asks for.
+    """Check a variant of your own.
+
+    That it does what its axis asks for.
 
     Exits 4 where a check fails, 2 where the file cannot be read.
     """

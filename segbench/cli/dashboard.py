@@ -20,7 +20,10 @@ def dashboard(
     ] = False,
     project: ProjectOption = None,
 ) -> None:
-    """Serve optuna-dashboard over results/optuna.db, to this machine only."""
+    """Serve optuna-dashboard on this machine.
+
+    Over results/optuna.db, to this machine only.
+    """
     import getpass
     import socket
 

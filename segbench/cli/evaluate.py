@@ -44,7 +44,9 @@ def evaluate(
     json: JsonOption = False,
     project: ProjectOption = None,
 ) -> None:
-    """Measure a saved trial again and compare with what its record says.
+    """Measure a saved trial again.
+
+    And compare with what its record says.
 
     Exits 3 where they differ by more than 0.0001.
     """

@@ -38,7 +38,9 @@ def init(
         ),
     ] = None,
 ) -> None:
-    """Write experiments/NAME.yaml, commented, after reading the folders; nothing is asked or overwritten.
+    """Write an experiment for your own images.
+
+    experiments/NAME.yaml, commented, after reading the folders; nothing is asked or overwritten.
 
     Without --images and --masks the experiment is about generated scenes.
     """

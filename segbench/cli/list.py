@@ -25,7 +25,7 @@ def list_(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what an experiment can be made of: axes, variants, knobs; or the experiments there are.
+    """Show axes, variants, knobs or experiments.
 
     Without arguments: every axis with its variants. With an axis: its variants, one a line. With a variant:
     all of its knobs with type, default and help, and its documentation.

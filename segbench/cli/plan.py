@@ -30,7 +30,10 @@ def plan(
     seeds: SeedsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what a sweep would do: cells, trials to run, trials done, and how long it would take."""
+    """Show what a sweep would do.
+
+    Cells, trials to run, trials done, and how long it would take.
+    """
     from segbench.config.load import load_experiment
     from segbench.sweep.checks import check_plan
     from segbench.sweep.plan import plan_trials

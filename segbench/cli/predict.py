@@ -27,7 +27,9 @@ def predict(
     device: DeviceOption = "auto",
     project: ProjectOption = None,
 ) -> None:
-    """Predict masks for image files with the selected weights of a saved trial.
+    """Predict masks with a saved trial.
+
+    For image files of any size, with the selected weights.
 
     An image that cannot be read is named at the end; the others are written.
     """

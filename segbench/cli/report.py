@@ -37,7 +37,9 @@ def report(
     open_: Annotated[bool, typer.Option("--open", help="Show report.html in the browser.")] = False,
     project: ProjectOption = None,
 ) -> None:
-    """Write reports/EXPERIMENT/ from the records: HTML, Markdown, LaTeX, PDF, figures, tables and data.
+    """Write tables, figures and verdicts.
+
+    reports/EXPERIMENT/ from the records: HTML, Markdown, LaTeX, PDF, figures, tables and data.
 
     Needs neither the data set nor a GPU. Only files whose content changed are touched; style.yaml is yours.
     """

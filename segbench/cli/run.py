@@ -28,7 +28,9 @@ def run(
     loader_workers: LoaderWorkersOption = None,
     project: ProjectOption = None,
 ) -> None:
-    """Train one trial in this very process, with its log on the screen: `breakpoint()` works.
+    """Train one trial in the foreground.
+
+    In this very process, with its log on the screen: `breakpoint()` works.
 
     Its record counts like one of a sweep. --only and --seeds name the trial; without --seeds it is the first
     seed.

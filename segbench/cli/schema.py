@@ -13,7 +13,9 @@ def schema(
         Path | None, typer.Option(help="Write to this file instead of the terminal.", show_default=False)
     ] = None,
 ) -> None:
-    """Print the JSON schema of experiment files, which editors complete and check by.
+    """Print the JSON schema of experiments.
+
+    Editors complete and check experiment files by it.
 
     The variants of the project around the current folder are part of it. A file names the schema in its
     first line: `# yaml-language-server: $schema=PATH`.

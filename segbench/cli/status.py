@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 def status(
     experiment: OptionalExperimentArgument = None, scale: ScaleOption = None, as_json: JsonOption = False
 ) -> None:
-    """Show where an experiment stands, cell by cell; without a name, a line for each experiment."""
+    """Show where an experiment stands.
+
+    Cell by cell; without a name, a line for each experiment.
+    """
     import json
 
     if experiment is None:

@@ -57,7 +57,7 @@ def sweep(
     ] = False,
     project: ProjectOption = None,
 ) -> None:
-    """Train the trials of an experiment that have no record yet.
+    """Train the trials that have no record yet.
 
     Run it again after an interruption, with more seeds or with more levels: only what is missing is trained.
     """

@@ -23,7 +23,10 @@ def worker(
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
     project: ProjectOption = None,
 ) -> None:
-    """Help a sweep: take its trials one after another, on any host that shares the results folder."""
+    """Help a sweep that is running.
+
+    Take its trials one after another, on any host that shares the results folder.
+    """
     import faulthandler
     from pathlib import Path
 
