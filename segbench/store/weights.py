@@ -12,7 +12,7 @@ import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import IO, Any, Final, Protocol
 
 import torch
 
@@ -158,9 +158,36 @@ def _save_selected(folder: TrialFolder, run: Saved, before_write: Callable[[], N
 
 def _save(path: Path, content: Mapping[str, Any]) -> None:
     _check_plain(content, path.name)
-    # Into an open file: given a path, torch's own writer hides why the disk refuses.
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        torch.save(content, file)
+    with replacing(path) as temporary, temporary.open("wb") as opened:
+        file = _Witness(opened)
+        try:
+            torch.save(content, file)
+        except RuntimeError:
+            if file.refusal is not None:
+                raise file.refusal from None
+            raise
+
+
+class _Witness:
+    """A file that remembers why it could not be written: torch's own writer hides that."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.refusal: OSError | None = None
+
+    def write(self, content: bytes) -> int:
+        try:
+            return self._file.write(content)
+        except OSError as error:
+            self.refusal = self.refusal or error
+            raise
+
+    def flush(self) -> None:
+        try:
+            self._file.flush()
+        except OSError as error:
+            self.refusal = self.refusal or error
+            raise
 
 
 def _load(path: Path, see: str) -> dict[str, Any]:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import io
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from blobs import blob_data, tiny_config
@@ -127,3 +132,27 @@ def test_weights_of_another_format_are_refused(folder) -> None:
     torch.save([1, 2], folder.best)
     with pytest.raises(ResultsError, match=r"the file must hold a dictionary, got 'list'"):
         read_best(folder)
+
+
+@pytest.mark.parametrize("fails_after_bytes", [0, 5_000, 60_000, 79_000])
+def test_a_full_disk_is_named_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_after_bytes: int
+) -> None:
+    written = 0
+    real_open = Path.open
+
+    class Full(io.FileIO):
+        def write(self, content: Any) -> int:
+            nonlocal written
+            if written + len(memoryview(content).cast("B")) > fails_after_bytes:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            written += len(memoryview(content).cast("B"))
+            return super().write(content)
+
+    def open_full(path: Path, mode: str = "r", *args: Any, **more: Any) -> Any:
+        return io.BufferedWriter(Full(path, "w")) if mode == "wb" else real_open(path, mode, *args, **more)
+
+    monkeypatch.setattr(Path, "open", open_full)
+    with pytest.raises(ResultsError, match=r"the disk .* is full"):
+        write_best(TrialFolder(tmp_path), {"w": torch.zeros(20_000)}, epoch=1, input_spec={"size_px": [8, 8]})
+    assert list(tmp_path.iterdir()) == []
