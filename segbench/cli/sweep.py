@@ -39,7 +39,7 @@ def sweep(
     workers: Annotated[
         int | None,
         typer.Option(
-            "--workers", min=1, help="Processes; without it one a GPU, or one on a CPU.", show_default=False
+            "--workers", min=1, help="Processes; without it one a GPU, or one a CPU core.", show_default=False
         ),
     ] = None,
     device: DeviceOption = "auto",
@@ -79,7 +79,9 @@ def sweep(
         _end(job, is_new=False)
         return
     _heed(job)
-    slots = _slots(device=device, workers=workers, threads=threads)
+    search = loaded.search
+    num_trials = search.num_trials if search is not None else job.num_trials
+    slots = _slots(device=device, workers=workers, threads=threads, num_trials=num_trials)
     with only_supervisor(job.folder):
         if launch.write_document(loaded, job.folder):
             typer.echo("the experiment has changed since its last sweep: experiment.yaml was written anew")
@@ -126,10 +128,10 @@ def _run(
     return stop()
 
 
-def _slots(*, device: str, workers: int | None, threads: int | None) -> list[Slot]:
+def _slots(*, device: str, workers: int | None, threads: int | None, num_trials: int) -> list[Slot]:
     from segbench.sweep.devices import plan_slots
 
-    slots = plan_slots(device, workers=workers, threads=threads)
+    slots = plan_slots(device, workers=workers, threads=threads, num_trials=num_trials)
     names = ", ".join(dict.fromkeys(slot.name for slot in slots))
     count = f"{_count(len(slots), 'worker')} of {_count(slots[0].threads, 'thread')}"
     typer.echo(f"on {names}: {count}")

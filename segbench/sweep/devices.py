@@ -9,6 +9,10 @@ from pathlib import Path
 
 from segbench.errors import ExperimentError, message
 
+_MOST_CPU_WORKERS = 8
+_GIB_A_WORKER = 4
+"""Memory a CPU worker is reckoned with: PyTorch alone takes nearly one."""
+
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -30,16 +34,22 @@ def plan_slots(
     *,
     workers: int | None = None,
     threads: int | None = None,
+    num_trials: int = 1,
     cores: int | None = None,
+    memory_gib: float | None = None,
     gpus: list[str] | None = None,
 ) -> list[Slot]:
     """Divide the machine among workers.
 
     Args:
         device: `auto` (CUDA where there is a GPU), `cpu`, `cuda` (all GPUs) or `cuda:1` (one).
-        workers: Processes; None: one a GPU, and one on a CPU. More workers than GPUs share them in turn.
+        workers: Processes; None: one a GPU; on a CPU one a core, as far as trials and memory go round, because
+            trials side by side use cores better than threads do. More workers than GPUs share them in turn.
         threads: CPU threads of each worker; None: the cores divided by the workers.
+        num_trials: Trials of the whole design, done or not: what is left must not change the threads of a
+            trial that goes on, for other numbers of threads give other sums.
         cores: CPU cores to divide; None: those this process may use.
+        memory_gib: Memory to divide; None: the machine's.
         gpus: Entries for `CUDA_VISIBLE_DEVICES`; None: asks the machine.
 
     Raises:
@@ -47,7 +57,7 @@ def plan_slots(
     """
     cores = cores or len(os.sched_getaffinity(0))
     shown = _cuda_devices(device, gpus)
-    workers = workers or max(1, len(shown))
+    workers = workers or len(shown) or _cpu_workers(num_trials, cores, memory_gib or _memory_gib())
     threads = threads or max(1, cores // workers)
     slots = []
     for number in range(workers):
@@ -59,6 +69,14 @@ def plan_slots(
         name = device if ":" in device else f"cuda:{index}"
         slots.append(Slot("cuda", threads, {**environment, "CUDA_VISIBLE_DEVICES": shown[index]}, name))
     return slots
+
+
+def _cpu_workers(num_trials: int, cores: int, memory_gib: float) -> int:
+    return max(1, min(num_trials, cores, _MOST_CPU_WORKERS, int(memory_gib // _GIB_A_WORKER)))
+
+
+def _memory_gib() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
 
 
 def loader_workers(device: str, threads: int) -> int:

@@ -22,6 +22,17 @@ def test_one_cpu_worker_has_all_cores() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("num_trials", "cores", "memory_gib", "expected"),
+    [(8, 2, 24, (2, 1)), (1, 2, 24, (1, 2)), (30, 64, 256, (8, 8)), (30, 16, 9, (2, 8)), (3, 4, 1, (1, 4))],
+)
+def test_cpu_workers_by_trials_cores_and_memory(
+    num_trials: int, cores: int, memory_gib: float, expected: tuple[int, int]
+) -> None:
+    slots = plan_slots("cpu", num_trials=num_trials, cores=cores, memory_gib=memory_gib, gpus=[])
+    assert (len(slots), slots[0].threads) == expected
+
+
 def test_cores_are_divided_among_workers() -> None:
     assert [s.threads for s in plan_slots("cpu", workers=4, cores=10, gpus=GPUS)] == [2, 2, 2, 2]
     assert [s.threads for s in plan_slots("cpu", workers=4, cores=2, gpus=[])] == [1, 1, 1, 1]
