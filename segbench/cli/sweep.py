@@ -39,7 +39,7 @@ def sweep(
     workers: Annotated[
         int | None,
         typer.Option(
-            "--workers", min=1, help="Processes; without it one a GPU, or one a CPU core.", show_default=False
+            "--workers", min=1, help="Processes; without it one a GPU or CPU core.", show_default=False
         ),
     ] = None,
     device: DeviceOption = "auto",

@@ -43,7 +43,7 @@ def plan_slots(
 
     Args:
         device: `auto` (CUDA where there is a GPU), `cpu`, `cuda` (all GPUs) or `cuda:1` (one).
-        workers: Processes; None: one a GPU; on a CPU one a core, as far as trials and memory go round, because
+        workers: Processes; None: one a GPU; on a CPU one a core, as far as trials and memory go, because
             trials side by side use cores better than threads do. More workers than GPUs share them in turn.
         threads: CPU threads of each worker; None: the cores divided by the workers.
         num_trials: Trials of the whole design, done or not: what is left must not change the threads of a
