@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from segbench.cli.options import JsonOption, OptionalExperimentArgument, ScaleOption
+from segbench.cli.options import JsonOption, OptionalExperimentArgument, ScaleOption, SetOption, SmokeOption
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def status(
-    experiment: OptionalExperimentArgument = None, scale: ScaleOption = None, as_json: JsonOption = False
+    experiment: OptionalExperimentArgument = None,
+    scale: ScaleOption = None,
+    set_: SetOption = None,
+    smoke: SmokeOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show where an experiment stands.
 
@@ -33,7 +37,7 @@ def status(
     from segbench.config.load import load_experiment
     from segbench.sweep.overview import look_over
 
-    found = look_over(load_experiment(experiment, scale=scale))
+    found = look_over(load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke))
     if as_json:
         typer.echo(json.dumps(_content(found), indent=2, ensure_ascii=False))
     else:

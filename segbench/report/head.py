@@ -17,7 +17,7 @@ from segbench.config.trial import Choice
 from segbench.records import State
 from segbench.report.family import Estimator, Family, baseline_contrasts
 from segbench.report.notes import varies
-from segbench.report.phrases import count, listed
+from segbench.report.phrases import count, listed, metric_words
 from segbench.report.stats.effects import Effect
 from segbench.report.stats.metrics import read_metric
 from segbench.report.stats.power import POWER, smallest_difference
@@ -75,8 +75,9 @@ def resolution_text(experiment: Experiment, family: Family, estimator: Estimator
     if not np.isfinite(smallest):
         return ""
     return (
-        f"true differences of {smallest:.2g} {experiment.outcome} or more are found with {100 * POWER:.0f} % "
-        f"power at {count(n, 'seed')} (typical half-width of an interval: {half_width:.2g})"
+        f"true differences of {smallest:.2g} in {metric_words(experiment.outcome)} or more are found with "
+        f"{100 * POWER:.0f} % power at {count(n, 'seed')} (typical half-width of an interval: "
+        f"{half_width:.2g})"
     )
 
 

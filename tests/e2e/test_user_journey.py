@@ -116,10 +116,11 @@ def test_a_saved_trial_predicts_and_evaluates(project: Path) -> None:
     trial = next((project / "results" / "my_study_smoke" / "trials").iterdir())
     image = next((project / "raw" / "scans").iterdir())
     segbench(project, "predict", trial.name, str(image), "--out", "out")
-    masks = [p for p in (project / "out").rglob("*.png") if Image.open(p).mode == "L"]
-    assert masks
-    assert Image.open(masks[0]).size == Image.open(image).size
-    assert "agree" in segbench(project, "evaluate", trial.name)
+    with Image.open(project / "out" / f"{image.stem}_mask.png") as mask, Image.open(image) as photograph:
+        assert mask.mode == "L"
+        assert mask.size == photograph.size
+        assert set(np.unique(np.asarray(mask))) <= {0, 255}
+    assert "They are the same to the last digit of the record." in segbench(project, "evaluate", trial.name)
 
 
 def test_status_counts_the_trials(project: Path) -> None:

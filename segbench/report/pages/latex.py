@@ -23,7 +23,9 @@ _PREAMBLE = r"""% Written by segbench. Run pdflatex twice, or upload the folder 
 \usepackage[utf8]{inputenc}
 \usepackage{lmodern,textcomp,microtype}
 \usepackage[margin=2.5cm]{geometry}
-\usepackage{graphicx,booktabs,tabularx,array,caption,float}
+\usepackage{graphicx,booktabs,tabularx,array,caption}
+\usepackage[section]{placeins}
+\usepackage{needspace}
 \usepackage{pgfplots}
 \pgfplotsset{compat=1.16}
 \usepgfplotslibrary{fillbetween}
@@ -32,6 +34,8 @@ _PREAMBLE = r"""% Written by segbench. Run pdflatex twice, or upload the folder 
 \captionsetup{font=small,labelfont=bf,skip=4pt}
 \setlength{\parindent}{0pt}\setlength{\parskip}{5pt plus 2pt}
 \setlength{\emergencystretch}{3em}
+\renewcommand{\topfraction}{.9}\renewcommand{\bottomfraction}{.8}
+\renewcommand{\textfraction}{.07}\renewcommand{\floatpagefraction}{.8}
 \providecommand{\segreportdir}{.}
 % the same source gives the same file
 \ifdefined\pdfinfoomitdate\pdfinfoomitdate=1\fi
@@ -137,18 +141,19 @@ def _comment(text: object) -> str:
 
 
 def _section(section: Section) -> list[str]:
-    parts = [rf"\section*{{{escape(section.title)}}}"]
+    # A heading whose floats moved to the next page goes with them.
+    parts = [rf"\Needspace{{.2\textheight}}\section*{{{escape(section.title)}}}"]
     parts += [rf"\input{{\segreportdir/tables/{table.name}.tex}}" for table in section.tables]
     for figure in section.figures:
         parts += [
-            r"\begin{figure}[H]\centering",
+            r"\begin{figure}[!htbp]\centering",
             rf"\input{{\segreportdir/figures/{figure.name}.tex}}",
             rf"\caption{{{escape(figure.caption)}}}",
             r"\end{figure}",
         ]
     if section.panels:
         parts += [
-            r"\begin{figure}[H]\centering",
+            r"\begin{figure}[!htbp]\centering",
             rf"\includegraphics[width=\linewidth,height=0.8\textheight,keepaspectratio]"
             rf"{{\segreportdir/figures/{section.panels.file_name}}}",
             rf"\caption{{{escape(section.panels.caption)}}}",
@@ -210,7 +215,7 @@ def _float(
     body = "\n".join(" & ".join(_field(f) for f in row) + r" \\" for row in rows)
     kind = "tabularx" if "L" in shape else "tabular*"
     lines = [
-        r"\begin{table}[H]\centering" + size,
+        r"\begin{table}[!htbp]\centering" + size,
         rf"\caption{{{escape(caption)}}}" + (rf"\label{{tab:{slug(name)}}}" if is_first else ""),
         rf"\begin{{{kind}}}{{\linewidth}}{{{shape}}}",
         r"\toprule",

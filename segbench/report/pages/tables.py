@@ -69,11 +69,7 @@ def effects_table(analysis: Analysis, labels: Labels, *, is_family: bool) -> Tab
     frame = _rows(effects)
     metrics = {row["metric"] for row in frame}
     has_new = any(_is_known(row["low_new"]) for row in frame)
-    has_notes = any(_is_text(row["note"]) for row in frame)
-    rows = [
-        tuple(_effect(row, labels, numbers, has_new=has_new, has_notes=has_notes, metrics=metrics))
-        for row in frame
-    ]
+    rows = [tuple(_effect(row, labels, numbers, has_new=has_new, metrics=metrics)) for row in frame]
     columns = [Column(title="Contrast", is_number=False)]
     if len(metrics) > 1:
         columns.append(Column(title="Metric", is_number=False))
@@ -84,13 +80,12 @@ def effects_table(analysis: Analysis, labels: Labels, *, is_family: bool) -> Tab
     if is_family:
         columns += [Column(title="p (Holm)"), Column(title="Verdict", is_number=False)]
         columns.append(Column(title="Seeds for 80 % power", in_print=False))
-    if has_notes:
-        columns.append(Column(title="Note", is_number=False, in_print=False))
     margin = analysis.experiment.margin
     note = "Level minus baseline, paired by seed; n counts seeds. Bold: resolved. "
     note += f"Margin {margin:g}. " if margin is not None else "No margin is declared. "
     if any(row["depends_on_selection"] for row in frame):
         note += "*: another verdict at the last epoch's weights, so it depends on checkpoint selection. "
+    note += " ".join(_remarks(frame, labels))
     caption = (
         "Effects that are judged, with Holm-adjusted p."
         if is_family
@@ -105,13 +100,21 @@ def effects_table(analysis: Analysis, labels: Labels, *, is_family: bool) -> Tab
     )
 
 
+def _remarks(rows: Iterable[Mapping[str, Any]], labels: Labels) -> list[str]:
+    """Return each remark once, with the contrasts that it is about."""
+    about: dict[str, list[str]] = {}
+    for row in rows:
+        if _is_text(row["note"]):
+            about.setdefault(str(row["note"]), []).append(contrast_name(dict(row), labels))
+    return [f"{'; '.join(dict.fromkeys(names))}: {remark}." for remark, names in about.items()]
+
+
 def _effect(
     row: Mapping[str, Any],
     labels: Labels,
     numbers: Numbers,
     *,
     has_new: bool,
-    has_notes: bool,
     metrics: set[str],
 ) -> Iterable[Field]:
     metric, verdict = row["metric"], row["verdict"] or ""
@@ -140,8 +143,6 @@ def _effect(
         yield Field(text=p_value(p) + (" (TOST)" if equivalent else ""), sort=p)
         yield Field(text=verdict or NONE, tone=_tone(verdict), is_bold=is_resolved)
         yield Field(text=_seeds_needed(row), sort=row["seeds_needed_low"])
-    if has_notes:
-        yield Field(text=row["note"] or "")
 
 
 def cells_table(analysis: Analysis, labels: Labels) -> Table:

@@ -276,8 +276,9 @@ def test_disagreement_of_the_last_epoch_is_flagged(make_experiment: Make, make_r
     )
     row = analysis.effects.iloc[0]
     assert bool(row["depends_on_selection"])
-    assert row["difference_last"] < 0 < row["difference"]
-    assert "At the last epoch's weights the answer differs for batch against none" in analysis.answer
+    assert (row["level"], row["baseline"]) == ("none", "batch")
+    assert row["difference"] < 0 < row["difference_last"]
+    assert "At the last epoch's weights the answer differs for none against batch" in analysis.answer
     assert any("depends on checkpoint selection" in note for note in analysis.notes)
 
 

@@ -55,7 +55,6 @@ def test_the_effects_table_prints_interval_p_and_verdict():
         "0.013",
         "unresolved",
         "6 to 21",
-        "−0.667",
     ]
     assert texts(table)[2][5] == "+0.012*"
     assert "depends on checkpoint selection" in table.note
