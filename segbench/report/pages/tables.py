@@ -12,6 +12,7 @@ from segbench.report.figures.forest import contrast_name
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count, magnitude, p_value, significant, typographic
 from segbench.report.pages.table import Column, Field, Table
+from segbench.report.phrases import seeds_range
 
 _TONES: Final = {
     "better": "good",
@@ -317,7 +318,7 @@ def _seeds_needed(row: Mapping[str, Any]) -> str:
     low, high = row["seeds_needed_low"], row["seeds_needed_high"]
     if not _is_known(low):
         return NONE
-    return f"{count(low)} to {count(high)}" if _is_known(high) and high != low else count(low)
+    return seeds_range(low, low if not _is_known(high) else high).removesuffix(" seeds")
 
 
 def _tone(verdict: str) -> str:

@@ -60,6 +60,22 @@ def test_the_effects_table_prints_interval_p_and_verdict():
     assert "depends on checkpoint selection" in table.note
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (6.0, 21.0, "6 to 21"),
+        (1234.0, np.inf, "1,234 to more than 10,000"),
+        (np.inf, np.inf, "more than 10,000"),
+        (7.0, 7.0, "7"),
+        (np.nan, np.nan, "–"),
+    ],
+)
+def test_seeds_needed_may_be_more_than_anybody_runs(low: float, high: float, expected: str):
+    analysis = fake.make_analysis()
+    effects = analysis.effects.assign(seeds_needed_low=low, seeds_needed_high=high)
+    assert texts(tables_of(replace(analysis, effects=effects))["effects"])[0][-1] == expected
+
+
 def test_bold_stands_only_where_a_verdict_is_resolved():
     tables = tables_of(fake.make_analysis())
     bold = [row[0].text for row in tables["effects"].rows if row[2].is_bold]
