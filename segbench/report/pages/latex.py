@@ -141,8 +141,10 @@ def _comment(text: object) -> str:
 
 
 def _section(section: Section) -> list[str]:
-    # A heading whose floats moved to the next page goes with them.
-    parts = [rf"\Needspace{{.2\textheight}}\section*{{{escape(section.title)}}}"]
+    # A heading whose floats move to the next page goes with them; a grid of images is tall.
+    is_tall = section.panels is not None and not section.tables and not section.figures
+    room = ".5" if is_tall else ".2"
+    parts = [rf"\Needspace{{{room}\textheight}}\section*{{{escape(section.title)}}}"]
     parts += [rf"\input{{\segreportdir/tables/{table.name}.tex}}" for table in section.tables]
     for figure in section.figures:
         parts += [
