@@ -3,7 +3,9 @@
 One file `segbench/axes/<axis>/<name>.py` holds one variant: a factory decorated with `@variant`, whose
 positional parameters are run-time objects and whose keyword-only parameters are knobs. The signature is the
 schema and the only home of a default. Reading it with `ast` (`signature.py`) keeps listing, validating and
-planning free of torch; `load` imports. A file without `@variant` is a part that variants of its axis share.
+planning free of torch; `load` imports. A file may instead hold a preset, a name for a variant with chosen
+knobs: `PRESET = {"unet": {"up": "bilinear"}}`, whose docstring is its documentation; a configuration records
+the variant that it stands for. A file with neither is a part that variants of its axis share.
 
 A user's own variants are found in `axes/<axis>/<name>.py` beside `experiments/` (see `use_project`) and by
 import path (`my_pkg.nets:MyNet`); the latter needs no decorator.
@@ -15,12 +17,13 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from segbench.errors import ExperimentError, message
-from segbench.signature import NO_VARIANT, REQUIRED, Knob, Variant, find_variant, read_source
+from segbench.signature import NO_VARIANT, REQUIRED, Knob, Variant, find_preset, find_variant, read_source
 
 __all__ = [
     "AXES_FOLDER",
@@ -57,7 +60,9 @@ def marker(axis: str) -> Callable[..., Any]:
     before the knob existed stay valid. A model declares what H and W must be a multiple of, as an expression
     of its knobs: `@variant(size_multiple="2 ** depth")`. A data set names the knobs that say where files are:
     `@variant(places=("images", "masks"))`; they are recorded, but the identity knows the files' contents
-    instead. All are literals.
+    instead. A variant that makes a mistake on purpose, so that its cost can be measured, says which:
+    `@variant(flawed="it squashes logits twice")`; it runs only in experiments with `allow_flawed: true`. All
+    are literals.
     """
 
     def variant(
@@ -66,6 +71,7 @@ def marker(axis: str) -> Callable[..., Any]:
         absent: Mapping[str, object] | None = None,
         size_multiple: str | int | None = None,
         places: tuple[str, ...] = (),
+        flawed: str | None = None,
     ) -> Any:
         if function is None:
             return variant
@@ -104,7 +110,7 @@ def variants(axis: str) -> Mapping[str, Variant]:
                     )
                 )
             found[own.name] = own
-    return found
+    return {**found, **_presets(axis, found)}
 
 
 def find(axis: str, name: str) -> Variant:
@@ -130,7 +136,9 @@ def find(axis: str, name: str) -> Variant:
 
 
 def load(variant: Variant) -> Callable[..., Any]:
-    """Import a variant's factory."""
+    """Import a variant's factory; a preset's is that of the variant it stands for."""
+    if variant.preset_of is not None:
+        return load(find(variant.axis, variant.preset_of))
     if variant.origin == "built-in":
         module = importlib.import_module(f"segbench.axes.{variant.axis}.{variant.file.stem}")
     elif variant.origin == "project":
@@ -151,6 +159,30 @@ def build(axis: str, name: str, *runtime: Any, **knobs: Any) -> Any:
 def _folder_variants(axis: str, folder: Path, *, origin: str) -> list[Variant]:
     files = sorted(p for p in folder.glob("*.py") if not p.name.startswith("_"))
     return [found for file in files if (found := find_variant(axis, file, origin=origin)) is not None]
+
+
+def _presets(axis: str, variants: Mapping[str, Variant]) -> dict[str, Variant]:
+    """Return the presets of an axis by name, the built-in ones first."""
+    folders = [AXES_FOLDER / axis]
+    if _project_axes is not None and (_project_axes / axis).is_dir():
+        folders.append(_project_axes / axis)
+    found: dict[str, Variant] = {}
+    for folder in folders:
+        for file in sorted(p for p in folder.glob("*.py") if not p.name.startswith("_")):
+            preset = None if file.stem in variants else find_preset(file)
+            if preset is None:
+                continue
+            if preset.base not in variants:
+                where = f"{preset.file}:{preset.line}"
+                rule = f"there is no {axis} of this name to be a preset of"
+                raise ExperimentError(message(where, rule, got=preset.base, known=variants))
+            if file.stem in found:
+                rule = f"a built-in preset of {axis} has this name"
+                raise ExperimentError(message(str(file), rule, got=file.stem, see="Rename the file"))
+            base = variants[preset.base]
+            origin = "built-in" if folder == AXES_FOLDER / axis else "project"
+            found[file.stem] = replace(preset.over(base), origin=origin, digest=base.digest)
+    return found
 
 
 def _imported_variant(axis: str, path: str) -> Variant:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,6 +58,49 @@ class Variant:
     """`built-in`, `project` or `import`."""
     digest: str | None = None
     """SHA-256 of the source, for users' variants; it becomes part of the identity."""
+    flawed: str | None = None
+    """The mistake that it makes on purpose, in one sentence; such a variant runs only with consent."""
+    preset_of: str | None = None
+    """The variant that this name stands for, with other defaults; None: it is a variant itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A name for a variant with chosen knobs: a file of an axis's folder that assigns `PRESET`."""
+
+    file: Path
+    line: int
+    base: str
+    """The variant that it stands for."""
+    knobs: Mapping[str, Any]
+    doc: str
+    """Docstring of the file."""
+
+    def over(self, base: Variant) -> Variant:
+        """Return the variant that the name stands for: the base, with the chosen knobs as defaults.
+
+        Raises:
+            ExperimentError: A knob is none of the base's.
+        """
+        for name in self.knobs:
+            if name not in base.knobs:
+                where = f"{self.file}:{self.line}"
+                rule = f"the {base.axis} {base.name} has no such knob"
+                raise ExperimentError(message(where, rule, got=name, known=base.knobs))
+        knobs = {
+            name: replace(knob, default=self.knobs.get(name, knob.default))
+            for name, knob in base.knobs.items()
+        }
+        return replace(
+            base,
+            name=self.file.stem,
+            file=self.file,
+            line=self.line,
+            summary=" ".join(self.doc.split("\n\n")[0].split()),
+            doc=self.doc,
+            knobs=knobs,
+            preset_of=base.name,
+        )
 
 
 def read_source(
@@ -95,17 +138,7 @@ def find_variant(
     Raises:
         ExperimentError: The file does not parse, or a declaration is no literal.
     """
-    try:
-        source = file.read_bytes()
-        tree = ast.parse(source)
-    except OSError as error:
-        raise ExperimentError(message(str(file), f"the file cannot be read: {error.strerror}")) from error
-    except SyntaxError as error:
-        raise ExperimentError(
-            message(f"{file}:{error.lineno}", f"the file is not valid Python: {error.msg}")
-        ) from error
-    except ValueError as error:  # null bytes
-        raise ExperimentError(message(str(file), f"the file is not valid Python: {error}")) from error
+    source, tree = _parse(file)
     candidates = [
         (node, mark)
         for node in tree.body
@@ -123,6 +156,7 @@ def find_variant(
     absent = _mark_argument(mark, "absent", dict, file) or {}
     places = _mark_argument(mark, "places", tuple, file) or ()
     multiple = _mark_argument(mark, "size_multiple", str | int, file)
+    flawed = _mark_argument(mark, "flawed", str, file)
     signature = _signature_node(node)
     doc = ast.get_docstring(node) or ""
     helps = _argument_helps(doc)
@@ -158,9 +192,44 @@ def find_variant(
         runtime=runtime,
         knobs=knobs,
         size_multiple=None if multiple is None else str(multiple),
+        flawed=flawed,
         origin=origin,
         digest=None if origin == "built-in" else hashlib.sha256(source).hexdigest(),
     )
+
+
+def find_preset(file: Path) -> Preset | None:
+    """Read `PRESET = {variant: {knob: value}}` of a source file; None where there is none.
+
+    Raises:
+        ExperimentError: The file does not parse, or the value is no literal of that form.
+    """
+    _, tree = _parse(file)
+    for node in tree.body:
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
+        if not any(isinstance(target, ast.Name) and target.id == "PRESET" for target in targets):
+            continue
+        where = f"{file}:{node.lineno}"
+        value = _literal(node.value, where, "PRESET")  # type: ignore[attr-defined]
+        if not (isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value.values())), dict)):
+            raise ExperimentError(message(where, "PRESET must be {variant: {knob: value}}", got=value))
+        ((base, knobs),) = value.items()
+        return Preset(file=file, line=node.lineno, base=base, knobs=knobs, doc=ast.get_docstring(tree) or "")
+    return None
+
+
+def _parse(file: Path) -> tuple[bytes, ast.Module]:
+    try:
+        source = file.read_bytes()
+        return source, ast.parse(source)
+    except OSError as error:
+        raise ExperimentError(message(str(file), f"the file cannot be read: {error.strerror}")) from error
+    except SyntaxError as error:
+        raise ExperimentError(
+            message(f"{file}:{error.lineno}", f"the file is not valid Python: {error.msg}")
+        ) from error
+    except ValueError as error:  # null bytes
+        raise ExperimentError(message(str(file), f"the file is not valid Python: {error}")) from error
 
 
 def _variant_mark(node: ast.FunctionDef | ast.ClassDef) -> ast.expr | None:

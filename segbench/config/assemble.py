@@ -87,6 +87,7 @@ def assemble(
         outcome=outcome,
         claims=claims,
         search=search,
+        allow_flawed=document.get("allow_flawed") is not None and document["allow_flawed"].value is True,
         overrides=dict(overrides),
     )
 

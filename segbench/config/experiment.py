@@ -140,6 +140,8 @@ class Experiment:
     """The test metric that verdicts are about, such as `test_dice`."""
     claims: tuple[Claim, ...]
     search: Search | None = None
+    allow_flawed: bool = False
+    """Whether variants may run that make a known mistake on purpose."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """What `--set` changed."""
 

@@ -113,10 +113,15 @@ def choice(axis: str, node: Node, problems: Problems) -> Choice | None:
     variant = find_variant(axis, name, node.key_place(name), problems)
     if variant is None:
         return None
-    if axis == "augment" and variant.name == "transforms" and body.is_mapping and "steps" in body:
-        return _transforms(body["steps"], problems)
+    base = variant.preset_of or variant.name
+    if axis == "augment" and base == "transforms":
+        steps = body.get("steps") if body.is_mapping else None
+        if steps is None and variant.preset_of is not None:
+            steps = Node.of(variant.knobs["steps"].default, node.key_place(name))
+        if steps is not None:
+            return _transforms(steps, problems)
     knobs = _knobs(variant.knobs, body, problems, what=f"the {axis} {name}")
-    return None if knobs is None else Choice(variant.name, knobs)
+    return None if knobs is None else Choice(base, knobs)
 
 
 def loss_terms(node: Node, problems: Problems) -> tuple[Choice, ...] | None:

@@ -76,6 +76,7 @@ class Baseline(_Model):
     norm: Any = Field("batch", description="The normalisation layers of the network.")
     init: Any = Field("default", description="How weights start.")
     augment: Any = Field("none", description="A recipe's name, or a list of albumentations transforms.")
+    mix: Any = Field("none", description="How the images of a training batch are mixed with each other.")
     loss: Any = Field({"bce": 1, "dice": 1}, description="Weighted sum of terms: name -> weight or knobs.")
     optimizer: Any = Field("adam", description="The optimiser.")
     schedule: Any = Field("constant", description="The learning rate over the epochs.")
@@ -93,6 +94,14 @@ class Baseline(_Model):
     )
     max_images: Count | None = Field(
         None, description="At most this many images of each part of the split, evenly spaced; null: all."
+    )
+    accumulate: Count = Field(1, description="Batches whose gradients make one step.")
+    ema: Annotated[Finite, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="Decay of the running average of weights that is evaluated and kept; null: the weights.",
+    )
+    surface_tolerance_px: Annotated[Finite, Field(ge=0)] = Field(
+        2.0, description="How far apart two outlines may lie and still agree, for surface_dice."
     )
 
 
@@ -233,6 +242,9 @@ class ExperimentFile(_Model):
         None, description="Differences of the outcome below it do not matter; needed for `==`."
     )
     claims: list[dict[str, Any]] = Field([], description="Expectations that the report judges.")
+    allow_flawed: bool = Field(
+        False, description="Whether variants run that make a known mistake on purpose; reports name them."
+    )
     search: SearchBody | None = Field(None, description="A sampler's space, instead of axes and a design.")
     scales: dict[str, Scale] = Field({}, description="Other sizes of the same question.")
     extends: str | None = Field(None, description="Another experiment file that this one adds to.")

@@ -19,6 +19,7 @@ VARIANT_FIELDS: Final = (
     "norm",
     "init",
     "augment",
+    "mix",
     "loss",
     "optimizer",
     "schedule",
@@ -45,10 +46,13 @@ class Choice:
 
     @classmethod
     def of(cls, axis: str, name: str, **knobs: Any) -> Choice:
-        """Return a choice with the axis's defaults under the given knobs (for tests and scripts)."""
-        known = registry.find(axis, name).knobs
-        defaults = {k.name: k.default for k in known.values() if not k.is_required}
-        return cls(name, {**defaults, **knobs})
+        """Return a choice with the axis's defaults under the given knobs (for tests and scripts).
+
+        A preset's name gives the variant that it stands for.
+        """
+        found = registry.find(axis, name)
+        defaults = {k.name: k.default for k in found.knobs.values() if not k.is_required}
+        return cls(found.preset_of or name, {**defaults, **knobs})
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,14 @@ class TrialConfig:
     """`segbench`, or the import path of a user's `fit` that takes the loop's place."""
     max_images: int | None = None
     """At most this many images of each part of the split, evenly spaced over the part; None: all."""
+    mix: Choice = Choice("none")
+    """How the images of a training batch are mixed with each other, after each was augmented by itself."""
+    accumulate: int = 1
+    """Batches whose gradients make one step."""
+    ema: float | None = None
+    """Decay of the running average of weights that is evaluated and kept; None: the weights themselves."""
+    surface_tolerance_px: float = 2.0
+    """How far apart two outlines may lie and still agree, for `surface_dice`."""
     objective: Objective = Objective()
 
     def to_json(self) -> dict[str, Any]:
@@ -111,6 +123,8 @@ class TrialConfig:
         """Rebuild from `to_json`."""
         read: dict[str, Any] = dict(value)
         for name in VARIANT_FIELDS:
+            if name not in value:  # a field that came after the record
+                continue
             if name == "loss":
                 read[name] = tuple(Choice(term, dict(knobs)) for term, knobs in value[name].items())
             else:
@@ -129,7 +143,13 @@ class TrialConfig:
         return pairs
 
 
-_ABSENT_FIELDS: Final[Mapping[str, Any]] = {"max_images": None}
+_ABSENT_FIELDS: Final[Mapping[str, Any]] = {
+    "max_images": None,
+    "mix": {"none": {}},
+    "accumulate": 1,
+    "ema": None,
+    "surface_tolerance_px": 2.0,
+}
 """Fields added after the first release: the JSON value that is left out of the identity."""
 
 
@@ -175,6 +195,8 @@ def _hashed_config(config: TrialConfig, *, has_places: bool) -> dict[str, Any]:
         if written.get(name) == absent:
             del written[name]
     for axis, choice in config.choices():
+        if axis not in written:
+            continue
         for knob in registry.find(axis, choice.name).knobs.values():
             knobs = written[axis][choice.name]
             is_absent = knob.absent != registry.REQUIRED and knobs.get(knob.name) == knob.absent

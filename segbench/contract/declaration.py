@@ -17,6 +17,7 @@ RUNTIME = {
     "init": ("module", "generator"),
     "augment": (),
     "loss": (),
+    "mix": (),
     "optimizer": ("parameters",),
     "schedule": (),
 }

@@ -18,10 +18,10 @@ from segbench.report.family import Estimator, Family, build_family
 from segbench.report.head import describe, provenance
 from segbench.report.notes import write_notes
 from segbench.report.proposals import find_best, missing_text, proposals_frame
-from segbench.report.stats.curves import CURVES, curves
-from segbench.report.stats.intervals import average_folds, summarise
-from segbench.report.stats.measure import measure
-from segbench.report.stats.metrics import read_metric
+from segbench.stats.curves import CURVES, curves
+from segbench.stats.intervals import average_folds, summarise
+from segbench.stats.measure import measure
+from segbench.stats.metrics import read_metric
 from segbench.store.match import match_trials, unmatched_trials
 from segbench.store.results import Results
 

@@ -22,7 +22,7 @@ from segbench.report.phrases import (
     signed,
 )
 from segbench.report.proposals import Best
-from segbench.report.stats.verdict import EQUIVALENT, UNRESOLVED
+from segbench.stats.verdict import EQUIVALENT, UNRESOLVED
 
 _NAMES = {"test_dice": "the Dice coefficient", "test_iou": "the IoU"}
 

@@ -8,9 +8,9 @@ import pandas as pd
 from segbench.config.experiment import Claim, Experiment
 from segbench.report.family import Estimator, Family, Member, claim_contrast
 from segbench.report.phrases import count, decimals_for, interval, p_value, seeds_range, signed
-from segbench.report.stats.effects import Effect
-from segbench.report.stats.metrics import Kind, read_metric
-from segbench.report.stats.verdict import Judgement, seeds_to_resolve
+from segbench.stats.effects import Effect
+from segbench.stats.metrics import Kind, read_metric
+from segbench.stats.verdict import Judgement, seeds_to_resolve
 
 SUPPORTED, CONTRADICTED, UNRESOLVED, NOT_JUDGED = "supported", "contradicted", "unresolved", "not judged"
 

@@ -7,10 +7,10 @@ import pandas as pd
 from segbench.config.experiment import Experiment
 from segbench.report.claims import divergence_text
 from segbench.report.family import Estimator, Family, Member, exploratory_contrasts
-from segbench.report.stats.effects import Effect
-from segbench.report.stats.metrics import Kind, Metric, read_metric
-from segbench.report.stats.pairs import Contrast
-from segbench.report.stats.verdict import (
+from segbench.stats.effects import Effect
+from segbench.stats.metrics import Kind, Metric, read_metric
+from segbench.stats.pairs import Contrast
+from segbench.stats.verdict import (
     BETTER,
     UNRESOLVED,
     WORSE,

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from segbench.config.experiment import Claim, Experiment
-from segbench.report.stats.effects import Effect, estimate, log_ratio
-from segbench.report.stats.images import ImageTable
-from segbench.report.stats.metrics import Kind, Metric, read_metric
-from segbench.report.stats.pairs import Contrast
-from segbench.report.stats.verdict import Hypothesis, Judgement, judge
+from segbench.stats.effects import Effect, estimate, log_ratio
+from segbench.stats.images import ImageTable
+from segbench.stats.metrics import Kind, Metric, read_metric
+from segbench.stats.pairs import Contrast
+from segbench.stats.verdict import Hypothesis, Judgement, judge
 
 _TESTABLE = (Kind.TEST, Kind.INSTABILITY, Kind.COST)
 

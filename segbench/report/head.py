@@ -18,10 +18,10 @@ from segbench.records import State
 from segbench.report.family import Estimator, Family, baseline_contrasts
 from segbench.report.notes import varies
 from segbench.report.phrases import count, listed, metric_words
-from segbench.report.stats.effects import Effect
-from segbench.report.stats.metrics import read_metric
-from segbench.report.stats.power import POWER, smallest_difference
-from segbench.report.stats.verdict import ALPHA
+from segbench.stats.effects import Effect
+from segbench.stats.metrics import read_metric
+from segbench.stats.power import POWER, smallest_difference
+from segbench.stats.verdict import ALPHA
 from segbench.store.results import Results
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from segbench.config.experiment import Experiment
 from segbench.records import State
 from segbench.report.phrases import count, listed
-from segbench.report.stats.intervals import t_interval
+from segbench.stats.intervals import t_interval
 
 _OPEN = (State.WAITING.value, State.RUNNING.value, State.INTERRUPTED.value)
 

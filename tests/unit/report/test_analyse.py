@@ -16,7 +16,7 @@ import pytest
 from segbench.config.experiment import Claim, Experiment
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
-from segbench.report.stats.intervals import t_interval
+from segbench.stats.intervals import t_interval
 from segbench.store.results import Results
 
 TWO_AXES = {"model": ["unet", "resnet"], "norm": ["batch", "none", "dyt"]}

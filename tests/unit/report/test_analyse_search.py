@@ -14,7 +14,7 @@ import pytest
 from segbench.config.experiment import Experiment, Search, SearchParameter
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
-from segbench.report.stats.intervals import t_interval
+from segbench.stats.intervals import t_interval
 from segbench.store.results import Results
 
 LEARNING_RATES = [1e-4, 1e-3, 1e-2]

@@ -17,8 +17,9 @@ from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.match import match_trials, unmatched_trials
 from segbench.store.results import read_results
 from segbench.store.trials import ImageValue, read_trial, rewrite_epochs, write_images, write_trial
-from segbench.sweep import checks
-from segbench.sweep.checks import Severity, check_plan, estimate_bytes
+from segbench.sweep.checks import storage
+from segbench.sweep.checks import Severity, check_plan
+from segbench.sweep.checks.storage import estimate_bytes
 from segbench.sweep.overview import count_states, last_epoch, log_tail, look_over
 from segbench.sweep.plan import Plan, plan_trials
 from segbench.sweep.reuse import reuse
@@ -320,9 +321,9 @@ def test_too_little_room_refuses_where_sizes_are_known_and_warns_where_not(
     load: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = load()
-    monkeypatch.setattr(checks.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 2**20})())
+    monkeypatch.setattr(storage.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 2**20})())
     (finding,) = check_plan(plan_of(experiment))
-    assert (finding.code, finding.severity) == ("SB001", Severity.WARNING)
+    assert (finding.code, finding.severity) == ("SB004", Severity.WARNING)
     assert (
         "8 trials leave about 3.8 GiB, taking networks that never ran for 32,000,000 parameters"
         in finding.text

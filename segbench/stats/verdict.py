@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segbench.report.stats.effects import Effect
-from segbench.report.stats.multiplicity import holm
-from segbench.report.stats.power import seeds_needed_range
-from segbench.report.stats.tost import p_within
+from segbench.stats.effects import Effect
+from segbench.stats.multiplicity import holm
+from segbench.stats.power import seeds_needed_range
+from segbench.stats.tost import p_within
 
 ALPHA = 0.05
 

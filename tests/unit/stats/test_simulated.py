@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from segbench.report.stats.images import image_variance
-from segbench.report.stats.intervals import Spread
-from segbench.report.stats.multiplicity import holm
+from segbench.stats.images import image_variance
+from segbench.stats.intervals import Spread
+from segbench.stats.multiplicity import holm
 
 RUNS = 20_000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from segbench.report.stats.intervals import Spread
+from segbench.stats.intervals import Spread
 
 
 def p_within(difference: float, spread: Spread, bounds: tuple[float, float]) -> float:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from segbench.report.stats.effects import Effect
-from segbench.report.stats.intervals import Spread
-from segbench.report.stats.pairs import Contrast
-from segbench.report.stats.power import seeds_needed_range
-from segbench.report.stats.verdict import Hypothesis, depends_on_selection, judge, seeds_to_resolve, verdict
+from segbench.stats.effects import Effect
+from segbench.stats.intervals import Spread
+from segbench.stats.pairs import Contrast
+from segbench.stats.power import seeds_needed_range
+from segbench.stats.verdict import Hypothesis, depends_on_selection, judge, seeds_to_resolve, verdict
 
 MARGIN = 0.005
 

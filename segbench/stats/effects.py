@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from segbench.report.stats.images import ImageTable
-from segbench.report.stats.intervals import Spread
-from segbench.report.stats.metrics import Metric
-from segbench.report.stats.pairs import Contrast, Pairs
+from segbench.stats.images import ImageTable
+from segbench.stats.intervals import Spread
+from segbench.stats.metrics import Metric
+from segbench.stats.pairs import Contrast, Pairs
 
 
 @dataclass(frozen=True, kw_only=True)

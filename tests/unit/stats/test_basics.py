@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from segbench.report.stats.intervals import Spread, average_folds, summarise, t_interval
-from segbench.report.stats.metrics import Kind, read_metric
-from segbench.report.stats.multiplicity import holm
-from segbench.report.stats.power import paired_power, seeds_needed, seeds_needed_range, smallest_difference
-from segbench.report.stats.tost import p_within
+from segbench.stats.intervals import Spread, average_folds, summarise, t_interval
+from segbench.stats.metrics import Kind, read_metric
+from segbench.stats.multiplicity import holm
+from segbench.stats.power import paired_power, seeds_needed, seeds_needed_range, smallest_difference
+from segbench.stats.tost import p_within
 
 VALUES = np.array([0.012, 0.019, 0.008, 0.015])
 

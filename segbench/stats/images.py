@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from segbench.report.stats.pairs import Pairs
+from segbench.stats.pairs import Pairs
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from segbench.report.stats.intervals import average_folds, summarise
+from segbench.stats.intervals import average_folds, summarise
 
 CURVES = ("train_loss", "train_dice", "val_loss", "val_dice")
 

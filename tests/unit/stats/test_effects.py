@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from segbench.report.stats.effects import Effect, estimate, hedges_g, log_ratio
-from segbench.report.stats.images import ImageTable, image_variance, unit_values
-from segbench.report.stats.metrics import Metric, read_metric
-from segbench.report.stats.pairs import Contrast, Pairs
+from segbench.stats.effects import Effect, estimate, hedges_g, log_ratio
+from segbench.stats.images import ImageTable, image_variance, unit_values
+from segbench.stats.metrics import Metric, read_metric
+from segbench.stats.pairs import Contrast, Pairs
 
 AXES = ("model", "norm")
 NORM = Contrast(axis="norm", level="none", baseline="batch")

@@ -1,0 +1,73 @@
+"""What a check finds, and how a check is declared."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+Subject = TypeVar("Subject")
+
+
+class Severity(StrEnum):
+    """What a finding does to the sweep."""
+
+    ERROR = "error"
+    """It is refused."""
+    WARNING = "warning"
+    """It runs, and the finding is printed; `--strict` refuses it."""
+    NOTE = "note"
+    """It runs; a reader of the results should know."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a check has found."""
+
+    code: str
+    """Such as `SB001`; docs and tests call it by that."""
+    severity: Severity
+    text: str
+    """The place, the rule broken and the cure, on one line."""
+
+
+@dataclass(frozen=True)
+class Guard(Generic[Subject]):
+    """One check: a subject in, a text for each thing found out."""
+
+    code: str
+    severity: Severity
+    function: Callable[[Subject], Iterable[str]]
+
+    @property
+    def rule(self) -> str:
+        """What it demands: the first line of its docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0].rstrip(".")
+
+    def __call__(self, subject: Subject) -> list[Finding]:
+        return [Finding(self.code, self.severity, text) for text in self.function(subject)]
+
+
+def guard(code: str, severity: Severity) -> Callable[[Callable[[Subject], Iterable[str]]], Guard[Subject]]:
+    """Make a check of a function; its docstring's first line is the rule that it demands.
+
+    Args:
+        code: `SB` and a number that no other check has; docs/guards.md has an entry for it.
+        severity: What each finding does to the sweep.
+    """
+    return lambda function: Guard(code, severity, function)
+
+
+def guards_of(module: ModuleType) -> tuple[Guard[Any], ...]:
+    """Return the guards of a module in the order of their codes."""
+    found = [value for value in vars(module).values() if isinstance(value, Guard)]
+    return tuple(sorted(found, key=lambda each: each.code))
+
+
+def sorted_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return findings with errors first, then warnings, then notes."""
+    order = list(Severity)
+    return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))

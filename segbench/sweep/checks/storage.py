@@ -1,0 +1,97 @@
+"""Guards about what lies on disk: room, foreign folders, changed data. No torch."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from segbench.config.trial import canonical_json
+from segbench.errors import message
+from segbench.sweep.checks.finding import Severity, guard
+from segbench.sweep.plan import Plan, PlanEntry
+
+BYTES_PER_PARAMETER: Final = 16
+"""float32 weights in best.pt, and weights with Adam's two moments in last.pt."""
+
+BYTES_PER_TRIAL: Final = 4 * 2**20
+"""Everything else a trial leaves: masks, panels, tables, log."""
+
+PARAMETERS_UNKNOWN: Final = 32_000_000
+"""What a network is taken for before its first trial: about the standard U-Net."""
+
+
+def estimate_bytes(plan: Plan, entries: Iterable[PlanEntry]) -> tuple[int, bool]:
+    """Return about how much the trials will leave on disk, and whether every network's size is on record."""
+    sizes = {
+        _network(record.config): record.parameters
+        for record in (*(e.record for e in plan.entries), *plan.orphans)
+        if record is not None and record.parameters is not None
+    }
+    total, is_known = 0, True
+    for entry in entries:
+        parameters = sizes.get(_network(entry.trial.cell.config.to_json()))
+        is_known &= parameters is not None
+        total += (parameters or PARAMETERS_UNKNOWN) * BYTES_PER_PARAMETER + BYTES_PER_TRIAL
+    return total, is_known
+
+
+@guard("SB001", Severity.ERROR)
+def fits_on_the_disk(plan: Plan) -> Iterator[str]:
+    """What the trials will leave fits on the disk, their networks' sizes being on record."""
+    yield from _disk_space(plan, is_known=True)
+
+
+@guard("SB004", Severity.WARNING)
+def may_fit_on_the_disk(plan: Plan) -> Iterator[str]:
+    """What the trials will leave fits on the disk, networks that never ran taken for large ones."""
+    yield from _disk_space(plan, is_known=False)
+
+
+@guard("SB002", Severity.ERROR)
+def folders_are_usable(plan: Plan) -> Iterator[str]:
+    """The folder of a trial holds that trial, or nothing."""
+    for entry in plan.entries:
+        if entry.problem is not None:
+            yield f"{entry.problem} Move the folder away; the trial is then run anew."
+
+
+@guard("SB003", Severity.WARNING)
+def data_are_unchanged(plan: Plan) -> Iterator[str]:
+    """The data and their split are those of the trials that were run before."""
+    planned = {(e.trial.cell.config_hash, e.trial.seed, e.trial.fold): e.trial for e in plan.entries}
+    superseded = 0
+    for record in plan.orphans:
+        trial = planned.get((record.config_hash, record.seed, record.fold))
+        superseded += trial is not None and trial.data_fingerprint != record.data_fingerprint
+    if superseded:
+        yield message(
+            str(plan.folder.root),
+            f"the data or their split have changed since {superseded} trials of this design were run",
+            see="These are run anew; the old records stay and are not reported",
+        )
+
+
+def _disk_space(plan: Plan, *, is_known: bool) -> Iterator[str]:
+    if not plan.to_run:
+        return
+    free = shutil.disk_usage(_existing(plan.folder.root)).free
+    needed, is_on_record = estimate_bytes(plan, plan.to_run)
+    if needed <= free or is_on_record is not is_known:
+        return
+    trials = f"{len(plan.to_run)} trials leave about {needed / 2**30:.1f} GiB"
+    basis = "" if is_known else f", taking networks that never ran for {PARAMETERS_UNKNOWN:,} parameters"
+    yield message(
+        str(plan.folder.root),
+        f"{trials}{basis}, but {free / 2**30:.1f} GiB are free",
+        see="Make room, or take a part at a time with --only or --seeds",
+    )
+
+
+def _network(config: Mapping[str, Any]) -> str:
+    return canonical_json({key: config.get(key) for key in ("model", "norm")})
+
+
+def _existing(path: Path) -> Path:
+    return next(p for p in (path, *path.absolute().parents) if p.is_dir())
