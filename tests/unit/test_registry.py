@@ -100,7 +100,8 @@ def test_listing_imports_no_torch() -> None:
 
 def test_axes() -> None:
     assert set(registry.axes()) == {
-        "augment", "dataset", "init", "input", "loss", "model", "norm", "optimizer", "schedule", "split",
+        "augment", "dataset", "init", "input", "loss", "mix", "model", "norm", "optimizer", "schedule",
+        "split",
     }  # fmt: skip
 
 

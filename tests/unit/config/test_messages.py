@@ -13,10 +13,10 @@ HEAD: Final = "question: q\nbaseline: {dataset: {shapes: {size_px: 32}}, model: 
 """Two lines; what follows starts at line 3."""
 
 FIELDS: Final = (
-    "dataset, split, input, model, norm, init, augment, loss, optimizer, schedule, grad_clip, batch_size, "
-    "epochs, precision, early_stopping, engine, max_images"
+    "dataset, split, input, model, norm, init, augment, mix, loss, optimizer, schedule, grad_clip, "
+    "batch_size, epochs, precision, early_stopping, engine, max_images, accumulate, ema, surface_tolerance_px"
 )
-KEYS: Final = "question, baseline, axes, design, exclude, seeds, objective, outcome, margin, claims, search, scales, extends"
+KEYS: Final = "question, baseline, axes, design, exclude, seeds, objective, outcome, margin, claims, allow_flawed, search, scales, extends"
 NORMS: Final = "batch, dyt, group, instance, layer, none"
 TEST_SCORES: Final = (
     "test_dice, test_iou, test_precision, test_recall, test_accuracy, test_dice_last, test_iou_last, "

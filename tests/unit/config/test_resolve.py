@@ -141,6 +141,7 @@ def test_defaults_of_the_baseline(load: Callable[..., Experiment]) -> None:
         "norm": "batch",
         "init": "default",
         "augment": "none",
+        "mix": "none",
         "optimizer": "adam",
         "schedule": "constant",
     }

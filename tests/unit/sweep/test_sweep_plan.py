@@ -17,8 +17,7 @@ from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.match import match_trials, unmatched_trials
 from segbench.store.results import read_results
 from segbench.store.trials import ImageValue, read_trial, rewrite_epochs, write_images, write_trial
-from segbench.sweep.checks import storage
-from segbench.sweep.checks import Severity, check_plan
+from segbench.sweep.checks import Severity, check_plan, storage
 from segbench.sweep.checks.storage import estimate_bytes
 from segbench.sweep.overview import count_states, last_epoch, log_tail, look_over
 from segbench.sweep.plan import Plan, plan_trials

@@ -406,9 +406,13 @@ def test_search_goes_on_with_the_same_proposals_after_a_stop(
 def test_search_prunes_by_a_file(search_experiment: Experiment, fake_engine: FakeEngine) -> None:
     import time
 
+    results = search_experiment.project.results / search_experiment.name
+
     def objective(config: Any, seed: int, epoch: int) -> float:
         number = len([e for e in fake_engine.events if e.startswith("build")])
-        time.sleep(0.05 if number <= 5 else 0.5)  # the supervisor has time to judge
+        deadline = time.monotonic() + (0.05 if number <= 5 or seed == 1 or epoch == 1 else 20)
+        while time.monotonic() < deadline and not list(results.glob("trials/*/stop")):
+            time.sleep(0.01)  # the supervisor has time to judge
         return 0.5 + epoch / 100 if number <= 5 or seed == 1 else 0.1
 
     fake_engine.objective = objective
