@@ -16,5 +16,7 @@ def none() -> Mixing:
     return _unmixed
 
 
-def _unmixed(images: Tensor, target: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    return images, target
+def _unmixed(
+    images: Tensor, target: Tensor, valid: Tensor | None, seed: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    return images, target, valid

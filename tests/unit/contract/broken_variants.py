@@ -54,6 +54,17 @@ def _optimizer(body: str, knobs: str = "lr: float = 0.01") -> str:
     return f"@variant\ndef thing(parameters, *, {knobs}):\n    {body}\n"
 
 
+def _mix(body: str, before: str = "pass") -> str:
+    return f"""
+@variant
+def thing():
+    {before}
+    def mix(images, target, valid, seed):
+        {body}
+    return mix
+"""
+
+
 _NO_STATE = """
 class Opt(optim.Optimizer):
     def __init__(self, parameters, lr):
@@ -202,6 +213,33 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
             "a batch and the mean over its images",
         ),
         "changes_nothing": (_loss("bce(logits.mul_(2), target)"), "the logits after the call"),
+    },
+    "mix": {
+        "keeps_size_and_type": (_mix("return images, target * 2, valid"), "target reaches from 0 to 2"),
+        "leaves_valid_out": (
+            _mix("return images, target, torch.ones_like(target, dtype=torch.bool)"),
+            "valid None becomes Tensor",
+        ),
+        "moves_masks_with_images": (
+            _mix("return images.flip(0), target, valid"),
+            "images that show their target no longer do",
+        ),
+        "counts_no_ignored_pixel": (
+            _mix("return images.flip(0), target.flip(0), valid"),
+            "a pixel counts that holds a share of one that does not",
+        ),
+        "leaves_one_image_alone": (
+            _mix("return images / 2, target / 2, valid"),
+            "images of a batch of one: differs",
+        ),
+        "draws_from_the_seed_alone": (
+            _mix("return images * torch.rand(()), target, valid"),
+            "images of seed 0 drawn twice: differs",
+        ),
+        "leaves_its_arguments_alone": (
+            _mix("return images.mul_(0.5), target, valid"),
+            "images after the call: differs",
+        ),
     },
     "optimizer": {
         "has_the_knob_lr": (
