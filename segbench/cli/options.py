@@ -68,6 +68,8 @@ SeedsOption = Annotated[
     ),
 ]
 
+StrictOption = Annotated[bool, typer.Option("--strict", help="Refuse what guards only warn about.")]
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for programs to standard output.")]
 
 ProjectOption = Annotated[

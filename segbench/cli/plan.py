@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,10 +15,12 @@ from segbench.cli.options import (
     SeedsOption,
     SetOption,
     SmokeOption,
+    StrictOption,
 )
 
 if TYPE_CHECKING:
     from segbench.config.experiment import Cell
+    from segbench.sweep.checks import Finding
     from segbench.sweep.plan import Plan
 
 
@@ -28,27 +31,51 @@ def plan(
     smoke: SmokeOption = False,
     only: OnlyOption = None,
     seeds: SeedsOption = None,
+    strict: StrictOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a sweep would do.
 
-    Cells, trials to run, trials done, and how long it would take.
+    Cells, trials to run, trials done, how long it would take, and what the guards say. The exit code is 2
+    where a sweep would be refused.
     """
     from segbench.config.load import load_experiment
-    from segbench.sweep.checks import check_plan
+    from segbench.sweep.checks import refuses
     from segbench.sweep.plan import plan_trials
 
     loaded = load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke)
     found = plan_trials(loaded).narrowed(only=only, seeds=seeds)
+    findings = _findings(found)
     if as_json:
         import json
 
-        findings = [{"code": f.code, "severity": str(f.severity), "text": f.text} for f in check_plan(found)]
-        typer.echo(json.dumps({**_content(found), "findings": findings}, indent=2, ensure_ascii=False))
-        return
-    _print(found)
-    for finding in check_plan(found):
-        typer.echo(f"{finding.severity} {finding.code}: {finding.text}", err=True)
+        content = {**_content(found), "findings": [finding.to_json() for finding in findings]}
+        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    else:
+        _print(found)
+        _print_findings(found, findings)
+    if any(refuses(finding, is_strict=strict) for finding in findings):
+        raise typer.Exit(2)
+
+
+def _findings(plan: Plan) -> tuple[Finding, ...]:
+    from segbench.cli.bars import file_bar
+    from segbench.sweep.checks import check_plan, check_work, sorted_findings
+
+    with file_bar("levels checked") as on_progress:
+        return sorted_findings([*check_plan(plan), *check_work(plan, on_progress=on_progress)])
+
+
+def _print_findings(plan: Plan, findings: Sequence[Finding]) -> None:
+    from collections import Counter
+
+    from segbench.sweep.checks import num_guards
+
+    for finding in findings:
+        typer.echo(f"{finding.severity} {finding.code}: {finding.text}")
+    counts = Counter(str(finding.severity) for finding in findings)
+    said = ", ".join(f"{n} {what}" if n == 1 else f"{n} {what}s" for what, n in counts.items())
+    typer.echo(f"{num_guards(plan)} guards looked: {said or 'nothing found'}.")
 
 
 def _content(plan: Plan) -> dict[str, Any]:

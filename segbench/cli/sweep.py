@@ -15,6 +15,7 @@ from segbench.cli.options import (
     SeedsOption,
     SetOption,
     SmokeOption,
+    StrictOption,
 )
 from segbench.cli.resources import DeviceOption, LoaderWorkersOption, ThreadsOption
 
@@ -55,6 +56,7 @@ def sweep(
     no_study: Annotated[
         bool, typer.Option("--no-study", help="Do not write results/optuna.db for the dashboard.")
     ] = False,
+    strict: StrictOption = False,
     project: ProjectOption = None,
 ) -> None:
     """Train the trials that have no record yet.
@@ -78,10 +80,10 @@ def sweep(
         launch.write_index(loaded)
         _end(job, is_new=False)
         return
-    _heed(job)
     search = loaded.search
     num_trials = search.num_trials if search is not None else job.num_trials
     slots = _slots(device=device, workers=workers, threads=threads, num_trials=num_trials)
+    _heed(job, is_strict=strict)
     with only_supervisor(job.folder):
         if launch.write_document(loaded, job.folder):
             typer.echo("the experiment has changed since its last sweep: experiment.yaml was written anew")
@@ -138,16 +140,29 @@ def _slots(*, device: str, workers: int | None, threads: int | None, num_trials:
     return slots
 
 
-def _heed(job: Job) -> None:
-    """Print what the checks warn about; refuse to start where one says error."""
-    from segbench.errors import ResultsError
-    from segbench.sweep.checks import Severity
+def _heed(job: Job, *, is_strict: bool) -> None:
+    """Have the guards look, print what they say, and refuse to start where one forbids it.
 
-    errors = [f"{f.code} {f.text}" for f in job.findings if f.severity is Severity.ERROR]
-    if errors:
-        raise ResultsError("\n".join(errors))
-    for finding in job.findings:
-        typer.echo(f"{finding.severity} {finding.code}: {finding.text}", err=True)
+    Raises:
+        ExperimentError: The study itself is at fault.
+        ResultsError: What lies on disk is.
+    """
+    from segbench.cli.bars import file_bar
+    from segbench.errors import ExperimentError, ResultsError
+    from segbench.sweep import launch
+    from segbench.sweep.checks import refuses
+
+    with file_bar("images decoded") as on_decoded, file_bar("levels checked") as on_checked:
+        findings = launch.check_job(job, on_decoded=on_decoded, on_checked=on_checked)
+    refused = [finding for finding in findings if refuses(finding, is_strict=is_strict)]
+    for finding in findings:
+        if finding not in refused:
+            typer.echo(f"{finding.severity} {finding.code}: {finding.text}", err=True)
+    texts = [f"{finding.code} {finding.text}" for finding in refused]
+    if any(not finding.is_about_storage for finding in refused):
+        raise ExperimentError(texts)
+    if refused:
+        raise ResultsError("\n".join(texts))
 
 
 def _announce(job: Job) -> None:

@@ -49,6 +49,36 @@ def apply_parameters(experiment: Experiment, parameters: Mapping[str, Any]) -> C
         ExperimentError: A parameter is unknown or missing, or the baseline cannot take a value.
     """
     # Not at the top: planning a remembered experiment needs neither pydantic nor the resolver.
+    from segbench.config.problems import Place, Problems
+
+    problems = Problems()
+    assert experiment.search is not None
+    known = [parameter.name for parameter in experiment.search.parameters]
+    place = Place(f"{experiment.name}: search")
+    for name in parameters.keys() - set(known):
+        problems.add(place, "the space has no such parameter", got=name, known=known)
+    for name in set(known) - parameters.keys():
+        problems.add(place, f"the proposal lacks the parameter {name}")
+    problems.raise_any()
+    return _with_parameters(experiment, parameters)
+
+
+def parameter_ends(experiment: Experiment) -> tuple[Cell, ...]:
+    """Return the baseline of a search, and the baseline with each parameter at its bounds or levels.
+
+    Raises:
+        ExperimentError: The baseline cannot take a value.
+    """
+    assert experiment.search is not None
+    cells = [_with_parameters(experiment, {})]
+    for parameter in experiment.search.parameters:
+        labels = tuple(level.label for level in parameter.levels)
+        ends: tuple[Any, ...] = labels or (parameter.low, parameter.high)
+        cells += [_with_parameters(experiment, {parameter.name: end}) for end in ends]
+    return tuple(cells)
+
+
+def _with_parameters(experiment: Experiment, parameters: Mapping[str, Any]) -> Cell:
     from segbench.config.document import Node, scalar_text
     from segbench.config.levels import Setting, apply, read_dimension
     from segbench.config.problems import Place, Problems
@@ -56,19 +86,16 @@ def apply_parameters(experiment: Experiment, parameters: Mapping[str, Any]) -> C
 
     problems = Problems()
     assert experiment.search is not None
-    known = {parameter.name: parameter for parameter in experiment.search.parameters}
     place = Place(f"{experiment.name}: search")
-    for name in parameters.keys() - known.keys():
-        problems.add(place, "the space has no such parameter", got=name, known=known)
-    for name in known.keys() - parameters.keys():
-        problems.add(place, f"the proposal lacks the parameter {name}")
-    problems.raise_any()
     fields = Fields(
         {name: getattr(experiment.baseline, name) for name in FIELDS}, dict.fromkeys(FIELDS, place)
     )
     settings: list[Setting] = []
     levels: dict[str, str] = {}
-    for name, parameter in known.items():
+    for parameter in experiment.search.parameters:
+        name = parameter.name
+        if name not in parameters:
+            continue
         value = parameters[name]
         if parameter.levels:
             level = next((level for level in parameter.levels if level.label == value), None)

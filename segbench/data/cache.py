@@ -61,7 +61,7 @@ def open_cache(
     Raises:
         DataError: Images cannot be used (all of them are named), or the disk is full or not writable.
     """
-    folder = root / f"{title}-{key[:12]}"
+    folder = _folder(root, title, key)
     found = _open_whole(folder, key)
     if found is None:
         with _locked(root, folder.name):
@@ -72,6 +72,11 @@ def open_cache(
     if found is None:
         raise DataError(message(str(folder), "the cache was damaged again right after it was built"))
     return found
+
+
+def find_cache(key: str, root: Path, *, title: str) -> CachedPixels | None:
+    """Return the cache of a source as `open_cache` does, but None where it would have to be built."""
+    return _open_whole(_folder(root, title, key), key)
 
 
 def remember(cached: CachedPixels, name: str, measure: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -85,6 +90,10 @@ def remember(cached: CachedPixels, name: str, measure: Callable[[], Mapping[str,
         temporary.write_text(json.dumps(value))
         temporary.replace(file)
     return value
+
+
+def _folder(root: Path, title: str, key: str) -> Path:
+    return root / f"{title}-{key[:12]}"
 
 
 def _open_whole(folder: Path, key: str) -> CachedPixels | None:

@@ -15,7 +15,7 @@ from segbench.axes.dataset._source import digest
 from segbench.axes.input import Scaling
 from segbench.config.project import Project
 from segbench.config.trial import TrialConfig
-from segbench.data.cache import CachedPixels, OnProgress, folder_title, open_cache, remember
+from segbench.data.cache import CachedPixels, OnProgress, find_cache, folder_title, open_cache, remember
 from segbench.data.parts import Split, split_samples
 from segbench.errors import DataError, ExperimentError, message
 from segbench.samples import PARTS, Sample
@@ -91,15 +91,7 @@ def prepare(
     if not 0 <= fold < len(folds):
         raise ExperimentError(message("fold", f"the split has {len(folds)} folds, counted from 0", got=fold))
     split = {part: np.asarray(folds[fold][part], dtype=np.int64) for part in PARTS}
-    pixel_knobs = {k: v for k, v in config.dataset.knobs.items() if k not in _KNOBS_BESIDE_PIXELS}
-    key = digest([config.dataset.name, pixel_knobs, contents])
-    cached = open_cache(
-        source,
-        key,
-        project.data / "cache",
-        title=folder_title(config.dataset.name),
-        on_progress=on_progress,
-    )
+    cached = _open(config, project, source, contents, on_progress)
     return PreparedData(
         fingerprint=_fingerprint(source, contents, folds),
         samples=source.samples(),
@@ -108,6 +100,39 @@ def prepare(
         split=split,
         scaling=_scaling(config, cached, split["train"]),
     )
+
+
+def decode(config: TrialConfig, project: Project, *, on_progress: OnProgress | None = None) -> CachedPixels:
+    """Open the decoded images of a data set, decoding them first where that was not done yet.
+
+    Raises:
+        DataError: The data set is missing, an image cannot be used, or the disk is full.
+    """
+    source = build_source(config, project)
+    return _open(config, project, source, source.fingerprint(), on_progress)
+
+
+def find_pixels(config: TrialConfig, project: Project) -> CachedPixels | None:
+    """Return the decoded images of a data set where its cache is there; decodes nothing.
+
+    Raises:
+        DataError: The data set is missing.
+    """
+    contents = build_source(config, project).fingerprint()
+    title = folder_title(config.dataset.name)
+    return find_cache(_pixel_key(config, contents), project.data / "cache", title=title)
+
+
+def _open(
+    config: TrialConfig, project: Project, source: Source, contents: str, on_progress: OnProgress | None
+) -> CachedPixels:
+    key, title = _pixel_key(config, contents), folder_title(config.dataset.name)
+    return open_cache(source, key, project.data / "cache", title=title, on_progress=on_progress)
+
+
+def _pixel_key(config: TrialConfig, contents: str) -> str:
+    knobs = {k: v for k, v in config.dataset.knobs.items() if k not in _KNOBS_BESIDE_PIXELS}
+    return digest([config.dataset.name, knobs, contents])
 
 
 def _fingerprint(source: Source, contents: str, folds: Sequence[Split]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from segbench.config.document import dump
+from segbench.data import decode
 from segbench.errors import SegbenchError
 from segbench.records import FailureKind, State, TrialRecord
 from segbench.store import trials
@@ -15,7 +16,8 @@ from segbench.store.atomic import write_text
 from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import Lease
 from segbench.store.queue import QueuedTrial
-from segbench.sweep.checks import Finding, check_plan
+from segbench.sweep.checks import Finding, Severity, check_plan, check_work, sorted_findings
+from segbench.sweep.checks.subjects import distinct_data
 from segbench.sweep.plan import Plan, PlanEntry, Planner, plan_trials
 from segbench.sweep.reuse import reuse
 
@@ -39,9 +41,9 @@ class Job:
     to_reuse: tuple[PlanEntry, ...]
     left_failed: tuple[PlanEntry, ...]
     """Trials that failed before, and are run again only with `--retry failed`."""
+    plan: Plan
+    """The part of the design that was asked for; what guards look at."""
     is_search_over: bool = True
-    findings: tuple[Finding, ...] = ()
-    """What the checks before a sweep say."""
 
     @property
     def is_over(self) -> bool:
@@ -83,6 +85,7 @@ def plan_job(
             to_run=(),
             to_reuse=(),
             left_failed=(),
+            plan=plan,
             is_search_over=is_over(experiment, plan.folder),
         )
     part = plan.narrowed(only=only, seeds=seeds) if only or seeds else plan
@@ -94,8 +97,34 @@ def plan_job(
         to_run=tuple(e for e in part.to_run if e not in left),
         to_reuse=part.to_reuse,
         left_failed=tuple(left),
-        findings=check_plan(part),
+        plan=part,
     )
+
+
+def check_job(
+    job: Job,
+    *,
+    on_decoded: Callable[[int, int], None] | None = None,
+    on_checked: Callable[[int, int], None] | None = None,
+) -> tuple[Finding, ...]:
+    """Return what the guards say about a job; images are decoded first, for the guards and for the workers.
+
+    Where the plan alone tells of an error nothing is decoded and no network is built.
+
+    Args:
+        job: One that is not over.
+        on_decoded: Told (images done, images in all) while a data set is decoded.
+        on_checked: Told (levels looked at, levels in all) while networks are looked at.
+
+    Raises:
+        DataError: The data set is missing, or an image cannot be used.
+    """
+    findings = check_plan(job.plan)
+    if any(finding.severity is Severity.ERROR for finding in findings):
+        return findings
+    for config in distinct_data(job.plan):
+        decode(config, job.experiment.project, on_progress=on_decoded)
+    return sorted_findings([*findings, *check_work(job.plan, on_progress=on_checked)])
 
 
 def write_document(experiment: Experiment, folder: ExperimentFolder) -> bool:

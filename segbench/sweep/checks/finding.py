@@ -33,6 +33,19 @@ class Finding:
     text: str
     """The place, the rule broken and the cure, on one line."""
 
+    @property
+    def is_about_storage(self) -> bool:
+        """Whether it is about what lies on disk (`SB0..`), not about the study (`SB1..`)."""
+        return self.code.startswith("SB0")
+
+    def to_json(self) -> dict[str, str]:
+        return {"code": self.code, "severity": str(self.severity), "text": self.text}
+
+
+def refuses(finding: Finding, *, is_strict: bool) -> bool:
+    """Whether a finding forbids the sweep."""
+    return finding.severity is Severity.ERROR or (is_strict and finding.severity is Severity.WARNING)
+
 
 @dataclass(frozen=True)
 class Guard(Generic[Subject]):

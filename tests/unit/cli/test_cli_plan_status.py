@@ -16,6 +16,8 @@ from segbench.errors import ExperimentError
 from segbench.records import FailureKind, State, TrialRecord
 from segbench.store.layout import ResultsFolder
 from segbench.store.trials import write_trial
+from segbench.sweep.checks import Finding, Severity
+from segbench.sweep.checks.catalogue import codes
 from segbench.sweep.plan import plan_trials
 
 TEXT = """
@@ -107,7 +109,44 @@ def test_plan_as_json_names_every_trial(project: Path) -> None:
         "state": "complete",
         "reusable": None,
     }
-    assert content["findings"] == []
+    assert content["findings"] == [
+        {
+            "code": "SB100",
+            "severity": "note",
+            "text": "not looked at yet: the pixels of shapes, which are not decoded. "
+            "`segbench sweep norms` decodes them once and looks before it trains.",
+        }
+    ]
+
+
+def test_plan_says_how_many_guards_looked_and_what_they_found() -> None:
+    lines = run("plan", "norms").splitlines()
+    assert lines[-2].startswith("note SB100: not looked at yet: the pixels of shapes")
+    assert lines[-1] == f"{len(codes())} guards looked: 1 note."
+
+
+def test_plan_of_a_finished_sweep_looks_at_the_plan_alone(project: Path) -> None:
+    for number in range(4):
+        leave(project, number)
+    assert run("plan", "norms").splitlines()[-1].endswith("guards looked: nothing found.")
+    assert not (project / "data" / ".cache" / "guards").exists()
+
+
+def test_plan_exits_with_2_where_a_sweep_would_be_refused(project: Path) -> None:
+    leave(project, 0)
+    trial = plan_trials(load_experiment("norms")).entries[0].folder
+    trial.record.write_text("{")
+    done = CliRunner().invoke(app, ["plan", "norms"])
+    assert done.exit_code == 2
+    assert "error SB002: " in done.stdout
+
+
+def test_a_warning_refuses_under_strict_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = (Finding("SB119", Severity.WARNING, "norms: arms differ."),)
+    monkeypatch.setattr("segbench.sweep.checks.check_plan", lambda plan: found)
+    assert "warning SB119: norms: arms differ." in run("plan", "norms")
+    done = CliRunner().invoke(app, ["plan", "norms", "--strict"])
+    assert done.exit_code == 2
 
 
 def test_plan_refuses_an_unknown_level() -> None:

@@ -1,0 +1,59 @@
+"""Guards that look at the data and at the networks: only where something will be trained, and once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from segbench.config.experiment import Cell
+from segbench.sweep.checks import data
+from segbench.sweep.checks import plan as plan_guards
+from segbench.sweep.checks.catalogue import codes
+from segbench.sweep.checks.finding import Finding, guards_of, sorted_findings
+from segbench.sweep.checks.memory import keep, recall
+from segbench.sweep.checks.subjects import DataSubject, cells_of, data_key, facts_of, has_work
+from segbench.sweep.plan import Plan
+
+OnProgress = Callable[[int, int], None]
+"""Told (levels looked at, levels in all) while networks are built."""
+
+
+def check_work(plan: Plan, *, on_progress: OnProgress | None = None) -> tuple[Finding, ...]:
+    """Return what the data and the networks tell about a sweep before it starts; errors first.
+
+    Nothing is looked at where nothing is left to train, and nothing twice: findings are remembered until the
+    design, the data, a variant or a guard changes. No pixel is decoded: guards read the cache where there is
+    one, and say so where there is none.
+
+    Raises:
+        DataError: The data set is missing, or cannot be split as asked.
+    """
+    if not has_work(plan):
+        return ()
+    return sorted_findings(dict.fromkeys(_check_data(plan)))
+
+
+def num_guards(plan: Plan) -> int:
+    """Return how many guards `check_plan` and `check_work` put to a plan."""
+    return len(codes() if has_work(plan) else codes(plan_guards.MODULES))
+
+
+def _check_data(plan: Plan) -> Iterator[Finding]:
+    facts = facts_of(plan)
+    for key, cells in _sharing(cells_of(plan)).items():
+        subject = ["data", key, facts]
+        known = recall(plan.experiment.project, subject)
+        if known is None:
+            seen = DataSubject.of(plan.experiment, cells)
+            known = tuple(finding for guard in guards_of(data) for finding in guard(seen))
+            if seen.pixels is not None:
+                keep(plan.experiment.project, subject, known)
+        yield from known
+
+
+def _sharing(cells: Iterable[Cell]) -> dict[str, tuple[Cell, ...]]:
+    """Return the cells by the data and split that they share."""
+    found: dict[str, tuple[Cell, ...]] = {}
+    for cell in cells:
+        key = data_key(cell.config)
+        found[key] = (*found.get(key, ()), cell)
+    return found
