@@ -8,6 +8,16 @@ from typing import Final
 
 PARTS: Final = ("train", "val", "test")
 
+FACTS: Final[Mapping[str, str]] = {
+    "foreground_share": "Share of the image that is foreground.",
+    "tone_likeness": "Overlap of the brightness histograms of foreground and background: 0 none, 1 alike.",
+    "irregularity": "1 - area / area of the convex hull of the foreground: 0 for a convex outline.",
+}
+"""Measured of every image and its mask, each in 0..1: `segbench.data.facts` states how."""
+
+THIRDS: Final = ("low", "middle", "high")
+"""Sub-groups of a fact: thirds of the test images."""
+
 
 @dataclass(frozen=True)
 class Sample:

@@ -66,6 +66,7 @@ def sweep(
     from segbench.config.load import load_experiment
     from segbench.errors import ExperimentError, Interrupted, message
     from segbench.sweep import launch
+    from segbench.sweep.describe import describe_test_images
     from segbench.sweep.supervisor import only_supervisor
 
     loaded = load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke, start=project)
@@ -78,6 +79,7 @@ def sweep(
     if job.is_over:
         launch.write_document(loaded, job.folder)
         launch.write_index(loaded)
+        describe_test_images(loaded, job.folder, is_new=False)
         _end(job, is_new=False)
         return
     search = loaded.search
@@ -92,6 +94,7 @@ def sweep(
                 f"reused   {', '.join(record.levels.values())}, seed {record.seed}: {record.reused_from}"
             )
         launch.reset_failed(job)
+        describe_test_images(loaded, job.folder, is_new=True)
         is_stopped = _run(job, slots, loader_workers, max_failures, has_study=not no_study)
         launch.write_index(loaded)
     after = launch.plan_job(loaded, only=only, seeds=seeds)

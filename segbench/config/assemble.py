@@ -61,10 +61,17 @@ def assemble(
         if asked is not None and asked.is_mapping
         else []
     )
+    subgroups = _subgroups(document, problems)
     claims: tuple[Claim, ...] = ()
     if claims_node is not None and claims_node.is_list:
         claims = read_claims(
-            claims_node, axes, problems, outcome=outcome, has_margin=has_margin, unread=unread
+            claims_node,
+            axes,
+            problems,
+            outcome=outcome,
+            has_margin=has_margin,
+            subgroups=subgroups,
+            unread=unread,
         )
     search_node = document.get("search")
     search = None
@@ -86,6 +93,7 @@ def assemble(
         margin=None if margin is None or margin.value is None else float(margin.value),
         outcome=outcome,
         claims=claims,
+        subgroups=subgroups,
         search=search,
         allow_flawed=document.get("allow_flawed") is not None and document["allow_flawed"].value is True,
         overrides=dict(overrides),
@@ -150,6 +158,18 @@ def _check_scales(document: Node, problems: Problems) -> None:
                 resolve_field(name, node, problems)
             else:
                 problems.add(fields.key_place(name), "there is no such key", got=name, known=FIELDS)
+
+
+def _subgroups(document: Node, problems: Problems) -> tuple[str, ...]:
+    node = document.get("subgroups")
+    if node is None or not node.is_list:
+        return ()
+    found: list[str] = []
+    for each in node.elements():
+        if each.text in found:
+            problems.add(each.place, "a sub-group is listed twice", got=each.text)
+        found.append(each.text)
+    return tuple(dict.fromkeys(found))
 
 
 def _check_search_alone(document: Node, problems: Problems) -> None:

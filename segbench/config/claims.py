@@ -16,9 +16,10 @@ from segbench.config.document import Node
 from segbench.config.experiment import Axis, Claim
 from segbench.config.labels import find_label
 from segbench.config.problems import Problems
+from segbench.samples import FACTS, THIRDS
 
 OPERATORS: Final = ("==", ">", "<", "/")
-WORDS: Final = ("at", "on", "metric", "between", "text")
+WORDS: Final = ("at", "among", "on", "metric", "between", "text")
 """Keys of a claim beside its axis."""
 
 SCORES: Final = ("dice", "iou", "precision", "recall", "accuracy")
@@ -39,6 +40,7 @@ def read_claims(
     *,
     outcome: str,
     has_margin: bool,
+    subgroups: Sequence[str] = (),
     unread: Sequence[str] = (),
 ) -> tuple[Claim, ...]:
     """Read every claim.
@@ -49,12 +51,13 @@ def read_claims(
         problems: Takes what is wrong.
         outcome: The metric of a claim that names none.
         has_margin: Whether the file gives a margin, which `==` needs.
+        subgroups: What `among` may name.
         unread: Axes that have problems of their own; claims about them are left alone.
     """
     found = []
     for node in claims.elements():
         if node.is_mapping:
-            claim = _read(node, axes, problems, outcome, has_margin, unread)
+            claim = _read(node, axes, problems, outcome, has_margin, subgroups, unread)
             found += [claim] if claim is not None else []
     return tuple(found)
 
@@ -65,6 +68,7 @@ def _read(
     problems: Problems,
     outcome: str,
     has_margin: bool,
+    subgroups: Sequence[str],
     unread: Sequence[str],
 ) -> Claim | None:
     count = len(problems)
@@ -95,6 +99,7 @@ def _read(
     metric = _word(node, "metric", METRICS, outcome, "there is no such metric", problems)
     interval = _word(node, "on", INTERVALS, "test_set", "on must be one of the known words", problems)
     at = _at(node, axes, axis, problems, unread)
+    among = _among(node, subgroups, problems)
     between = _between(node, compared[1] if compared else None, problems)
     if compared is None:
         return None
@@ -103,6 +108,9 @@ def _read(
         problems.add(
             node["on"].place, "new_images needs a metric of test images", got=metric, known=TEST_METRICS
         )
+    if among and not metric.startswith("test_"):
+        rule = "among needs a metric of test images"
+        problems.add(node["among"].place, rule, got=metric, known=TEST_METRICS)
     if operator == "==" and metric in OTHER_METRICS:
         rule = f"== compares scores within the margin; write A / B with between: for {metric}"
         problems.add(node[name].place, rule, got=node[name].text)
@@ -121,6 +129,7 @@ def _read(
         metric=metric,
         on=interval,
         between=between,
+        among=among,
     )
 
 
@@ -204,6 +213,28 @@ def _at(
             problems.add(level.place, f"{name} has no level of this label", got=got, known=axis.labels)
         else:
             found[name] = label
+    return found
+
+
+def _among(node: Node, subgroups: Sequence[str], problems: Problems) -> dict[str, str]:
+    given = node.get("among")
+    if given is None:
+        return {}
+    if not given.is_mapping or not given.value:
+        rule = "among must be a mapping such as {species: cat} or {tone_likeness: high}"
+        problems.add(given.place, rule, got=given.plain())
+        return {}
+    found = {}
+    for name, label in given.items():
+        if name not in subgroups:
+            rule = "a claim's sub-group must be listed under `subgroups:`"
+            problems.add(given.key_place(name), rule, got=name, known=subgroups)
+        elif not label.is_scalar:
+            problems.add(label.place, "among takes one label", got=label.plain())
+        elif name in FACTS and label.text not in THIRDS:
+            problems.add(label.place, f"{name} is divided into thirds", got=label.text, known=THIRDS)
+        else:
+            found[name] = label.text
     return found
 
 

@@ -85,6 +85,8 @@ class Claim:
     on: str = "test_set"
     """`test_set` or `new_images`: which interval judges it."""
     between: tuple[float, float] | None = None
+    among: Mapping[str, str] = field(default_factory=dict)
+    """Sub-group of the test images that counts: division -> label; empty: all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +141,8 @@ class Experiment:
     outcome: str
     """The test metric that verdicts are about, such as `test_dice`."""
     claims: tuple[Claim, ...]
+    subgroups: tuple[str, ...] = ()
+    """Attributes and facts of the test images that the report divides them by."""
     search: Search | None = None
     allow_flawed: bool = False
     """Whether variants may run that make a known mistake on purpose."""

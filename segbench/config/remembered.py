@@ -103,6 +103,7 @@ def experiment_from_json(written: Mapping[str, Any], project: Project) -> Experi
             "claims": tuple(_claim(claim) for claim in written["claims"]),
             "search": None if written["search"] is None else _search(written["search"]),
             "seeds": tuple(written["seeds"]),
+            "subgroups": tuple(written["subgroups"]),
         }
     )
 

@@ -207,6 +207,7 @@ class Scale(_Model):
     seeds: Any = None
     margin: Any = None
     claims: Any = None
+    subgroups: Any = None
     search: Any = None
     objective: Any = None
     outcome: Any = None
@@ -242,6 +243,11 @@ class ExperimentFile(_Model):
         None, description="Differences of the outcome below it do not matter; needed for `==`."
     )
     claims: list[dict[str, Any]] = Field([], description="Expectations that the report judges.")
+    subgroups: list[Annotated[str, Field(min_length=1)]] = Field(
+        [],
+        description="What the report divides the test images by: attributes of the data set (species), or "
+        "thirds of foreground_share, tone_likeness, irregularity.",
+    )
     allow_flawed: bool = Field(
         False, description="Whether variants run that make a known mistake on purpose; reports name them."
     )

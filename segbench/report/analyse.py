@@ -18,10 +18,12 @@ from segbench.report.family import Estimator, Family, build_family
 from segbench.report.head import describe, provenance
 from segbench.report.notes import write_notes
 from segbench.report.proposals import find_best, missing_text, proposals_frame
+from segbench.report.subgroups import subgroups_frame, subgroups_notes
 from segbench.stats.curves import CURVES, curves
 from segbench.stats.intervals import average_folds, summarise
 from segbench.stats.measure import measure
 from segbench.stats.metrics import read_metric
+from segbench.stats.subgroups import Subgroups
 from segbench.store.match import match_trials, unmatched_trials
 from segbench.store.results import Results
 
@@ -58,7 +60,8 @@ def analyse(experiment: Experiment, results: Results, *, project: Project) -> An
     missing = int(table["state"].isin(_MISSING).sum())
     partial = f"partial: {len(table) - missing} of {len(table)} trials" if missing else None
 
-    estimator = Estimator(table, axes, results.images)
+    subgroups = Subgroups.of(results.samples, experiment.subgroups)
+    estimator = Estimator(table, axes, results.images, subgroups)
     family = build_family(experiment, estimator)
     effects = effects_frame(experiment, family, estimator, is_judged=partial is None)
     claims = judge_claims(experiment, family, estimator, partial=partial)
@@ -72,11 +75,15 @@ def analyse(experiment: Experiment, results: Results, *, project: Project) -> An
         seeds=seeds_frame(experiment, complete),
         effects=effects,
         claims=claims,
+        subgroups=subgroups_frame(experiment, estimator),
         curves=curves(results.epochs, complete, axes, _curve_metrics(results.epochs)),
         failures=failures_frame(table),
         left_out=_left_out(results, experiment),
         search=pd.DataFrame({name: [] for name in ("trial", "number", "state", "value")}),
-        notes=write_notes(experiment, table, effects, matched, partial=partial),
+        notes=(
+            *write_notes(experiment, table, effects, matched, partial=partial),
+            *subgroups_notes(experiment, estimator),
+        ),
         provenance=provenance(experiment, results, table),
     )
 
@@ -165,6 +172,7 @@ def _analyse_search(
         seeds=seeds_frame(experiment, nothing),
         effects=effects,
         claims=judge_claims(experiment, family, estimator, partial=partial),
+        subgroups=subgroups_frame(experiment, estimator),
         curves=curves(results.epochs, nothing, (), _curve_metrics(results.epochs)),
         failures=failures_frame(table),
         left_out=_left_out(results, experiment),

@@ -46,6 +46,10 @@ class Analysis:
     claims: pd.DataFrame
     """A row a claim: `claim` (as written), `verdict` (`supported`, `contradicted`, `unresolved`, `not
     judged`), `evidence` (one sentence with numbers)."""
+    subgroups: pd.DataFrame
+    """A row a sub-group of the test images and contrast on the outcome: `division`, `label`, `num_images`,
+    `axis`, `level`, `baseline`, `n`, `level_mean`, `baseline_mean`, `difference`, `low`, `high` (this test
+    set), `low_new`, `high_new`; exploratory. Empty unless the experiment asks for sub-groups."""
     curves: pd.DataFrame
     """A row a cell, metric and epoch: `cell`, a column an axis, `epoch`, `metric` (`train_loss`,
     `train_dice`, `val_loss`, `val_dice`, then other `val_*`), `n`, `mean`, `low`, `high` (t-interval over

@@ -28,13 +28,14 @@ _TABLE_NAMES: Final = (
     "claims",
     "effects",
     "effects-exploratory",
+    "subgroups",
     "cells",
     "costs",
     "search",
     "failures",
     "left-out",
 )
-_FRAMES: Final = ("cells", "seeds", "effects", "curves", "failures", "search")
+_FRAMES: Final = ("cells", "seeds", "effects", "subgroups", "curves", "failures", "search")
 
 
 @dataclass(frozen=True, kw_only=True)

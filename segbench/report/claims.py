@@ -127,6 +127,9 @@ def _without_test(claim: Claim, estimator: Estimator) -> tuple[str, str]:
         return NOT_JUDGED, "Outside the grammar of claims: nothing was computed."
     if metric is None or claim.metric not in estimator.table:
         return NOT_JUDGED, f"{claim.metric} was not recorded."
+    if claim.among and not estimator.subgroups.images(tuple(claim.among.items())):
+        wanted = ", ".join(f"{name} {label}" for name, label in claim.among.items())
+        return NOT_JUDGED, f"No test image is known to be of {wanted}."
     effect = estimator.effect(claim_contrast(claim))
     if metric.kind == Kind.DETERMINISTIC:
         return _compare_exactly(claim, effect)
@@ -155,7 +158,7 @@ def _compare_exactly(claim: Claim, effect: Effect) -> tuple[str, str]:
 
 
 def _difference_text(claim: Claim, effect: Effect, on: str, *, has_interval: bool = True) -> str:
-    where = f" at {effect.contrast.at_text}" if effect.contrast.at else ""
+    where = f" at {effect.contrast.at_text}" if effect.contrast.at_text else ""
     title = f"{claim.metric}{where}: {claim.left} minus {claim.right}"
     if effect.n == 0:
         return f"{title} is not known, no seed has both"
@@ -170,7 +173,7 @@ def _difference_text(claim: Claim, effect: Effect, on: str, *, has_interval: boo
 
 def _ratio_text(claim: Claim, effect: Effect) -> str:
     assert claim.between is not None
-    where = f" at {effect.contrast.at_text}" if effect.contrast.at else ""
+    where = f" at {effect.contrast.at_text}" if effect.contrast.at_text else ""
     claimed = f"claimed {claim.between[0]:g} to {claim.between[1]:g}"
     title = f"{claim.metric}{where}: {claim.left} / {claim.right}"
     if not np.isfinite(effect.difference):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from segbench.config.experiment import Experiment
@@ -171,12 +173,4 @@ def _last_effect(contrast: Contrast, metric: Metric, estimator: Estimator) -> Ef
     """Estimate the contrast at the last epoch's weights; None where the metric has no such twin."""
     if metric.kind != Kind.TEST or metric.last == metric.name or metric.last not in estimator.table:
         return None
-    return estimator.effect(
-        Contrast(
-            axis=contrast.axis,
-            level=contrast.level,
-            baseline=contrast.baseline,
-            at=contrast.at,
-            metric=metric.last,
-        )
-    )
+    return estimator.effect(replace(contrast, metric=metric.last))

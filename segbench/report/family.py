@@ -13,6 +13,7 @@ from segbench.stats.effects import Effect, estimate, log_ratio
 from segbench.stats.images import ImageTable
 from segbench.stats.metrics import Kind, Metric, read_metric
 from segbench.stats.pairs import Contrast
+from segbench.stats.subgroups import Subgroups, restrict
 from segbench.stats.verdict import Hypothesis, Judgement, judge
 
 _TESTABLE = (Kind.TEST, Kind.INSTABILITY, Kind.COST)
@@ -25,6 +26,7 @@ class Estimator:
     table: pd.DataFrame
     axes: Sequence[str]
     images: pd.DataFrame
+    subgroups: Subgroups = field(default_factory=lambda: Subgroups({}, {}))
     _effects: dict[Contrast, Effect] = field(default_factory=dict)
     _image_tables: dict[str, ImageTable | None] = field(default_factory=dict)
 
@@ -33,9 +35,19 @@ class Estimator:
         if contrast not in self._effects:
             metric = read_metric(contrast.metric)
             assert metric is not None
-            self._effects[contrast] = estimate(
-                self.table, contrast, self.axes, metric, self.image_table(metric)
-            )
+            table, images = self.table, None
+            if contrast.among:
+                table, kept = restrict(
+                    table,
+                    self.images,
+                    self.subgroups.images(contrast.among),
+                    metric=contrast.metric,
+                    image_metric=metric.image_metric,
+                )
+                images = ImageTable.of(kept, metric.image_metric)
+            else:
+                images = self.image_table(metric)
+            self._effects[contrast] = estimate(table, contrast, self.axes, metric, images)
         return self._effects[contrast]
 
     def log_ratio(self, contrast: Contrast) -> Effect:
@@ -78,6 +90,8 @@ def build_family(experiment: Experiment, estimator: Estimator) -> Family:
     for number, claim in enumerate(experiment.claims):
         if not is_testable(claim, experiment.margin) or claim.metric not in estimator.table:
             continue
+        if claim.among and not estimator.subgroups.images(tuple(claim.among.items())):
+            continue
         hypothesis = _hypothesis(claim, experiment.margin, estimator)
         if hypothesis in hypotheses:
             by_claim[number] = hypotheses.index(hypothesis)
@@ -117,6 +131,7 @@ def claim_contrast(claim: Claim) -> Contrast:
         baseline=claim.right,
         at=tuple(claim.at.items()),
         metric=claim.metric,
+        among=tuple(claim.among.items()),
     )
 
 

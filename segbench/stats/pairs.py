@@ -21,15 +21,24 @@ class Contrast:
     at: tuple[tuple[str, str], ...] = ()
     """(axis, level) pairs that are held; empty: marginal over every other axis."""
     metric: str = "test_dice"
+    among: tuple[tuple[str, str], ...] = ()
+    """(division, label) pairs of the test images that count; empty: all."""
 
     @property
     def at_text(self) -> str:
-        return ", ".join(f"{axis} = {level}" for axis, level in self.at)
+        among = [f"images of {name} {label}" for name, label in self.among]
+        return ", ".join([*(f"{axis} = {level}" for axis, level in self.at), *among])
 
     @property
     def key(self) -> tuple[object, ...]:
         """What the contrast is about, whichever of its levels comes first."""
-        return self.axis, frozenset((self.level, self.baseline)), frozenset(self.at), self.metric
+        return (
+            self.axis,
+            frozenset((self.level, self.baseline)),
+            frozenset(self.at),
+            self.metric,
+            frozenset(self.among),
+        )
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,11 @@ class ExperimentFolder:
         return self.root / "index.csv"
 
     @property
+    def samples(self) -> Path:
+        """Attributes and facts of the test images, where the experiment asks for sub-groups."""
+        return self.root / "samples.csv"
+
+    @property
     def queue(self) -> Path:
         """What the workers take from; gone when the sweep has ended."""
         return self.root / "queue.json"

@@ -13,6 +13,7 @@ from segbench.errors import ResultsError, message
 from segbench.records import TrialRecord
 from segbench.store.frames import read_all_epochs, read_all_images
 from segbench.store.layout import ExperimentFolder
+from segbench.store.samples import read_samples
 from segbench.store.scan import scan
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class Results:
     """A row an image, metric and class: `trial`, `image`, `group`, `split`, `class`, `metric`, `value`."""
     left_out: pd.DataFrame
     """Folders that could not be read: `folder`, `reason`."""
+    samples: pd.DataFrame | None = None
+    """A row a test image: `image`, `group`, attributes as text, facts as floats; None: no `samples.csv`."""
 
 
 def read_results(path: Path) -> Results:
@@ -97,6 +100,7 @@ def read_results(path: Path) -> Results:
         epochs=_without(epochs, left_out),
         images=_without(images, left_out),
         left_out=_left_out_frame(experiment, left_out),
+        samples=read_samples(experiment),
     )
 
 

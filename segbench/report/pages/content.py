@@ -90,6 +90,7 @@ def make_content(
             tables=chosen("effects", "effects-exploratory"),
             figures=drawn("effects"),
         ),
+        Section(key="subgroups", title="Sub-groups of the test images", tables=chosen("subgroups")),
         Section(key="search", title="Search", tables=chosen("search"), figures=drawn("search")),
         Section(key="cells", title="Cells", tables=chosen("cells"), figures=drawn("outcome")),
         Section(key="curves", title="Learning curves", figures=drawn("curves-dice", "curves-loss")),

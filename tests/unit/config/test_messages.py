@@ -16,7 +16,7 @@ FIELDS: Final = (
     "dataset, split, input, model, norm, init, augment, mix, loss, optimizer, schedule, grad_clip, "
     "batch_size, epochs, precision, early_stopping, engine, max_images, accumulate, ema, surface_tolerance_px"
 )
-KEYS: Final = "question, baseline, axes, design, exclude, seeds, objective, outcome, margin, claims, allow_flawed, search, scales, extends"
+KEYS: Final = "question, baseline, axes, design, exclude, seeds, objective, outcome, margin, claims, subgroups, allow_flawed, search, scales, extends"
 NORMS: Final = "batch, dyt, group, instance, layer, none"
 TEST_SCORES: Final = (
     "test_dice, test_iou, test_precision, test_recall, test_accuracy, test_dice_last, test_iou_last, "
@@ -70,7 +70,7 @@ STRUCTURE: Final = {
     "claims: {norm: a}": "3:9: claims must be a list, got {'norm': 'a'}.",
     "exclude: [norm]": "3:11: exclude must be a mapping, got 'norm'.",
     "scales: {small: {sedes: 3}}": "3:18: there is no such key, got 'sedes'. Did you mean 'seeds'? "
-    "Known: baseline, axes, design, exclude, seeds, margin, claims, search, objective, outcome.",
+    "Known: baseline, axes, design, exclude, seeds, margin, claims, subgroups, search, objective, outcome.",
     "scales: {small: {baseline: {epoch: 3}}}": "3:29: there is no such key, got 'epoch'. "
     f"Did you mean 'epochs'? Known: {FIELDS}.",
     "scales: {small: {baseline: {norm: bach}}}": "3:35: there is no norm of this name, got 'bach'. "
@@ -242,7 +242,7 @@ def test_mistakes_in_designs(problems_of: Problems, text: str, problem: str) -> 
 
 CLAIMS: Final = {
     "{nrm: batch > none}": "4:11: there is no such axis, got 'nrm'. Did you mean 'norm'? "
-    "Known: norm, lr, at, on, metric, between, text.",
+    "Known: norm, lr, at, among, on, metric, between, text.",
     "{norm: batch > non}": "4:17: norm has no level of this label, got 'non'. Did you mean 'none'? "
     "Known: batch, none.",
     "{norm: bach>none}": "4:17: norm has no level of this label, got 'bach'. Did you mean 'batch'? "
@@ -278,6 +278,10 @@ CLAIMS: Final = {
     "got 'norm, lr'. Did you mean 'norm'? Known: norm, lr. Quote a comparison whose labels hold commas.",
     "{metric: test_dice}": "4:10: a claim is about one axis: {AXIS: A > B}, got 'metric: test_dice'. "
     "Known: norm, lr.",
+    "{norm: batch > none, among: cat}": "4:38: among must be a mapping such as {species: cat} or "
+    "{tone_likeness: high}, got 'cat'.",
+    "{norm: batch > none, among: {species: cat}}": "4:39: a claim's sub-group must be listed under "
+    "`subgroups:`, got 'species'.",
     "{text: ''}": "4:17: text must be text that is not empty, got ''.",
     "{text: words, norm: batch > none}": "4:24: a claim of `text` has no other key, got 'norm'.",
 }
@@ -286,6 +290,27 @@ CLAIMS: Final = {
 @pytest.mark.parametrize(("claim", "problem"), CLAIMS.items(), ids=CLAIMS)
 def test_mistakes_in_claims(problems_of: Problems, claim: str, problem: str) -> None:
     assert problems_of(f"{AXES}claims: [{claim}]") == [problem]
+
+
+@pytest.mark.parametrize(
+    ("claim", "problem"),
+    {
+        "{norm: batch > none, among: {irregularity: large}}": "5:53: irregularity is divided into thirds, "
+        "got 'large'. Known: low, middle, high.",
+        "{norm: batch > none, among: {irregularity: [low]}}": "5:53: among takes one label, got ['low'].",
+        "{norm: batch > none, among: {species: cat}, metric: val_dice}": "5:38: among needs a metric of test "
+        f"images, got 'val_dice'. Did you mean 'test_dice'? Known: {TEST_SCORES}.",
+        "{norm: batch > none, among: {}}": "5:38: among must be a mapping such as {species: cat} or "
+        "{tone_likeness: high}, got {}.",
+    }.items(),
+)
+def test_mistakes_in_the_sub_group_of_a_claim(problems_of: Problems, claim: str, problem: str) -> None:
+    assert problems_of(f"{AXES}subgroups: [species, irregularity]\nclaims: [{claim}]") == [problem]
+
+
+def test_a_sub_group_listed_twice(problems_of: Problems) -> None:
+    problem = "4:22: a sub-group is listed twice, got 'species'."
+    assert problems_of(f"{AXES}subgroups: [species, species]") == [problem]
 
 
 SPACES: Final = {

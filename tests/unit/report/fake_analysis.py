@@ -149,6 +149,7 @@ def make_analysis(
         cells=pd.DataFrame(cells),
         seeds=pd.DataFrame(seed_rows),
         effects=make_effects(levels, seeds),
+        subgroups=make_subgroups(levels, seeds),
         claims=pd.DataFrame(
             [
                 {
@@ -237,4 +238,30 @@ def make_effects(levels: dict[str, tuple[str, ...]], seeds: int) -> pd.DataFrame
                     "note": "",
                 }
             )
+    return pd.DataFrame(rows)
+
+
+def make_subgroups(levels: dict[str, tuple[str, ...]], seeds: int) -> pd.DataFrame:
+    axis, labels = next(iter(levels.items()))
+    rows = [
+        {
+            "division": division,
+            "label": label,
+            "num_images": 100 + number,
+            "axis": axis,
+            "level": labels[1],
+            "baseline": labels[0],
+            "n": seeds,
+            "level_mean": 0.85,
+            "baseline_mean": 0.84,
+            "difference": 0.01,
+            "low": 0.002,
+            "high": 0.018,
+            "low_new": -0.001,
+            "high_new": 0.021,
+        }
+        for number, (division, label) in enumerate(
+            [("species", "cat"), ("species", "dog"), ("tone_likeness", "low"), ("tone_likeness", "high")]
+        )
+    ]
     return pd.DataFrame(rows)

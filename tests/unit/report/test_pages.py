@@ -116,6 +116,7 @@ def test_empty_tables_and_sections_are_left_out():
         failures=pd.DataFrame(),
         left_out=pd.DataFrame(),
         claims=pd.DataFrame(),
+        subgroups=pd.DataFrame(),
         notes=(),
     )
     keys = [section.key for section in make_content(analysis, Style()).sections]
