@@ -9,7 +9,7 @@ PYTEST_ARGS ?= -n auto --dist loadfile
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test check format golden system constraints schema wheel clean
+.PHONY: help install sweep test check format golden system constraints schema axes wheel clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,7 @@ check: install  ## Lint, types, layers, generated files
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/segbench schema | diff -q - docs/experiment.schema.json || { echo "docs/experiment.schema.json is stale: make schema"; exit 1; }
+	$(VENV)/bin/segbench list --markdown | diff -q - docs/axes.md || { echo "docs/axes.md is stale: make axes"; exit 1; }
 
 format: install  ## Format and mend what the linter can
 	$(PY) -m ruff format segbench tests
@@ -48,6 +49,9 @@ golden: install  ## Rewrite the golden files (tests/golden); look at the diff be
 
 schema: install  ## Rewrite docs/experiment.schema.json from the code
 	$(VENV)/bin/segbench schema > docs/experiment.schema.json.new && mv docs/experiment.schema.json.new docs/experiment.schema.json
+
+axes: install  ## Rewrite docs/axes.md from the code
+	$(VENV)/bin/segbench list --markdown > docs/axes.md.new && mv docs/axes.md.new docs/axes.md
 
 system:  ## Install LaTeX, poppler and Chromium where apt is there (tests that need them skip otherwise)
 	.ci/system

@@ -14,6 +14,8 @@ from segbench.errors import ExperimentError, message
 REQUIRED: Final = "<required>"
 """Stands as `Knob.default` where the knob has none."""
 
+_SECTIONS: Final = ("Args", "Returns", "Yields", "Raises", "Reference", "References")
+
 NO_VARIANT: Final = "no function or class is decorated with @variant"
 
 
@@ -62,6 +64,21 @@ class Variant:
     """The mistake that it makes on purpose, in one sentence; such a variant runs only with consent."""
     preset_of: str | None = None
     """The variant that this name stands for, with other defaults; None: it is a variant itself."""
+
+    @property
+    def paragraphs(self) -> list[str]:
+        """Paragraphs of the docstring between its first sentence and its first section, a line each."""
+        found = []
+        for paragraph in self.doc.split("\n\n")[1:]:
+            if paragraph.split(":")[0] in _SECTIONS:
+                break
+            found.append(" ".join(paragraph.split()))
+        return found
+
+    @property
+    def reference(self) -> str:
+        """Text of the docstring's section `Reference:`; empty where there is none."""
+        return _section(self.doc, "Reference")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,6 +282,25 @@ def _literal(node: ast.expr, where: str, what: str) -> Any:
         return ast.literal_eval(node)
     except ValueError as error:
         raise ExperimentError(message(where, f"{what} must be a literal", got=ast.unparse(node))) from error
+
+
+def _section(doc: str, title: str) -> str:
+    """Return the text of a section of a Google-style docstring, on one line."""
+    lines = doc.splitlines()
+    if f"{title}:" not in lines:  # on the line of its title: `Reference: text`
+        start = next((k for k, line in enumerate(lines) if line.startswith(f"{title}: ")), None)
+        if start is None:
+            return ""
+        inside = [lines[start].removeprefix(f"{title}:"), *lines[start + 1 :]]
+        end = next((k for k, line in enumerate(inside) if not line.strip()), len(inside))
+        return " ".join(" ".join(inside[:end]).split())
+    start = lines.index(f"{title}:") + 1
+    inside = []
+    for line in lines[start:]:
+        if line.strip() and not line.startswith(" "):
+            break
+        inside.append(line)
+    return " ".join(" ".join(inside).split())
 
 
 def _argument_helps(doc: str) -> dict[str, str]:

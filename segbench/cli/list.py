@@ -24,6 +24,9 @@ def list_(
         str | None, typer.Argument(help="A variant of the axis, or its import path.", show_default=False)
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the page of all built-in variants, docs/axes.md.")
+    ] = False,
 ) -> None:
     """Show axes, variants, knobs or experiments.
 
@@ -32,7 +35,11 @@ def list_(
     """
     project = Project.around(Path.cwd())
     registry.use_project(project.root)
-    if axis is None:
+    if as_markdown:
+        from segbench.cli.list_markdown import axes_page
+
+        typer.echo(axes_page(), nl=False)
+    elif axis is None:
         found = {name: registry.variants(name) for name in registry.axes()}
         if as_json:
             _print_json({name: [v.name for v in variants.values()] for name, variants in found.items()})

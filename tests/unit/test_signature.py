@@ -137,3 +137,26 @@ def test_declarations_that_are_wrong(tmp_path: Path) -> None:
     assert error_of(tmp_path, "@variant(size_multiple=[2])\ndef thing(n): pass\n") == (
         "<folder>/thing.py:1: size_multiple= of @variant has the wrong type, got [2]."
     )
+
+
+def test_paragraphs_and_reference(tmp_path: Path) -> None:
+    variant = read(
+        tmp_path,
+        "@variant\ndef thing(channels):\n"
+        "    '''Do it.\n\n    y = f(x), over\n    two lines.\n\n    Shapes: (N) to (M).\n\n"
+        "    Args:\n        channels: C.\n\n"
+        "    Reference:\n        A & B, 2020,\n        arXiv:1.\n    '''\n",
+    )
+    assert variant.paragraphs == ["y = f(x), over two lines.", "Shapes: (N) to (M)."]
+    assert variant.reference == "A & B, 2020, arXiv:1."
+
+
+def test_a_reference_on_the_line_of_its_title(tmp_path: Path) -> None:
+    variant = read(
+        tmp_path, "@variant\ndef thing(c):\n    '''Do it.\n\n    Reference: A,\n    2020.\n    '''\n"
+    )
+    assert (variant.paragraphs, variant.reference) == ([], "A, 2020.")
+
+
+def test_no_reference(tmp_path: Path) -> None:
+    assert read(tmp_path, "@variant\ndef thing(c):\n    '''Do it.'''\n").reference == ""

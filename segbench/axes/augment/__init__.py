@@ -1,3 +1,5 @@
+"""Augmentation: image and mask changed together, drawn from a seed."""
+
 from collections.abc import Callable
 from typing import TypeAlias
 

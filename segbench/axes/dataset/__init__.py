@@ -1,3 +1,5 @@
+"""Data sets: names of images, their pixels and masks, and perhaps a split of their own."""
+
 from segbench.axes.dataset._source import Source
 from segbench.registry import marker
 from segbench.samples import PARTS, Sample

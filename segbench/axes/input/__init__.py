@@ -1,3 +1,5 @@
+"""How pixels are scaled before the network sees them."""
+
 from segbench.axes.input._scaling import Scaling, TrainStats
 from segbench.registry import marker
 

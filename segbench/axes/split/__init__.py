@@ -1,3 +1,5 @@
+"""Which images train, validate and test."""
+
 from segbench.registry import marker
 
 variant = marker("split")

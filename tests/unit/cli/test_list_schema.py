@@ -124,3 +124,15 @@ def test_neither_needs_torch(command: str) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.stdout == "0 []\n"
+
+
+def test_the_page_of_all_variants() -> None:
+    page = run("list", "--markdown")
+    assert page.startswith("# Axes and their variants\n")
+    for axis in registry.axes():
+        assert f"\n## {axis}\n" in page
+        for name in registry.variants(axis):
+            assert f"\n### `{name}`\n" in page
+    assert "| `groups` | `8` | `int, Ge(1)` | Channels are split into this many groups. |" in page
+    assert "Reference: Wu & He, 2018, arXiv:1803.08494; there 32 groups" in page
+    assert "Height and width must be a multiple of `2 ** depth`." in page

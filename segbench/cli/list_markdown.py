@@ -1,0 +1,82 @@
+"""`segbench list --markdown`: every axis, variant and knob as one page; docs/axes.md is this page."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterable
+
+from segbench import registry
+from segbench.registry import AXES_FOLDER, Knob, Variant
+
+HEAD = """# Axes and their variants
+
+This page is made by `segbench list --markdown` (`make axes` rewrites it). A field of `baseline:` names one
+variant of the axis of its name: `norm: batch`, `model: {unet: {width: 32}}`; `loss` is a weighted sum of
+several. Your own variants stand in `axes/<axis>/<name>.py` beside `experiments/`, or are named by import
+path.
+"""
+
+
+def axes_page() -> str:
+    """Return the page: an axis a section, a variant a sub-section, with knobs and reference."""
+    sections = [HEAD]
+    for axis in registry.axes():
+        variants = registry.variants(axis).values()
+        sections.append(f"## {axis}\n\n{_about(axis)}\n")
+        sections += [_section(variant) for variant in variants if variant.origin == "built-in"]
+    return "\n".join(sections).rstrip("\n") + "\n"
+
+
+def _about(axis: str) -> str:
+    doc = ast.get_docstring(ast.parse((AXES_FOLDER / axis / "__init__.py").read_text(encoding="utf-8")))
+    return " ".join((doc or "").split("\n\n")[0].split())
+
+
+def _section(variant: Variant) -> str:
+    lines = [f"### `{variant.name}`", "", _text(variant.summary)]
+    for paragraph in variant.paragraphs:
+        lines += ["", _text(paragraph)]
+    if variant.flawed is not None:
+        lines += ["", f"**Flawed on purpose**: {_text(variant.flawed)}. Needs `allow_flawed: true`."]
+    if variant.preset_of is not None:
+        changed = _changed(variant)
+        lines += ["", f"Stands for `{variant.preset_of}`" + (f" with {changed}." if changed else ".")]
+    elif variant.knobs:
+        lines += ["", "| knob | default | type | meaning |", "|---|---|---|---|"]
+        lines += [_row(knob) for knob in variant.knobs.values()]
+    if variant.size_multiple is not None and variant.preset_of is None:
+        lines += ["", f"Height and width must be a multiple of `{variant.size_multiple}`."]
+    if variant.reference:
+        lines += ["", f"Reference: {_text(variant.reference)}"]
+    return "\n".join([*lines, ""])
+
+
+def _changed(preset: Variant) -> str:
+    base = registry.find(preset.axis, str(preset.preset_of)).knobs
+    knobs = (knob for knob in preset.knobs.values() if knob.default != base[knob.name].default)
+    return ", ".join(f"`{knob.name}: {_value(knob)}`" for knob in knobs)
+
+
+def _row(knob: Knob) -> str:
+    default = "required" if knob.is_required else f"`{_value(knob)}`"
+    kind = knob.annotation.removeprefix("Annotated[")
+    kind = kind[:-1] if kind != knob.annotation else kind
+    return _cells([f"`{knob.name}`", default, f"`{kind}`", _text(knob.help)])
+
+
+def _value(knob: Knob) -> str:
+    return json.dumps(knob.default, ensure_ascii=False)
+
+
+def _cells(texts: Iterable[str]) -> str:
+    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
+
+
+def _text(text: str) -> str:
+    """Escape what Markdown would take for emphasis or a tag, outside of code."""
+    parts = " ".join(text.split()).split("`")
+    for k in range(0, len(parts), 2):
+        for character in "*_<":
+            parts[k] = parts[k].replace(character, f"\\{character}")
+    return "`".join(parts)
