@@ -50,14 +50,16 @@ class FailureKind(StrEnum):
 class EpochRecord:
     """One row of `epochs.csv`.
 
-    `train_loss` and `train_dice` are running means over the epoch's augmented batches in training mode, each
-    batch before its step; every `val_*` is measured after the epoch in evaluation mode on unchanged images.
+    `train_loss` and `train_dice` are running means over the epoch's augmented and mixed batches in training
+    mode, each batch before its step; where masks were blended, the dice is against target > 0.5. Every
+    `val_*` is measured after the epoch in evaluation mode on unchanged images, with the running average of
+    the weights where the configuration keeps one.
     """
 
     epoch: int
     """Counts from 1."""
     lr: float
-    """Learning rate in force during the epoch."""
+    """Learning rate of the epoch's last step."""
     train_loss: float
     train_dice: float
     val: Mapping[str, float]

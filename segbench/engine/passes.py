@@ -1,4 +1,4 @@
-"""One pass over a part of the split: a training epoch, or an evaluation."""
+"""An evaluation: one pass over a part of the split."""
 
 from __future__ import annotations
 
@@ -36,49 +36,6 @@ class Evaluation:
     def means(self) -> dict[str, float]:
         """Return `loss` and every metric's mean over images."""
         return {"loss": self.loss, **{name: float(values.mean()) for name, values in self.metrics.items()}}
-
-
-def train_epoch(
-    model: nn.Module,
-    criterion: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    batches: Iterable[Batch],
-    *,
-    epoch: int,
-    num_steps: int,
-    grad_clip: float | None,
-    numerics: Numerics,
-    on_step: OnStep | None,
-) -> tuple[float, float, int]:
-    """Train once over the batches; loss and dice are of each batch before its step.
-
-    Nothing waits for the device until the end, apart from the looks of `Tally`.
-
-    Returns:
-        Mean loss, mean dice, number of images.
-
-    Raises:
-        Diverged: A loss was NaN or infinite.
-    """
-    tally = Tally(epoch=epoch, what="train_loss")
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    model.train()
-    for step, batch in enumerate(batches, start=1):
-        images, target = numerics.images(batch.images), batch.target
-        with numerics.autocast():
-            logits = model(images)
-        logits = logits.float()
-        loss = criterion(logits, target)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if grad_clip is not None:
-            nn.utils.clip_grad_norm_(parameters, grad_clip)
-        optimizer.step()
-        tally.add(loss, logits, target)
-        if on_step is not None:
-            on_step(step, num_steps)
-    loss_mean, counts = tally.read()
-    return loss_mean, float(per_image(counts)["dice"].mean()), len(counts.tp)
 
 
 def evaluate_batches(

@@ -17,12 +17,15 @@ from segbench.config.trial import TrialConfig
 from segbench.data.batches import TrainBatches, eval_batches
 from segbench.data.prepared import PreparedData
 from segbench.engine import state
+from segbench.engine.averaging import WeightAverage
 from segbench.engine.divergence import Diverged
 from segbench.engine.instruments import PeakMemory, count_flops, count_parameters, name_device
 from segbench.engine.network import build_network
 from segbench.engine.numerics import Numerics, choose_device, seeded
-from segbench.engine.passes import Evaluation, OnStep, evaluate_batches, train_epoch
-from segbench.engine.selection import check_objective, has_stalled, select
+from segbench.engine.passes import Evaluation, OnStep, evaluate_batches
+from segbench.engine.rates import Rates
+from segbench.engine.selection import check_objective, has_stalled, oriented_values, select
+from segbench.engine.training import Training
 from segbench.errors import ExperimentError, TrialError, message
 from segbench.records import EpochRecord
 from segbench.sizes import size_problem
@@ -74,7 +77,6 @@ class Run:
         self.history: list[EpochRecord] = []
         self.selected_epoch: int | None = None
         self._data = data
-        self._on_step = on_step
         self._numerics = Numerics(choose_device(device), config.precision, threads)
         self._model = build_network(
             config, in_channels=data.images.shape[3], seed=seed, numerics=self._numerics
@@ -86,8 +88,21 @@ class Run:
         self._optimizer = registry.build(
             "optimizer", config.optimizer.name, trained, **config.optimizer.knobs
         )
-        self._base_lrs = [float(group["lr"]) for group in self._optimizer.param_groups]
-        self._factor = registry.build("schedule", config.schedule.name, **config.schedule.knobs)
+        schedule = registry.build("schedule", config.schedule.name, **config.schedule.knobs)
+        self._average = None if config.ema is None else WeightAverage(self._model, config.ema)
+        self._training = Training(
+            model=self._model,
+            criterion=self._criterion,
+            optimizer=self._optimizer,
+            rates=Rates(self._optimizer, schedule, epochs=config.epochs),
+            mixing=registry.build("mix", config.mix.name, **config.mix.knobs),
+            average=self._average,
+            accumulate=config.accumulate,
+            grad_clip=config.grad_clip,
+            numerics=self._numerics,
+            seed=seed,
+            on_step=on_step,
+        )
         self._batches = TrainBatches(data, config, seed, loader_workers, device=self._numerics.device)
         self._memory = PeakMemory(self._numerics.device)
         self._selected: dict[str, torch.Tensor] | None = None
@@ -146,7 +161,7 @@ class Run:
             self.history.append(record)
             self.selected_epoch = select(self.history, self.config.objective)
             if self.selected_epoch == record.epoch:
-                self._keep(self._model.state_dict())
+                self._keep(self._weights("last"))
             yield record
 
     def evaluate(self, split: str, which: str = "selected", with_masks: bool = False) -> Evaluation:
@@ -169,7 +184,14 @@ class Run:
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of all that later epochs depend on: tensors on the CPU and plain types."""
-        return state.write(self._model, self._criterion, self._optimizer, self.history, self.selected_epoch)
+        return state.write(
+            self._model,
+            self._criterion,
+            self._optimizer,
+            self._average,
+            self.history,
+            self.selected_epoch,
+        )
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Stand where `saved` was taken; the next epoch is bit for bit the one that would have followed.
@@ -179,11 +201,11 @@ class Run:
         Raises:
             ResultsError: The state is of another configuration or format.
         """
-        self.history = state.read(saved, self._model, self._criterion, self._optimizer)
+        self.history = state.read(saved, self._model, self._criterion, self._optimizer, self._average)
         self.selected_epoch = select(self.history, self.config.objective)
         self._selected, self._divergence = None, None
         if self.history and self.selected_epoch == self.history[-1].epoch:
-            self._keep(self._model.state_dict())
+            self._keep(self._weights("last"))
 
     def load_selected(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Take the selected epoch's weights, as they stand in `best.pt`.
@@ -200,24 +222,17 @@ class Run:
 
     def _run_epoch(self, epoch: int) -> EpochRecord:
         config, numerics = self.config, self._numerics
-        for group, base in zip(self._optimizer.param_groups, self._base_lrs, strict=True):
-            state.set_lr(group, base * self._factor(epoch, config.epochs))
         started = time.perf_counter()
         self._memory.restart()
         with numerics.active(), seeded(stream_seed(self.seed, "dropout", epoch), numerics.device):
-            train_loss, train_dice, num_images = train_epoch(
-                self._model,
-                self._criterion,
-                self._optimizer,
+            train_loss, train_dice, num_images = self._training.run_epoch(
                 self._batches.epoch(epoch),
                 epoch=epoch,
-                num_steps=len(self._batches),
-                grad_clip=config.grad_clip,
-                numerics=numerics,
-                on_step=self._on_step,
+                num_batches=len(self._batches),
+                objective=oriented_values(self.history, config.objective),
             )
         train_time_s = time.perf_counter() - started
-        val = self._evaluate("val", self._model.state_dict(), epoch=epoch).means()
+        val = self._evaluate("val", self._weights("last"), epoch=epoch).means()
         record = EpochRecord(
             epoch=epoch,
             lr=float(self._optimizer.param_groups[0]["lr"]),
@@ -254,9 +269,9 @@ class Run:
                 with_masks=with_masks,
             )
 
-    def _weights(self, which: str) -> dict[str, torch.Tensor]:
+    def _weights(self, which: str) -> Mapping[str, torch.Tensor]:
         if which == "last":
-            return self._model.state_dict()
+            return self._model.state_dict() if self._average is None else self._average.weights
         if which != "selected":
             raise TrialError(
                 message("weights", "there are no such weights", got=which, known=("selected", "last"))

@@ -30,6 +30,12 @@ def objective_value(record: EpochRecord, objective: Objective) -> float:
     return record.row()[objective.metric]
 
 
+def oriented_values(history: Sequence[EpochRecord], objective: Objective) -> list[float]:
+    """Return the objective after each epoch, its sign turned where lower is better; NaN stays NaN."""
+    sign = 1.0 if objective.direction == "maximize" else -1.0
+    return [sign * objective_value(record, objective) for record in history]
+
+
 def select(history: Sequence[EpochRecord], objective: Objective) -> int | None:
     """Return the first epoch that no later one beats strictly; None without any number."""
     best: float | None = None
@@ -49,10 +55,8 @@ def has_stalled(history: Sequence[EpochRecord], objective: Objective, stopping: 
     """
     if stopping is None:
         return False
-    sign = 1.0 if objective.direction == "maximize" else -1.0
     mark, num_stalled = float("-inf"), 0
-    for record in history:
-        value = sign * objective_value(record, objective)
+    for value in oriented_values(history, objective):
         if value > mark + stopping.min_delta:
             mark, num_stalled = value, 0
         else:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import nn
 
 from segbench.errors import ResultsError, message
 from segbench.records import DECIMALS, EpochRecord
+
+if TYPE_CHECKING:
+    from segbench.engine.averaging import WeightAverage
 
 FORMAT: Final = 1
 
@@ -21,15 +24,17 @@ def write(
     model: nn.Module,
     criterion: nn.Module,
     optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None,
     history: Sequence[EpochRecord],
     selected_epoch: int | None,
 ) -> dict[str, Any]:
     """Copy everything that later epochs depend on to the CPU.
 
-    The random streams and the schedule are functions of the epoch, so the number of epochs done stands for
-    them.
+    The random streams are functions of the epoch and the schedule is one of the history, so these stand for
+    them. `model` holds the weights that the optimiser moves; their average is in `average`, a key that is
+    there only where a run keeps one.
     """
-    return {
+    written = {
         "format": FORMAT,
         "epochs_done": len(history),
         "selected_epoch": selected_epoch,
@@ -38,12 +43,17 @@ def write(
         "criterion": to_cpu(criterion.state_dict()),
         "optimizer": to_cpu(optimizer.state_dict()),
     }
+    return written if average is None else {**written, "average": average.state_dict()}
 
 
 def read(
-    saved: Mapping[str, Any], model: nn.Module, criterion: nn.Module, optimizer: torch.optim.Optimizer
+    saved: Mapping[str, Any],
+    model: nn.Module,
+    criterion: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None,
 ) -> list[EpochRecord]:
-    """Put a written state into model, loss and optimiser; return the epochs done.
+    """Put a written state into model, loss, optimiser and average; return the epochs done.
 
     Raises:
         ResultsError: It is of another format or network.
@@ -63,6 +73,8 @@ def read(
         model.load_state_dict(saved["model"])
         criterion.load_state_dict(saved["criterion"])
         optimizer.load_state_dict(saved["optimizer"])
+        if average is not None:
+            average.load_state_dict(saved["average"])
         return [EpochRecord(**record) for record in saved["history"]]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         rule = f"the training state does not fit this trial ({_first_line(error)})"

@@ -56,6 +56,25 @@ def test_a_resume_is_bit_identical(model, optimizer) -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
+@pytest.mark.parametrize("mix", ["cutmix", "mixup"])
+def test_a_resume_with_all_that_steps_depend_on_is_bit_identical(mix) -> None:
+    config = tiny_config(epochs=4, ema=0.9, accumulate=2, mix=Choice.of("mix", mix), batch_size=2)
+    data = blob_data(num_train=7)
+    whole = Run(config, data, seed=3, threads=1)
+    expected = numbers(list(whole))
+    for done in (1, 3):
+        first = Run(config, data, seed=3, threads=1)
+        for record in first:
+            if record.epoch == done:
+                break
+        second = Run(config, data, seed=3, threads=1)
+        second.load_state_dict(through_file(first.state_dict()))
+        list(second)
+        assert numbers(second.history) == expected
+        ours, theirs = second.weights("last"), whole.weights("last")
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
 def test_a_resume_in_a_fresh_process_is_bit_identical(tmp_path) -> None:
     config, data = tiny_config(epochs=3), blob_data()
     expected = numbers(list(Run(config, data, seed=0, threads=1)))

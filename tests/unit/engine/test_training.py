@@ -1,0 +1,97 @@
+"""Training steps: accumulated batches, mixed batches, and the rate of every step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from blobs import blob_data, tiny_config
+
+from segbench.config.trial import Choice, TrialConfig
+from segbench.engine import Run
+
+
+def plain(**changes: Any) -> TrialConfig:
+    """Return a configuration whose loss is a mean over images, without batch statistics."""
+    return tiny_config(
+        **{
+            "norm": Choice.of("norm", "none"),
+            "loss": (Choice.of("loss", "bce"),),
+            "optimizer": Choice.of("optimizer", "sgd", lr=0.1),
+            "schedule": Choice.of("schedule", "constant"),
+            "grad_clip": 0.05,
+            "epochs": 2,
+            **changes,
+        }
+    )
+
+
+@pytest.mark.parametrize("num_train", [16, 13, 11])
+def test_accumulated_batches_are_one_batch(num_train: int) -> None:
+    """Eight images at once or four and four, also where the last step has 5 = 4 + 1 or 3 images."""
+    data = blob_data(num_train=num_train)
+    steps: list[tuple[int, int]] = []
+    whole = Run(plain(batch_size=8), data, seed=0, threads=1)
+    parts = Run(
+        plain(batch_size=4, accumulate=2), data, seed=0, threads=1, on_step=lambda *at: steps.append(at)
+    )
+    for ours, theirs in zip(parts, whole, strict=True):
+        assert ours.train_loss == pytest.approx(theirs.train_loss, rel=1e-5)
+        assert ours.train_dice == pytest.approx(theirs.train_dice, abs=1e-3)
+        assert ours.val["loss"] == pytest.approx(theirs.val["loss"], rel=1e-5)
+    assert steps == [(1, 2), (2, 2)] * 2
+    expected = whole.weights("last")
+    for name, value in parts.weights("last").items():
+        assert torch.allclose(value, expected[name], rtol=1e-4, atol=1e-6), name
+
+
+def test_more_batches_than_there_are_make_one_step() -> None:
+    data = blob_data(num_train=7)
+    whole = Run(plain(batch_size=7), data, seed=0, threads=1)
+    parts = Run(plain(batch_size=2, accumulate=100), data, seed=0, threads=1)
+    assert [r.train_loss for r in parts] == pytest.approx([r.train_loss for r in whole], rel=1e-5)
+
+
+def test_a_batch_of_a_step_sees_its_own_statistics() -> None:
+    data = blob_data()
+    losses = [
+        next(iter(Run(plain(norm=Choice.of("norm", "batch"), **sizes), data, seed=0, threads=1))).train_loss
+        for sizes in ({"batch_size": 8}, {"batch_size": 4, "accumulate": 2})
+    ]
+    assert losses[0] != pytest.approx(losses[1], rel=1e-4)
+
+
+class Spy:
+    """A mixing that notes what it is given, and empties every batch."""
+
+    def __init__(self) -> None:
+        self.seeds: list[int] = []
+
+    def __call__(self, images: Any, target: Any, valid: Any, seed: int) -> Any:
+        self.seeds.append(seed)
+        return torch.zeros_like(images), torch.zeros_like(target), valid
+
+
+def test_a_batch_is_mixed_before_network_and_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Emptied batches look alike whatever the data; validation images are not mixed."""
+    records, seeds = [], []
+    for data_seed in (0, 1):
+        spy = Spy()
+        monkeypatch.setattr("segbench.axes.mix.none._unmixed", spy)
+        config = plain(optimizer=Choice.of("optimizer", "sgd", lr=1e-30), accumulate=2)
+        records.append(list(Run(config, blob_data(seed=data_seed), seed=0, threads=1)))
+        seeds.append(spy.seeds)
+    assert [r.train_loss for r in records[0]] == [r.train_loss for r in records[1]]
+    assert records[0][0].val["loss"] != records[1][0].val["loss"]
+    assert seeds[0] == seeds[1]
+    assert len(set(seeds[0])) == 4  # a draw a batch, not a step
+
+
+@pytest.mark.parametrize("name", ["cutmix", "mixup"])
+def test_mixed_batches_train(name: str) -> None:
+    data = blob_data(num_train=9)  # the last batch has one image
+    mixed = Run(plain(mix=Choice.of("mix", name, alpha=1.0), epochs=4), data, seed=0, threads=1)
+    unmixed = Run(plain(epochs=4), data, seed=0, threads=1)
+    assert [r.train_loss for r in mixed] != [r.train_loss for r in unmixed]
+    assert mixed.history[-1].train_loss < mixed.history[0].train_loss
