@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +14,8 @@ from segbench.axes.dataset._source import digest
 from segbench.axes.input import Scaling
 from segbench.config.project import Project
 from segbench.config.trial import TrialConfig
-from segbench.data.cache import CachedPixels, OnProgress, find_cache, folder_title, open_cache, remember
+from segbench.data.cache import CachedPixels, OnProgress, find_cache, folder_title, open_cache
+from segbench.data.measured import statistics
 from segbench.data.parts import Split, split_samples
 from segbench.errors import DataError, ExperimentError, message
 from segbench.samples import PARTS, Sample
@@ -98,7 +98,7 @@ def prepare(
         images=cached.images,
         masks=cached.masks,
         split=split,
-        scaling=_scaling(config, cached, split["train"]),
+        scaling=scaling_of(config, cached, split["train"]),
     )
 
 
@@ -123,6 +123,28 @@ def find_pixels(config: TrialConfig, project: Project) -> CachedPixels | None:
     return find_cache(_pixel_key(config, contents), project.data / "cache", title=title)
 
 
+def scaling_of(config: TrialConfig, cached: CachedPixels, train: np.ndarray) -> Scaling:
+    """Return what a configuration's `input` makes of decoded images, given which of them train.
+
+    Raises:
+        DataError: It scales another number of channels than the images have.
+    """
+    scaling: Scaling = registry.build(
+        "input", config.input.name, lambda: statistics(cached, train), MAX_VALUE, **config.input.knobs
+    )
+    channels = cached.images.shape[3]
+    for values in (scaling.mean, scaling.std):
+        if len(values) not in (1, channels):
+            raise DataError(
+                message(
+                    "input",
+                    f"{config.input.name} scales {len(values)} channels, but the images have {channels}",
+                    see="Use `input: dataset` or `input: unit`",
+                )
+            )
+    return scaling
+
+
 def _open(
     config: TrialConfig, project: Project, source: Source, contents: str, on_progress: OnProgress | None
 ) -> CachedPixels:
@@ -139,49 +161,3 @@ def _fingerprint(source: Source, contents: str, folds: Sequence[Split]) -> str:
     names = [sample.name for sample in source.samples()]
     groups = [sample.group for sample in source.samples()]
     return digest([contents, names, groups, [{part: list(fold[part]) for part in PARTS} for fold in folds]])
-
-
-def _scaling(config: TrialConfig, cached: CachedPixels, train: np.ndarray) -> Scaling:
-    def measure() -> dict[str, list[float]]:
-        means, stds = channel_statistics(cached.images, train)
-        return {"means": list(means), "stds": list(stds)}
-
-    def train_stats() -> tuple[tuple[float, ...], tuple[float, ...]]:
-        name = f"statistics-{hashlib.sha256(train.tobytes()).hexdigest()[:12]}"
-        found = remember(cached, name, measure)
-        return tuple(found["means"]), tuple(found["stds"])
-
-    scaling: Scaling = registry.build(
-        "input", config.input.name, train_stats, MAX_VALUE, **config.input.knobs
-    )
-    channels = cached.images.shape[3]
-    for values in (scaling.mean, scaling.std):
-        if len(values) not in (1, channels):
-            raise DataError(
-                message(
-                    "input",
-                    f"{config.input.name} scales {len(values)} channels, but the images have {channels}",
-                    see="Use `input: dataset` or `input: unit`",
-                )
-            )
-    return scaling
-
-
-def channel_statistics(
-    images: np.ndarray, numbers: np.ndarray
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation per channel over all pixels of some images, from exact histograms.
-
-    Args:
-        images: (I,H,W,C) uint8.
-        numbers: Which images.
-    """
-    counts = np.zeros((images.shape[3], 256), dtype=np.int64)
-    for number in numbers:
-        for channel in range(images.shape[3]):
-            counts[channel] += np.bincount(images[number, ..., channel].ravel(), minlength=256)
-    values = np.arange(256)
-    total = counts.sum(axis=1)
-    means = counts @ values / total
-    variances = counts @ values**2 / total - means**2
-    return tuple(means.tolist()), tuple(np.sqrt(np.maximum(variances, 0)).tolist())

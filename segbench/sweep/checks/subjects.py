@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from segbench.data.cache import CachedPixels
 from segbench.data.parts import split_samples
 from segbench.samples import PARTS, Sample
 from segbench.sweep.plan import Plan
+
+_MOST_CELLS: Final = 3
 
 
 def cells_of(plan: Plan) -> tuple[Cell, ...]:
@@ -68,6 +70,17 @@ def fingerprints_of(plan: Plan) -> dict[str, str]:
 def data_key(config: TrialConfig) -> str:
     """Name what decides which images go into which part of the split."""
     return canonical_json([config.dataset.to_json(), config.split.to_json(), config.max_images])
+
+
+def place(experiment: Experiment, cells: Sequence[Cell], what: str) -> str:
+    """Name a field as messages do: of the whole experiment, or of the cells that it is about."""
+    if len(cells) == max(len(experiment.cells), 1) or not any(cell.levels for cell in cells):
+        return f"{experiment.name}: {what}"
+    names = [cell.label for cell in cells]
+    shown = "; ".join(names[:_MOST_CELLS]) + (
+        f" and {len(names) - _MOST_CELLS} more" * (len(names) > _MOST_CELLS)
+    )
+    return f"{experiment.name}: {what} ({shown})"
 
 
 def distinct_data(plan: Plan) -> tuple[TrialConfig, ...]:

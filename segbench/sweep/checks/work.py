@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from segbench.config.experiment import Cell
-from segbench.sweep.checks import data
+from segbench.sweep.checks import batches, data, scaling
 from segbench.sweep.checks import plan as plan_guards
+from segbench.sweep.checks.batches import Arms
 from segbench.sweep.checks.catalogue import codes
 from segbench.sweep.checks.finding import Finding, guards_of, sorted_findings
-from segbench.sweep.checks.memory import keep, recall
+from segbench.sweep.checks.memory import keep, recall, remembered
 from segbench.sweep.checks.subjects import DataSubject, cells_of, data_key, facts_of, has_work
 from segbench.sweep.plan import Plan
 
 OnProgress = Callable[[int, int], None]
 """Told (levels looked at, levels in all) while networks are built."""
+
+Facts = Mapping[str, Any]
+"""What decides the findings, as plain JSON types."""
 
 
 def check_work(plan: Plan, *, on_progress: OnProgress | None = None) -> tuple[Finding, ...]:
@@ -29,7 +34,9 @@ def check_work(plan: Plan, *, on_progress: OnProgress | None = None) -> tuple[Fi
     """
     if not has_work(plan):
         return ()
-    return sorted_findings(dict.fromkeys(_check_data(plan)))
+    facts = facts_of(plan)
+    findings = [*_check_batches(plan, facts), *_check_data(plan, facts)]
+    return sorted_findings(dict.fromkeys(findings))
 
 
 def num_guards(plan: Plan) -> int:
@@ -37,14 +44,26 @@ def num_guards(plan: Plan) -> int:
     return len(codes() if has_work(plan) else codes(plan_guards.MODULES))
 
 
-def _check_data(plan: Plan) -> Iterator[Finding]:
-    facts = facts_of(plan)
+def _check_batches(plan: Plan, facts: Facts) -> tuple[Finding, ...]:
+    def look() -> list[Finding]:
+        arms = Arms.of(plan)
+        return [finding for guard in guards_of(batches) for finding in guard(arms)]
+
+    return remembered(plan.experiment.project, ["batches", facts], look)
+
+
+def _check_data(plan: Plan, facts: Facts) -> Iterator[Finding]:
     for key, cells in _sharing(cells_of(plan)).items():
         subject = ["data", key, facts]
         known = recall(plan.experiment.project, subject)
         if known is None:
             seen = DataSubject.of(plan.experiment, cells)
-            known = tuple(finding for guard in guards_of(data) for finding in guard(seen))
+            known = tuple(
+                finding
+                for module in (data, scaling)
+                for guard in guards_of(module)
+                for finding in guard(seen)
+            )
             if seen.pixels is not None:
                 keep(plan.experiment.project, subject, known)
         yield from known
