@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 
 from segbench.config.experiment import Claim, Experiment
-from segbench.report.family import Estimator, Family, Member, claim_contrast
+from segbench.report.family import Estimator, Family, Member
 from segbench.report.phrases import count, decimals_for, interval, p_value, seeds_range, signed
 from segbench.stats.effects import Effect
 from segbench.stats.metrics import Kind, read_metric
+from segbench.stats.questions import claim_contrast
 from segbench.stats.verdict import Judgement, seeds_to_resolve
 
 SUPPORTED, CONTRADICTED, UNRESOLVED, NOT_JUDGED = "supported", "contradicted", "unresolved", "not judged"

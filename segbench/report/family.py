@@ -13,10 +13,9 @@ from segbench.stats.effects import Effect, estimate, log_ratio
 from segbench.stats.images import ImageTable
 from segbench.stats.metrics import Kind, Metric, read_metric
 from segbench.stats.pairs import Contrast
+from segbench.stats.questions import baseline_contrasts, claim_contrast, is_testable
 from segbench.stats.subgroups import Subgroups, restrict
 from segbench.stats.verdict import Hypothesis, Judgement, judge
-
-_TESTABLE = (Kind.TEST, Kind.INSTABILITY, Kind.COST)
 
 
 @dataclass
@@ -108,41 +107,6 @@ def build_family(experiment: Experiment, estimator: Estimator) -> Family:
     judgements = judge(hypotheses)
     members = tuple(Member(h, j, r) for h, j, r in zip(hypotheses, judgements, ratios, strict=True))
     return Family(members, by_claim, is_from_claims)
-
-
-def is_testable(claim: Claim, margin: float | None) -> bool:
-    """Whether a claim is a hypothesis about replicates; `==` also needs a margin, `/` its bounds."""
-    metric = read_metric(claim.metric)
-    if claim.axis is None or metric is None or metric.kind not in _TESTABLE:
-        return False
-    if claim.op == "==":
-        return bool(margin)
-    return claim.op != "/" or claim.between is not None
-
-
-def claim_contrast(claim: Claim) -> Contrast:
-    """Return the claim's contrast: left minus right."""
-    assert claim.axis is not None
-    assert claim.left is not None
-    assert claim.right is not None
-    return Contrast(
-        axis=claim.axis,
-        level=claim.left,
-        baseline=claim.right,
-        at=tuple(claim.at.items()),
-        metric=claim.metric,
-        among=tuple(claim.among.items()),
-    )
-
-
-def baseline_contrasts(experiment: Experiment) -> list[Contrast]:
-    """Return every level against its axis's baseline, marginal over the other axes, on the outcome."""
-    return [
-        Contrast(axis=axis.name, level=label, baseline=axis.baseline, metric=experiment.outcome)
-        for axis in experiment.axes
-        for label in axis.labels
-        if label != axis.baseline
-    ]
 
 
 def exploratory_contrasts(experiment: Experiment, family: Family) -> list[Contrast]:

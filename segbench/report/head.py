@@ -15,12 +15,13 @@ from segbench.config.experiment import Experiment
 from segbench.config.project import Project
 from segbench.config.trial import Choice
 from segbench.records import State
-from segbench.report.family import Estimator, Family, baseline_contrasts
+from segbench.report.family import Estimator, Family
 from segbench.report.notes import varies
 from segbench.report.phrases import count, listed, metric_words
 from segbench.stats.effects import Effect
 from segbench.stats.metrics import read_metric
 from segbench.stats.power import POWER, smallest_difference
+from segbench.stats.questions import baseline_contrasts
 from segbench.stats.verdict import ALPHA
 from segbench.store.results import Results
 

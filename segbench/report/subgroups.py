@@ -7,7 +7,8 @@ from dataclasses import replace
 import pandas as pd
 
 from segbench.config.experiment import Experiment
-from segbench.report.family import Estimator, baseline_contrasts
+from segbench.report.family import Estimator
+from segbench.stats.questions import baseline_contrasts
 
 COLUMNS = (
     *("division", "label", "num_images", "axis", "level", "baseline", "n", "level_mean", "baseline_mean"),

@@ -1,13 +1,73 @@
-"""Guards that need the design alone: axes, levels, seeds, claims. No torch, no data."""
+"""Guards that need the design alone: cells, levels, variants. No torch, no data."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from segbench import registry
+from segbench.config.experiment import Axis, Cell
+from segbench.config.trial import TrialConfig
 from segbench.errors import message
 from segbench.sweep.checks.finding import Severity, guard
+from segbench.sweep.checks.subjects import cells_of, place
 from segbench.sweep.plan import Plan
+
+
+@guard("SB115", Severity.ERROR)
+def axes_vary_apart(plan: Plan) -> Iterator[str]:
+    """No axis changes only and always together with another one."""
+    experiment = plan.experiment
+    for one, other in _confounded(experiment.cells, experiment.axes):
+        pairs = dict.fromkeys((cell.levels[one.name], cell.levels[other.name]) for cell in experiment.cells)
+        together = ", ".join(f"{a} with {b}" for a, b in pairs)
+        yield message(
+            f"{experiment.name}: {one.name} and {other.name}",
+            f"the axes change only together ({together}): no cell tells the effect of one from the other's",
+            see="Add cells in which one changes alone, or write them as one axis whose levels set both",
+        )
+
+
+@guard("SB115", Severity.WARNING)
+def levels_are_compared_alone(plan: Plan) -> Iterator[str]:
+    """Every level is met by its baseline level in two cells that are alike in all other axes."""
+    experiment = plan.experiment
+    confounded = {axis.name for pair in _confounded(experiment.cells, experiment.axes) for axis in pair}
+    for axis in experiment.axes:
+        if axis.name in confounded:
+            continue
+        alike = _others(experiment.cells, axis, axis.baseline)
+        for label in axis.labels:
+            others = _others(experiment.cells, axis, label)
+            if label == axis.baseline or not others or alike & others:
+                continue
+            is_estimable = _is_estimable(experiment.cells, experiment.axes, axis, label)
+            yield message(
+                f"{experiment.name}: {axis.name}",
+                f"no two cells differ in {axis.name} alone, {label} against {axis.baseline}"
+                + (
+                    ": the report compares cells that are alike otherwise, and has no such pair"
+                    if is_estimable
+                    else f": its effect cannot be told from that of {_beside(experiment.cells, axis, label)}"
+                ),
+                see=f"Add a cell with {axis.name}: {label} and all else as in a cell with {axis.baseline}",
+            )
+
+
+@guard("SB118", Severity.NOTE)
+def curves_have_one_estimator(plan: Plan) -> Iterator[str]:
+    """Training and validation curves are measured alike: in one mode, on images treated alike."""
+    cells = cells_of(plan)
+    causes = dict.fromkeys(cause for cell in cells for cause in _training_only(cell.config))
+    concerned = [cell for cell in cells if _training_only(cell.config)]
+    if causes:
+        yield message(
+            place(plan.experiment, concerned, "curves"),
+            f"train_dice is a running mean while weights change, here with {', '.join(causes)}; val_dice is "
+            "measured after the epoch in evaluation mode, on unchanged images",
+            see="Their gap alone is no sign of over-fitting: compare val_dice; the report labels both",
+        )
 
 
 @guard("SB120", Severity.ERROR)
@@ -16,7 +76,7 @@ def consents_to_flaws(plan: Plan) -> Iterator[str]:
     experiment = plan.experiment
     if experiment.allow_flawed:
         return
-    configs = [cell.config for cell in experiment.cells] or [experiment.baseline]
+    configs = [cell.config for cell in experiment.cells] or [cell.config for cell in cells_of(plan)]
     chosen = dict.fromkeys((axis, choice.name) for config in configs for axis, choice in config.choices())
     for axis, name in chosen:
         flaw = registry.find(axis, name).flawed
@@ -27,3 +87,62 @@ def consents_to_flaws(plan: Plan) -> Iterator[str]:
                 got=name,
                 see="Write `allow_flawed: true` into the file to measure what the mistake costs",
             )
+
+
+def _confounded(cells: Sequence[Cell], axes: Sequence[Axis]) -> Iterator[tuple[Axis, Axis]]:
+    """Yield the pairs of axes of which each level occurs with one level of the other."""
+    for number, one in enumerate(axes):
+        for other in axes[number + 1 :]:
+            pairs = {(cell.levels[one.name], cell.levels[other.name]) for cell in cells}
+            sizes = {len({pair[side] for pair in pairs}) for side in (0, 1)}
+            if sizes == {len(pairs)} and len(pairs) > 1:
+                yield one, other
+
+
+def _others(cells: Sequence[Cell], axis: Axis, label: str) -> set[tuple[str, ...]]:
+    """Return the levels of all other axes in the cells with one level."""
+    return {
+        tuple(v for name, v in cell.levels.items() if name != axis.name)
+        for cell in cells
+        if cell.levels[axis.name] == label
+    }
+
+
+def _is_estimable(cells: Sequence[Cell], axes: Sequence[Axis], axis: Axis, label: str) -> bool:
+    """Whether main effects alone determine the contrast: it lies in the row space of their design matrix.
+
+    Reference: Searle (1971), Linear Models, section 5.4.
+    """
+    columns = [(a.name, level) for a in axes for level in a.labels]
+    rows = [[1.0, *(float(cell.levels[name] == level) for name, level in columns)] for cell in cells]
+    contrast = [
+        0.0,
+        *(float(c == (axis.name, label)) - float(c == (axis.name, axis.baseline)) for c in columns),
+    ]
+    return bool(np.linalg.matrix_rank(np.array(rows)) == np.linalg.matrix_rank(np.array([*rows, contrast])))
+
+
+def _beside(cells: Sequence[Cell], axis: Axis, label: str) -> str:
+    """Name what sets the cells of a level apart from those of the baseline level."""
+    at_level = [cell.levels for cell in cells if cell.levels[axis.name] == label]
+    at_baseline = [cell.levels for cell in cells if cell.levels[axis.name] == axis.baseline]
+    names = [
+        name
+        for name in at_level[0]
+        if name != axis.name and not {c[name] for c in at_level} & {c[name] for c in at_baseline}
+    ]
+    return " and ".join(names) or "the other axes"
+
+
+def _training_only(config: TrialConfig) -> list[str]:
+    """Return what happens to a network or its images in training and not in evaluation."""
+    causes = []
+    if config.augment.name != "none":
+        causes.append(f"augment {config.augment.name}")
+    if config.mix.name != "none":
+        causes.append(f"mix {config.mix.name}")
+    if config.model.knobs.get("dropout"):
+        causes.append(f"dropout {config.model.knobs['dropout']}")
+    if config.ema is not None:
+        causes.append("weights that ema has not averaged")
+    return causes

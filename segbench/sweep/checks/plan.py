@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from segbench.sweep.checks import design, storage
+from segbench.sweep.checks import design, seeds, storage
 from segbench.sweep.checks.finding import Finding, guards_of, sorted_findings
+from segbench.sweep.checks.memory import remembered
+from segbench.sweep.checks.seeds import facts_of_seeds
 from segbench.sweep.plan import Plan
 
-MODULES: Final = (storage, design)
+MODULES: Final = (storage, design, seeds)
 
 
 def check_plan(plan: Plan) -> tuple[Finding, ...]:
@@ -16,5 +18,15 @@ def check_plan(plan: Plan) -> tuple[Finding, ...]:
 
     Image sizes, folds and levels are checked when the file is read, the data set when the trials are planned.
     """
-    guards = [guard for module in MODULES for guard in guards_of(module)]
-    return sorted_findings(finding for guard in guards for finding in guard(plan))
+    guards = [guard for module in (storage, design) for guard in guards_of(module)]
+    found = [finding for guard in guards for finding in guard(plan)]
+    return sorted_findings([*found, *_check_seeds(plan)])
+
+
+def _check_seeds(plan: Plan) -> tuple[Finding, ...]:
+    """Ask once for the same records: the answer needs pandas and scipy."""
+    return remembered(
+        plan.experiment.project,
+        ["seeds", facts_of_seeds(plan)],
+        lambda: [finding for guard in guards_of(seeds) for finding in guard(plan)],
+    )

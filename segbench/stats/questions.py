@@ -1,0 +1,54 @@
+"""Which contrasts an experiment asks about: those of its claims, else every level against its baseline."""
+
+from __future__ import annotations
+
+from segbench.config.experiment import Claim, Experiment
+from segbench.stats.metrics import Kind, read_metric
+from segbench.stats.pairs import Contrast
+
+_TESTABLE = (Kind.TEST, Kind.INSTABILITY, Kind.COST)
+
+
+def is_testable(claim: Claim, margin: float | None) -> bool:
+    """Whether a claim is a hypothesis about replicates; `==` also needs a margin, `/` its bounds."""
+    metric = read_metric(claim.metric)
+    if claim.axis is None or metric is None or metric.kind not in _TESTABLE:
+        return False
+    if claim.op == "==":
+        return bool(margin)
+    return claim.op != "/" or claim.between is not None
+
+
+def claim_contrast(claim: Claim) -> Contrast:
+    """Return the claim's contrast: left minus right."""
+    assert claim.axis is not None
+    assert claim.left is not None
+    assert claim.right is not None
+    return Contrast(
+        axis=claim.axis,
+        level=claim.left,
+        baseline=claim.right,
+        at=tuple(claim.at.items()),
+        metric=claim.metric,
+        among=tuple(claim.among.items()),
+    )
+
+
+def baseline_contrasts(experiment: Experiment) -> list[Contrast]:
+    """Return every level against its axis's baseline, marginal over the other axes, on the outcome."""
+    return [
+        Contrast(axis=axis.name, level=label, baseline=axis.baseline, metric=experiment.outcome)
+        for axis in experiment.axes
+        for label in axis.labels
+        if label != axis.baseline
+    ]
+
+
+def questions(experiment: Experiment) -> list[Contrast]:
+    """Return the contrasts that are judged together: of the testable claims, else of every level.
+
+    Two claims about one contrast count once, as the report judges them.
+    """
+    claims = [claim for claim in experiment.claims if is_testable(claim, experiment.margin)]
+    found = [(claim_contrast(claim), claim.op, claim.on) for claim in claims]
+    return [contrast for contrast, _, _ in dict.fromkeys(found)] or baseline_contrasts(experiment)
