@@ -69,7 +69,7 @@ def test_list_of_a_variant_shows_knobs_and_documentation() -> None:
 
 
 def test_list_of_a_variant_without_knobs() -> None:
-    assert "It has no knobs." in run("list", "schedule", "constant")
+    assert "It has no knobs." in run("list", "mix", "none")
 
 
 def test_list_shows_a_projects_own_variant(project: Path) -> None:
