@@ -32,9 +32,11 @@ __all__ = [
     "Variant",
     "axes",
     "build",
+    "changed_knobs",
     "find",
     "load",
     "marker",
+    "read_preset",
     "read_source",
     "use_project",
     "variants",
@@ -135,6 +137,25 @@ def find(axis: str, name: str) -> Variant:
     return known[name]
 
 
+def read_preset(axis: str, file: Path) -> Variant:
+    """Return the preset in a source file that need not stand in an axis's folder.
+
+    Raises:
+        ExperimentError: The file does not parse, or `PRESET` is not of its form or names what is not there.
+    """
+    bases = {name: v for name, v in variants(axis).items() if v.preset_of is None}
+    found = _preset(axis, file, bases, origin="project")
+    if found is None:
+        raise ExperimentError(message(str(file), "nothing is assigned to PRESET"))
+    return found
+
+
+def changed_knobs(preset: Variant) -> dict[str, Any]:
+    """Return the knobs whose defaults in a preset are not those of the variant it stands for."""
+    base = find(preset.axis, preset.preset_of or preset.name).knobs
+    return {k.name: k.default for k in preset.knobs.values() if k.default != base[k.name].default}
+
+
 def load(variant: Variant) -> Callable[..., Any]:
     """Import a variant's factory; a preset's is that of the variant it stands for."""
     if variant.preset_of is not None:
@@ -163,26 +184,37 @@ def _folder_variants(axis: str, folder: Path, *, origin: str) -> list[Variant]:
 
 def _presets(axis: str, variants: Mapping[str, Variant]) -> dict[str, Variant]:
     """Return the presets of an axis by name, the built-in ones first."""
-    folders = [AXES_FOLDER / axis]
+    folders = {"built-in": AXES_FOLDER / axis}
     if _project_axes is not None and (_project_axes / axis).is_dir():
-        folders.append(_project_axes / axis)
+        folders["project"] = _project_axes / axis
     found: dict[str, Variant] = {}
-    for folder in folders:
+    for origin, folder in folders.items():
         for file in sorted(p for p in folder.glob("*.py") if not p.name.startswith("_")):
-            preset = None if file.stem in variants else find_preset(file)
+            taken = variants.get(file.stem) or found.get(file.stem)
+            if taken is not None and taken.file == file:
+                continue
+            preset = _preset(axis, file, variants, origin=origin)
             if preset is None:
                 continue
-            if preset.base not in variants:
-                where = f"{preset.file}:{preset.line}"
-                rule = f"there is no {axis} of this name to be a preset of"
-                raise ExperimentError(message(where, rule, got=preset.base, known=variants))
-            if file.stem in found:
-                rule = f"a built-in preset of {axis} has this name"
-                raise ExperimentError(message(str(file), rule, got=file.stem, see="Rename the file"))
-            base = variants[preset.base]
-            origin = "built-in" if folder == AXES_FOLDER / axis else "project"
-            found[file.stem] = replace(preset.over(base), origin=origin, digest=base.digest)
+            if taken is not None:
+                own, built_in = (preset, taken) if taken.origin == "built-in" else (taken, preset)
+                what = "variant" if built_in.preset_of is None else "preset"
+                rule = f"a built-in {what} of {axis} has this name"
+                raise ExperimentError(message(str(own.file), rule, got=file.stem, see="Rename the file"))
+            found[file.stem] = preset
     return found
+
+
+def _preset(axis: str, file: Path, variants: Mapping[str, Variant], *, origin: str) -> Variant | None:
+    preset = find_preset(file)
+    if preset is None:
+        return None
+    if preset.base not in variants:
+        where = f"{preset.file}:{preset.line}"
+        rule = f"there is no {axis} of this name to be a preset of"
+        raise ExperimentError(message(where, rule, got=preset.base, known=variants))
+    base = variants[preset.base]
+    return replace(preset.over(base), origin=origin, digest=base.digest)
 
 
 def _imported_variant(axis: str, path: str) -> Variant:

@@ -227,12 +227,22 @@ def find_preset(file: Path) -> Preset | None:
         if not any(isinstance(target, ast.Name) and target.id == "PRESET" for target in targets):
             continue
         where = f"{file}:{node.lineno}"
-        value = _literal(node.value, where, "PRESET")  # type: ignore[attr-defined]
-        if not (isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value.values())), dict)):
+        written = node.value  # type: ignore[attr-defined]
+        value: Any = None if written is None else _literal(written, where, "PRESET")
+        if not _is_preset(value):
             raise ExperimentError(message(where, "PRESET must be {variant: {knob: value}}", got=value))
         ((base, knobs),) = value.items()
         return Preset(file=file, line=node.lineno, base=base, knobs=knobs, doc=ast.get_docstring(tree) or "")
     return None
+
+
+def _is_preset(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and len(value) == 1
+        and all(isinstance(base, str) and isinstance(knobs, dict) for base, knobs in value.items())
+        and all(isinstance(name, str) for knobs in value.values() for name in knobs)
+    )
 
 
 def _parse(file: Path) -> tuple[bytes, ast.Module]:

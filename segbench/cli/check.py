@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,7 +40,8 @@ def check(
 
     subject = contract.Subject.of(variant, **_knobs(variant, knobs or []))
     settings = ", ".join(f"{name}={value!r}" for name, value in subject.knobs.items())
-    typer.echo(f"{variant.axis} {variant.name}{f' ({settings})' if settings else ''}")
+    preset = f", a preset of {variant.preset_of}" if variant.preset_of else ""
+    typer.echo(f"{variant.axis} {variant.name}{preset}{f' ({settings})' if settings else ''}")
     failed = total = 0
     for outcome in contract.run(subject):
         total += 1
@@ -55,6 +57,7 @@ def check(
 def _variant(target: str, axis: str | None) -> Variant:
     from segbench import registry
     from segbench.config.project import Project
+    from segbench.signature import find_preset
 
     if ":" in target and not target.endswith(".py"):
         registry.use_project(Project.around(Path.cwd()).root)
@@ -65,7 +68,11 @@ def _variant(target: str, axis: str | None) -> Variant:
         raise ExperimentError(message("FILE", "there is no such file", got=target, see=see))
     axis = _axis(target, axis, file.parent.name)
     origin = "built-in" if file.parent == registry.AXES_FOLDER / axis else "project"
-    return registry.read_source(axis, file, origin=origin)
+    if find_preset(file) is None:
+        return registry.read_source(axis, file, origin=origin)
+    if origin == "project":  # what it stands for may be a variant of the same project
+        registry.use_project(file.parents[2] if file.parts[-3:-1] == ("axes", axis) else None)
+    return replace(registry.read_preset(axis, file), origin=origin)
 
 
 def _axis(target: str, axis: str | None, folder: str | None) -> str:

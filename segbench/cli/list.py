@@ -16,6 +16,7 @@ from segbench.config.locate import experiment_names
 from segbench.config.project import Project
 from segbench.errors import ExperimentError, message
 from segbench.registry import Knob, Variant
+from segbench.sizes import declared_multiple
 
 
 def list_(
@@ -99,14 +100,37 @@ def _list_experiments(project: Project, *, as_json: bool) -> None:
 def _print_variant(variant: Variant) -> None:
     origin = "" if variant.origin == "built-in" else f" ({variant.origin}: {variant.file})"
     typer.echo(f"{variant.axis}: {variant.name}{origin}\n")
+    if variant.preset_of is not None:
+        typer.echo(f"A preset, which stands for\n\n{textwrap.indent(_spelled_out(variant), '  ')}")
     if variant.knobs:
         typer.echo("Knobs (the first may be given alone, as {name: value}):")
         _print_table([(f"  {_signature(knob)}", knob.help) for knob in variant.knobs.values()])
     else:
         typer.echo("It has no knobs.")
     if variant.size_multiple is not None:
-        typer.echo(f"\nHeight and width must be a multiple of {variant.size_multiple}.")
+        typer.echo(
+            f"\nHeight and width must be a multiple of {variant.size_multiple}{_at_defaults(variant)}."
+        )
     typer.echo(f"\n{variant.doc}")
+
+
+def _spelled_out(preset: Variant) -> str:
+    """Write the field of an experiment that a preset stands for, as YAML."""
+    from segbench.config.document import dump
+
+    changed = registry.changed_knobs(preset)
+    return (
+        dump({preset.axis: {preset.preset_of: changed}})
+        if changed
+        else f"{preset.axis}: {preset.preset_of}\n"
+    )
+
+
+def _at_defaults(variant: Variant) -> str:
+    if any(knob.is_required for knob in variant.knobs.values()):
+        return ""
+    value = declared_multiple(variant, {})
+    return "" if str(value) == variant.size_multiple else f" (by default {value})"
 
 
 def _signature(knob: Knob) -> str:
@@ -122,7 +146,14 @@ def _readable(annotation: str) -> str:
 
 
 def _marked_summary(variant: Variant) -> str:
-    return variant.summary if variant.origin == "built-in" else f"{variant.summary} ({variant.origin})"
+    """Return the summary, with what a preset stands for and where a variant of the user's own is from."""
+    marks = []
+    if variant.preset_of is not None:
+        changed = ", ".join(registry.changed_knobs(variant))
+        marks.append(f"{variant.preset_of} " + (f"with {changed}" if changed else "at its defaults"))
+    if variant.origin != "built-in":
+        marks.append(variant.origin)
+    return f"{variant.summary} ({'; '.join(marks)})" if marks else variant.summary
 
 
 def _variant_json(variant: Variant) -> dict[str, Any]:
@@ -131,6 +162,8 @@ def _variant_json(variant: Variant) -> dict[str, Any]:
         "name": variant.name,
         "summary": variant.summary,
         "origin": variant.origin,
+        "preset_of": variant.preset_of,
+        "changed": {} if variant.preset_of is None else registry.changed_knobs(variant),
         "size_multiple": variant.size_multiple,
         "knobs": [
             {

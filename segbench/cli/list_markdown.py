@@ -40,7 +40,8 @@ def _section(variant: Variant) -> str:
     if variant.flawed is not None:
         lines += ["", f"**Flawed on purpose**: {_text(variant.flawed)}. Needs `allow_flawed: true`."]
     if variant.preset_of is not None:
-        changed = _changed(variant)
+        knobs = (variant.knobs[name] for name in registry.changed_knobs(variant))
+        changed = ", ".join(f"`{knob.name}: {_value(knob)}`" for knob in knobs)
         lines += ["", f"Stands for `{variant.preset_of}`" + (f" with {changed}." if changed else ".")]
     elif variant.knobs:
         lines += ["", "| knob | default | type | meaning |", "|---|---|---|---|"]
@@ -50,12 +51,6 @@ def _section(variant: Variant) -> str:
     if variant.reference:
         lines += ["", f"Reference: {_text(variant.reference)}"]
     return "\n".join([*lines, ""])
-
-
-def _changed(preset: Variant) -> str:
-    base = registry.find(preset.axis, str(preset.preset_of)).knobs
-    knobs = (knob for knob in preset.knobs.values() if knob.default != base[knob.name].default)
-    return ", ".join(f"`{knob.name}: {_value(knob)}`" for knob in knobs)
 
 
 def _row(knob: Knob) -> str:

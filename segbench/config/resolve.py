@@ -120,6 +120,8 @@ def choice(axis: str, node: Node, problems: Problems) -> Choice | None:
             steps = Node.of(variant.knobs["steps"].default, node.key_place(name))
         if steps is not None:
             return _transforms(steps, problems)
+    if not _is_sound_preset(variant, problems):
+        return None
     knobs = _knobs(variant.knobs, body, problems, what=f"the {axis} {name}")
     return None if knobs is None else Choice(base, knobs)
 
@@ -135,9 +137,15 @@ def loss_terms(node: Node, problems: Problems) -> tuple[Choice, ...] | None:
         problems.add(node.place, rule, got=node.plain())
         return None
     terms = [_loss_term(name, place, body, problems) for name, place, body in entries]
-    if any(term is None for term in terms):
+    found = [term for term in terms if term is not None]
+    if len(found) < len(terms):
         return None
-    return tuple(sorted((term for term in terms if term is not None), key=lambda term: term.name))
+    for number, term in enumerate(found):
+        if term.name in [other.name for other in found[:number]]:
+            name, place, _ = entries[number]
+            problems.add(place, f"the loss has another term {term.name} already", got=name)
+            return None
+    return tuple(sorted(found, key=lambda term: term.name))
 
 
 def find_variant(axis: str, name: str, place: Place, problems: Problems) -> Variant | None:
@@ -274,6 +282,16 @@ def _knobs(known: Mapping[str, Knob], body: Node, problems: Problems, *, what: s
     return None if len(problems) > count else values
 
 
+def _is_sound_preset(variant: Variant, problems: Problems) -> bool:
+    """Whether the values that a preset chooses are of their knobs' types, recording those that are not."""
+    if variant.preset_of is None:
+        return True
+    place, count = Place(f"{variant.file}:{variant.line}"), len(problems)
+    for name in registry.changed_knobs(variant):
+        check_knob(variant.knobs[name], Node.of(variant.knobs[name].default, place), problems)
+    return len(problems) == count
+
+
 def _spelled_out(known: Mapping[str, Knob], body: Node, problems: Problems, *, what: str) -> Node:
     """Turn `{name: scalar}` into the first knob's value, and `{name: }` into no knobs."""
     if body.is_mapping:
@@ -288,7 +306,7 @@ def _spelled_out(known: Mapping[str, Knob], body: Node, problems: Problems, *, w
 
 def _loss_term(name: str, place: Place, body: Node, problems: Problems) -> Choice | None:
     variant = find_variant("loss", name, place, problems)
-    if variant is None:
+    if variant is None or not _is_sound_preset(variant, problems):
         return None
     if not body.is_mapping and not (body.is_scalar and isinstance(body.value, int | float)):
         rule = f"the loss term {name} must be a weight or a mapping of knobs"
@@ -301,7 +319,7 @@ def _loss_term(name: str, place: Place, body: Node, problems: Problems) -> Choic
         at = body.get("weight") or body
         problems.add(at.place, "the weight of a loss term must not be zero", got=at.plain())
         return None
-    return Choice(variant.name, knobs)
+    return Choice(variant.preset_of or variant.name, knobs)
 
 
 def _transforms(node: Node, problems: Problems) -> Choice | None:

@@ -157,9 +157,9 @@ def _network(
 
 
 def _side(network: nn.Module) -> int:
-    """Return a small side that leaves maps of 2x2 at the deepest level."""
+    """Return a small side that leaves maps of 2x2 at the deepest level (at stride 32 for any size)."""
     multiple: int = network.size_multiple  # type: ignore[assignment]
-    return max(2 * multiple, -(-32 // multiple) * multiple)
+    return 64 if multiple == 1 else max(2 * multiple, -(-32 // multiple) * multiple)
 
 
 def _shapes(network: nn.Module) -> list[tuple[int, int, int]]:

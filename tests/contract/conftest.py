@@ -1,7 +1,8 @@
 """Gives each contract test its variants and checks.
 
-A test module names its axis as `AXIS`, and settings beyond the defaults as `SETTINGS` (variant ->
-list of knobs). A test that takes `subject` and `check` then runs once for every variant, setting and check.
+A test module names its axis as `AXIS`, what to set in place of the defaults as `DEFAULTS` (variant -> knobs),
+settings beyond them as `SETTINGS` (variant -> list of knobs), and those that only `pytest -m full` runs as
+`FULL`. A test that takes `subject` and `check` then runs once for every variant, setting and check.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     axis = getattr(metafunc.module, "AXIS", None)
     if axis is None or not {"subject", "check"} <= set(metafunc.fixturenames):
         return
+    defaults, settings, full = (getattr(metafunc.module, n, {}) for n in ("DEFAULTS", "SETTINGS", "FULL"))
     cases = []
     for variant in registry.variants(axis).values():
-        for knobs in [{}, *getattr(metafunc.module, "SETTINGS", {}).get(variant.name, [])]:
+        name = variant.name
+        quick = [(knobs, ()) for knobs in [defaults.get(name, {}), *settings.get(name, [])]]
+        for knobs, marks in [*quick, *((knobs, pytest.mark.full) for knobs in full.get(name, []))]:
             subject = contract.Subject.of(variant, **knobs)
-            setting = "-".join([variant.name, *(f"{name}={value}" for name, value in knobs.items())])
+            setting = "-".join([name, *(f"{knob}={value}" for knob, value in knobs.items())])
             cases += [
-                pytest.param(subject, check, id=f"{setting}-{check.name}") for check in contract.checks(axis)
+                pytest.param(subject, check, id=f"{setting}-{check.name}", marks=marks)
+                for check in contract.checks(axis)
             ]
     metafunc.parametrize(("subject", "check"), cases)
 

@@ -2,43 +2,136 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal, get_args, get_origin
+
 import pytest
 import torch
 
 from segbench import registry
 from segbench.api import build_model
 from segbench.axes import model
+from segbench.config.knobs import type_of
 from segbench.config.trial import Choice
 from segbench.contract import Check, Subject
 from segbench.errors import ExperimentError
 from segbench.sizes import size_multiple
 
 AXIS = "model"
+
+NARROW_RESNET = {"blocks": [1, 1, 1, 1]}
+DEFAULTS = {
+    name: NARROW_RESNET
+    for name, variant in registry.variants(AXIS).items()
+    if variant.preset_of == "resnet34_unet"
+}
+"""A preset is tested on shallow stages: the depth is that of `resnet34_unet` itself."""
+
 SETTINGS = {
-    "unet": [{"up": "bilinear"}, {"depth": 2, "width": 5}, {"depth": 1, "up": "bilinear", "width": 5}],
-    "resnet34_unet": [{"blocks": [1, 2]}, {"blocks": [1], "width": 3}],
+    "unet": [
+        {"up": "bilinear"},
+        {"depth": 2, "width": 5},
+        {"depth": 1, "up": "bilinear", "width": 5},
+        {"depth": 2, "fit": "pad", "skips": "attention", "dropout": 0.5},
+        {"depth": 2, "up": "bilinear", "skips": "attention", "concat": "up_first"},
+    ],
+    "resnet34_unet": [
+        {"blocks": [1, 2]},
+        {"blocks": [1], "width": 3},
+        {
+            "blocks": [1, 1],
+            "width": 6,
+            "decoder": "concat_then_up",
+            "bottleneck": "conv",
+            "stem_skip": "none",
+        },
+        {
+            "blocks": [1, 2],
+            "decoder": "concat_then_up",
+            "stem_skip": "none",
+            "up": "bilinear",
+            "decoder_width": "half",
+            "end": "transposed",
+            "fit": "pad",
+        },
+        {
+            "blocks": [1, 2],
+            "width": 16,
+            "bottleneck": "residual",
+            "decoder_width": "halving",
+            "shortcut_bias": True,
+        },
+        {"blocks": [1], "stem_skip": "none", "bottleneck": "none", "end": "bilinear"},
+        {"blocks": [2, 2], "stride_on": "every_block", "fit": "pad", "norm_scope": "double_convs"},
+    ],
+    "resnet34_unet_r4": [{"blocks": [1, 2, 1, 1], "stride_on": "every_block"}],
+}
+FULL = {
+    name: [{"width": variant.knobs["width"].default}]
+    for name, variant in registry.variants(AXIS).items()
+    if "width" in variant.knobs
 }
 
-PARAMETERS = {
-    ("unet", "batch"): 31_037_633,
-    ("unet", "none"): 31_025_857,
-    ("unet", "none with bias"): 31_031_745,
-    ("unet", "dyt"): 31_043_521,
-    ("unet bilinear", "batch"): 17_262_977,
-    ("resnet34_unet", "batch"): 29_162_049,
-}
-MODELS = {
-    "unet": Choice.of("model", "unet"),
-    "unet bilinear": Choice.of("model", "unet", up="bilinear"),
-    "resnet34_unet": Choice.of("model", "resnet34_unet"),
-}
 NORMS = {
     "batch": Choice.of("norm", "batch"),
     "none": Choice.of("norm", "none"),
     "none with bias": Choice.of("norm", "none", conv_bias=True),
     "dyt": Choice.of("norm", "dyt"),
 }
-MULTIPLES = {"unet": 16, "resnet34_unet": 32}
+UNET = {"batch": 31_037_633, "none": 31_025_857, "none with bias": 31_031_745, "dyt": 31_043_521}
+PARAMETERS = [
+    ("unet", {}, UNET),
+    ("unet", {"up": "bilinear"}, {"batch": 17_262_977}),
+    ("unet_r0", {}, UNET),
+    ("unet_r1", {}, {"batch": 31_037_633}),
+    ("unet_r2", {}, {"batch": 31_037_633}),
+    ("unet_r3", {}, {"batch": 31_037_633}),
+    ("unet_r4", {}, {"batch": 17_262_977}),
+    ("unet_r4", {"up": "transposed"}, {"batch": 31_037_633}),
+    ("attention_unet", {}, {"batch": 31_554_628}),
+    ("resnet34_unet", {}, {"batch": 29_162_049}),
+    (
+        "resnet34_unet_r0",
+        {},
+        {"batch": 17_991_809, "none": 17_978_241, "none with bias": 17_985_025, "dyt": 17_998_593},
+    ),
+    ("resnet34_unet_r1", {}, {"batch": 48_194_369}),
+    ("resnet34_unet_r2", {}, {"batch": 29_162_049}),
+    ("resnet34_unet_r3", {}, {"batch": 48_194_497}),
+    ("resnet34_unet_r4", {}, {"batch": 29_961_057}),
+    ("resnet34_unet_r4", {"stride_on": "every_block"}, {"batch": 30_867_553}),
+    ("resnet34_unet_r4", {"stem_skip": "before_pooling"}, {"batch": 29_942_497}),
+]
+"""Variant, knobs, norm -> parameters for 3 channels in and 1 out: what the reference studies state."""
+
+MULTIPLES = {
+    "unet": 16,
+    "unet_r0": 16,
+    "unet_r1": 16,
+    "unet_r2": 16,
+    "unet_r3": 16,
+    "unet_r4": 1,
+    "attention_unet": 16,
+    "resnet34_unet": 32,
+    "resnet34_unet_r0": 32,
+    "resnet34_unet_r1": 64,
+    "resnet34_unet_r2": 32,
+    "resnet34_unet_r3": 64,
+    "resnet34_unet_r4": 1,
+}
+
+
+def build(name: str, norm: str = "none", **knobs: Any) -> torch.nn.Module:
+    return model.build(Choice.of("model", name, **knobs), NORMS.get(norm) or Choice.of("norm", norm))
+
+
+def narrow(name: str, norm: str = "none", **knobs: Any) -> torch.nn.Module:
+    return build(name, norm, **{"width": 16, **DEFAULTS.get(name, {}), **knobs})
+
+
+def side_of(network: torch.nn.Module) -> int:
+    """Return a side that leaves maps of 2x2 or more at the deepest level."""
+    multiple: int = network.size_multiple  # type: ignore[assignment]
+    return 2 * multiple if multiple > 1 else 64
 
 
 def test_keeps_the_contract(subject: Subject, check: Check) -> None:
@@ -47,22 +140,54 @@ def test_keeps_the_contract(subject: Subject, check: Check) -> None:
 
 def test_every_model_has_a_known_size() -> None:
     known = set(registry.variants(AXIS))
-    assert {choice.name for choice in MODELS.values()} == known
+    assert {name for name, _, _ in PARAMETERS} == known
     assert set(MULTIPLES) == known
 
 
-@pytest.mark.parametrize(("name", "norm"), PARAMETERS)
-def test_parameters(name: str, norm: str) -> None:
+@pytest.mark.parametrize("name", ["unet", "resnet34_unet"])
+def test_every_value_of_every_knob_is_tested(name: str) -> None:
+    presets = [v for v in registry.variants(AXIS).values() if name in (v.name, v.preset_of)]
+    subjects = [
+        Subject.of(v, **knobs)
+        for v in presets
+        for knobs in [DEFAULTS.get(v.name, {}), *SETTINGS.get(v.name, [])]
+    ]
+    for knob in registry.find(AXIS, name).knobs.values():
+        kind = type_of(knob.annotation)
+        values = (
+            {True, False} if kind is bool else set(get_args(kind)) if get_origin(kind) is Literal else set()
+        )
+        assert values <= {s.knobs[knob.name] for s in subjects if not isinstance(s.knobs[knob.name], list)}, (
+            knob.name
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "knobs", "norm", "expected"),
+    [
+        pytest.param(
+            name, knobs, norm, count, id="-".join([name, *(f"{k}={v}" for k, v in knobs.items()), norm])
+        )
+        for name, knobs, counts in PARAMETERS
+        for norm, count in counts.items()
+    ],
+)
+def test_parameters(name: str, knobs: dict[str, Any], norm: str, expected: int) -> None:
     with torch.device("meta"):
-        network = model.build(MODELS[name], NORMS[norm])
-    assert sum(p.numel() for p in network.parameters()) == PARAMETERS[name, norm]
+        network = build(name, norm, **knobs)
+    assert sum(p.numel() for p in network.parameters()) == expected
+
+
+@pytest.mark.parametrize(("name", "counts"), [(name, counts) for name, _, counts in PARAMETERS])
+def test_the_documentation_states_the_count(name: str, counts: dict[str, int]) -> None:
+    assert f"{counts['batch']:,}" in registry.find(AXIS, name).doc
 
 
 @pytest.mark.parametrize("name", MULTIPLES)
 def test_size_multiple(name: str) -> None:
     assert size_multiple(name, {}) == MULTIPLES[name]
     with torch.device("meta"):
-        assert model.build(MODELS[name], NORMS["none"]).size_multiple == MULTIPLES[name]
+        assert build(name).size_multiple == MULTIPLES[name]
 
 
 def test_size_multiple_follows_the_depth() -> None:
@@ -74,8 +199,8 @@ def test_size_multiple_follows_the_depth() -> None:
 @pytest.mark.parametrize("norm", sorted(registry.variants("norm")))
 def test_every_model_trains_with_every_norm(name: str, norm: str) -> None:
     torch.manual_seed(0)
-    network = model.build(Choice.of("model", name, width=8), Choice.of("norm", norm))
-    side = 2 * network.size_multiple
+    network = narrow(name, norm)
+    side = side_of(network)
     logits = network(torch.randn(2, 3, side, side))
     assert logits.shape == (2, 1, side, side)
     logits.square().mean().backward()
@@ -84,9 +209,9 @@ def test_every_model_trains_with_every_norm(name: str, norm: str) -> None:
         assert torch.isfinite(parameter.grad).all(), parameter_name
 
 
-@pytest.mark.parametrize("name", MULTIPLES)
+@pytest.mark.parametrize("name", [name for name, multiple in MULTIPLES.items() if multiple > 1])
 def test_a_size_it_cannot_take(name: str) -> None:
-    network = model.build(Choice.of("model", name, width=2), NORMS["none"])
+    network = narrow(name, width=2)
     multiple = MULTIPLES[name]
     with pytest.raises(
         ValueError, match=rf"multiples of {multiple}, got {3 * multiple + 1}\. The nearest are"
@@ -96,7 +221,7 @@ def test_a_size_it_cannot_take(name: str) -> None:
 
 def test_unet_halves_and_doubles_as_the_standard_network() -> None:
     with torch.device("meta"):
-        network = model.build(MODELS["unet"], NORMS["batch"])
+        network = build("unet", "batch")
     widths = [m.out_channels for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
     down, up = [64, 128, 256, 512, 1024], [512, 256, 128, 64]
     assert widths == [w for width in down + up for w in (width, width)] + [1]
@@ -113,7 +238,7 @@ def test_unet_halves_and_doubles_as_the_standard_network() -> None:
 def test_the_resnet_encoder_is_torchvisions() -> None:
     torchvision = pytest.importorskip("torchvision")
     with torch.device("meta"):
-        ours = model.build(MODELS["resnet34_unet"], NORMS["batch"])
+        ours = build("resnet34_unet", "batch")
         theirs = torchvision.models.resnet34()
     shapes = [p.shape for p in [*ours.stem.parameters(), *ours.stages.parameters()]]
     expected = [p.shape for name, p in theirs.named_parameters() if not name.startswith("fc")]
@@ -123,7 +248,7 @@ def test_the_resnet_encoder_is_torchvisions() -> None:
 def test_the_resnet_encoder_computes_what_torchvisions_does() -> None:
     torchvision = pytest.importorskip("torchvision")
     torch.manual_seed(0)
-    ours = model.build(MODELS["resnet34_unet"], NORMS["batch"]).eval()
+    ours = build("resnet34_unet", "batch").eval()
     theirs = torchvision.models.resnet34().eval()
     theirs.conv1.weight.data.copy_(ours.stem.conv.weight)
     for mine, block in zip(

@@ -64,9 +64,12 @@ def write(project: Path, name: str, text: str | None = None) -> Path:
 def test_reading_the_source_equals_inspecting_it(variant: registry.Variant) -> None:
     parameters = inspect.signature(registry.load(variant)).parameters.values()
     knobs = {p.name: p for p in parameters if p.kind is p.KEYWORD_ONLY}
+    preset = importlib.import_module(f"segbench.axes.{variant.axis}.{variant.name}")
+    chosen = {} if variant.preset_of is None else preset.PRESET[variant.preset_of]
     assert list(variant.knobs) == list(knobs)
+    assert set(chosen) <= set(knobs)
     for name, knob in variant.knobs.items():
-        default = knobs[name].default
+        default = chosen.get(name, knobs[name].default)
         assert knob.default == (registry.REQUIRED if default is inspect.Parameter.empty else default)
         assert type(knob.default) is type(default) or knob.is_required
     runtime = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
@@ -75,7 +78,8 @@ def test_reading_the_source_equals_inspecting_it(variant: registry.Variant) -> N
 
 @pytest.mark.parametrize("variant", BUILT_IN)
 def test_a_built_in_variant_is_named_as_its_file_and_function(variant: registry.Variant) -> None:
-    assert variant.name == variant.file.stem == variant.callable
+    assert variant.name == variant.file.stem
+    assert variant.callable == (variant.preset_of or variant.name)
     assert variant.origin == "built-in"
     assert variant.digest is None
     assert registry.load(variant).segbench_axis == variant.axis  # type: ignore[attr-defined]
@@ -103,6 +107,22 @@ def test_axes() -> None:
         "augment", "dataset", "init", "input", "loss", "mix", "model", "norm", "optimizer", "schedule",
         "split",
     }  # fmt: skip
+
+
+def test_presets_stand_for_variants() -> None:
+    for axis in registry.axes():
+        for preset in registry.variants(axis).values():
+            if preset.preset_of is not None:
+                base = registry.find(axis, preset.preset_of)
+                assert base.preset_of is None
+                assert registry.load(preset) is registry.load(base)
+                assert (preset.flawed, preset.size_multiple) == (base.flawed, base.size_multiple)
+
+
+def test_what_a_preset_changes() -> None:
+    assert registry.changed_knobs(registry.find("model", "unet_r1")) == {"concat": "up_first", "dropout": 0.1}
+    assert registry.changed_knobs(registry.find("model", "unet_r0")) == {}
+    assert registry.changed_knobs(registry.find("model", "unet")) == {}
 
 
 def test_shared_parts_are_no_variants() -> None:
@@ -193,7 +213,7 @@ def test_an_unknown_variant() -> None:
         registry.find("schedule", "cosin")
     assert str(error.value) == (
         "schedule: there is no schedule of this name, got 'cosin'. Did you mean 'cosine'? "
-        "Known: constant, cosine, one_cycle, plateau, poly. segbench list schedule."
+        "Known: constant, cosine. segbench list schedule."
     )
 
 
@@ -230,3 +250,60 @@ def test_a_factory_that_raises_while_it_is_imported(project: Path) -> None:
     for _ in range(2):  # a half-loaded module must not stay behind
         with pytest.raises(RuntimeError, match="on import"):
             registry.load(variant)
+
+
+def test_a_preset_of_the_project(project: Path) -> None:
+    preset = write(project, "narrow", '"""Narrow.\n\nMore."""\n\nPRESET = {"unet": {"width": 4}}\n')
+    found = registry.find("model", "narrow")
+    base = registry.find("model", "unet")
+    assert (found.name, found.preset_of, found.origin, found.digest) == ("narrow", "unet", "project", None)
+    assert (found.file, found.line, found.summary, found.doc) == (preset, 5, "Narrow.", "Narrow.\n\nMore.")
+    assert found.knobs["width"].default == 4
+    assert {**found.knobs, "width": base.knobs["width"]} == base.knobs
+    assert registry.load(found) is registry.load(base)
+    assert registry.read_preset("model", preset) == found
+    with pytest.raises(ExperimentError, match=r"blocks\.py: nothing is assigned to PRESET\.$"):
+        registry.read_preset("model", registry.AXES_FOLDER / "model" / "blocks.py")
+    registry.use_project(None)
+    assert "narrow" not in registry.variants("model")
+
+
+def test_a_preset_of_a_variant_of_the_project_has_its_digest(project: Path) -> None:
+    file = write(project, "tiny")
+    write(project, "tinier", '"""Tinier."""\nPRESET = {"tiny": {"width": 2}}\n')
+    preset = registry.find("model", "tinier")
+    assert preset.digest == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert registry.build("model", "tinier", 3, 1, None).out_channels == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            'PRESET = {"unte": {}}\n',
+            "there is no model of this name to be a preset of, got 'unte'. Did you mean 'unet'? Known: ",
+        ),
+        (
+            'PRESET = {"unet_r1": {"width": 4}}\n',
+            "there is no model of this name to be a preset of, got 'unet_r1'. Did you mean 'unet'? Known: ",
+        ),
+        (
+            'PRESET = {"unet": {"widht": 4}}\n',
+            "the model unet has no such knob, got 'widht'. Did you mean 'width'? Known: width, depth, up, ",
+        ),
+    ],
+)
+def test_a_preset_of_what_is_not_there(project: Path, text: str, expected: str) -> None:
+    file = write(project, "own", f'"""Own."""\n\n{text}')
+    with pytest.raises(ExperimentError) as error:
+        registry.variants("model")
+    assert str(error.value).startswith(f"{file}:3: {expected}")
+
+
+@pytest.mark.parametrize(("name", "what"), [("unet", "variant"), ("unet_r1", "preset")])
+@pytest.mark.parametrize("text", [NET, '"""Mine."""\nPRESET = {{"unet": {{"width": 4}}}}\n'])
+def test_a_name_that_a_built_in_one_has(project: Path, name: str, what: str, text: str) -> None:
+    file = write(project, name, text.format(name=name))
+    with pytest.raises(ExperimentError) as error:
+        registry.variants("model")
+    assert str(error.value).startswith(f"{file}: a built-in {what} of model has this name, got '{name}'.")

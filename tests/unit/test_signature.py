@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from segbench.errors import ExperimentError
-from segbench.signature import REQUIRED, Variant, find_variant, read_source
+from segbench.signature import REQUIRED, Variant, find_preset, find_variant, read_source
 
 
 def read(tmp_path: Path, text: str, **kwargs: str) -> Variant:
@@ -160,3 +160,82 @@ def test_a_reference_on_the_line_of_its_title(tmp_path: Path) -> None:
 
 def test_no_reference(tmp_path: Path) -> None:
     assert read(tmp_path, "@variant\ndef thing(c):\n    '''Do it.'''\n").reference == ""
+
+
+def test_a_preset(tmp_path: Path) -> None:
+    file = tmp_path / "narrow.py"
+    file.write_text("'''Narrow.\n\nMore.'''\n\nPRESET = {'thing': {'width': 2, 'steps': [{'a': None}]}}\n")
+    preset = find_preset(file)
+    assert preset is not None
+    assert (preset.file, preset.line, preset.base, preset.doc) == (file, 5, "thing", "Narrow.\n\nMore.")
+    assert preset.knobs == {"width": 2, "steps": [{"a": None}]}
+    file.write_text("PRESET: dict = {'thing': {}}\n")
+    preset = find_preset(file)
+    assert preset is not None
+    assert (preset.base, preset.knobs, preset.doc) == ("thing", {}, "")
+
+
+def test_a_preset_over_its_base(tmp_path: Path) -> None:
+    base = read(
+        tmp_path,
+        "@variant(absent={'b': 2}, size_multiple='2 ** a', flawed='it lies')\n"
+        "def thing(n, *, a=1, b=2):\n"
+        "    '''Do it.\n\n    Args:\n        a: A number.\n    '''\n",
+    )
+    file = tmp_path / "other.py"
+    file.write_text("'Do it otherwise.'\n\nPRESET = {'thing': {'b': 3}}\n")
+    preset = find_preset(file)
+    assert preset is not None
+    found = preset.over(base)
+    assert (found.name, found.preset_of, found.callable, found.summary) == (
+        "other",
+        "thing",
+        "thing",
+        "Do it otherwise.",
+    )
+    assert (found.size_multiple, found.flawed, found.runtime) == ("2 ** a", "it lies", ("n",))
+    assert [(k.name, k.default, k.absent, k.help) for k in found.knobs.values()] == [
+        ("a", 1, REQUIRED, "A number."),
+        ("b", 3, 2, ""),
+    ]
+
+
+def test_a_preset_of_an_unknown_knob(tmp_path: Path) -> None:
+    base = read(tmp_path, "@variant\ndef thing(n, *, width=1): pass\n")
+    file = tmp_path / "other.py"
+    file.write_text("PRESET = {'thing': {'widht': 3}}\n")
+    preset = find_preset(file)
+    assert preset is not None
+    with pytest.raises(ExperimentError) as error:
+        preset.over(base)
+    assert str(error.value) == (
+        f"{file}:1: the norm thing has no such knob, got 'widht'. Did you mean 'width'? Known: width."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("PRESET = WIDE", "PRESET must be a literal, got 'WIDE'"),
+        ("PRESET = {'thing': dict(a=1)}", "PRESET must be a literal, got \"{'thing': dict(a=1)}\""),
+        ("PRESET: dict", "PRESET must be {variant: {knob: value}}, got None"),
+        ("PRESET = {'a': {}, 'b': {}}", "PRESET must be {variant: {knob: value}}, got {'a': {}, 'b': {}}"),
+        ("PRESET = {'thing': 3}", "PRESET must be {variant: {knob: value}}, got {'thing': 3}"),
+        ("PRESET = {3: {}}", "PRESET must be {variant: {knob: value}}, got {3: {}}"),
+        ("PRESET = {'thing': {3: 4}}", "PRESET must be {variant: {knob: value}}, got {'thing': {3: 4}}"),
+        ("PRESET = 'thing'", "PRESET must be {variant: {knob: value}}, got 'thing'"),
+        ("PRESET = {}", "PRESET must be {variant: {knob: value}}, got {}"),
+    ],
+)
+def test_presets_that_are_wrong(tmp_path: Path, text: str, rule: str) -> None:
+    file = tmp_path / "other.py"
+    file.write_text(f"\n{text}\n")
+    with pytest.raises(ExperimentError) as error:
+        find_preset(file)
+    assert str(error.value) == f"{file}:2: {rule}."
+
+
+def test_a_file_without_a_preset(tmp_path: Path) -> None:
+    file = tmp_path / "other.py"
+    file.write_text("OTHER = {'thing': {}}\nx.PRESET = 3\n")
+    assert find_preset(file) is None

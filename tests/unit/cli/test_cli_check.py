@@ -115,3 +115,74 @@ def test_knobs_are_read_as_in_an_experiment(tmp_path: Path) -> None:
     output, error = check(str(write(tmp_path)), "--set", "end=1e-4")  # text to a YAML 1.1 reader
     assert error is None
     assert output.startswith("schedule linear (end=0.0001)\n")
+
+
+def write_preset(tmp_path: Path, text: str) -> Path:
+    file = write(tmp_path).with_name("faint.py")
+    file.write_text(f"'Go down a little.'\n\n{text}\n")
+    return file
+
+
+def test_a_preset_of_a_variant_of_the_project(tmp_path: Path) -> None:
+    file = write_preset(tmp_path, "PRESET = {'linear': {'end': 0.5}}")
+    output, error = check(str(file))
+    assert error is None
+    lines = output.splitlines()
+    assert lines[0] == "schedule faint, a preset of linear (end=0.5)"
+    assert lines[-1] == f"All {len(lines) - 2} checks passed."
+    assert check(str(file), "--set", "end=0.25")[0].startswith(
+        "schedule faint, a preset of linear (end=0.25)"
+    )
+
+
+def test_a_preset_of_a_built_in_variant_in_any_folder(tmp_path: Path) -> None:
+    file = tmp_path / "faint.py"
+    file.write_text("'Go down.'\nPRESET = {'cosine': {}}\n")
+    output, error = check(str(file), "--axis", "schedule")
+    assert error is None
+    assert output.startswith("schedule faint, a preset of cosine")
+
+
+def test_a_built_in_preset() -> None:
+    output, error = check(str(registry.AXES_FOLDER / "model" / "unet_r1.py"), "--set", "depth=1")
+    assert error is None
+    assert output.startswith("model unet_r1, a preset of unet (width=8, depth=1, ")
+
+
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [
+        (
+            "{'liner': {}}",
+            ":3: there is no schedule of this name to be a preset of, got 'liner'. Did you mean 'linear'?",
+        ),
+        ("{'linear': {'edn': 1.0}}", ":3: the schedule linear has no such knob, got 'edn'."),
+        ("['linear']", ":3: PRESET must be {variant: {knob: value}}, got ['linear']."),
+    ],
+)
+def test_a_preset_that_is_wrong(tmp_path: Path, preset: str, expected: str) -> None:
+    file = write_preset(tmp_path, f"PRESET = {preset}")
+    error = check(str(file))[1]
+    assert isinstance(error, ExperimentError)
+    assert str(error).startswith(f"{file}{expected}")
+
+
+def test_a_preset_with_a_value_that_its_knob_does_not_take(tmp_path: Path) -> None:
+    output, error = check(str(write_preset(tmp_path, "PRESET = {'linear': {'end': 'low'}}")))
+    assert isinstance(error, TrialError)
+    assert "          default: end must be a number, got 'low'." in output
+
+
+def test_the_name_of_a_built_in_variant(tmp_path: Path) -> None:
+    file = write_preset(tmp_path, "").with_name("cosine.py")
+    file.write_text("'Mine.'\nPRESET = {'constant': {}}\n")
+    error = check(str(file))[1]
+    assert str(error) == (
+        f"{file}: a built-in variant of schedule has this name, got 'cosine'. Rename the file."
+    )
+
+
+def test_a_broken_neighbour_does_not_matter(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    file.with_name("other.py").write_text("PRESET = {'gone': {}}\n")
+    assert check(str(file), "--set", "end=0.5")[1] is None

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 import segbench
 from segbench import registry
 from segbench.cli.app import app
+from segbench.config.resolve import resolve_choice
 from segbench.errors import ExperimentError
 
 ROOT = Path(segbench.__file__).parents[1]
@@ -36,7 +38,8 @@ def run(*arguments: str) -> str:
 def test_list_shows_every_axis_and_its_variants() -> None:
     lines = run("list").splitlines()
     assert "norm       batch, dyt, group, instance, layer, none" in lines
-    assert [line.split()[0] for line in lines[: len(registry.axes())]] == list(registry.axes())
+    names = [line.split()[0] for line in lines if line and not line.startswith(" ")]
+    assert names[: len(registry.axes())] == list(registry.axes())
 
 
 def test_list_json_has_every_axis_and_variant() -> None:
@@ -55,7 +58,8 @@ def test_list_of_a_variant_shows_knobs_and_documentation() -> None:
     found = run("list", "model", "unet")
     assert "width: int, Ge(1) = 64" in found
     assert "Channels of the first level." in found
-    assert "Height and width must be a multiple of 2 ** depth." in found
+    expression = "1 if fit == 'pad' else 2 ** depth"
+    assert f"Height and width must be a multiple of {expression} (by default 16)." in found
     assert "Ronneberger et al., 2015" in found
     written = json.loads(run("list", "model", "unet", "--json"))
     assert written["knobs"][0] == {
@@ -68,8 +72,48 @@ def test_list_of_a_variant_shows_knobs_and_documentation() -> None:
     assert written["doc"].startswith("U-Net")
 
 
+def test_list_shows_what_a_preset_stands_for() -> None:
+    rows = " ".join(run("list", "model").split())
+    assert "no dropout. (unet at its defaults)" in rows
+    assert "(unet with concat, dropout)" in rows
+    found = run("list", "model", "unet_r1")
+    assert found.startswith(
+        "model: unet_r1\n\nA preset, which stands for\n\n"
+        "  model:\n    unet: {concat: up_first, dropout: 0.1}\n\nKnobs"
+    )
+    assert "dropout: float, Interval(ge=0, lt=1) = 0.1" in found
+    assert "which stands for\n\n  model: unet\n\n" in run("list", "model", "unet_r0")
+
+
+def test_what_list_shows_of_a_preset_is_the_same_configuration() -> None:
+    for axis in ("model", "augment"):
+        for preset in registry.variants(axis).values():
+            if preset.preset_of is None:
+                continue
+            text = run("list", axis, preset.name).split("which stands for\n\n")[1].split("\n\n")[0]
+            spec = yaml.safe_load(text)[axis]
+            assert resolve_choice(axis, spec) == resolve_choice(axis, preset.name), preset.name
+
+
+def test_list_json_says_what_a_preset_changes() -> None:
+    preset = json.loads(run("list", "model", "unet_r1", "--json"))
+    assert (preset["preset_of"], preset["changed"]) == ("unet", {"concat": "up_first", "dropout": 0.1})
+    defaults = {knob["name"]: knob["default"] for knob in preset["knobs"]}
+    assert (defaults["concat"], defaults["width"]) == ("up_first", 64)
+    base = json.loads(run("list", "model", "unet", "--json"))
+    assert (base["preset_of"], base["changed"]) == (None, {})
+
+
+def test_list_shows_a_projects_own_preset(project: Path) -> None:
+    (project / "axes" / "model").mkdir(parents=True)
+    file = project / "axes" / "model" / "narrow.py"
+    file.write_text("'Narrow.'\nPRESET = {'unet': {'width': 4}}\n")
+    assert "Narrow. (unet with width; project)" in run("list", "model")
+    assert run("list", "model", "narrow").startswith(f"model: narrow (project: {file})\n\nA preset, which")
+
+
 def test_list_of_a_variant_without_knobs() -> None:
-    assert "It has no knobs." in run("list", "mix", "none")
+    assert "It has no knobs." in run("list", "schedule", "constant")
 
 
 def test_list_shows_a_projects_own_variant(project: Path) -> None:
@@ -135,4 +179,4 @@ def test_the_page_of_all_variants() -> None:
             assert f"\n### `{name}`\n" in page
     assert "| `groups` | `8` | `int, Ge(1)` | Channels are split into this many groups. |" in page
     assert "Reference: Wu & He, 2018, arXiv:1803.08494; there 32 groups" in page
-    assert "Height and width must be a multiple of `2 ** depth`." in page
+    assert "Height and width must be a multiple of `1 if fit == 'pad' else 2 ** depth`." in page

@@ -10,6 +10,7 @@ import pytest
 from segbench.config.document import dump
 from segbench.config.experiment import Experiment
 from segbench.config.load import SMOKE_IMAGES, load_experiment
+from segbench.config.trial import Choice
 from segbench.errors import ExperimentError
 
 Write = Callable[..., Path]
@@ -180,7 +181,10 @@ def test_a_file_and_a_scale_of_one_name(write: Write, asked: str) -> None:
         ("seeds=1", lambda e: e.seeds == (0,)),
         ("model={unet: {width: 2}}", lambda e: e.baseline.model.knobs["width"] == 2),
         ("model.width=2", lambda e: e.baseline.model.knobs["width"] == 2),
-        ("model.up=bilinear", lambda e: e.baseline.model.knobs == {"width": 4, "depth": 4, "up": "bilinear"}),
+        (
+            "model.up=bilinear",
+            lambda e: e.baseline.model == Choice.of("model", "unet", width=4, up="bilinear"),
+        ),
         ("optimizer.beta1=0.5", lambda e: e.baseline.optimizer.knobs["beta1"] == 0.5),
         ("loss.dice.smooth=1e-3", lambda e: e.baseline.loss[1].knobs["smooth"] == 1e-3),
         ("loss.bce.weight=2", lambda e: e.baseline.loss[0].knobs["weight"] == 2.0),
@@ -219,7 +223,7 @@ def test_set_spells_out_the_first_knob(write: Write) -> None:
         (
             "model.widht=3",
             "--set model.widht=3: the model unet has no such knob, got 'widht'. Did you mean 'width'? "
-            "Known: width, depth, up.",
+            "Known: width, depth, up, concat, dropout, fit, skips.",
         ),
         ("model.width=true", "--set model.width=true: width must be a whole number, got True."),
         ("batch_size.x=3", "--set batch_size.x=3: batch_size has no knobs, got 'batch_size.x'."),

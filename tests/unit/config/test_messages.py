@@ -105,7 +105,7 @@ FIELD_VALUES: Final = {
     "got 'batch, group'. segbench list norm.",
     "norm: {group: {grops: 4}}": "4:18: the norm group has no such knob, got 'grops'. "
     "Did you mean 'groups'? Known: groups, eps.",
-    "mix: {none: 3}": "4:15: the mix none has no knobs, got 3.",
+    "schedule: {constant: 3}": "4:24: the schedule constant has no knobs, got 3.",
     "norm: my_missing_pkg:Norm": "4:9: there is no Python module of this import path, got 'my_missing_pkg'. "
     "Write package.module:Name; the package must be installed or stand beside experiments/.",
     "model: {unet: {width: true}}": "4:25: width must be a whole number, got True.",
@@ -201,8 +201,9 @@ LEVELS: Final = {
     "got 32. The nearest are 64 and 128.",
     # a knob that only one of the networks has
     "axes: {model: [{unet: {width: 4}}, resnet34_unet], d: {path: model.depth, levels: [4, 3]}}": "3:62: "
-    "the model resnet34_unet has no such knob, got 'depth'. Did you mean 'width'? Known: width, blocks. "
-    "segbench list model resnet34_unet.",
+    "the model resnet34_unet has no such knob, got 'depth'. Did you mean 'width'? Known: width, blocks, "
+    "concat, dropout, fit, norm_scope, block, shortcut_bias, stride_on, bottleneck, stem_skip, decoder, "
+    "decoder_width, up, end, end_bias. segbench list model resnet34_unet.",
     # the text of two cells would be the same
     "axes: {a: {levels: {x: {norm: batch}, 'x, y': {norm: dyt}}}, b: {levels: {'y, z': {epochs: 100}, "
     "z: {epochs: 1}}}}": "3:1: two cells have one name, got 'x, y, z'. Change a label.",

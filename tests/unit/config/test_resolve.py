@@ -9,7 +9,15 @@ from segbench import registry
 from segbench.config.experiment import Experiment
 from segbench.config.knobs import canonical_default, type_of
 from segbench.config.resolve import resolve_choice, resolve_loss
-from segbench.config.trial import VARIANT_FIELDS, Choice, EarlyStopping, TrialConfig
+from segbench.config.trial import (
+    VARIANT_FIELDS,
+    Choice,
+    EarlyStopping,
+    TrialConfig,
+    config_hash,
+    identity,
+    variant_digests,
+)
 from segbench.errors import ExperimentError
 from segbench.signature import REQUIRED
 
@@ -59,7 +67,7 @@ def test_the_place_of_a_spec_from_python_is_named() -> None:
         resolve_choice("model", {"unet": {"widht": 3, "depth": 0}}, "my spec")
     assert caught.value.problems == (
         "my spec: the model unet has no such knob, got 'widht'. Did you mean 'width'? "
-        "Known: width, depth, up.",
+        "Known: width, depth, up, concat, dropout, fit, skips.",
         "my spec: depth must be at least 1, got 0.",
     )
 
@@ -156,3 +164,117 @@ def test_a_configuration_survives_json(load: Callable[..., Experiment]) -> None:
         "question: q\nbaseline: {dataset: shapes, augment: [HorizontalFlip], early_stopping: {patience: 2}}"
     ).baseline
     assert TrialConfig.from_json(config.to_json()) == config
+
+
+def test_a_preset_is_the_variant_it_stands_for() -> None:
+    spelled_out = resolve_choice("model", {"unet": {"concat": "up_first", "dropout": 0.1}})
+    assert resolve_choice("model", "unet_r1") == spelled_out == Choice.of("model", "unet_r1")
+    assert (
+        resolve_choice("model", {"unet_r1": {}}) == resolve_choice("model", {"unet_r1": None}) == spelled_out
+    )
+    assert spelled_out.name == "unet"
+
+
+def test_knobs_over_a_preset() -> None:
+    found = resolve_choice("model", {"unet_r1": {"width": 8, "dropout": 0}})
+    assert found == resolve_choice("model", {"unet": {"concat": "up_first", "width": 8}})
+    assert type(found.knobs["dropout"]) is float
+    assert resolve_choice("model", {"unet_r1": 8}).knobs["width"] == 8
+    with pytest.raises(ExperimentError) as caught:
+        resolve_choice("model", {"unet_r1": {"widht": 3}})
+    assert str(caught.value).startswith(
+        "spec: the model unet_r1 has no such knob, got 'widht'. Did you mean 'width'? Known: width, depth, "
+    )
+
+
+def test_a_path_into_a_preset(load: Callable[..., Experiment]) -> None:
+    head = "question: q\nbaseline: {dataset: shapes, model: unet_r1}\n"
+    experiment = load(head + "axes: {width: {path: model.width, levels: [4, 64]}}")
+    assert [cell.config.model.knobs["width"] for cell in experiment.cells] == [4, 64]
+    assert {cell.config.model.knobs["dropout"] for cell in experiment.cells} == {0.1}
+    assert load(head, overrides=["model.dropout=0.2"]).baseline.model.knobs["dropout"] == 0.2
+
+
+def test_a_preset_and_its_base_spelled_out_are_one_trial(load: Callable[..., Experiment]) -> None:
+    text = "question: q\nbaseline: {{dataset: shapes, model: {}}}"
+    preset = load(text.format("{resnet34_unet_r3: {width: 8}}")).baseline
+    base = load(
+        text.format("{resnet34_unet: {width: 8, concat: up_first, bottleneck: residual, stem_skip: none}}")
+    ).baseline
+    assert preset == base
+    assert config_hash(preset) == config_hash(base)
+    digests = [identity(c, seed=1, fold=0, data_fingerprint="d") for c in (preset, base)]
+    assert digests[0] == digests[1]
+    defaults = load(text.format("unet_r0")).baseline
+    assert config_hash(defaults) == config_hash(load(text.format("unet")).baseline)
+
+
+def test_levels_that_are_a_preset_and_its_base(load: Callable[..., Experiment]) -> None:
+    text = "question: q\nbaseline: {dataset: shapes, model: unet}\n"
+    cells = load(text + "axes: {model: [unet, unet_r1, attention_unet]}").cells
+    assert [cell.levels["model"] for cell in cells] == ["unet", "unet_r1", "attention_unet"]
+    assert [cell.config.model.name for cell in cells] == ["unet"] * 3
+
+
+OWN_PRESET = '"""Narrow."""\n\nPRESET = {"unet": {"width": 4, "dropout": 0}}\n'
+
+
+def own_preset(project: Path, text: str, axis: str = "model") -> Path:
+    folder = project / "axes" / axis
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "narrow.py").write_text(text)
+    return folder / "narrow.py"
+
+
+def test_a_preset_of_the_project(project: Path, load: Callable[..., Experiment]) -> None:
+    text = "question: q\nbaseline: {dataset: shapes, model: narrow}"
+    own_preset(project, OWN_PRESET)
+    found = load(text).baseline
+    assert found.model == Choice.of("model", "unet", width=4)
+    assert type(found.model.knobs["dropout"]) is float
+    assert variant_digests(found) == {}  # a preset changes no code
+    own_preset(project, OWN_PRESET.replace("4", "5"))
+    assert load(text).baseline.model.knobs["width"] == 5  # what is remembered knows the file
+
+
+@pytest.mark.parametrize(
+    ("preset", "problem"),
+    [
+        (
+            "{'unte': {}}",
+            "there is no model of this name to be a preset of, got 'unte'. Did you mean 'unet'? Known: "
+            "resnet34_unet, unet.",
+        ),
+        (
+            "{'unet': {'widht': 4}}",
+            "the model unet has no such knob, got 'widht'. Did you mean 'width'? Known: width, depth, up, "
+            "concat, dropout, fit, skips.",
+        ),
+        ("{'unet': {'width': 0}}", "width must be at least 1, got 0."),
+        ("{'unet': {'width': '4'}}", "width must be a whole number, got '4'."),
+        ("{'unet': 4}", "PRESET must be {variant: {knob: value}}, got {'unet': 4}."),
+        ("dict(unet={})", "PRESET must be a literal, got 'dict(unet={})'."),
+    ],
+)
+def test_a_preset_that_is_wrong(
+    project: Path, problems_of: Callable[..., list[str]], preset: str, problem: str
+) -> None:
+    file = own_preset(project, f"'Narrow.'\n\nPRESET = {preset}\n")
+    (found,) = problems_of("question: q\nbaseline: {dataset: shapes, model: narrow}")
+    assert f"{file}:3: {problem}" in found.replace("Known: attention_unet, ", "Known: ")
+
+
+def test_a_preset_of_a_loss_term(project: Path, load: Callable[..., Experiment]) -> None:
+    own_preset(project, "'Lean.'\n\nPRESET = {'tversky': {'alpha': 0.7}}\n", axis="loss")
+    text = "question: q\nbaseline: {dataset: shapes, loss: {bce: 1, narrow: {weight: 2}}}\n"
+    experiment = load(text + "axes: {beta: {path: loss.tversky.beta, levels: [0.1, 0.5], baseline: 0.1}}")
+    terms = experiment.cells[0].config.loss
+    assert [term.name for term in terms] == ["bce", "tversky"]
+    assert (terms[1].knobs["weight"], terms[1].knobs["alpha"], terms[1].knobs["beta"]) == (2.0, 0.7, 0.1)
+
+
+def test_two_terms_of_one_loss(project: Path, problems_of: Callable[..., list[str]]) -> None:
+    own_preset(project, "'Lean.'\n\nPRESET = {'tversky': {'alpha': 0.7}}\n", axis="loss")
+    assert problems_of("question: q\nbaseline: {dataset: shapes, loss: {tversky: 1, narrow: 1}}") == [
+        "2:48: the loss has another term tversky already, got 'narrow'."
+    ]
