@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from segbench.config import schema
+from segbench.config.agreement import check_agreement
 from segbench.config.claims import TEST_METRICS, VAL_METRICS, read_claims
 from segbench.config.designs import build_cells, check_size, combinations
 from segbench.config.document import Node
@@ -43,6 +44,7 @@ def assemble(
     outcome = _outcome(document, problems)
     base = resolve_baseline(document.get("baseline") or Node(document.place, {}), problems)
     check_size(base, base, problems)
+    check_agreement(base, base, problems)
     seeds = _seeds(document, problems)
     axes_node = document.get("axes") or Node(document.place, {})
     _check_search_alone(document, problems)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
+from segbench.config.agreement import check_agreement
 from segbench.config.document import Node
 from segbench.config.experiment import Axis, Cell
 from segbench.config.labels import find_label
@@ -42,7 +43,7 @@ def build_cells(
     objective: Objective,
     problems: Problems,
 ) -> tuple[Cell, ...]:
-    """Resolve every combination; a size that a cell's network cannot take is a problem."""
+    """Resolve every combination; fields that contradict each other in one are a problem."""
     cells: list[Cell] = []
     for labels in combined:
         levels = {axis.name: label for axis, label in zip(axes, labels, strict=True)}
@@ -51,6 +52,7 @@ def build_cells(
         if fields is None:
             continue
         check_size(fields, base, problems)
+        check_agreement(fields, base, problems)
         if not problems:
             config = fields.config(objective)
             cells.append(Cell(levels=levels, config=config, config_hash=config_hash(config)))

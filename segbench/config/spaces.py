@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from segbench.config.agreement import check_agreement
 from segbench.config.document import Node
 from segbench.config.experiment import Search, SearchParameter
 from segbench.config.levels import RESERVED, apply, check_target, read_dimension
@@ -63,7 +64,9 @@ def _parameter(
         dimension = read_dimension(name, place, body, problems)
         count = len(problems)
         for setting in dimension.settings.values():
-            apply(base, [setting], problems)
+            applied = apply(base, [setting], problems)
+            if applied is not None:
+                check_agreement(applied, base, problems)
         if dimension.is_broken or len(problems) > count:
             return None
         levels = tuple(setting.level() for setting in dimension.settings.values())
@@ -113,10 +116,14 @@ def _try(path: str, place: Place, node: Node, base: Fields, problems: Problems) 
     """Set a bound in the baseline; return the value that the target takes it as, None if it refuses it."""
     if path in FIELDS:
         value = resolve_field(path, node, problems)
-        return None if value is INVALID else value
+        if value is INVALID:
+            return None
+        check_agreement(base.having(path, value, node.place), base, problems)
+        return value
     changed = set_path(base, path, place, node, problems)
     if changed is None:
         return None
+    check_agreement(changed, base, problems)
     name, _, knob = path.partition(".")
     value = changed.values[name]
     if name == "loss":

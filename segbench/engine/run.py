@@ -13,6 +13,7 @@ from torch.func import functional_call
 
 from segbench import registry
 from segbench.axes import loss as losses
+from segbench.config.agreement import mixing_problem
 from segbench.config.trial import TrialConfig
 from segbench.data.batches import TrainBatches, eval_batches
 from segbench.data.prepared import PreparedData
@@ -69,9 +70,13 @@ class Run:
                 business.
 
         Raises:
-            ExperimentError: The network does not take the images, or the objective is no column.
+            ExperimentError: The network does not take the images, the objective is no column, or batches of
+                one are to be mixed.
         """
         check_objective(config.objective)
+        problem = mixing_problem("mix", config.mix, config.batch_size)
+        if problem:
+            raise ExperimentError(problem)
         self.config = config
         self.seed = seed
         self.history: list[EpochRecord] = []

@@ -213,7 +213,7 @@ def test_an_unknown_variant() -> None:
         registry.find("schedule", "cosin")
     assert str(error.value) == (
         "schedule: there is no schedule of this name, got 'cosin'. Did you mean 'cosine'? "
-        "Known: constant, cosine. segbench list schedule."
+        "Known: constant, cosine, one_cycle, plateau, poly. segbench list schedule."
     )
 
 

@@ -113,7 +113,7 @@ def test_list_shows_a_projects_own_preset(project: Path) -> None:
 
 
 def test_list_of_a_variant_without_knobs() -> None:
-    assert "It has no knobs." in run("list", "schedule", "constant")
+    assert "It has no knobs." in run("list", "mix", "none")
 
 
 def test_list_shows_a_projects_own_variant(project: Path) -> None:

@@ -105,7 +105,7 @@ FIELD_VALUES: Final = {
     "got 'batch, group'. segbench list norm.",
     "norm: {group: {grops: 4}}": "4:18: the norm group has no such knob, got 'grops'. "
     "Did you mean 'groups'? Known: groups, eps.",
-    "schedule: {constant: 3}": "4:24: the schedule constant has no knobs, got 3.",
+    "mix: {none: 3}": "4:15: the mix none has no knobs, got 3.",
     "norm: my_missing_pkg:Norm": "4:9: there is no Python module of this import path, got 'my_missing_pkg'. "
     "Write package.module:Name; the package must be installed or stand beside experiments/.",
     "model: {unet: {width: true}}": "4:25: width must be a whole number, got True.",

@@ -274,5 +274,11 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
             "    return lambda e, n: calls.append(1) or 1 / len(calls)\n",
             "asked backwards it gives other factors",
         ),
+        "stands_a_missing_objective": (
+            "class Factor:\n    is_adaptive = True\n"
+            "    def __call__(self, e, n, values): return max(values, default=1.0) + 2\n\n"
+            "@variant\ndef thing(): return Factor()\n",
+            "epoch 2 of 100, where the first value is NaN: got nan",
+        ),
     },
 }

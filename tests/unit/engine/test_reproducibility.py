@@ -35,7 +35,7 @@ def through_file(state: dict) -> dict:
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("optimizer", ["adam", "sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "adamw", "rmsprop"])
 def test_a_resume_is_bit_identical(model, optimizer) -> None:
     config = tiny_config(model=MODELS[model], optimizer=Choice.of("optimizer", optimizer, lr=1e-3), epochs=4)
     data = blob_data(num_train=7)
@@ -56,9 +56,16 @@ def test_a_resume_is_bit_identical(model, optimizer) -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-@pytest.mark.parametrize("mix", ["cutmix", "mixup"])
-def test_a_resume_with_all_that_steps_depend_on_is_bit_identical(mix) -> None:
-    config = tiny_config(epochs=4, ema=0.9, accumulate=2, mix=Choice.of("mix", mix), batch_size=2)
+PLATEAU = Choice.of("schedule", "plateau", patience=0, factor=0.5, warmup_epochs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("mix", "schedule"), [("cutmix", Choice.of("schedule", "one_cycle")), ("mixup", PLATEAU)]
+)
+def test_a_resume_with_all_that_steps_depend_on_is_bit_identical(mix, schedule) -> None:
+    config = tiny_config(
+        epochs=4, ema=0.9, accumulate=2, mix=Choice.of("mix", mix), batch_size=2, schedule=schedule
+    )
     data = blob_data(num_train=7)
     whole = Run(config, data, seed=3, threads=1)
     expected = numbers(list(whole))

@@ -8,8 +8,9 @@ import pytest
 import torch
 from blobs import blob_data, tiny_config
 
-from segbench.config.trial import Choice, TrialConfig
+from segbench.config.trial import Choice, Objective, TrialConfig
 from segbench.engine import Run
+from segbench.errors import ExperimentError
 
 
 def plain(**changes: Any) -> TrialConfig:
@@ -95,3 +96,41 @@ def test_mixed_batches_train(name: str) -> None:
     unmixed = Run(plain(epochs=4), data, seed=0, threads=1)
     assert [r.train_loss for r in mixed] != [r.train_loss for r in unmixed]
     assert mixed.history[-1].train_loss < mixed.history[0].train_loss
+
+
+def test_a_batch_of_one_cannot_be_mixed() -> None:
+    with pytest.raises(ExperimentError) as error:
+        Run(plain(mix=Choice.of("mix", "cutmix"), batch_size=1), blob_data(), seed=0)
+    assert str(error.value) == (
+        "mix: cutmix needs a batch of at least 2, got 1. Raise batch_size, or write `mix: none`."
+    )
+
+
+def test_the_recorded_rate_is_that_of_the_last_step() -> None:
+    schedule = Choice.of("schedule", "one_cycle", anneal="linear", pct_start=0.5, div_factor=2.0)
+    run = Run(plain(schedule=schedule, batch_size=2, epochs=2), blob_data(), seed=0, threads=1)
+    assert [r.lr for r in run] == pytest.approx([0.1 * (0.5 + 0.5 * 3 / 4), 0.1 * (1 - (1 - 5e-5) * 3 / 4)])
+
+
+@pytest.mark.parametrize(("metric", "direction"), [("val_loss", "minimize"), ("val_dice", "maximize")])
+def test_plateau_follows_the_objective(metric: str, direction: str) -> None:
+    """Nothing improves at this rate, so every epoch from the second on is followed by a drop."""
+    config = plain(
+        optimizer=Choice.of("optimizer", "sgd", lr=1e-30),
+        schedule=Choice.of("schedule", "plateau", patience=0, factor=0.5),
+        objective=Objective(metric, direction),
+        epochs=4,
+    )
+    rates = [r.lr for r in Run(config, blob_data(), seed=0, threads=1)]
+    assert rates == pytest.approx([1e-30, 1e-30, 5e-31, 2.5e-31])
+
+
+def test_plateau_keeps_the_rate_while_the_objective_improves() -> None:
+    objective = Objective("train_loss", "minimize")
+    config = plain(
+        schedule=Choice.of("schedule", "plateau", patience=0, threshold=0.0), objective=objective, epochs=4
+    )
+    records = list(Run(config, blob_data(), seed=0, threads=1))
+    losses = [r.train_loss for r in records]
+    assert losses == sorted(losses, reverse=True)
+    assert [r.lr for r in records] == [0.1] * 4
