@@ -68,5 +68,5 @@ def size_problem(where: str, size_px: int, multiple: int, model: str = "the mode
         where,
         f"{model} takes sizes that are multiples of {multiple}",
         got=size_px,
-        see=f"The nearest are {nearest}",
+        see=f"The nearest are {nearest} (SB109)",
     )

@@ -116,7 +116,11 @@ def _objective(document: Node, problems: Problems) -> Objective:
     name = "val_dice" if metric is None else str(metric.value)
     if metric is not None and name not in VAL_METRICS:
         rule = "the objective must be a validation metric"
-        problems.add(metric.place, rule, got=name, known=VAL_METRICS)
+        see = None
+        if name in TEST_METRICS:
+            rule = "weights and searches must not be selected by the images that judge them"
+            see = "Select on validation images; test images are looked at once (SB117)"
+        problems.add(metric.place, rule, got=name, known=VAL_METRICS, see=see)
     best = "minimize" if name == "val_loss" else "maximize"
     if direction is not None and direction.value not in (None, best):
         problems.add(direction.place, f"{name} is to {best}", got=direction.value)

@@ -24,8 +24,8 @@ class Analysis:
     answer: str
     """One paragraph that answers the question from the verdicts."""
     head: Mapping[str, str]
-    """Term -> text, in order: outcome, seeds, trials, data set, test images, margin, resolution, family,
-    device, commit, test set read by. A term without text is left out."""
+    """Term -> text, in order: flawed on purpose, outcome, seeds, trials, data set, test images, margin,
+    resolution, family, device, commit, test set read by. A term without text is left out."""
     cells: pd.DataFrame
     """A row a cell: `cell`, a column an axis, `n` (completed seeds), `mean`, `sd`, `low`, `high` (95 %
     t-interval of the outcome), `mean_last` (outcome at the last epoch's weights), `val_mean` (objective at

@@ -16,6 +16,7 @@ from segbench.config.project import Project
 from segbench.config.trial import Choice
 from segbench.records import State
 from segbench.report.family import Estimator, Family
+from segbench.report.flaws import flaws_text
 from segbench.report.notes import varies
 from segbench.report.phrases import count, listed, metric_words
 from segbench.stats.effects import Effect
@@ -42,6 +43,7 @@ def describe(
     trials += "".join(f", {states[s.value]} {s.value}" for s in others if s.value in states)
     selector = experiment.baseline.objective
     head = {
+        "flawed on purpose": flaws_text(experiment),
         "outcome": f"{experiment.outcome}, weights selected by {selector.metric} ({selector.direction})",
         "seeds": seeds_text(experiment.seeds)
         + (f", {experiment.num_folds} folds" if experiment.num_folds > 1 else ""),

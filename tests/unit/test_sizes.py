@@ -70,5 +70,6 @@ def test_sizes_that_fit(size: int) -> None:
 )
 def test_sizes_that_do_not(size: int, nearest: str) -> None:
     assert size_problem("a.yaml:3:4", size, 16, "unet") == (
-        f"a.yaml:3:4: unet takes sizes that are multiples of 16, got {size}. The nearest are {nearest}."
+        f"a.yaml:3:4: unet takes sizes that are multiples of 16, got {size}. "
+        f"The nearest are {nearest} (SB109)."
     )

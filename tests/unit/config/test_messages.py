@@ -54,7 +54,10 @@ STRUCTURE: Final = {
     "question: ''": "3:1: this key stands already in line 1, got 'question'.",
     "outcome: val_dice": "3:10: the outcome must be a test metric, got 'val_dice'. "
     f"Did you mean 'test_dice'? Known: {TEST_SCORES}.",
-    "objective: {metric: test_dice}": "3:21: the objective must be a validation metric, got 'test_dice'. "
+    "objective: {metric: test_dice}": "3:21: weights and searches must not be selected by the images that judge "
+    f"them, got 'test_dice'. Did you mean 'val_dice'? Known: {VAL_SCORES}. Select on validation images; test "
+    "images are looked at once (SB117).",
+    "objective: {metric: dice}": "3:21: the objective must be a validation metric, got 'dice'. "
     f"Did you mean 'val_dice'? Known: {VAL_SCORES}.",
     "objective: {metric: val_loss, direction: maximize}": "3:42: val_loss is to minimize, got 'maximize'.",
     "objective: {direction: up}": "3:24: direction must be one of the known words, got 'up'. "
@@ -132,7 +135,7 @@ FIELD_VALUES: Final = {
     "augment: []": "4:12: a list of transforms must not be empty. Write `augment: none`.",
     "augment: {transforms: {steps: 3}}": "4:33: steps must be a list of transforms, got 3.",
     "model: {unet: {width: 4, depth: 6}}": "3:27: unet takes sizes that are multiples of 64, got 32. "
-    "The nearest are 64 and 128.",
+    "The nearest are 64 and 128 (SB109).",
 }
 
 
@@ -196,9 +199,9 @@ LEVELS: Final = {
     "axes: {seed: {path: epochs, levels: [100, 1]}}": "3:8: an axis must not have this name: reports use it, "
     "got 'seed'.",
     "axes: {size: {path: dataset.size_px, levels: [32, 40]}}": "3:51: unet takes sizes that are multiples of "
-    "16, got 40. The nearest are 32 and 48.",
+    "16, got 40. The nearest are 32 and 48 (SB109).",
     "axes: {depth: {path: model.depth, levels: [4, 6]}}": "3:47: unet takes sizes that are multiples of 64, "
-    "got 32. The nearest are 64 and 128.",
+    "got 32. The nearest are 64 and 128 (SB109).",
     # a knob that only one of the networks has
     "axes: {model: [{unet: {width: 4}}, resnet34_unet], d: {path: model.depth, levels: [4, 3]}}": "3:62: "
     "the model resnet34_unet has no such knob, got 'depth'. Did you mean 'width'? Known: width, blocks, "
