@@ -83,7 +83,7 @@ class Baseline(_Model):
     grad_clip: Annotated[Finite, Field(gt=0)] | None = Field(
         None, description="Largest norm of the gradient; null: no clipping."
     )
-    batch_size: Count = Field(8, description="Images in a training step.")
+    batch_size: Count = Field(8, description="Images in a batch; `accumulate` batches make a step.")
     epochs: Count = Field(100, description="Passes over the training images.")
     precision: Literal["fp32", "tf32", "bf16"] = Field(
         "fp32", description="Arithmetic of the network: fp32 (TF32 off), tf32 or bf16 autocast."

@@ -170,7 +170,9 @@ class Run:
             yield record
 
     def evaluate(self, split: str, which: str = "selected", with_masks: bool = False) -> Evaluation:
-        """Measure the selected or the last weights on `train` (not augmented), `val` or `test`.
+        """Measure the selected or the last weights on `train` (neither augmented nor mixed), `val` or `test`.
+
+        Both are averages over the steps where the configuration has `ema`.
 
         Raises:
             Diverged: The loss on these images is NaN or infinite.
@@ -181,6 +183,9 @@ class Run:
 
     def weights(self, which: str = "selected") -> dict[str, torch.Tensor]:
         """Return a copy of the `selected` or the `last` weights and buffers, on the CPU.
+
+        Both are averages over the steps where the configuration has `ema`; those that the optimiser moves are
+        in `state_dict`.
 
         Raises:
             TrialError: There are no selected weights.

@@ -15,6 +15,9 @@ from segbench.sweep.plan import Plan, PlanEntry
 BYTES_PER_PARAMETER: Final = 16
 """float32 weights in best.pt, and weights with Adam's two moments in last.pt."""
 
+BYTES_PER_AVERAGED_PARAMETER: Final = 4
+"""The running average beside the weights in last.pt, where a trial keeps one."""
+
 BYTES_PER_TRIAL: Final = 4 * 2**20
 """Everything else a trial leaves: masks, panels, tables, log."""
 
@@ -31,9 +34,11 @@ def estimate_bytes(plan: Plan, entries: Iterable[PlanEntry]) -> tuple[int, bool]
     }
     total, is_known = 0, True
     for entry in entries:
-        parameters = sizes.get(_network(entry.trial.cell.config.to_json()))
+        config = entry.trial.cell.config
+        parameters = sizes.get(_network(config.to_json()))
         is_known &= parameters is not None
-        total += (parameters or PARAMETERS_UNKNOWN) * BYTES_PER_PARAMETER + BYTES_PER_TRIAL
+        each = BYTES_PER_PARAMETER + (0 if config.ema is None else BYTES_PER_AVERAGED_PARAMETER)
+        total += (parameters or PARAMETERS_UNKNOWN) * each + BYTES_PER_TRIAL
     return total, is_known
 
 

@@ -56,7 +56,7 @@ def test_every_key_and_field_is_described(schema: dict[str, Any]) -> None:
     assert all(field["description"] for field in fields.values())
     assert fields["batch_size"] == {
         "default": 8,
-        "description": "Images in a training step.",
+        "description": "Images in a batch; `accumulate` batches make a step.",
         "exclusiveMinimum": 0,
         "type": "integer",
     }

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from blobs import blob_data, tiny_config
 from torch import nn
 
-from segbench.config.trial import Choice
+from segbench.config.trial import Objective
 from segbench.engine import Run
 from segbench.engine.averaging import WeightAverage
 from segbench.errors import ResultsError
+from segbench.store.layout import ExperimentFolder
+from segbench.store.weights import read_best, restore_run, save_run
 
 
 def test_an_average_by_hand() -> None:
@@ -32,9 +36,8 @@ def test_an_average_by_hand() -> None:
 
 
 def test_the_average_is_what_is_measured_and_kept() -> None:
-    config = tiny_config(epochs=3, norm=Choice.of("norm", "batch"))
     data = blob_data()
-    plain = Run(config, data, seed=0, threads=1)
+    plain = Run(tiny_config(epochs=3), data, seed=0, threads=1)
     averaged = Run(tiny_config(epochs=3, ema=0.9), data, seed=0, threads=1)
     for ours, theirs in zip(averaged, plain, strict=True):
         assert (ours.train_loss, ours.train_dice, ours.lr) == (
@@ -68,3 +71,22 @@ def test_without_a_decay_the_state_is_as_it_was() -> None:
     }
     with pytest.raises(ResultsError, match=r"the training state does not fit this trial \('average'\)"):
         Run(tiny_config(epochs=1, ema=0.9), blob_data(), seed=0).load_state_dict(saved)
+
+
+def test_saved_files_bring_the_average_back(tmp_path: Path) -> None:
+    """Also where a crash kept `best.pt` from being written after `last.pt`."""
+    config = tiny_config(epochs=2, ema=0.9, objective=Objective("train_loss", "minimize"))
+    run = Run(config, blob_data(), seed=0, threads=1)
+    list(run)
+    folder = ExperimentFolder(tmp_path).trial("0" * 12)
+    folder.path.mkdir(parents=True)
+    save_run(folder, run)
+    kept = run.weights()
+    for is_lost in (False, True):
+        if is_lost:
+            folder.best.unlink()
+        resumed = Run(config, blob_data(), seed=0, threads=1)
+        assert restore_run(folder, resumed)
+        assert resumed.selected_epoch == 2
+        for weights in (resumed.weights(), resumed.weights("last"), read_best(folder, epoch=2).weights):
+            assert all(torch.equal(weights[name], value) for name, value in kept.items())

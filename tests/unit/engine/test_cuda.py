@@ -6,8 +6,10 @@ import pytest
 import torch
 from blobs import blob_data, tiny_config
 
+from segbench import registry
 from segbench.config.trial import Choice
 from segbench.engine import Run
+from segbench.engine.averaging import WeightAverage
 from segbench.records import TIMING_COLUMNS
 
 pytestmark = [
@@ -54,3 +56,38 @@ def test_the_weights_start_as_on_the_cpu() -> None:
     ours = Run(tiny_config(), blob_data(), seed=0, device="cuda").weights("last")
     theirs = Run(tiny_config(), blob_data(), seed=0).weights("last")
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_neither_averaging_nor_mixing_waits_for_the_device() -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4)).cuda()
+    average = WeightAverage(network, 0.9)
+    images, target = torch.rand(4, 3, 16, 16, device="cuda"), torch.ones(4, 1, 16, 16, device="cuda")
+    mixings = [registry.build("mix", name) for name in registry.variants("mix")]
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for step in range(3):
+            average.update()
+            mixed = [mix(images, target, target > 0, step) for mix in mixings]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert all(pixels.is_cuda for batch in mixed for pixels in batch)
+    assert torch.equal(average.weights["0.weight"], network[0].weight)
+
+
+def test_a_resume_on_cuda_with_average_and_mixing_is_bit_identical() -> None:
+    schedule = Choice.of("schedule", "one_cycle")
+    for optimizer in ("adam", "rmsprop"):
+        config = tiny_config(
+            epochs=3,
+            ema=0.9,
+            accumulate=2,
+            mix=Choice.of("mix", "cutmix"),
+            schedule=schedule,
+            optimizer=Choice.of("optimizer", optimizer, lr=1e-3),
+        )
+        expected = rows(Run(config, blob_data(), seed=0, device="cuda"))
+        first = Run(config, blob_data(), seed=0, device="cuda")
+        next(iter(first))
+        second = Run(config, blob_data(), seed=0, device="cuda")
+        second.load_state_dict(first.state_dict())
+        assert rows(second) == expected[1:]

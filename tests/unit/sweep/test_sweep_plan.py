@@ -332,6 +332,8 @@ def test_too_little_room_refuses_where_sizes_are_known_and_warns_where_not(
         leave(experiment, plan_of(experiment).entries[index].trial)
     plan = plan_of(experiment)
     assert estimate_bytes(plan, plan.to_run) == (6 * (1000 * 16 + 4 * 2**20), True)
+    averaged = plan_of(load(TEXT.replace("  epochs: 2\n", "  epochs: 2\n  ema: 0.9\n")))
+    assert estimate_bytes(averaged, averaged.to_run) == (8 * (1000 * 20 + 4 * 2**20), True)
     (finding,) = check_plan(plan)
     assert finding.severity is Severity.ERROR
     monkeypatch.undo()
