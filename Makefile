@@ -9,7 +9,7 @@ PYTEST_ARGS ?= -n auto --dist loadfile
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test check format golden system constraints schema axes wheel clean
+.PHONY: help install sweep test check format golden system constraints schema axes smoke-reference wheel clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ schema: install  ## Rewrite docs/experiment.schema.json from the code
 
 axes: install  ## Rewrite docs/axes.md from the code
 	$(VENV)/bin/segbench list --markdown > docs/axes.md.new && mv docs/axes.md.new docs/axes.md
+
+smoke-reference: install  ## Run every comparison of experiments/reference, narrow, one epoch on 16 images
+	VENV=$(VENV) .ci/smoke-reference
 
 system:  ## Install LaTeX, poppler and Chromium where apt is there (tests that need them skip otherwise)
 	.ci/system
