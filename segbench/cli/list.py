@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import textwrap
@@ -12,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from segbench import registry
-from segbench.config.locate import experiment_names
+from segbench.config.locate import experiment_files
 from segbench.config.project import Project
 from segbench.errors import ExperimentError, message
 from segbench.registry import Knob, Variant
@@ -31,8 +32,8 @@ def list_(
 ) -> None:
     """Show axes, variants, knobs or experiments.
 
-    Without arguments: every axis with its variants. With an axis: its variants, one a line. With a variant:
-    all of its knobs with type, default and help, and its documentation.
+    Without arguments: every axis with its variants. With an axis: its variants with knobs and citation. With
+    a variant: all of its knobs with type, default and help, and its documentation.
     """
     project = Project.around(Path.cwd())
     registry.use_project(project.root)
@@ -59,7 +60,7 @@ def list_(
         if as_json:
             _print_json([_variant_json(v) for v in shown])
         else:
-            _print_table([(v.name, _marked_summary(v)) for v in shown])
+            _print_table([(v.name, _entry(v)) for v in shown])
     else:
         found_variant = registry.find(axis, variant)
         if as_json:
@@ -71,30 +72,31 @@ def list_(
 def _list_experiments(project: Project, *, as_json: bool) -> None:
     from segbench.config.document import read_document
 
-    found = []
-    for name in experiment_names(project):
+    found: list[dict[str, Any]] = []
+    for name, file in experiment_files(project).items():
+        shown: dict[str, Any] = {"name": name, "folder": str(file.parent.relative_to(project.experiments))}
         try:
-            document = read_document(project.experiments / f"{name}.yaml")
+            document = read_document(file)
             question, scales = document.get("question"), document.get("scales")
-            found.append(
-                {
-                    "name": name,
-                    "question": "" if question is None else str(question.value),
-                    "scales": list(scales.value) if scales is not None and scales.is_mapping else [],
-                }
-            )
+            shown["question"] = "" if question is None else str(question.value)
+            shown["scales"] = list(scales.value) if scales is not None and scales.is_mapping else []
         except ExperimentError as error:
-            found.append({"name": name, "question": f"cannot be read: {error.problems[0]}", "scales": []})
+            shown |= {"question": f"cannot be read: {error.problems[0]}", "scales": []}
+        found.append(shown)
+    found.sort(key=lambda each: each["folder"])
     if as_json:
         _print_json(found)
     elif not found:
         typer.echo(f"There is no experiment in {project.experiments}; `segbench init` makes one.")
     else:
-        rows = []
-        for each in found:
-            scales = f" (--scale {', '.join(each['scales'])})" if each["scales"] else ""
-            rows.append((str(each["name"]), f"{each['question']}{scales}"))
-        _print_table(rows)
+        for folder, inside in itertools.groupby(found, key=lambda each: each["folder"]):
+            rows = []
+            for each in inside:
+                scales = f" (--scale {', '.join(each['scales'])})" if each["scales"] else ""
+                rows.append((each["name"], f"{each['question']}{scales}"))
+            if folder != ".":
+                typer.echo(f"\n{folder}/")
+            _print_table(rows)
 
 
 def _print_variant(variant: Variant) -> None:
@@ -182,12 +184,29 @@ def _print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def _entry(variant: Variant) -> str:
+    """Return the summary, then a line of knobs with their defaults, then the citation."""
+    lines = [_marked_summary(variant)]
+    if variant.flawed is not None:
+        lines.append(f"Flawed on purpose: {variant.flawed}. Needs allow_flawed: true.")
+    if variant.knobs and variant.preset_of is None:
+        shown = (
+            f"{k.name}" if k.is_required else f"{k.name}={json.dumps(k.default)}"
+            for k in variant.knobs.values()
+        )
+        lines.append(f"[{', '.join(shown)}]")
+    if variant.reference:
+        lines.append(variant.reference)
+    return "\n".join(lines)
+
+
 def _print_table(rows: Sequence[tuple[str, str]]) -> None:
-    """Print names and texts in two columns; texts wrap at the terminal's width."""
+    """Print names and texts in two columns; texts wrap at the terminal's width, each of their lines anew."""
     width = max(60, min(shutil.get_terminal_size((110, 24)).columns, 140))
     column = min(max((len(name) for name, _ in rows), default=0) + 2, width // 2)
     for name, text in rows:
-        lines = textwrap.wrap(text, width - column, break_on_hyphens=False) or [""]
+        wrapped = (textwrap.wrap(line, width - column, break_on_hyphens=False) for line in text.split("\n"))
+        lines = [line for part in wrapped for line in part] or [""]
         if len(name) + 2 > column:
             typer.echo(name)
             name = ""

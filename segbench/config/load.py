@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from segbench.config.document import Node
     from segbench.config.problems import Problems
 
-SMOKE_IMAGES: Final = 8
+SMOKE_IMAGES: Final = 16
 """Images of each part of the split in a smoke test."""
 
 
@@ -33,8 +33,8 @@ def load_experiment(
     """Load an experiment, with every default written out and every mistake reported at once.
 
     Args:
-        asked: A path, or the name of a file in the project's `experiments/`; `NAME_SCALE` is the name of a
-            scale. Without such a file, the record in `results/NAME/` serves.
+        asked: A path, or the name of a file in the project's `experiments/` or a folder below it;
+            `NAME_SCALE` is the name of a scale. Without such a file, the record in `results/NAME/` serves.
         scale: Asks for `NAME_SCALE`.
         overrides: `key.path=value` of `--set`: fields of the baseline, knobs, or seeds.
         smoke: Ask for `NAME_smoke` instead: one epoch, the first seed, few images.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +29,8 @@ def locate(asked: str | Path, *, scale: str | None = None, start: Path | None = 
     """Find the file of an experiment.
 
     Args:
-        asked: A path to a file (or to a folder of results), or the name of a file in `experiments/`, or
-            such a name with `_SCALE` behind it.
+        asked: A path to a file (or to a folder of results), or the name of a file in `experiments/` or a
+            folder below it, or such a name with `_SCALE` behind it.
         scale: A scale asked for apart from the name.
         start: Where to look for the project; None: the current folder.
 
@@ -46,11 +47,25 @@ def locate(asked: str | Path, *, scale: str | None = None, start: Path | None = 
     return _by_name(text, scale, Project.around(start))
 
 
+def experiment_files(project: Project) -> dict[str, Path]:
+    """Return name -> file of a project's experiments, by name, folders below `experiments/` included.
+
+    Raises:
+        ExperimentError: Two files have one name, which would share their results.
+    """
+    found: dict[str, Path] = {}
+    for file in sorted(project.experiments.rglob("*.yaml"), key=lambda file: (file.stem, file)):
+        if file.stem in found:
+            where, other = shown_path(found[file.stem]), shown_path(file)
+            rule = f"this file and {other} would both be the experiment {file.stem}"
+            raise ExperimentError(message(where, rule, see="Rename one of them"))
+        found[file.stem] = file
+    return found
+
+
 def experiment_names(project: Project) -> tuple[str, ...]:
     """Return the names of a project's experiments."""
-    if not project.experiments.is_dir():
-        return ()
-    return tuple(sorted(file.stem for file in project.experiments.glob("*.yaml")))
+    return tuple(experiment_files(project))
 
 
 def shown_path(path: Path) -> str:
@@ -70,27 +85,28 @@ def _at_path(path: Path, text: str, scale: str | None) -> Located:
     project = Project.around(path)
     if path.name == "experiment.yaml" and path.parent.parent == project.results:
         return _record(path, scale, project)
+    files = experiment_files(project) if path.is_relative_to(project.experiments.resolve()) else {}
     if scale is not None:
-        _check_unique(path.stem, scale, path.parent)
+        _check_unique(path.stem, scale, files)
     return Located(path, path.stem, scale, project, is_record=False)
 
 
 def _by_name(name: str, scale: str | None, project: Project) -> Located:
-    file = project.experiments / f"{name}.yaml"
-    of_scale = _file_of_scale(name, project)
-    if file.is_file():
+    files = experiment_files(project)
+    of_scale = _file_of_scale(name, files)
+    if name in files:
         if of_scale is not None:
-            _check_unique(*of_scale, project.experiments)
+            _check_unique(*of_scale, files)
         if scale is not None:
-            _check_unique(name, scale, project.experiments)
-        return Located(file, name, scale, project, is_record=False)
+            _check_unique(name, scale, files)
+        return Located(files[name], name, scale, project, is_record=False)
     if of_scale is not None and scale is None:
         stem, found = of_scale
-        return Located(project.experiments / f"{stem}.yaml", stem, found, project, is_record=False)
+        return Located(files[stem], stem, found, project, is_record=False)
     record = project.results / (name if scale is None else f"{name}_{scale}") / "experiment.yaml"
     if record.is_file():
         return _record(record, None, project)
-    known = [*experiment_names(project), *_recorded(project)]
+    known = [*files, *_recorded(project)]
     see = (
         None
         if known
@@ -109,12 +125,11 @@ def _record(file: Path, scale: str | None, project: Project) -> Located:
     return Located(file, file.parent.name, None, project, is_record=True)
 
 
-def _file_of_scale(name: str, project: Project) -> tuple[str, str] | None:
+def _file_of_scale(name: str, files: Mapping[str, Path]) -> tuple[str, str] | None:
     """Split `norm_ablation_small` where there is a file of the first part that has a scale of the second."""
     for match in reversed(list(re.finditer("_", name))):
         stem, scale = name[: match.start()], name[match.end() :]
-        file = project.experiments / f"{stem}.yaml"
-        if stem and scale and file.is_file() and _mentions(file, scale):
+        if scale and stem in files and _mentions(files[stem], scale):
             return stem, scale
     return None
 
@@ -130,9 +145,9 @@ def _mentions(file: Path, scale: str) -> bool:
     return bool(is_named) or re.search(r"^extends\s*:", text, re.MULTILINE) is not None
 
 
-def _check_unique(stem: str, scale: str, folder: Path) -> None:
-    other = folder / f"{stem}_{scale}.yaml"
-    if other.is_file():
+def _check_unique(stem: str, scale: str, files: Mapping[str, Path]) -> None:
+    other = files.get(f"{stem}_{scale}")
+    if other is not None:
         rule = f"the scale {scale} of {stem}.yaml and this file would both be the experiment {stem}_{scale}"
         raise ExperimentError(message(shown_path(other), rule, see="Rename the scale or the file"))
 

@@ -134,7 +134,7 @@ def test_list_of_experiments(project: Path) -> None:
     (project / "experiments" / "b.yaml").write_text("question: [\n")
     assert run("list", "experiments").splitlines()[0] == "a  Does it? (--scale small)"
     written = json.loads(run("list", "experiments", "--json"))
-    assert written[0] == {"name": "a", "question": "Does it?", "scales": ["small"]}
+    assert written[0] == {"name": "a", "folder": ".", "question": "Does it?", "scales": ["small"]}
     assert written[1]["question"].startswith("cannot be read: ")
 
 
@@ -180,3 +180,17 @@ def test_the_page_of_all_variants() -> None:
     assert "| `groups` | `8` | `int, Ge(1)` | Channels are split into this many groups. |" in page
     assert "Reference: Wu & He, 2018, arXiv:1803.08494; there 32 groups" in page
     assert "Height and width must be a multiple of `1 if fit == 'pad' else 2 ** depth`." in page
+
+
+def test_list_of_an_axis_shows_knobs_and_citation() -> None:
+    found = " ".join(run("list", "norm").split())
+    assert "[groups=8, eps=1e-05] Wu & He, 2018, arXiv:1803.08494" in found
+    assert "[per_channel=true, start=1.0]" in found
+
+
+def test_list_of_experiments_in_folders(project: Path) -> None:
+    folder = project / "experiments" / "studies"
+    folder.mkdir(parents=True)
+    (folder / "deep.yaml").write_text("question: How deep?\n")
+    found = run("list", "experiments")
+    assert "\nstudies/\ndeep  How deep?" in found
