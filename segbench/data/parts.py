@@ -53,7 +53,8 @@ def check_split(split: Split, samples: Sequence[Sample], where: str) -> list[str
             sample = samples[number]
             other = part_of_image.setdefault(number, part)
             if other != part:
-                problems.append(message(where, f"an image is in both {other} and {part}", got=sample.name))
+                rule = f"an image is in both {other} and {part} (SB121)"
+                problems.append(message(where, rule, got=sample.name))
             if sample.group is None:
                 continue
             other = part_of_group.setdefault(sample.group, part)
@@ -61,7 +62,7 @@ def check_split(split: Split, samples: Sequence[Sample], where: str) -> list[str
                 problems.append(
                     message(
                         where,
-                        f"a group straddles {other} and {part}",
+                        f"a group straddles {other} and {part} (SB121)",
                         got=sample.group,
                         see="`fraction` and `folds` keep groups together",
                     )

@@ -71,7 +71,7 @@ def batch_norm_has_batches(arms: Arms) -> Iterator[str]:
                 last.setdefault((size, batch_size), []).append(cell)
     if alone:
         yield message(
-            place(arms.experiment, alone, "batch_size"),
+            place(arms.experiment, "batch_size", alone, of=arms.cells),
             "batch normalisation at one image a batch trains by that image's own statistics and is evaluated "
             "by running averages",
             got=1,
@@ -79,7 +79,7 @@ def batch_norm_has_batches(arms: Arms) -> Iterator[str]:
         )
     for (size, batch_size), cells in last.items():
         yield message(
-            place(arms.experiment, cells, "batch_size"),
+            place(arms.experiment, "batch_size", cells, of=arms.cells),
             f"the last batch of an epoch holds one of {size} training images, which batch normalisation then "
             "takes for the whole batch",
             got=batch_size,
@@ -118,7 +118,7 @@ def arms_end_together(arms: Arms) -> Iterator[str]:
     cells = [cell for cell in arms.cells if cell.config.early_stopping is not None]
     if cells and len(arms.cells) > 1 and arms.experiment.search is None:
         yield message(
-            place(arms.experiment, cells, "early_stopping"),
+            place(arms.experiment, "early_stopping", cells, of=arms.cells),
             "arms may end at different epochs, and one that learns slowly look like one that learns little",
             see="Leave early_stopping out where arms are compared; the objective selects the weights anyway",
         )

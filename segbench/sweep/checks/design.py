@@ -63,7 +63,7 @@ def curves_have_one_estimator(plan: Plan) -> Iterator[str]:
     concerned = [cell for cell in cells if _training_only(cell.config)]
     if causes:
         yield message(
-            place(plan.experiment, concerned, "curves"),
+            place(plan.experiment, "curves", concerned, of=cells),
             f"train_dice is a running mean while weights change, here with {', '.join(causes)}; val_dice is "
             "measured after the epoch in evaluation mode, on unchanged images",
             see="Their gap alone is no sign of over-fitting: compare val_dice; the report labels both",

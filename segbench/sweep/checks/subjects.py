@@ -72,15 +72,20 @@ def data_key(config: TrialConfig) -> str:
     return canonical_json([config.dataset.to_json(), config.split.to_json(), config.max_images])
 
 
-def place(experiment: Experiment, cells: Sequence[Cell], what: str) -> str:
-    """Name a field as messages do: of the whole experiment, or of the cells that it is about."""
-    if len(cells) == max(len(experiment.cells), 1) or not any(cell.levels for cell in cells):
+def place(experiment: Experiment, what: str, cells: Sequence[Cell], *, of: Sequence[Cell]) -> str:
+    """Name a field as messages do: of the experiment where all cells are meant, else of these."""
+    if len(cells) == len(of):
         return f"{experiment.name}: {what}"
-    names = [cell.label for cell in cells]
-    shown = "; ".join(names[:_MOST_CELLS]) + (
-        f" and {len(names) - _MOST_CELLS} more" * (len(names) > _MOST_CELLS)
-    )
-    return f"{experiment.name}: {what} ({shown})"
+    names = [_name(experiment, cell) for cell in cells]
+    more = f" and {len(names) - _MOST_CELLS} more" if len(names) > _MOST_CELLS else ""
+    return f"{experiment.name}: {what} ({'; '.join(names[:_MOST_CELLS])}{more})"
+
+
+def _name(experiment: Experiment, cell: Cell) -> str:
+    """Name a cell; in a search by what it sets."""
+    if experiment.search is None:
+        return cell.label
+    return ", ".join(f"{name} = {value}" for name, value in cell.levels.items()) or cell.label
 
 
 def distinct_data(plan: Plan) -> tuple[TrialConfig, ...]:

@@ -95,10 +95,11 @@ def test_a_split_is_checked_whoever_made_it():
     samples = [Sample("a", group="p"), Sample("b", group="p"), Sample("c"), Sample("d")]
     assert check_split({"train": [0, 1], "val": [2], "test": [3]}, samples, "split") == []
     assert check_split({"train": [0], "val": [1], "test": [3]}, samples, "split") == [
-        "split: a group straddles train and val, got 'p'. `fraction` and `folds` keep groups together."
+        "split: a group straddles train and val (SB121), got 'p'. "
+        "`fraction` and `folds` keep groups together."
     ]
     assert check_split({"train": [0, 1, 2], "val": [2], "test": [3]}, samples, "split") == [
-        "split: an image is in both train and val, got 'c'."
+        "split: an image is in both train and val (SB121), got 'c'."
     ]
     (empty,) = check_split({"train": [0, 1], "val": [], "test": [3]}, samples, "split")
     assert empty.startswith("split: no image is left for val, got {'train': 2, 'val': 0, 'test': 1}.")

@@ -99,3 +99,9 @@ def test_early_stopping_is_noted_where_arms_are_compared(make_plan: MakePlan) ->
     (found,) = arms_end_together(Arms.of(make_plan(more)))
     assert found.text.startswith("exp: early_stopping (on): arms may end at different epochs")
     assert arms_end_together(Arms.of(make_plan())) == []
+
+
+def test_the_ends_of_a_search_are_named_by_what_they_set(make_plan: MakePlan) -> None:
+    space = "search: {trials: 2, space: {batch_size: {low: 1, high: 8}}}\n"
+    (found,) = batch_norm_has_batches(Arms.of(make_plan(space)))
+    assert found.text.startswith("exp: batch_size (batch_size = 1): batch normalisation at one image a batch")
