@@ -22,6 +22,31 @@ def count_parameters(model: nn.Module) -> tuple[int, int]:
     return sum(n for n, _ in sizes), sum(n for n, is_trained in sizes if is_trained)
 
 
+def parameters_without_gradient(model: nn.Module, images: torch.Tensor) -> tuple[str, ...]:
+    """Return the names of trained parameters that the gradient of the logits does not reach.
+
+    Neither does a gradient that is zero everywhere. The logits are weighted with noise that is the same each
+    time. Gradients are neither left nor used.
+
+    Args:
+        model: The network, in any mode; it runs in training mode once, and is put back.
+        images: (N,C,H,W), on the network's device.
+    """
+    was_training = model.training
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    try:
+        logits = model.train()(images)
+    finally:
+        model.train(was_training)
+    noise = torch.randn(logits.shape, generator=torch.Generator().manual_seed(0)).to(logits)
+    if not trained or not logits.requires_grad:
+        return tuple(trained)
+    found = torch.autograd.grad((logits * noise).sum(), [*trained.values()], allow_unused=True)
+    return tuple(
+        name for name, gradient in zip(trained, found, strict=True) if gradient is None or not gradient.any()
+    )
+
+
 def count_flops(model: nn.Module, shape: tuple[int, int, int], numerics: Numerics) -> int:
     """Count the floating-point operations of one forward pass of one image in evaluation mode.
 

@@ -1,8 +1,8 @@
 """What is refused or warned about before any work starts; docs/guards.md has an entry for every code.
 
 `check_plan` looks at the plan alone: `storage`, `design` and `seeds`. `check_work` looks at what is to be
-trained: `batches` at the index, `data` at the decoded pixels, `probe` builds networks; it is remembered
-(`memory`), so that nothing is looked at twice. `codes` names the guards without importing them.
+trained: `batches` at the index, `data` at the decoded pixels, `built` at what the levels build, which it
+remembers (`memory`), so that nothing is looked at twice. `codes` names the guards without importing them.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from segbench.sweep.checks.subjects import DataSubject, cells_of, data_key, fact
 from segbench.sweep.plan import Plan
 
 OnProgress = Callable[[int, int], None]
-"""Told (levels looked at, levels in all) while networks are built."""
+"""Told (guards asked, guards in all) while networks are built."""
 
 Facts = Mapping[str, Any]
 """What decides the findings, as plain JSON types."""
@@ -35,7 +35,11 @@ def check_work(plan: Plan, *, on_progress: OnProgress | None = None) -> tuple[Fi
     if not has_work(plan):
         return ()
     facts = facts_of(plan)
-    findings = [*_check_batches(plan, facts), *_check_data(plan, facts)]
+    findings = [
+        *_check_batches(plan, facts),
+        *_check_data(plan, facts),
+        *_check_levels(plan, facts, on_progress),
+    ]
     return sorted_findings(dict.fromkeys(findings))
 
 
@@ -67,6 +71,16 @@ def _check_data(plan: Plan, facts: Facts) -> Iterator[Finding]:
             if seen.pixels is not None:
                 keep(plan.experiment.project, subject, known)
         yield from known
+
+
+def _check_levels(plan: Plan, facts: Facts, on_progress: OnProgress | None) -> tuple[Finding, ...]:
+    def look() -> tuple[Finding, ...]:
+        # Not at the top: a plan whose levels were looked at needs no torch.
+        from segbench.sweep.checks.built import check_levels
+
+        return check_levels(plan.experiment, cells_of(plan), on_progress=on_progress)
+
+    return remembered(plan.experiment.project, ["levels", facts], look)
 
 
 def _sharing(cells: Iterable[Cell]) -> dict[str, tuple[Cell, ...]]:

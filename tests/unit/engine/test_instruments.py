@@ -7,8 +7,9 @@ import os
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from segbench.engine.instruments import PeakMemory, name_device
+from segbench.engine.instruments import PeakMemory, name_device, parameters_without_gradient
 from segbench.engine.numerics import Numerics, choose_device, seeded
 from segbench.errors import ExperimentError
 
@@ -74,3 +75,23 @@ def test_a_seeded_block_draws_the_same_whatever_came_before() -> None:
         with seeded(11, CPU):
             draws.append(torch.rand(3).tolist())
     assert draws[0] == draws[1]
+
+
+class _Idle(nn.Module):
+    """A convolution, one that is multiplied by zero, one that is frozen, and one that nothing uses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.silenced, self.frozen, self.unused = (nn.Conv2d(3, 1, 1) for _ in range(4))
+        self.frozen.requires_grad_(False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.used(images) + 0 * self.silenced(images) + self.frozen(images)
+
+
+def test_parameters_that_no_gradient_reaches() -> None:
+    network = _Idle().eval()
+    names = parameters_without_gradient(network, torch.ones(2, 3, 4, 4))
+    assert names == ("silenced.weight", "silenced.bias", "unused.weight", "unused.bias")
+    assert not network.training
+    assert all(parameter.grad is None for parameter in network.parameters())

@@ -11,7 +11,7 @@ from segbench.config.experiment import Experiment
 from segbench.config.load import load_experiment
 from segbench.errors import ExperimentError, ResultsError
 from segbench.sweep import launch
-from segbench.sweep.checks import Finding, Severity, check_work, work
+from segbench.sweep.checks import Finding, Severity, built, check_work, work
 from segbench.sweep.checks.memory import keep, recall, remembered
 from segbench.sweep.checks.subjects import DataSubject, cells_of
 from segbench.sweep.plan import plan_trials
@@ -26,6 +26,7 @@ baseline:
   batch_size: 2
   epochs: 10
 """
+DICE_TWICE = "loss: [{dice: 1}, {tversky: {alpha: 0.5, beta: 0.5}}]"
 DESIGN = TEXT + "axes: {norm: [batch, none]}\nseeds: 2\n"
 SEARCH = TEXT + (
     "search:\n"
@@ -171,3 +172,11 @@ def test_a_warning_is_printed_and_refuses_under_strict(
     assert "warning SB119: arms differ." in capsys.readouterr().err
     with pytest.raises(ExperimentError, match=r"^SB119 arms differ\.$"):
         _heed(launch.plan_job(load()), is_strict=True)
+
+
+def test_levels_are_built_once(load: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch) -> None:
+    text = DESIGN.replace("loss: {bce: 1}", "loss: {dice: 1}").replace("norm: [batch, none]", DICE_TWICE)
+    found = check_work(plan_trials(load(text)))
+    assert [f.code for f in found if "build numerically the same function" in f.text] == ["SB101"]
+    monkeypatch.setattr(built, "check_levels", lambda *subject, **told: pytest.fail("built again"))
+    assert check_work(plan_trials(load(text))) == found
