@@ -60,17 +60,19 @@ def moves_masks_with_images(subject: Subject) -> None:
 
 
 def counts_no_ignored_pixel(subject: Subject) -> None:
-    """A mixed pixel counts only where every pixel that went into it does."""
+    """A mixed pixel counts only where every pixel that went into it does; elsewhere its target is 0."""
     mix = _mixing(subject)
     for shape in _SIZES:
         _, target, valid = _batch(shape)
         ignored = (~valid).float().expand(shape).clone()
         for seed in _SEEDS:
-            images, _, mixed = mix(ignored, target, valid, seed)
+            images, mixed_target, mixed = mix(ignored, target, valid, seed)
             if (mixed & (images > 1e-5).any(1, keepdim=True)).any():
                 raise Broken(f"seed {seed}: a pixel counts that holds a share of one that does not")
             if (valid.all(0) & ~mixed).any():
                 raise Broken(f"seed {seed}: a pixel that counts in every image no longer does")
+            if mixed_target[~mixed].any():
+                raise Broken(f"seed {seed}: a pixel that does not count has a target")
 
 
 def leaves_one_image_alone(subject: Subject) -> None:

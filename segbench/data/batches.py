@@ -30,6 +30,8 @@ class Batch:
     """(N,1,H,W) float32 in {0, 1}."""
     index: torch.Tensor
     """(N,) int64 sample numbers, on the CPU."""
+    valid: torch.Tensor | None = None
+    """(N,1,H,W) bool, True where the pixel counts; None: all do. The target is 0 where it does not."""
 
     def __len__(self) -> int:
         return len(self.index)

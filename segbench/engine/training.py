@@ -87,11 +87,12 @@ class Training:
         return loss_mean, float(per_image(counts)["dice"].mean()), len(counts.tp)
 
     def _measure(self, batch: Batch, seed: int, tally: Tally) -> torch.Tensor:
-        images, target, _ = self.mixing(batch.images, batch.target, None, seed)
+        images, target, valid = self.mixing(batch.images, batch.target, batch.valid, seed)
         with self.numerics.autocast():
             logits = self.model(self.numerics.images(images))
         logits = logits.float()
-        loss: torch.Tensor = self.criterion(logits, target)
+        counted = () if valid is None else (valid,)
+        loss: torch.Tensor = self.criterion(logits, target, *counted)
         tally.add(loss, logits, target)
         return loss
 

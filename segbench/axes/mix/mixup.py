@@ -18,8 +18,8 @@ def mixup(*, alpha: Annotated[float, Gt(0)] = 0.2, p: Annotated[float, Interval(
 
     mixed = share * own + (1 - share) * partner's, share ~ Beta(alpha, alpha). The masks become soft: target
     is in [0, 1], and the loss sees it so. Share and the permutation that names the partners are drawn once a
-    batch. A pixel counts where it counts in both images. An image that is its own partner, as the only one
-    of a batch is, stays as it is.
+    batch. A pixel counts where it counts in both images, and its target is 0 where it does not. An image that
+    is its own partner, as the only one of a batch is, stays as it is.
 
     Args:
         alpha: Both parameters of the Beta distribution; small: mostly one of the two images; 1: every share
@@ -42,7 +42,10 @@ def mixup(*, alpha: Annotated[float, Gt(0)] = 0.2, p: Annotated[float, Interval(
         def blend(pixels: Tensor) -> Tensor:
             return pixels.mul(share).add_(pixels[partners], alpha=1 - share)
 
-        # share and 1 - share may add up to more than 1 by a rounding
-        return blend(images), blend(target).clamp_(0, 1), None if valid is None else valid & valid[partners]
+        mixed = blend(target).clamp_(0, 1)  # share and 1 - share may add up to more than 1 by a rounding
+        if valid is None:
+            return blend(images), mixed, None
+        counted = valid & valid[partners]
+        return blend(images), mixed.mul_(counted), counted
 
     return mix

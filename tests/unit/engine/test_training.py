@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import torch
 from blobs import blob_data, tiny_config
 
 from segbench.config.trial import Choice, Objective, TrialConfig
+from segbench.data.batches import Batch, TrainBatches
 from segbench.engine import Run
 from segbench.errors import ExperimentError
 
@@ -96,6 +99,39 @@ def test_mixed_batches_train(name: str) -> None:
     unmixed = Run(plain(epochs=4), data, seed=0, threads=1)
     assert [r.train_loss for r in mixed] != [r.train_loss for r in unmixed]
     assert mixed.history[-1].train_loss < mixed.history[0].train_loss
+
+
+def test_pixels_that_do_not_count_are_mixed_before_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of every image does not count; blended with another one, less of it does."""
+    shares: list[float] = []
+
+    class Loss(torch.nn.Module):
+        def forward(self, logits: Any, target: Any, valid: Any = None) -> Any:
+            if self.training:
+                assert not target[~valid].any()
+                shares.extend(valid.float().mean((1, 2, 3)).tolist())
+            return logits.square().mean()
+
+    def epoch(self: TrainBatches, number: int) -> Iterator[Batch]:
+        for batch in whole(self, number):
+            valid = torch.zeros_like(batch.target, dtype=torch.bool)
+            for row, place in enumerate(batch.index.tolist()):
+                valid[row, :, place : place + 16] = True
+            yield replace(batch, target=batch.target * valid, valid=valid)
+
+    whole = TrainBatches.epoch
+    monkeypatch.setattr(TrainBatches, "epoch", epoch)
+    monkeypatch.setattr("segbench.axes.loss.build", lambda terms: Loss())
+    for name in ("none", "mixup", "cutmix"):
+        shares.clear()
+        list(Run(plain(mix=Choice.of("mix", name), augment=Choice("none")), blob_data(), seed=0, threads=1))
+        if name == "none":
+            assert set(shares) == {0.5}
+        elif name == "mixup":
+            assert max(shares) <= 0.5
+            assert 0.25 <= min(shares) < 0.5
+        else:
+            assert len(set(shares)) > 4
 
 
 def test_a_batch_of_one_cannot_be_mixed() -> None:
