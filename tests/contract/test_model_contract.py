@@ -219,6 +219,41 @@ def test_a_size_it_cannot_take(name: str) -> None:
         network(torch.zeros(1, 3, 2 * multiple, 3 * multiple + 1))
 
 
+FAMILIES = ("unet", "resnet34_unet")
+EACH = [pytest.param(name, marks=() if name in FAMILIES else pytest.mark.full) for name in MULTIPLES]
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_the_network_can_be_compiled(name: str) -> None:
+    """As one graph, in training and evaluation; the numbers are the same."""
+    torch.manual_seed(0)
+    network = narrow(name, "batch")
+    compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
+    images = torch.randn(2, 3, side_of(network), 2 * side_of(network))
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    for mode in (True, False):
+        network.load_state_dict(before)
+        network.train(mode)
+        torch.manual_seed(1)
+        expected = network(images)
+        network.load_state_dict(before)
+        torch.manual_seed(1)
+        torch.testing.assert_close(compiled(images), expected)
+    torch.compiler.reset()
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_the_network_can_be_exported(name: str) -> None:
+    """With a batch of any size; the numbers are the same."""
+    torch.manual_seed(0)
+    network = narrow(name, "batch").eval()
+    side = side_of(network)
+    images = torch.randn(2, 3, side, 2 * side)
+    program = torch.export.export(network, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    with torch.no_grad():
+        torch.testing.assert_close(program.module()(images[:1]), network(images[:1]))
+
+
 def test_unet_halves_and_doubles_as_the_standard_network() -> None:
     with torch.device("meta"):
         network = build("unet", "batch")

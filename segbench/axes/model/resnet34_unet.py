@@ -64,8 +64,8 @@ def resnet34_unet(
     convolution of stride 2 with bias, normalisation, ReLU, a 1x1 convolution. With batch norm, 3 channels in
     and 1 out the defaults have 29,162,049 parameters. `norm` stands in every slot, stem and shortcuts too.
 
-    The other knobs exchange parts; the presets `resnet34_unet_r0` to `resnet34_unet_r4` are five published
-    ways to do so. The end doubles H and W as often as the decoder leaves to be done.
+    The other knobs exchange parts; the presets `resnet34_unet_r0` to `resnet34_unet_r4` are the networks of
+    five studies. The end doubles H and W as often as the decoder leaves to be done.
 
     Shapes: (N, in_channels, H, W) images to (N, out_channels, H, W) logits; H and W are multiples of
     2^(1 + number of stages), 32 by default, of twice that with a residual bottleneck, or with `fit="pad"` any
