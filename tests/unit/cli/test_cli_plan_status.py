@@ -227,3 +227,30 @@ def test_neither_command_imports_torch(project: Path, command: list[str]) -> Non
         env={**os.environ, "PYTHONPATH": root},
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_finished_sweep_runs_no_guard_and_imports_no_torch(project: Path) -> None:
+    for number in range(4):
+        leave(project, number, test={"dice": 0.9})
+    code = (
+        "import sys, contextlib, io\n"
+        "sys.argv = ['segbench', 'sweep', 'norms']\n"
+        "from segbench.cli import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):\n"
+        "    main()\n"
+        "assert 'norms is finished: 4 complete.' in out.getvalue(), out.getvalue()\n"
+        "print(sorted({'torch', 'optuna', 'pandas', 'albumentations'} & set(sys.modules)))\n"
+    )
+    root = str(Path(segbench.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": root},
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+    assert not (project / "data" / ".cache" / "guards").exists()
+    assert not (project / "data" / "cache").exists()
