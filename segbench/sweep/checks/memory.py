@@ -18,7 +18,7 @@ from segbench.config.trial import canonical_json
 from segbench.sweep.checks.finding import Finding, Severity
 
 FORMAT: Final = 1
-_LIBRARIES: Final = ("torch", "torchvision", "albumentations", "numpy")
+_LIBRARIES: Final = ("torch", "torchvision", "albumentations", "segmentation-models-pytorch", "numpy")
 
 
 def remembered(project: Project, subject: Any, look: Callable[[], Iterable[Finding]]) -> tuple[Finding, ...]:

@@ -180,3 +180,14 @@ def test_levels_are_built_once(load: Callable[..., Experiment], monkeypatch: pyt
     assert [f.code for f in found if "build numerically the same function" in f.text] == ["SB101"]
     monkeypatch.setattr(built, "check_levels", lambda *subject, **told: pytest.fail("built again"))
     assert check_work(plan_trials(load(text))) == found
+
+
+def test_what_could_not_be_built_is_tried_again(
+    load: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = (Finding("SB124", Severity.ERROR, "weights are missing."),)
+    monkeypatch.setattr(built, "check_levels", lambda *subject, **told: broken)
+    plan = plan_trials(load())
+    assert broken[0] in check_work(plan)
+    monkeypatch.setattr(built, "check_levels", lambda *subject, **told: ())
+    assert broken[0] not in check_work(plan)
