@@ -6,6 +6,7 @@ import pickle
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from segbench.contract import Broken, Subject
 
@@ -26,6 +27,30 @@ def keeps_size_and_type(subject: Subject) -> None:
                 raise Broken(f"a mask {mask.shape} uint8 becomes {new_mask.shape} {new_mask.dtype}")
             if not set(np.unique(new_mask).tolist()) <= {0, 1}:
                 raise Broken(f"a mask in {{0, 1}} becomes one with {np.unique(new_mask).tolist()}")
+
+
+def moves_image_and_mask_together(subject: Subject) -> None:
+    """Where image and mask are moved, both are moved alike: an image that shows its mask still shows it."""
+    augment = _augmentation(subject)
+    mask = _outline(64)
+    image = np.where(mask[..., None] == 1, 200, 50).astype(np.uint8).repeat(3, axis=2)
+    for seed in _SEEDS:
+        new_image, new_mask = augment(image, mask, seed)
+        share = _agreement(new_image, new_mask)
+        if share < _LEAST_AGREEMENT:
+            raise Broken(
+                f"with seed {seed} {share:.0%} of the pixels agree with the mask that the image shows, fewer "
+                f"than {_LEAST_AGREEMENT:.0%}: are image and mask drawn apart?"
+            )
+
+
+def draws_differ_between_seeds(subject: Subject) -> None:
+    """Other seeds give other pixels, unless the augmentation never changes anything."""
+    augment = _augmentation(subject)
+    image, mask = _pair(32)
+    found = [augment(image, mask, seed)[0] for seed in _SEEDS]
+    if all(np.array_equal(found[0], other) for other in found) and not np.array_equal(found[0], image):
+        raise Broken(f"all of {len(_SEEDS)} seeds give the same pixels: does it draw from the seed?")
 
 
 def draws_from_the_seed_alone(subject: Subject) -> None:
@@ -57,6 +82,29 @@ def _augmentation(subject: Subject) -> Any:
             f"the factory must return (image, mask, seed) -> (image, mask), got {type(augment).__name__}"
         )
     return augment
+
+
+_LEAST_AGREEMENT = 0.85
+"""Interpolation and smoothing blur the image's edge; of two masks that are mirrored apart far fewer pixels
+agree."""
+
+
+def _outline(size: int) -> np.ndarray:
+    """Return a mask without symmetry that covers about half of the frame."""
+    rows, columns = np.mgrid[0:size, 0:size] / size
+    shape = (columns < 0.35 + 0.4 * rows) & (rows > 0.15)
+    return shape.astype(np.uint8)
+
+
+def _agreement(image: np.ndarray, mask: np.ndarray) -> float:
+    """Return the share of pixels that are bright where the mask is 1, and dark elsewhere.
+
+    The image is smoothed, so that noise does not count, and the threshold is the one that parts it best, so
+    that a change of brightness does not.
+    """
+    grey = ndimage.uniform_filter(image.mean(axis=2), 5)
+    thresholds = np.unique(np.quantile(grey, np.linspace(0, 1, 33)))
+    return max(float(((grey > threshold) == (mask == 1)).mean()) for threshold in thresholds)
 
 
 def _pair(size: int) -> tuple[np.ndarray, np.ndarray]:

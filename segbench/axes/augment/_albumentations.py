@@ -33,6 +33,15 @@ _NEEDS_MORE: Final = (
     "ToRGB",
 )
 """Want reference images, boxes, code or another number of channels."""
+SIZE_PX: Final = "size_px"
+"""Stands in a list for the size of the images that the list is applied to, whatever it is."""
+
+_SIZES: Final = ("size", "height", "width")
+"""Arguments that it may stand for: `size` is height and width."""
+
+_NOMINAL_PX: Final = 64
+"""Size that a list with `size_px` is checked at."""
+
 _MERELY_ADVISED_AGAINST: Final = (
     "FrequencyMasking",
     "PiecewiseAffine",
@@ -50,7 +59,8 @@ def resolve_steps(steps: object, where: str) -> list[dict[str, dict[str, Any]]]:
     Arguments come back as albumentations understands them, so `limit: 30` and `limit: [-30, 30]` are one.
 
     Args:
-        steps: `[HorizontalFlip, {Rotate: {limit: 30}}, {OneOf: {transforms: [...], p: 0.5}}]`.
+        steps: `[HorizontalFlip, {Rotate: {limit: 30}}, {OneOf: {transforms: [...], p: 0.5}}]`. `size_px` for
+            `size`, `height` or `width` stands for the images' own size and stays in what is returned.
         where: The place that messages name.
 
     Returns:
@@ -66,12 +76,20 @@ def resolve_steps(steps: object, where: str) -> list[dict[str, dict[str, Any]]]:
     return resolved
 
 
-def build_steps(steps: Sequence[Mapping[str, Any]]) -> Any:
-    """Make the `albumentations.Compose` of resolved steps; masks are interpolated by nearest neighbour."""
+def build_steps(
+    steps: Sequence[Mapping[str, Any]], size_px: tuple[int, int] = (_NOMINAL_PX, _NOMINAL_PX)
+) -> Any:
+    """Make the `albumentations.Compose` of resolved steps; masks are interpolated by nearest neighbour.
+
+    Args:
+        steps: What `resolve_steps` returned.
+        size_px: Height and width that `size_px` stands for in them.
+    """
     import cv2
 
     A = _library()
-    return A.Compose([_build(step) for step in steps], strict=True, mask_interpolation=cv2.INTER_NEAREST)
+    built = [_build(step, size_px) for step in steps]
+    return A.Compose(built, strict=True, mask_interpolation=cv2.INTER_NEAREST)
 
 
 @functools.cache
@@ -140,7 +158,10 @@ def _resolve_step(step: object, where: str, problems: list[str]) -> dict[str, di
             problems.append(
                 message(f"{where}.{argument}", "the argument has no default and must be given", see=_SEE)
             )
-    given = dict(given)
+    own_size = [argument for argument in _SIZES if argument in given and given[argument] == SIZE_PX]
+    given = {**given, **dict.fromkeys(own_size, _NOMINAL_PX)}
+    if "size" in own_size:
+        given["size"] = [_NOMINAL_PX, _NOMINAL_PX]
     nested = given.pop("transforms", None)
     if nested is not None:
         nested = _resolve_list(nested, f"{where}.transforms", problems)
@@ -156,7 +177,7 @@ def _resolve_step(step: object, where: str, problems: list[str]) -> dict[str, di
         return None
     if nested is not None:
         return {name: {"transforms": nested, **arguments, "p": float(arguments["p"])}}
-    return {name: _canonical(name, arguments)}
+    return {name: {**_canonical(name, arguments), **dict.fromkeys(own_size, SIZE_PX)}}
 
 
 def _parameters(name: str) -> dict[str, inspect.Parameter]:
@@ -281,12 +302,17 @@ def _dump(schema: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
             return {}
 
 
-def _build(step: Mapping[str, Any]) -> Any:
+def _build(step: Mapping[str, Any], size_px: tuple[int, int]) -> Any:
     ((name, arguments),) = step.items()
-    given = {key: _tuples(value) for key, value in arguments.items() if key != "transforms"}
+    own = {"size": size_px, "height": size_px[0], "width": size_px[1]}
+    given = {
+        key: own[key] if key in own and value == SIZE_PX else _tuples(value)
+        for key, value in arguments.items()
+        if key != "transforms"
+    }
     cls = getattr(_library(), name)
     if "transforms" in arguments:
-        return cls([_build(inner) for inner in arguments["transforms"]], **given)
+        return cls([_build(inner, size_px) for inner in arguments["transforms"]], **given)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore" if name in _MERELY_ADVISED_AGAINST else "error")
         return cls(**given)

@@ -17,7 +17,9 @@ from segbench.errors import ExperimentError, message
 def transforms(*, steps: list[Any]) -> Augmentation:
     """Apply albumentations transforms in turn to image and mask together, masks by nearest neighbour.
 
-    In a file the list itself stands for it: `augment: [HorizontalFlip, {Rotate: {limit: 30}}]`.
+    In a file the list itself stands for it: `augment: [HorizontalFlip, {Rotate: {limit: 30}}]`. `size_px` may
+    stand for the arguments size, height and width: `{RandomResizedCrop: {size: size_px}}` keeps the images'
+    size, whatever it is.
 
     Args:
         steps: Class names, or `{Class: {argument: value}}`; `OneOf`, `SomeOf`, `RandomOrder` and `Sequential`
@@ -29,10 +31,14 @@ def transforms(*, steps: list[Any]) -> Augmentation:
     return _Transforms(resolve_steps(steps, "augment"))
 
 
+_NOMINAL_PX = 64
+
+
 class _Transforms:
     def __init__(self, steps: Sequence[Mapping[str, Any]]) -> None:
         self._steps = steps
-        self._compose = build_steps(steps)
+        self._composed: dict[tuple[int, ...], Any] = {}
+        self._compose((_NOMINAL_PX, _NOMINAL_PX))  # so that steps that cannot be built are refused here
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._steps,)
@@ -40,9 +46,10 @@ class _Transforms:
     def __call__(self, image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         # set_random_seed would start every transform from the same number, so that all of them would draw in
         # lockstep (both flips or none); one shared state keeps their draws independent
-        self._compose.set_random_state(np.random.Generator(np.random.PCG64(seed)), random.Random(seed))
+        compose = self._compose(image.shape[:2])
+        compose.set_random_state(np.random.Generator(np.random.PCG64(seed)), random.Random(seed))
         try:
-            changed = self._compose(image=image, mask=mask)
+            changed = compose(image=image, mask=mask)
         except Exception as error:  # each transform has its own kinds
             raise ExperimentError(
                 message(
@@ -57,7 +64,7 @@ class _Transforms:
                     "augment",
                     f"the steps must keep size and type, {image.shape} {image.dtype}",
                     got=f"{new_image.shape} {new_image.dtype}",
-                    see="Crops need `size` or `height` and `width` equal to the data set's size_px",
+                    see="Crops need `size: size_px`, or `height: size_px` and `width: size_px`",
                 )
             )
         if new_mask.max(initial=0) > 1:
@@ -70,3 +77,8 @@ class _Transforms:
                 )
             )
         return new_image, new_mask
+
+    def _compose(self, size_px: tuple[int, ...]) -> Any:
+        if size_px not in self._composed:
+            self._composed[size_px] = build_steps(self._steps, (size_px[0], size_px[1]))
+        return self._composed[size_px]

@@ -8,12 +8,12 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Lt
 
 from segbench.axes.split import variant
-from segbench.axes.split._units import shuffled_units, take_fraction
+from segbench.axes.split._units import shuffled_units, strata_of, take_from_strata
 from segbench.errors import DataError, message
 from segbench.samples import Sample
 
 
-@variant
+@variant(absent={"stratify": None})
 def folds(
     samples: Sequence[Sample],
     own_split: Mapping[str, Sequence[int]] | None,
@@ -21,8 +21,9 @@ def folds(
     folds: Annotated[int, Ge(2)] = 5,
     val: Annotated[float, Gt(0), Lt(1)] = 0.1,
     seed: int = 0,
+    stratify: str | None = None,
 ) -> list[dict[str, tuple[int, ...]]]:
-    """Hold out each of several parts once as the test set. Groups stay whole; nothing is stratified.
+    """Hold out each of several parts once as the test set. Groups stay whole.
 
     Args:
         samples: All samples.
@@ -30,9 +31,12 @@ def folds(
         folds: How many parts; a trial is run for each.
         val: Part of the images outside the held-out fold that validates.
         seed: Draws the parts; it is not the seed of a trial.
+        stratify: Attribute of the images (`species`) whose values are divided in equal shares, as far as
+            whole groups allow; None: the parts are drawn without regard to any.
 
     Raises:
         DataError: There are fewer groups (or images) than folds.
+        ExperimentError: No image has the attribute.
     """
     units = shuffled_units(samples, range(len(samples)), seed)
     if len(units) < folds:
@@ -42,15 +46,20 @@ def folds(
             )
         )
     held_out: list[list[int]] = [[] for _ in range(folds)]
-    for unit in sorted(units, key=len, reverse=True):  # the largest first keeps the folds' sizes close
-        min(held_out, key=len).extend(unit)
+    for stratum in strata_of(units, samples, stratify, "split.folds.stratify").values():
+        dealt = [0] * folds
+        for unit in sorted(stratum, key=len, reverse=True):  # the largest first keeps the folds' sizes close
+            k = min(range(folds), key=lambda k: (dealt[k], len(held_out[k])))
+            held_out[k].extend(unit)
+            dealt[k] += len(unit)
     splits = []
     for test in held_out:
         tested = set(test)
         rest = [number for number in range(len(samples)) if number not in tested]
         remaining = shuffled_units(samples, rest, seed)
-        validated, remaining = take_fraction(remaining, max(1, round(val * len(rest))))
-        trained = [number for unit in remaining for number in unit]
+        strata = strata_of(remaining, samples, stratify, "split.folds.stratify")
+        validated, strata = take_from_strata(strata, val, len(rest))
+        trained = [number for units in strata.values() for unit in units for number in unit]
         splits.append(
             {"train": tuple(sorted(trained)), "val": tuple(sorted(validated)), "test": tuple(sorted(test))}
         )

@@ -84,3 +84,49 @@ def test_more_folds_than_groups_are_refused():
         DataError, match=r"split\.folds\.folds: there are 3 groups or single images to divide, got 5\."
     ):
         registry.build("split", "folds", samples, None)
+
+
+PETS = [
+    Sample(f"image_{n}", attributes={"species": "cat" if n % 3 == 0 else "dog", "breed": str(n % 7)})
+    for n in range(210)
+]
+
+
+def share_of_cats(numbers):
+    return sum(PETS[n].attributes["species"] == "cat" for n in numbers) / len(numbers)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_stratified_parts_hold_equal_shares(seed):
+    (split,) = registry.build(
+        "split", "fraction", PETS, None, val=0.1, test=0.2, seed=seed, stratify="species"
+    )
+    assert {part: len(numbers) for part, numbers in split.items()} == {"train": 147, "val": 21, "test": 42}
+    for numbers in split.values():
+        assert share_of_cats(numbers) == pytest.approx(1 / 3, abs=1e-9)
+    folds = registry.build("split", "folds", PETS, None, folds=5, seed=seed, stratify="species")
+    for fold in folds:
+        assert share_of_cats(fold["test"]) == pytest.approx(1 / 3, abs=1e-9)
+        assert share_of_cats(fold["val"]) == pytest.approx(1 / 3, abs=0.03)
+    assert sorted(n for fold in folds for n in fold["test"]) == list(range(210))
+
+
+def test_strata_smaller_than_a_share_leave_the_sizes_right():
+    (split,) = registry.build("split", "fraction", PETS[:20], None, val=0.1, test=0.1, stratify="breed")
+    assert {part: len(numbers) for part, numbers in split.items()} == {"train": 16, "val": 2, "test": 2}
+
+
+def test_stratified_groups_stay_whole():
+    grouped = [Sample(s.name, group=f"owner_{n // 5}", attributes=s.attributes) for n, s in enumerate(PETS)]
+    (split,) = registry.build("split", "fraction", grouped, None, stratify="species")
+    homes = [{grouped[n].group for n in numbers} for numbers in split.values()]
+    assert not any(a & b for i, a in enumerate(homes) for b in homes[i + 1 :])
+
+
+def test_an_attribute_that_images_lack():
+    with pytest.raises(ExperimentError) as caught:
+        registry.build("split", "fraction", PETS, None, stratify="specie")
+    assert str(caught.value) == (
+        "split.fraction.stratify: 210 of 210 images have no attribute of this name, got 'specie'. "
+        "Did you mean 'species'? Known: breed, species."
+    )

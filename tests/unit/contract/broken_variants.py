@@ -65,6 +65,14 @@ def thing():
 """
 
 
+def _augment(body: str) -> str:
+    """Return an augmentation whose function has this body."""
+    return (
+        "import numpy as np\n\n\n@variant\ndef thing():\n    '''Do it.'''\n    return change\n\n\n"
+        f"def change(image, mask, seed):\n    {body}\n"
+    )
+
+
 _NO_STATE = """
 class Opt(optim.Optimizer):
     def __init__(self, parameters, lr):
@@ -81,6 +89,28 @@ class Opt(optim.Optimizer):
 _STUBBORN = _NO_STATE.replace("group['lr'] * p.grad / self.steps", "0.01 * p.grad")
 
 BROKEN: dict[str, dict[str, tuple[str, str]]] = {
+    "augment": {
+        "keeps_size_and_type": (
+            _augment("return image[:-1], mask"),
+            "(32, 32, 3) uint8 becomes (31, 32, 3) uint8",
+        ),
+        "moves_image_and_mask_together": (
+            _augment("return image[:, ::-1], mask"),
+            "are image and mask drawn apart?",
+        ),
+        "draws_differ_between_seeds": (
+            _augment("return image // 2, mask"),
+            "all of 40 seeds give the same pixels",
+        ),
+        "draws_from_the_seed_alone": (
+            _augment("return (image, mask) if np.random.random() < 0.5 else (image[::-1], mask[::-1])"),
+            "gives other pixels the second time",
+        ),
+        "leaves_its_arguments_alone": (
+            _augment("image[0] = 0; return image, mask"),
+            "read-only",
+        ),
+    },
     "declaration": {
         "takes_the_runtime_objects": (
             "@variant\ndef thing(n, m): pass\n",
