@@ -1,4 +1,4 @@
-"""A progress bar over files, for commands that decode, copy or unpack."""
+"""A progress bar over files or guards, for commands that decode, copy, unpack or look."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def file_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+def file_bar(what: str, *, has_lines: bool = True) -> Iterator[Callable[[int, int], None]]:
     """Give a function to be told (done, total); the bar appears at the first call.
 
-    In a terminal it is redrawn in place; in a pipe a line is printed every tenth.
+    In a terminal it is redrawn in place; in a pipe a line is printed every tenth where `has_lines` is True.
     """
     if not sys.stderr.isatty():
-        yield _Lines(what)
+        yield _Lines(what) if has_lines else _say_nothing
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -29,6 +29,10 @@ def file_bar(what: str) -> Iterator[Callable[[int, int], None]]:
             progress.update(tasks[0], completed=done, total=total)
 
         yield show
+
+
+def _say_nothing(done: int, total: int) -> None:
+    """Take a step of what is done in seconds."""
 
 
 class _Lines:

@@ -62,7 +62,7 @@ def _findings(plan: Plan) -> tuple[Finding, ...]:
     from segbench.cli.bars import file_bar
     from segbench.sweep.checks import check_plan, check_work, sorted_findings
 
-    with file_bar("guards asked") as on_progress:
+    with file_bar("guards asked", has_lines=False) as on_progress:
         return sorted_findings([*check_plan(plan), *check_work(plan, on_progress=on_progress)])
 
 

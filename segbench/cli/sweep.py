@@ -155,7 +155,7 @@ def _heed(job: Job, *, is_strict: bool) -> None:
     from segbench.sweep import launch
     from segbench.sweep.checks import refuses
 
-    with file_bar("images decoded") as on_decoded, file_bar("guards asked") as on_checked:
+    with file_bar("images decoded") as on_decoded, file_bar("guards asked", has_lines=False) as on_checked:
         findings = launch.check_job(job, on_decoded=on_decoded, on_checked=on_checked)
     refused = [finding for finding in findings if refuses(finding, is_strict=is_strict)]
     for finding in findings:
