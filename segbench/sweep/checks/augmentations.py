@@ -14,7 +14,8 @@ from segbench.errors import message
 from segbench.streams import stream_seed
 from segbench.sweep.checks import scenes
 from segbench.sweep.checks.finding import Severity, guard
-from segbench.sweep.checks.probe import Probes, one_line
+from segbench.sweep.checks.probe import one_line
+from segbench.sweep.checks.probes import Probes
 
 _NUM_DRAWS: Final = 48
 _LEAST_AGREEMENT: Final = 0.6

@@ -9,7 +9,8 @@ from segbench.config.experiment import Cell, Experiment
 from segbench.errors import message
 from segbench.sweep.checks import augmentations, levels, losses, maps, networks
 from segbench.sweep.checks.finding import Finding, Guard, Severity, guards_of, sorted_findings
-from segbench.sweep.checks.probe import Probes, one_line
+from segbench.sweep.checks.probe import one_line
+from segbench.sweep.checks.probes import Probes
 
 MODULES: Final = (networks, maps, losses, augmentations, levels)
 

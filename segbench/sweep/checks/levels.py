@@ -13,7 +13,8 @@ from segbench.errors import message
 from segbench.sweep.checks.finding import Severity, guard
 from segbench.sweep.checks.likeness import Likeness, likeness
 from segbench.sweep.checks.networks import listed
-from segbench.sweep.checks.probe import Probes, quiet
+from segbench.sweep.checks.probe import quiet
+from segbench.sweep.checks.probes import Probes
 
 _NORMS: Final = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm)
 

@@ -14,7 +14,8 @@ from segbench import registry
 from segbench.config.trial import Choice, TrialConfig
 from segbench.streams import stream_seed
 from segbench.sweep.checks import scenes
-from segbench.sweep.checks.probe import WIDTHS, Measurement, Probes
+from segbench.sweep.checks.probe import WIDTHS, Measurement
+from segbench.sweep.checks.probes import Probes
 from segbench.sweep.checks.steps import take_equal_steps
 
 RTOL: Final = 1e-5

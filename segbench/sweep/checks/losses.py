@@ -11,7 +11,8 @@ from segbench.config.trial import Choice
 from segbench.engine.numerics import seeded
 from segbench.errors import message
 from segbench.sweep.checks.finding import Severity, guard
-from segbench.sweep.checks.probe import CPU, NetworkProbe, Probes, quiet
+from segbench.sweep.checks.probe import CPU, NetworkProbe, quiet
+from segbench.sweep.checks.probes import Probes
 
 _SATURATED = 20.0
 """Logits at which a sigmoid is 0 or 1 to eight digits."""

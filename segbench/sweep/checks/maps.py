@@ -12,7 +12,8 @@ from segbench.config.trial import TrialConfig
 from segbench.errors import message
 from segbench.sweep.checks.finding import Severity, guard
 from segbench.sweep.checks.networks import listed
-from segbench.sweep.checks.probe import NetworkProbe, Probes, one_line, quiet
+from segbench.sweep.checks.probe import NetworkProbe, one_line, quiet
+from segbench.sweep.checks.probes import Probes
 
 _SINGLE: Final = (1, 1)
 

@@ -13,7 +13,8 @@ from segbench.engine.instruments import parameters_without_gradient
 from segbench.engine.numerics import seeded
 from segbench.errors import message
 from segbench.sweep.checks.finding import Severity, guard
-from segbench.sweep.checks.probe import CPU, NetworkProbe, Probes, quiet
+from segbench.sweep.checks.probe import CPU, NetworkProbe, quiet
+from segbench.sweep.checks.probes import Probes
 
 _MOST_NAMED = 5
 

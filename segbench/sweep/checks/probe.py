@@ -1,4 +1,4 @@
-"""What is built and measured of a level before anything is trained: narrow, small, on a CPU, each thing once.
+"""How one network is built and measured before anything is trained: narrow, small, on a CPU.
 
 A probe is the network of a configuration at the smallest width that builds with its norm, with weights drawn
 as the engine draws them, on three fixed pictures (`scenes`) of at most `SMALL_PX` or the least size that
@@ -9,25 +9,21 @@ configuration alone, in float32.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from segbench import registry
-from segbench.axes import loss as losses
-from segbench.config.experiment import Cell, Experiment
-from segbench.config.trial import Choice, TrialConfig, canonical_json
-from segbench.data import build_source
-from segbench.data.parts import split_samples
+from segbench.config.trial import Choice, TrialConfig
 from segbench.engine.network import build_network
 from segbench.engine.numerics import Numerics, seeded
-from segbench.errors import SegbenchError, message
+from segbench.errors import SegbenchError
 from segbench.sizes import size_multiple
 from segbench.sweep.checks import scenes
 
@@ -36,11 +32,9 @@ WIDTHS: Final = (8, 16, 32)
 """Widths that are tried in turn, below the network's own."""
 
 CPU: Final = torch.device("cpu")
-_NUMERICS: Final = Numerics(CPU, "fp32", None)
+NUMERICS: Final = Numerics(CPU, "fp32", None)
 _MOST_KEPT: Final = 4096
 """Elements of a gradient that are kept, evenly spread: enough to tell two functions apart."""
-
-Built = TypeVar("Built")
 
 
 @dataclass(frozen=True)
@@ -73,7 +67,7 @@ class NetworkProbe:
 
     def build(self, seed: int = 0) -> nn.Module:
         """Build it as the engine does."""
-        return build_network(self.config, in_channels=self.channels, seed=seed, numerics=_NUMERICS)
+        return build_network(self.config, in_channels=self.channels, seed=seed, numerics=NUMERICS)
 
     def batch(self, seed: int = 0) -> tuple[Tensor, Tensor]:
         """Return scaled images (3,C,H,W) and their target (3,1,H,W), the last without an object."""
@@ -81,141 +75,6 @@ class NetworkProbe:
         images = torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2).float()
         target = torch.from_numpy(np.stack([mask for _, mask in pairs])).unsqueeze(1).float()
         return ((images - 127.5) / 64).contiguous(memory_format=torch.channels_last), target
-
-
-class Probes:
-    """What the levels of an experiment build; whatever cannot be built is a failure, found once."""
-
-    def __init__(self, experiment: Experiment, cells: Iterable[Cell]) -> None:
-        self.experiment = experiment
-        self.cells = tuple(cells)
-        self._known: dict[str, Any] = {}
-        self._failures: dict[str, None] = {}
-
-    @property
-    def configs(self) -> tuple[TrialConfig, ...]:
-        """The configurations of the cells."""
-        return tuple(cell.config for cell in self.cells)
-
-    @property
-    def failures(self) -> tuple[str, ...]:
-        """Build all that the cells ask for; return what could not be built, one line each."""
-        for config in self.configs:
-            self.network(config)
-            self.criterion(config.loss)
-            self.augmentation(config)
-            if self.network(config) is not None and self.criterion(config.loss) is not None:
-                self.measured(config)
-        return tuple(self._failures)
-
-    def place(self, axis: str) -> str:
-        """How messages name a field of the experiment."""
-        return f"{self.experiment.name}: {axis}"
-
-    def image_shape(self, config: TrialConfig) -> tuple[int, int]:
-        """Return side and channels of the images that a configuration trains on."""
-        source = self.once(("source", config.dataset), lambda: self._source(config))
-        return int(source.size_px), int(source.channels)
-
-    def train_sizes(self, config: TrialConfig) -> frozenset[int]:
-        """Return the sizes that batches have in training, of all folds."""
-
-        def sizes() -> frozenset[int]:
-            source = self._source(config)
-            counts = [len(fold["train"]) for fold in split_samples(config, source)]
-            batch = config.batch_size
-            return frozenset(min(batch, n) for n in counts) | {n % batch for n in counts if n % batch}
-
-        key = ("sizes", config.dataset, config.split, config.max_images, config.batch_size)
-        return self.once(key, sizes)
-
-    def networks(self) -> Iterator[NetworkProbe]:
-        """Yield each network that could be built once, whatever loss or augmentation stands beside it."""
-        found = {}
-        for config in self.configs:
-            probe = self.network(config)
-            if probe is not None:
-                found[_key("network", probe.config.model, config.norm, probe.size_px)] = probe
-        yield from found.values()
-
-    def network(self, config: TrialConfig, *, least_width: int = 0) -> NetworkProbe | None:
-        """Return the narrowest network that works, at least so wide; None where none does."""
-        size_px, channels = self.image_shape(config)
-
-        def find() -> NetworkProbe | None:
-            own = NetworkProbe(replace(config, model=_unfetched(config.model)), channels, size_px, size_px)
-            for model in _narrowed(own.config.model, least_width):
-                for side_px in _sides(config.model, size_px):
-                    probe = replace(own, config=replace(config, model=model), side_px=side_px)
-                    with suppress(Exception):  # perhaps too narrow or too small: the next may do
-                        _try(probe)
-                        return probe
-            return self._attempt(self.place("model"), own.name, lambda: _try(own))
-
-        key = ("network", config.model, config.norm, config.init, size_px, channels, least_width)
-        found: NetworkProbe | None = self.once(key, find)
-        return None if found is None else replace(found, config=replace(config, model=found.config.model))
-
-    def criterion(self, terms: tuple[Choice, ...]) -> nn.Module | None:
-        """Return the weighted sum of loss terms; None where it cannot be built or fails on a batch."""
-
-        def build() -> nn.Module:
-            criterion = losses.build(terms)
-            target = torch.zeros(2, 1, 16, 16)
-            target[0, :, 3:9, 2:11] = 1
-            with seeded(0, CPU):
-                criterion(torch.linspace(-2, 2, 512).view(2, 1, 16, 16).requires_grad_(), target).item()
-            return criterion
-
-        names = " + ".join(term.name for term in terms)
-        return self.once(("loss", terms), lambda: self._attempt(self.place("loss"), names, build))
-
-    def augmentation(self, config: TrialConfig) -> Callable[..., tuple[np.ndarray, np.ndarray]] | None:
-        """Return the augmentation of a configuration; None where it cannot be built or fails on a picture."""
-        choice, (size_px, channels) = config.augment, self.image_shape(config)
-
-        def build() -> Any:
-            augment = registry.build("augment", choice.name, **choice.knobs)
-            for seed in range(24):  # a step that fails may be drawn seldom
-                augment(*scenes.draw(size_px, channels, 0), seed)
-            return augment
-
-        key = ("augment", choice, size_px, channels)
-        return self.once(key, lambda: self._attempt(self.place("augment"), choice.name, build))
-
-    def measured(self, config: TrialConfig, *, least_width: int = 0, seed: int = 0) -> Measurement | None:
-        """Return what the narrowed network and the loss of a configuration do; None where they fail."""
-        probe = self.network(config, least_width=least_width)
-        criterion = self.criterion(config.loss)
-        if probe is None or criterion is None:
-            return None
-        key = ("measured", probe.config.model, config.norm, config.init, config.loss, probe.size_px, seed)
-        name = f"{config.model.name} with {' + '.join(term.name for term in config.loss)}"
-        return self.once(
-            key, lambda: self._attempt(self.place("loss"), name, lambda: measure(probe, criterion, seed))
-        )
-
-    def once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-        """Return what `make` gives, made once for a key of choices and plain values."""
-        text = _key(*key)
-        if text not in self._known:
-            self._known[text] = make()
-        return self._known[text]
-
-    def _source(self, config: TrialConfig) -> Any:
-        return build_source(config, self.experiment.project)
-
-    def _attempt(self, where: str, name: str, make: Callable[[], Built]) -> Built | None:
-        """Return what is made; where that fails, one line about it is kept, and None returned."""
-        try:
-            with _NUMERICS.active():
-                return make()
-        except Exception as error:  # whatever a user's code raises is the answer
-            rule = f"{name} cannot be used: {one_line(error)}"
-            self._failures.setdefault(
-                message(where, rule, see="`segbench check FILE` runs a variant by itself")
-            )
-            return None
 
 
 def measure(probe: NetworkProbe, criterion: nn.Module, seed: int) -> Measurement:
@@ -268,11 +127,11 @@ def one_line(error: Exception) -> str:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Run a block in the probes' arithmetic and leave the process's generators as they were."""
-    with _NUMERICS.active(), seeded(0, CPU):
+    with NUMERICS.active(), seeded(0, CPU):
         yield
 
 
-def _try(probe: NetworkProbe) -> NetworkProbe:
+def check_runs(probe: NetworkProbe) -> NetworkProbe:
     """Return the probe where it runs forward; raise what it raises."""
     images, target = probe.batch()
     with torch.no_grad(), quiet():
@@ -283,7 +142,7 @@ def _try(probe: NetworkProbe) -> NetworkProbe:
     return probe
 
 
-def _narrowed(model: Choice, least_width: int) -> Iterator[Choice]:
+def narrowed(model: Choice, least_width: int) -> Iterator[Choice]:
     """Yield a model with the widths to try, its own last."""
     width = model.knobs.get("width")
     if isinstance(width, int):
@@ -293,7 +152,7 @@ def _narrowed(model: Choice, least_width: int) -> Iterator[Choice]:
     yield model
 
 
-def _unfetched(model: Choice) -> Choice:
+def unfetched(model: Choice) -> Choice:
     """Return a model without pretrained weights, which a probe does not download."""
     knob = registry.find("model", model.name).knobs.get("weights")
     if knob is None:
@@ -301,18 +160,8 @@ def _unfetched(model: Choice) -> Choice:
     return Choice(model.name, {**model.knobs, "weights": "none" if "'none'" in knob.annotation else None})
 
 
-def _sides(model: Choice, size_px: int) -> tuple[int, ...]:
+def sides(model: Choice, size_px: int) -> tuple[int, ...]:
     """Return the sizes to try: a small one, that of the experiment, one whose maps are larger."""
     multiple = size_multiple(model.name, model.knobs) or 1
     small = max(2 * multiple, -(-SMALL_PX // multiple) * multiple)
     return tuple(dict.fromkeys((min(size_px, small), size_px, max(size_px, small))))
-
-
-def _key(*parts: Any) -> str:
-    return canonical_json([_plain(part) for part in parts])
-
-
-def _plain(part: Any) -> Any:
-    if isinstance(part, Choice):
-        return part.to_json()
-    return [_plain(each) for each in part] if isinstance(part, tuple) else part

@@ -56,7 +56,7 @@ def make_plan(load: Callable[..., Experiment]) -> MakePlan:
 @pytest.fixture
 def probe(make_plan: MakePlan) -> Callable[..., Any]:
     """Return what guards build of the levels of the design."""
-    from segbench.sweep.checks.probe import Probes
+    from segbench.sweep.checks.probes import Probes
     from segbench.sweep.checks.subjects import cells_of
 
     def probe(*more: str, **changes: str) -> Probes:

@@ -10,7 +10,7 @@ import pytest
 from segbench.sweep.checks import networks
 from segbench.sweep.checks.built import check_levels
 from segbench.sweep.checks.finding import Finding, Severity
-from segbench.sweep.checks.probe import Probes
+from segbench.sweep.checks.probes import Probes
 
 Probe = Callable[..., Probes]
 Write = Callable[[str, str, str], None]
