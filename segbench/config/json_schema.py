@@ -22,6 +22,12 @@ _IMPORT_PATH: Final[Schema] = {
 }
 
 
+_LEFT_OUT: Final[Schema] = {
+    "description": "A recipe whose steps are left out one by one: the axis gets a level for each. On an axis "
+    "of another name than augment: {augment: RECIPE}."
+}
+
+
 def json_schema() -> Schema:
     """Return the schema: draft 2020-12, with every built-in variant, its knobs and their help."""
     schema = ExperimentFile.model_json_schema()
@@ -81,8 +87,12 @@ def _axes(axes: Schema, body: Schema) -> Schema:
                 {"type": "object", "minProperties": 1, "additionalProperties": values},
             ],
         }
-        properties = {**body["properties"], "levels": levels}
-        whole = {"type": "object", "properties": properties, "required": ["levels"]}
+        properties = {**body["properties"], "levels": levels, "leave_one_out": _LEFT_OUT}
+        whole = {
+            "type": "object",
+            "properties": properties,
+            "anyOf": [{"required": ["levels"]}, {"required": ["leave_one_out"]}],
+        }
         listed = {"type": "array", "minItems": 1, "items": values}
         return {"anyOf": [listed, {**whole, "additionalProperties": False}]}
 
@@ -92,7 +102,7 @@ def _axes(axes: Schema, body: Schema) -> Schema:
         **{key: value for key, value in axes.items() if key in ("description", "default")},
         "type": "object",
         "properties": {name: axis(_field(name), f"Values of {name}") for name in Baseline.model_fields},
-        "additionalProperties": {"anyOf": [patches, {**by_path, "required": ["levels", "path"]}]},
+        "additionalProperties": {"anyOf": [patches, {**by_path, "required": ["path"]}]},
     }
 
 

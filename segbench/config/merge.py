@@ -10,6 +10,7 @@ from segbench import registry
 from segbench.config import schema
 from segbench.config.document import Node, parse, read_document
 from segbench.config.labels import label_of
+from segbench.config.leave_one_out import KEY, spell_out
 from segbench.config.problems import Place, Problems
 from segbench.errors import ExperimentError, message
 
@@ -63,7 +64,10 @@ def label_levels(document: Node, problems: Problems) -> Node:
         if section is None or target is None or not target.is_mapping:
             continue
         for name, axis in target.items():
-            target = target.having(name, _labelled(axis, problems), target.key_place(name))
+            axis = _labelled(axis, problems)
+            if outer == "axes" and axis.is_mapping and KEY in axis:
+                axis = spell_out(name, axis, problems)
+            target = target.having(name, axis, target.key_place(name))
         section = section.having(inner, target, section.key_place(inner)) if inner else target
         document = document.having(outer, section, document.key_place(outer))
     scales = document.get("scales")
