@@ -102,6 +102,7 @@ class Run:
             rates=Rates(self._optimizer, schedule, epochs=config.epochs),
             mixing=registry.build("mix", config.mix.name, **config.mix.knobs),
             average=self._average,
+            batch_size=config.batch_size,
             accumulate=config.accumulate,
             grad_clip=config.grad_clip,
             numerics=self._numerics,
@@ -238,7 +239,7 @@ class Run:
             train_loss, train_dice, num_images = self._training.run_epoch(
                 self._batches.epoch(epoch),
                 epoch=epoch,
-                num_batches=len(self._batches),
+                num_images=self._batches.num_samples,
                 objective=oriented_values(self.history, config.objective),
             )
         train_time_s = time.perf_counter() - started

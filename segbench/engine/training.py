@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import torch
 from torch import nn
@@ -37,6 +36,7 @@ class Training:
     mixing: Mixing
     average: WeightAverage | None
     """Takes in the weights after every step."""
+    batch_size: int
     accumulate: int
     grad_clip: float | None
     numerics: Numerics
@@ -45,16 +45,16 @@ class Training:
     on_step: OnStep | None
 
     def run_epoch(
-        self, batches: Iterable[Batch], *, epoch: int, num_batches: int, objective: Sequence[float]
+        self, batches: Iterable[Batch], *, epoch: int, num_images: int, objective: Sequence[float]
     ) -> tuple[float, float, int]:
         """Train once over the batches; loss and dice are of each batch, mixed, before its step.
 
         Nothing waits for the device until the end, apart from the looks of `Tally`.
 
         Args:
-            batches: Of one epoch.
+            batches: Of one epoch, each of `batch_size` images, the last of what is left.
             epoch: From 1.
-            num_batches: How many there are.
+            num_images: How many they hold together.
             objective: Its value after each epoch done, the higher the better.
 
         Returns:
@@ -65,26 +65,31 @@ class Training:
         """
         tally = Tally(epoch=epoch, what="train_loss")
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        num_steps = -(-num_batches // self.accumulate)
-        num_done = 0
+        images_per_step = self.batch_size * self.accumulate
+        num_steps = -(-num_images // images_per_step)
         self.model.train()
-        for step, group in enumerate(_groups(batches, self.accumulate), start=1):
-            self.rates.set(epoch, step, num_steps, objective)
-            self.optimizer.zero_grad(set_to_none=True)
-            num_images = sum(map(len, group))
-            for batch in group:
-                num_done += 1
-                loss = self._measure(batch, stream_seed(self.seed, "mix", epoch, num_done), tally)
-                (loss if len(group) == 1 else loss * (len(batch) / num_images)).backward()
-            if self.grad_clip is not None:
-                nn.utils.clip_grad_norm_(parameters, self.grad_clip)
-            self.optimizer.step()
-            if self.average is not None:
-                self.average.update()
-            if self.on_step is not None:
-                self.on_step(step, num_steps)
+        for number, batch in enumerate(batches):
+            step, place = divmod(number, self.accumulate)
+            if place == 0:
+                self.rates.set(epoch, step + 1, num_steps, objective)
+                self.optimizer.zero_grad(set_to_none=True)
+            in_step = min(images_per_step, num_images - step * images_per_step)
+            loss = self._measure(batch, stream_seed(self.seed, "mix", epoch, number + 1), tally)
+            (loss if len(batch) == in_step else loss * (len(batch) / in_step)).backward()
+            is_last = (number + 1) * self.batch_size >= num_images
+            if is_last or place == self.accumulate - 1:
+                self._step(parameters)
+                if self.on_step is not None:
+                    self.on_step(step + 1, num_steps)
         loss_mean, counts = tally.read()
         return loss_mean, float(per_image(counts)["dice"].mean()), len(counts.tp)
+
+    def _step(self, parameters: Sequence[torch.Tensor]) -> None:
+        if self.grad_clip is not None:
+            nn.utils.clip_grad_norm_(parameters, self.grad_clip)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update()
 
     def _measure(self, batch: Batch, seed: int, tally: Tally) -> torch.Tensor:
         images, target, valid = self.mixing(batch.images, batch.target, batch.valid, seed)
@@ -95,10 +100,3 @@ class Training:
         loss: torch.Tensor = self.criterion(logits, target, *counted)
         tally.add(loss, logits, target)
         return loss
-
-
-def _groups(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
-    """Yield the batches of each step."""
-    iterator = iter(batches)
-    while group := list(islice(iterator, size)):
-        yield group
