@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from segbench import registry
 from segbench.axes.model import assemble
+from segbench.axes.model.pretrained import is_pretrained
 from segbench.contract import Broken, Subject
 from segbench.contract.tensors import (
     expect_close,
@@ -135,12 +136,15 @@ def shares_weights_across_norms(subject: Subject) -> None:
 
 
 def is_drawn_by_init(subject: Subject) -> None:
-    """Starting weights come from `init` alone: modules with random parameters have reset_parameters()."""
+    """Starting weights come from `init` alone: modules with random parameters have reset_parameters().
+
+    Those of modules whose `is_pretrained` is True are the same in every network.
+    """
     first, second = (_network(subject, seed=seed) for seed in (0, 1))
     init = registry.load(registry.find("init", "default"))
     for network in (first, second):
         for module in network.modules():
-            if list(module.parameters(recurse=False)):
+            if list(module.parameters(recurse=False)) and not is_pretrained(module):
                 init(module, torch.Generator().manual_seed(0))
     for name, value in first.named_parameters():
         if not torch.equal(value, second.get_parameter(name)):

@@ -7,6 +7,7 @@ from torch import nn
 
 from segbench import registry
 from segbench.axes.model import build
+from segbench.axes.model.pretrained import is_pretrained
 from segbench.config.trial import TrialConfig
 from segbench.engine.numerics import Numerics, seeded
 from segbench.streams import stream_seed
@@ -17,14 +18,15 @@ def build_network(config: TrialConfig, *, in_channels: int, seed: int, numerics:
 
     A module draws from a generator made from (seed, "init", its name), on the CPU, so networks that share
     names share weights, whatever else they hold and whichever device they run on. Parameters that the
-    initialisation leaves alone come from the stream (seed, "build").
+    initialisation leaves alone come from the stream (seed, "build"). Modules whose `is_pretrained` is True keep
+    what they learnt.
     """
     cpu = torch.device("cpu")
     with seeded(stream_seed(seed, "build"), cpu):
         model: nn.Module = build(config.model, config.norm, in_channels, 1)
         initialise = registry.load(registry.find("init", config.init.name))
         for name, module in model.named_modules():
-            if next(module.parameters(recurse=False), None) is not None:
+            if next(module.parameters(recurse=False), None) is not None and not is_pretrained(module):
                 generator = torch.Generator().manual_seed(stream_seed(seed, "init", name))
                 initialise(module, generator, **config.init.knobs)
     return model.to(numerics.device, memory_format=numerics.memory_format)
