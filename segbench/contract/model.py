@@ -33,13 +33,20 @@ def declares_its_size_multiple(subject: Subject) -> None:
 
 
 def emits_a_map_of_logits(subject: Subject) -> None:
-    """(N, C, H, W) images give (N, 1, H, W) finite logits, also at batch 1 and non-square."""
+    """(N, C, H, W) images give (N, 1, H, W) finite logits, also at batch 1 and non-square.
+
+    Without norm in training, with batch norm in evaluation: a network that averages an image to a 1x1 map
+    cannot train on one image with batch norm, which is its design and no slip (guard SB107 tells whoever asks
+    for that).
+    """
     network = _network(subject)
     for batch, height, width in _shapes(network):
         logits = network(normal(batch, 3, height, width))
         expect_shape(logits, (batch, 1, height, width), f"logits of {batch} images of {height}x{width}")
         expect_finite(logits, f"logits of {batch} images of {height}x{width}")
     side = _side(network)
+    logits = _logits(_network(subject, norm="batch").eval(), normal(1, 3, side, side))
+    expect_shape(logits, (1, 1, side, side), "logits of 1 image with batch norm in evaluation")
     for in_channels, out_channels in ((1, 1), (3, 2)):
         network = _network(subject, in_channels=in_channels, out_channels=out_channels)
         logits = network(normal(2, in_channels, side, side))
@@ -123,6 +130,41 @@ def runs_in_channels_last(subject: Subject) -> None:
     plain = _logits(network, images)
     network.to(memory_format=torch.channels_last)
     expect_close(plain, _logits(network, images.to(memory_format=torch.channels_last)), "channels_last")
+
+
+def compiles(subject: Subject) -> None:
+    """torch.compile takes it in training: equal logits and gradients (traced by dynamo and aot_eager)."""
+    plain, compiled = (_network(subject, norm="batch") for _ in range(2))
+    images = normal(2, 3, _side(plain), _side(plain))
+    with seeded():
+        expected = plain(images)
+    expected.square().mean().backward()
+    torch.compiler.reset()
+    try:
+        with seeded():
+            logits = torch.compile(compiled, backend="aot_eager")(images)
+        logits.square().mean().backward()
+    finally:
+        torch.compiler.reset()
+    expect_close(expected, logits, "logits of the compiled network")
+    for name, parameter in plain.named_parameters():
+        gradient = compiled.get_parameter(name).grad
+        if parameter.grad is None or gradient is None:
+            if parameter.grad is not gradient:
+                raise Broken(f"{name} has a gradient in only one of the plain and the compiled network")
+        else:
+            expect_close(parameter.grad, gradient, f"the gradient of {name} in the compiled network")
+
+
+def exports(subject: Subject) -> None:
+    """torch.export takes it in evaluation: the program gives equal logits for a batch of any size."""
+    network = _network(subject, norm="batch").eval()
+    images = normal(2, 3, _side(network), _side(network))
+    shapes = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(network, (images,), dynamic_shapes=shapes).module()
+    for batch in (images, images[:1]):
+        what = f"logits of {len(batch)} images of the exported network"
+        expect_close(_logits(network, batch), _logits(program, batch), what)
 
 
 def shares_weights_across_norms(subject: Subject) -> None:

@@ -18,8 +18,8 @@ def build_network(config: TrialConfig, *, in_channels: int, seed: int, numerics:
 
     A module draws from a generator made from (seed, "init", its name), on the CPU, so networks that share
     names share weights, whatever else they hold and whichever device they run on. Parameters that the
-    initialisation leaves alone come from the stream (seed, "build"). Modules whose `is_pretrained` is True keep
-    what they learnt.
+    initialisation leaves alone come from the stream (seed, "build"). Modules whose `is_pretrained` is True
+    keep what they learnt.
     """
     cpu = torch.device("cpu")
     with seeded(stream_seed(seed, "build"), cpu):

@@ -54,7 +54,7 @@ def write_diff(root: Path, folder: TrialFolder) -> None:
 def read_versions() -> Mapping[str, str]:
     """Return name -> version of whatever decides a trial's numbers."""
     versions = {"segbench": __version__, "python": platform.python_version()}
-    for package in ("torch", "torchvision", "numpy", "albumentations"):
+    for package in ("torch", "torchvision", "numpy", "albumentations", "segmentation-models-pytorch", "timm"):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

@@ -2,7 +2,9 @@
 
 A test module names its axis as `AXIS`, what to set in place of the defaults as `DEFAULTS` (variant -> knobs),
 settings beyond them as `SETTINGS` (variant -> list of knobs), and those that only `pytest -m full` runs as
-`FULL`. A test that takes `subject` and `check` then runs once for every variant, setting and check.
+`FULL`. `ONCE` (check -> variants) holds checks that take seconds: they run on those variants' defaults, and
+on everything else only with `-m full`. A test that takes `subject` and `check` then runs once for every
+variant, setting and check.
 """
 
 from __future__ import annotations
@@ -16,18 +18,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     axis = getattr(metafunc.module, "AXIS", None)
     if axis is None or not {"subject", "check"} <= set(metafunc.fixturenames):
         return
-    defaults, settings, full = (getattr(metafunc.module, n, {}) for n in ("DEFAULTS", "SETTINGS", "FULL"))
+    defaults, settings, full, once = (
+        getattr(metafunc.module, n, {}) for n in ("DEFAULTS", "SETTINGS", "FULL", "ONCE")
+    )
     cases = []
     for variant in registry.variants(axis).values():
         name = variant.name
-        quick = [(knobs, ()) for knobs in [defaults.get(name, {}), *settings.get(name, [])]]
-        for knobs, marks in [*quick, *((knobs, pytest.mark.full) for knobs in full.get(name, []))]:
+        default = defaults.get(name, {})
+        for knobs in [default, *settings.get(name, []), *full.get(name, [])]:
             subject = contract.Subject.of(variant, **knobs)
             setting = "-".join([name, *(f"{knob}={value}" for knob, value in knobs.items())])
-            cases += [
-                pytest.param(subject, check, id=f"{setting}-{check.name}", marks=marks)
-                for check in contract.checks(axis)
-            ]
+            for check in contract.checks(axis):
+                is_quick = knobs not in full.get(name, []) and (
+                    check.name not in once or (knobs is default and name in once[check.name])
+                )
+                marks = () if is_quick else pytest.mark.full
+                cases.append(pytest.param(subject, check, id=f"{setting}-{check.name}", marks=marks))
     metafunc.parametrize(("subject", "check"), cases)
 
 

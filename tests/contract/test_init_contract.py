@@ -12,7 +12,11 @@ from segbench import registry
 from segbench.contract import Check, Subject
 
 AXIS = "init"
-SETTINGS = {"he": [{"mode": "fan_in"}, {"transposed": False}], "xavier": [{"gain": 2.0}]}
+SETTINGS = {
+    "he": [{"mode": "fan_in"}, {"transposed": False}],
+    "xavier": [{"gain": 2.0}],
+    "orthogonal": [{"gain": 2.0}],
+}
 
 # A 3x3 convolution of 32 to 64 channels: fan_in 288, fan_out 576. Standard deviations:
 SPREADS = [
@@ -21,6 +25,8 @@ SPREADS = [
     ("he", {"mode": "fan_in"}, math.sqrt(2 / 288)),
     ("xavier", {}, math.sqrt(2 / (288 + 576))),
     ("xavier", {"gain": 2.0}, 2 * math.sqrt(2 / (288 + 576))),
+    ("orthogonal", {}, math.sqrt(1 / 288)),
+    ("orthogonal", {"gain": 2.0}, 2 * math.sqrt(1 / 288)),
 ]
 
 
@@ -58,6 +64,28 @@ def test_he_can_leave_transposed_convolutions() -> None:
     left = initialised(nn.ConvTranspose2d(64, 32, 2, stride=2), "he", transposed=False)
     default = initialised(nn.ConvTranspose2d(64, 32, 2, stride=2), "default")
     assert torch.equal(left.weight, default.weight)
+
+
+@pytest.mark.parametrize(
+    ("layer", "is_wide"),
+    [
+        (nn.Conv2d(32, 64, 3), True),
+        (nn.Conv2d(2, 64, 3), False),
+        (nn.Linear(8, 4), True),
+        (nn.ConvTranspose2d(64, 32, 2, stride=2), True),
+        (nn.ConvTranspose2d(64, 4, 2, stride=2), False),
+    ],
+)
+def test_orthogonal_is(layer: nn.Module, is_wide: bool) -> None:
+    matrix = initialised(layer, "orthogonal", gain=3.0).weight.detach().flatten(1).double()
+    product = matrix @ matrix.T if is_wide else matrix.T @ matrix
+    torch.testing.assert_close(product, 9 * torch.eye(len(product)).double(), rtol=0, atol=1e-5)
+
+
+def test_orthogonal_up_sampling_keeps_the_length_of_features() -> None:
+    up = initialised(nn.ConvTranspose2d(64, 32, 2, stride=2), "orthogonal")
+    features = torch.randn(2, 64, 5, 5, generator=torch.Generator().manual_seed(0))
+    assert up(features).norm().item() == pytest.approx(features.norm().item(), rel=1e-5)
 
 
 def test_default_is_what_the_constructor_draws() -> None:

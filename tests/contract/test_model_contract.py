@@ -17,12 +17,19 @@ from segbench.errors import ExperimentError
 from segbench.sizes import size_multiple
 
 AXIS = "model"
+FAMILIES = ("unet", "resnet34_unet", "attention_unet", "encoder_unet", "deeplabv3", "fcn", "smp")
+SMP_ARCHS = get_args(type_of(registry.find(AXIS, "smp").knobs["arch"].annotation))
 
 NARROW_RESNET = {"blocks": [1, 1, 1, 1]}
 DEFAULTS = {
-    name: NARROW_RESNET
-    for name, variant in registry.variants(AXIS).items()
-    if variant.preset_of == "resnet34_unet"
+    "encoder_unet": {"encoder": "resnet18"},
+    "deeplabv3": {"backbone": "mobilenet_v3_large"},
+    "smp": {"encoder": "mobilenet_v2"},
+    **{
+        name: NARROW_RESNET
+        for name, variant in registry.variants(AXIS).items()
+        if variant.preset_of == "resnet34_unet"
+    },
 }
 """A preset is tested on shallow stages: the depth is that of `resnet34_unet` itself."""
 
@@ -66,10 +73,23 @@ SETTINGS = {
     "resnet34_unet_r4": [{"blocks": [1, 2, 1, 1], "stride_on": "every_block"}],
 }
 FULL = {
-    name: [{"width": variant.knobs["width"].default}]
-    for name, variant in registry.variants(AXIS).items()
-    if "width" in variant.knobs
+    **{
+        name: [{"width": variant.knobs["width"].default}]
+        for name, variant in registry.variants(AXIS).items()
+        if "width" in variant.knobs
+    },
+    "encoder_unet": [{"encoder": name} for name in ("resnet34", "resnet50", "vgg13_bn", "vgg16_bn")],
+    "deeplabv3": [{"backbone": name} for name in ("resnet50", "resnet101")],
+    "fcn": [{"backbone": "resnet101"}],
+    "smp": [
+        *({"arch": arch, "encoder": "resnet18"} for arch in SMP_ARCHS),
+        {"arch": "segformer", "encoder": "mit_b0"},
+        {"arch": "fpn", "encoder": "efficientnet-b0"},
+        {"encoder": "densenet121"},
+        {"encoder": "tu-resnet10t"},
+    ],
 }
+ONCE = dict.fromkeys(("compiles", "exports"), FAMILIES)
 
 NORMS = {
     "batch": Choice.of("norm", "batch"),
@@ -100,8 +120,24 @@ PARAMETERS = [
     ("resnet34_unet_r4", {}, {"batch": 29_961_057}),
     ("resnet34_unet_r4", {"stride_on": "every_block"}, {"batch": 30_867_553}),
     ("resnet34_unet_r4", {"stem_skip": "before_pooling"}, {"batch": 29_942_497}),
+    ("encoder_unet", {"encoder": "resnet18"}, {"batch": 18_957_281}),
+    (
+        "encoder_unet",
+        {},
+        {"batch": 29_065_441, "none": 29_044_417, "none with bias": 29_054_913, "dyt": 29_075_953},
+    ),
+    ("encoder_unet", {"encoder": "resnet50"}, {"batch": 40_689_121}),
+    ("encoder_unet", {"encoder": "vgg13_bn"}, {"batch": 18_366_721}),
+    ("encoder_unet", {"encoder": "vgg16_bn"}, {"batch": 23_678_977}),
+    ("deeplabv3", {}, {"batch": 39_633_729, "none": 39_577_025, "none with bias": 39_605_377}),
+    ("deeplabv3", {"backbone": "resnet101"}, {"batch": 58_625_857}),
+    ("deeplabv3", {"backbone": "mobilenet_v3_large"}, {"batch": 11_020_337}),
+    ("fcn", {}, {"batch": 32_946_753}),
+    ("fcn", {"backbone": "resnet101"}, {"batch": 51_938_881}),
+    ("smp", {}, {"batch": 24_436_369}),
 ]
-"""Variant, knobs, norm -> parameters for 3 channels in and 1 out: what the reference studies state."""
+"""Variant, knobs, norm -> parameters for 3 channels in and 1 out; the presets' are what the reference studies
+state."""
 
 MULTIPLES = {
     "unet": 16,
@@ -117,7 +153,14 @@ MULTIPLES = {
     "resnet34_unet_r2": 32,
     "resnet34_unet_r3": 64,
     "resnet34_unet_r4": 1,
+    "encoder_unet": 32,
+    "deeplabv3": 1,
+    "fcn": 1,
+    "smp": 1,
 }
+
+POOLED = {"deeplabv3": "instance"}
+"""Networks that average an image to one pixel, which an instance norm cannot train on."""
 
 
 def build(name: str, norm: str = "none", **knobs: Any) -> torch.nn.Module:
@@ -125,7 +168,8 @@ def build(name: str, norm: str = "none", **knobs: Any) -> torch.nn.Module:
 
 
 def narrow(name: str, norm: str = "none", **knobs: Any) -> torch.nn.Module:
-    return build(name, norm, **{"width": 16, **DEFAULTS.get(name, {}), **knobs})
+    widths = {"width": 16} if "width" in registry.find(AXIS, name).knobs else {}
+    return build(name, norm, **{**widths, **DEFAULTS.get(name, {}), **knobs})
 
 
 def side_of(network: torch.nn.Module) -> int:
@@ -198,6 +242,10 @@ def test_size_multiple_follows_the_depth() -> None:
 @pytest.mark.parametrize("name", MULTIPLES)
 @pytest.mark.parametrize("norm", sorted(registry.variants("norm")))
 def test_every_model_trains_with_every_norm(name: str, norm: str) -> None:
+    if POOLED.get(name) == norm:
+        with pytest.raises(ValueError, match="Expected more than 1 spatial element when training"):
+            narrow(name, norm)(torch.zeros(2, 3, 64, 64))
+        return
     torch.manual_seed(0)
     network = narrow(name, norm)
     side = side_of(network)
@@ -211,7 +259,7 @@ def test_every_model_trains_with_every_norm(name: str, norm: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, multiple in MULTIPLES.items() if multiple > 1])
 def test_a_size_it_cannot_take(name: str) -> None:
-    network = narrow(name, width=2)
+    network = narrow(name)
     multiple = MULTIPLES[name]
     with pytest.raises(
         ValueError, match=rf"multiples of {multiple}, got {3 * multiple + 1}\. The nearest are"
@@ -219,39 +267,23 @@ def test_a_size_it_cannot_take(name: str) -> None:
         network(torch.zeros(1, 3, 2 * multiple, 3 * multiple + 1))
 
 
-FAMILIES = ("unet", "resnet34_unet")
-EACH = [pytest.param(name, marks=() if name in FAMILIES else pytest.mark.full) for name in MULTIPLES]
+def test_batch_norm_on_one_pixel_needs_two_images() -> None:
+    network = build("deeplabv3", "batch", backbone="mobilenet_v3_large")
+    with pytest.raises(ValueError, match="Expected more than 1 value per channel when training"):
+        network(torch.zeros(1, 3, 64, 64))
+    assert network.eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 1, 64, 64)
 
 
-@pytest.mark.parametrize("name", EACH)
-def test_the_network_can_be_compiled(name: str) -> None:
-    """As one graph, in training and evaluation; the numbers are the same."""
-    torch.manual_seed(0)
-    network = narrow(name, "batch")
-    compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
-    images = torch.randn(2, 3, side_of(network), 2 * side_of(network))
-    before = {k: v.clone() for k, v in network.state_dict().items()}
-    for mode in (True, False):
-        network.load_state_dict(before)
-        network.train(mode)
-        torch.manual_seed(1)
-        expected = network(images)
-        network.load_state_dict(before)
-        torch.manual_seed(1)
-        torch.testing.assert_close(compiled(images), expected)
-    torch.compiler.reset()
-
-
-@pytest.mark.parametrize("name", EACH)
-def test_the_network_can_be_exported(name: str) -> None:
-    """With a batch of any size; the numbers are the same."""
+@pytest.mark.full
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_compiler_generates_code_for_one_graph(name: str) -> None:
     torch.manual_seed(0)
     network = narrow(name, "batch").eval()
-    side = side_of(network)
-    images = torch.randn(2, 3, side, 2 * side)
-    program = torch.export.export(network, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    images = torch.randn(2, 3, side_of(network), 2 * side_of(network))
+    compiled = torch.compile(network, fullgraph=True, backend="inductor")
     with torch.no_grad():
-        torch.testing.assert_close(program.module()(images[:1]), network(images[:1]))
+        torch.testing.assert_close(compiled(images), network(images), rtol=1e-3, atol=1e-4)
+    torch.compiler.reset()
 
 
 def test_unet_halves_and_doubles_as_the_standard_network() -> None:

@@ -26,6 +26,8 @@ def deeplabv3(
 
     torchvision's network without its auxiliary head. Features at stride 8 (ResNets, dilations 12, 24, 36 in
     the pyramid) or 16 (MobileNetV3); the logits are enlarged to the images' size without aligned corners.
+    Parameters with batch norm, 3 channels in and 1 out: 39,633,729, on resnet101 58,625,857, on
+    mobilenet_v3_large 11,020,337.
 
     Shapes: (N, in_channels, H, W) images to (N, out_channels, H, W) logits, any H and W. The pyramid's last
     branch averages a whole image to a 1x1 map: with `norm: batch` it cannot train on a batch of one image,

@@ -25,7 +25,7 @@ def fcn(
     """FCN: a dilated ResNet, two convolutions, logits enlarged bilinearly from stride 8.
 
     torchvision's network without its auxiliary head; the logits are enlarged to the images' size without
-    aligned corners.
+    aligned corners. Parameters with batch norm, 3 channels in and 1 out: 32,946,753, on resnet101 51,938,881.
 
     Shapes: (N, in_channels, H, W) images to (N, out_channels, H, W) logits, any H and W.
 

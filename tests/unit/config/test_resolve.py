@@ -243,7 +243,7 @@ def test_a_preset_of_the_project(project: Path, load: Callable[..., Experiment])
         (
             "{'unte': {}}",
             "there is no model of this name to be a preset of, got 'unte'. Did you mean 'unet'? Known: "
-            "resnet34_unet, unet.",
+            "deeplabv3, encoder_unet, fcn, resnet34_unet, smp, unet.",
         ),
         (
             "{'unet': {'widht': 4}}",
