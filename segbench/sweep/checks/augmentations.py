@@ -119,10 +119,14 @@ def _lies_elsewhere(plane: np.ndarray, mask: np.ndarray) -> bool:
     """
     if not mask.any() or mask.all() or plane.std() < 1:
         return False
-    tones = np.fft.rfft2((plane - plane.mean()) / plane.std())
+    shown = (plane - plane.mean()) / plane.std()
+    here = abs(float((shown * (mask - mask.mean())).mean() / mask.std()))
+    if here >= _LEAST_AGREEMENT:  # no place agrees better than 1
+        return False
+    tones = np.fft.rfft2(shown)
     turned = [np.rot90(side, turns) for side in (mask, mask[:, ::-1]) for turns in range(4)]
     agreements = [_correlations(tones, copy, plane.shape) for copy in turned if copy.shape == mask.shape]
-    here, best = agreements[0][0, 0], max(float(each.max()) for each in agreements)
+    best = max(float(each.max()) for each in agreements)
     return bool(best >= _LEAST_AGREEMENT and here < _LEAST_AGREEMENT * best)
 
 

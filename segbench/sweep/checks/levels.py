@@ -72,13 +72,13 @@ def _same(
 ) -> str:
     difference = max(each.difference for each in alike.values())
     if all(each.is_same_function for each in alike.values()):
-        rule = "build numerically the same function: what they compute and their gradients differ by at most"
-        rule = f"{rule} {difference:.1g} of their size"
+        rule = "build numerically the same function: outputs, losses and gradients differ by at most"
+        rule = f"{rule} {difference:.1g} of the largest"
         see = "What differs between them is the seed's noise: take one of them out"
     else:
         apart = max(each.loss_difference for each in alike.values())
         rule = "train identically: their losses differ in value"
-        rule = f"{rule} (by up to {apart:.2g}), their gradients by at most {difference:.1g} of their size"
+        rule = f"{rule} (by up to {apart:.2g}), their gradients by at most {difference:.1g} of the largest"
         see = "The part of the loss that tells them apart has no gradient: take one of them out"
     at = "" if is_everywhere else " at " + "; ".join(", ".join(shared) for shared in alike)
     first, second = labels

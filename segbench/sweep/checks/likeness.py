@@ -56,8 +56,8 @@ class Likeness:
     """How near two configurations are that train alike."""
 
     difference: float
-    """The largest difference of outputs, losses (where they are one function) and gradients, in parts of
-    their size."""
+    """The largest difference of outputs, losses (where they are one function) and gradients, in parts of the
+    largest output, loss or gradient."""
     loss_difference: float
     """By how much the losses differ."""
     is_same_function: bool
@@ -110,7 +110,8 @@ def compare(one: Measurement, other: Measurement) -> Likeness | None:
     losses = max(_relative(one.losses[name], other.losses[name]) for name in one.losses)
     apart = max(abs(one.losses[name] - other.losses[name]) for name in one.losses)
     is_same = losses <= RTOL
-    return Likeness(max(outputs, gradients, losses if is_same else 0.0), apart, is_same)
+    parts = (_in_parts(one.logits, other.logits), _in_parts(one.gradients, other.gradients))
+    return Likeness(max(*parts, losses if is_same else 0.0), apart, is_same)
 
 
 def _largest(one: Mapping[str, Tensor], other: Mapping[str, Tensor], *, noise: float) -> float:
@@ -128,6 +129,13 @@ def _largest(one: Mapping[str, Tensor], other: Mapping[str, Tensor], *, noise: f
             return float("inf")
         largest = max(largest, apart / own if own else 0.0)
     return largest
+
+
+def _in_parts(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
+    """Return the largest difference in parts of the largest element of all."""
+    size = max((float(value.abs().max()) for value in one.values() if value.numel()), default=0.0)
+    apart = max((float((v - other[n]).abs().max()) for n, v in one.items() if v.numel()), default=0.0)
+    return apart / size if size else 0.0
 
 
 def _relative(one: float, other: float) -> float:

@@ -57,11 +57,11 @@ def test_tversky_with_equal_weights_is_dice(probe: Probe) -> None:
     axis = "loss: {levels: {Dice: {bce: 1, dice: 1}, Tversky: {bce: 1, tversky: {alpha: 0.5, beta: 0.5}}}}"
     (found,) = alike(probe, axis, loss="{bce: 1, dice: 1}")
     assert found.startswith(
-        "exp: loss: the levels 'Dice' and 'Tversky' build numerically the same function: what they compute "
-        "and their gradients differ by at most "
+        "exp: loss: the levels 'Dice' and 'Tversky' build numerically the same function: outputs, losses "
+        "and gradients differ by at most "
     )
     assert found.endswith(
-        " of their size. What differs between them is the seed's noise: take one of them out."
+        " of the largest. What differs between them is the seed's noise: take one of them out."
     )
 
 
@@ -71,7 +71,7 @@ def test_a_term_without_gradient_trains_alike(probe: Probe, write_variant: Write
     assert found.startswith(
         "exp: loss: the levels 'bce' and 'both' train identically: their losses differ in value (by up to 0."
     )
-    assert "their gradients by at most 0 of their size" in found
+    assert "their gradients by at most 0 of the largest" in found
 
 
 @pytest.mark.parametrize(
