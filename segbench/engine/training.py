@@ -16,6 +16,7 @@ from segbench.engine.metrics import per_image
 from segbench.engine.numerics import Numerics
 from segbench.engine.passes import OnStep
 from segbench.engine.rates import Rates
+from segbench.errors import ExperimentError, message
 from segbench.streams import stream_seed
 
 
@@ -62,6 +63,7 @@ class Training:
 
         Raises:
             Diverged: A loss was NaN or infinite.
+            ExperimentError: No term of the loss has a gradient.
         """
         tally = Tally(epoch=epoch, what="train_loss")
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -98,5 +100,8 @@ class Training:
         logits = logits.float()
         counted = () if valid is None else (valid,)
         loss: torch.Tensor = self.criterion(logits, target, *counted)
+        if logits.requires_grad and not loss.requires_grad:
+            rule = "no term has a gradient, so nothing can be learned from it"
+            raise ExperimentError(message("loss", rule, see="Add a term that has one, such as `bce`"))
         tally.add(loss, logits, target)
         return loss
