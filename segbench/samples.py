@@ -1,4 +1,4 @@
-"""Names of images, and the parts of a split."""
+"""Names of images, values of masks, and the parts of a split."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 PARTS: Final = ("train", "val", "test")
+
+IGNORED: Final = 255
+"""Value in a mask, beside 0 and 1, of pixels that count neither in a loss nor in a metric."""
 
 FACTS: Final[Mapping[str, str]] = {
     "foreground_share": "Share of the image that is foreground.",

@@ -84,13 +84,14 @@ def evaluate(
 
 def _table(found: Verification) -> list[str]:
     images = f"{found.num_images} {found.split} images"
+    width = max(10, *map(len, found.measured))
     lines = [
         f"{found.trial}: {found.which} weights (epoch {found.epoch}), {images}",
-        f"  {'':10} {'measured':>12} {'recorded':>12}",
+        f"  {'':{width}} {'measured':>12} {'recorded':>12}",
     ]
     for name, value in found.measured.items():
         recorded = f"{found.recorded[name]:12.6f}" if name in found.recorded else f"{'-':>12}"
-        lines.append(f"  {name:10} {value:12.6f} {recorded}")
+        lines.append(f"  {name:{width}} {value:12.6f} {recorded}")
     if found.agrees is None:
         lines.append("The record holds nothing to compare with.")
     elif found.largest_difference == 0:

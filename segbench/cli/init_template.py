@@ -16,6 +16,7 @@ _KNOB_COMMENTS = {
     "window": "values of deep images that become 0..255",
     "foreground": "mask values that are foreground",
     "threshold": "mask values from this one on are foreground",
+    "ignore": "mask values whose pixels do not count",
     "group": "what stays on one side of the split",
     "size_px": "images are resized to this many pixels a side",
 }

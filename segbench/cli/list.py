@@ -1,4 +1,4 @@
-"""`segbench list`: axes, their variants and knobs, and the experiments of a project."""
+"""`segbench list`: axes, their variants and knobs, metrics, and the experiments of a project."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from segbench.errors import ExperimentError, message
 from segbench.registry import Knob, Variant
 from segbench.sizes import declared_multiple
 
-_FIRST_ALONE = "the first may be given alone, as {name: value}"
-
 
 def list_(
-    axis: Annotated[str | None, typer.Argument(help="An axis, or `experiments`.", show_default=False)] = None,
+    axis: Annotated[
+        str | None, typer.Argument(help="An axis, `metrics` or `experiments`.", show_default=False)
+    ] = None,
     variant: Annotated[
-        str | None, typer.Argument(help="A variant of the axis, or its import path.", show_default=False)
+        str | None,
+        typer.Argument(help="A variant of the axis, its import path, or a metric.", show_default=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the page of all built-in variants, docs/axes.md.")
     ] = False,
 ) -> None:
-    """Show axes, variants, knobs or experiments.
+    """Show axes, variants, knobs, metrics or experiments.
 
     Without arguments: every axis with its variants. With an axis: its variants with knobs and citation. With
     a variant: all of its knobs with type, default and help, and its documentation.
@@ -46,27 +47,32 @@ def list_(
     elif axis is None:
         found = {name: registry.variants(name) for name in registry.axes()}
         if as_json:
-            _print_json({name: [v.name for v in variants.values()] for name, variants in found.items()})
+            print_json({name: [v.name for v in variants.values()] for name, variants in found.items()})
         else:
-            _print_table([(name, ", ".join(variants)) for name, variants in found.items()])
+            print_table([(name, ", ".join(variants)) for name, variants in found.items()])
             typer.echo(
-                "\n`segbench list AXIS` shows one of them, `segbench list experiments` the experiments."
+                "\n`segbench list AXIS` shows one of them, `segbench list metrics` the metrics, "
+                "`segbench list experiments` the experiments."
             )
     elif axis == "experiments":
         _list_experiments(project, as_json=as_json)
+    elif axis == "metrics":
+        from segbench.cli.list_metrics import list_metrics
+
+        list_metrics(variant, as_json=as_json)
     elif variant is None:
         if axis not in registry.axes():
-            known = [*registry.axes(), "experiments"]
+            known = [*registry.axes(), "metrics", "experiments"]
             raise ExperimentError(message("list", "there is no such axis", got=axis, known=known))
         shown = registry.variants(axis).values()
         if as_json:
-            _print_json([_variant_json(v) for v in shown])
+            print_json([_variant_json(v) for v in shown])
         else:
-            _print_table([(v.name, _entry(v)) for v in shown])
+            print_table([(v.name, _entry(v)) for v in shown])
     else:
         found_variant = registry.find(axis, variant)
         if as_json:
-            _print_json({**_variant_json(found_variant), "doc": found_variant.doc})
+            print_json({**_variant_json(found_variant), "doc": found_variant.doc})
         else:
             _print_variant(found_variant)
 
@@ -87,7 +93,7 @@ def _list_experiments(project: Project, *, as_json: bool) -> None:
         found.append(shown)
     found.sort(key=lambda each: each["folder"])
     if as_json:
-        _print_json(found)
+        print_json(found)
     elif not found:
         typer.echo(f"There is no experiment in {project.experiments}; `segbench init` makes one.")
     else:
@@ -98,7 +104,7 @@ def _list_experiments(project: Project, *, as_json: bool) -> None:
                 rows.append((each["name"], f"{each['question']}{scales}"))
             if folder != ".":
                 typer.echo(f"\n{folder}/")
-            _print_table(rows)
+            print_table(rows)
 
 
 def _print_variant(variant: Variant) -> None:
@@ -107,10 +113,8 @@ def _print_variant(variant: Variant) -> None:
     if variant.preset_of is not None:
         typer.echo(f"A preset, which stands for\n\n{textwrap.indent(_spelled_out(variant), '  ')}")
     if variant.knobs:
-        is_term = variant.axis == "loss"
-        alone = "{name: value} sets the term's weight" if is_term else _FIRST_ALONE
-        typer.echo(f"Knobs ({alone}):")
-        _print_table([(f"  {_signature(knob)}", knob.help) for knob in variant.knobs.values()])
+        typer.echo("Knobs (the first may be given alone, as {name: value}):")
+        print_table([(f"  {_signature(knob)}", knob.help) for knob in variant.knobs.values()])
     else:
         typer.echo("It has no knobs.")
     if variant.size_multiple is not None:
@@ -184,7 +188,7 @@ def _variant_json(variant: Variant) -> dict[str, Any]:
     }
 
 
-def _print_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
@@ -204,7 +208,7 @@ def _entry(variant: Variant) -> str:
     return "\n".join(lines)
 
 
-def _print_table(rows: Sequence[tuple[str, str]]) -> None:
+def print_table(rows: Sequence[tuple[str, str]]) -> None:
     """Print names and texts in two columns; texts wrap at the terminal's width, each of their lines anew."""
     width = max(60, min(shutil.get_terminal_size((110, 24)).columns, 140))
     column = min(max((len(name) for name, _ in rows), default=0) + 2, width // 2)

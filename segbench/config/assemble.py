@@ -9,7 +9,7 @@ from typing import Any
 
 from segbench.config import schema
 from segbench.config.agreement import check_agreement
-from segbench.config.claims import TEST_METRICS, VAL_METRICS, read_claims
+from segbench.config.claims import read_claims
 from segbench.config.designs import build_cells, check_size, combinations
 from segbench.config.document import Node
 from segbench.config.expand import num_folds
@@ -21,6 +21,7 @@ from segbench.config.resolve import FIELDS, resolve_baseline, resolve_field
 from segbench.config.spaces import read_search
 from segbench.config.structure import check_structure
 from segbench.config.trial import Objective
+from segbench.metrics import IMAGE_METRICS, TEST_METRICS, VAL_METRICS, is_lower_better
 
 
 def assemble(
@@ -63,7 +64,7 @@ def assemble(
         if asked is not None and asked.is_mapping
         else []
     )
-    subgroups = _subgroups(document, problems)
+    subgroups = _subgroups(document, outcome, problems)
     claims: tuple[Claim, ...] = ()
     if claims_node is not None and claims_node.is_list:
         claims = read_claims(
@@ -115,13 +116,16 @@ def _objective(document: Node, problems: Problems) -> Objective:
     metric, direction = node.get("metric"), node.get("direction")
     name = "val_dice" if metric is None else str(metric.value)
     if metric is not None and name not in VAL_METRICS:
-        rule = "the objective must be a validation metric"
-        see = None
         if name in TEST_METRICS:
+            twin = f"val_{name.removeprefix('test_').removesuffix('_last')}"
             rule = "weights and searches must not be selected by the images that judge them"
-            see = "Select on validation images; test images are looked at once (SB117)"
-        problems.add(metric.place, rule, got=name, known=VAL_METRICS, see=see)
-    best = "minimize" if name == "val_loss" else "maximize"
+            twin = twin if twin in VAL_METRICS else "val_dice"
+            see = f"Select by {twin}; test images are looked at once (SB117)"
+            problems.add(metric.place, rule, got=name, see=see)
+        else:
+            rule = "the objective must be a validation metric"
+            problems.add(metric.place, rule, got=name, known=VAL_METRICS)
+    best = "minimize" if is_lower_better(name) else "maximize"
     if direction is not None and direction.value not in (None, best):
         problems.add(direction.place, f"{name} is to {best}", got=direction.value)
     return Objective(name, best)
@@ -166,10 +170,13 @@ def _check_scales(document: Node, problems: Problems) -> None:
                 problems.add(fields.key_place(name), "there is no such key", got=name, known=FIELDS)
 
 
-def _subgroups(document: Node, problems: Problems) -> tuple[str, ...]:
+def _subgroups(document: Node, outcome: str, problems: Problems) -> tuple[str, ...]:
     node = document.get("subgroups")
     if node is None or not node.is_list:
         return ()
+    if node.value and outcome in TEST_METRICS and outcome not in IMAGE_METRICS:
+        rule = "sub-groups need an outcome with values per test image"
+        problems.add(node.place, rule, got=outcome, known=IMAGE_METRICS)
     found: list[str] = []
     for each in node.elements():
         if each.text in found:

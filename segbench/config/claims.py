@@ -1,8 +1,9 @@
 """The grammar of claims: `{norm: BatchNorm > DyT, at: {model: unet}, on: new_images}`.
 
 A claim names one axis and compares two of its levels by `>`, `<`, `==` (equivalent within the margin) or
-`/` (the ratio lies in `between: [low, high]`). Labels may hold spaces and operators: the longest known
-label counts.
+`/` (the ratio lies in `between: [low, high]`). `>` and `<` compare the values themselves: `A > B` on
+test_hd95_px says that A's distance is the larger one, which is worse. Labels may hold spaces and operators:
+the longest known label counts.
 """
 
 from __future__ import annotations
@@ -16,16 +17,13 @@ from segbench.config.document import Node
 from segbench.config.experiment import Axis, Claim
 from segbench.config.labels import find_label
 from segbench.config.problems import Problems
+from segbench.metrics import IMAGE_METRICS, TEST_METRICS, VAL_METRICS, find_spec
 from segbench.samples import FACTS, THIRDS
 
 OPERATORS: Final = ("==", ">", "<", "/")
 WORDS: Final = ("at", "among", "on", "metric", "between", "text")
 """Keys of a claim beside its axis."""
 
-SCORES: Final = ("dice", "iou", "precision", "recall", "accuracy")
-"""Metrics of images, each in 0..1."""
-TEST_METRICS: Final = (*(f"test_{s}" for s in SCORES), *(f"test_{s}_last" for s in SCORES))
-VAL_METRICS: Final = ("val_loss", *(f"val_{s}" for s in SCORES))
 OTHER_METRICS: Final = ("epoch_time_s", "images_per_s", "peak_memory_mib", "parameters", "instability")
 METRICS: Final = (*TEST_METRICS, *VAL_METRICS, *OTHER_METRICS)
 """What a claim may be about."""
@@ -104,13 +102,10 @@ def _read(
     if compared is None:
         return None
     left, operator, right = compared
-    if interval == "new_images" and not metric.startswith("test_"):
-        problems.add(
-            node["on"].place, "new_images needs a metric of test images", got=metric, known=TEST_METRICS
-        )
-    if among and not metric.startswith("test_"):
-        rule = "among needs a metric of test images"
-        problems.add(node["among"].place, rule, got=metric, known=TEST_METRICS)
+    for key, is_asked in (("on", interval == "new_images"), ("among", bool(among))):
+        if is_asked and metric not in IMAGE_METRICS:
+            word = "new_images" if key == "on" else "among"
+            problems.add(node[key].place, _needs_images(word, metric), got=metric, known=IMAGE_METRICS)
     if operator == "==" and metric in OTHER_METRICS:
         rule = f"== compares scores within the margin; write A / B with between: for {metric}"
         problems.add(node[name].place, rule, got=node[name].text)
@@ -131,6 +126,13 @@ def _read(
         between=between,
         among=among,
     )
+
+
+def _needs_images(word: str, metric: str) -> str:
+    spec = find_spec(metric)
+    if spec is not None and not spec.is_per_image:
+        return f"{word} needs values per test image, and {spec.name} is one number of the whole set"
+    return f"{word} needs a metric of test images"
 
 
 def _compared(node: Node, axis: Axis, problems: Problems) -> tuple[str, str, str] | None:

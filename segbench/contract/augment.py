@@ -9,13 +9,14 @@ import numpy as np
 from scipy import ndimage
 
 from segbench.contract import Broken, Subject
+from segbench.samples import IGNORED
 
 _SIZES = (32, 64)
 _SEEDS = range(40)
 
 
 def keeps_size_and_type(subject: Subject) -> None:
-    """Image and mask keep their sizes and types, and the mask stays in {0, 1}."""
+    """Image and mask keep their sizes and types, and the mask stays in {0, 1, 255}."""
     augment = _augmentation(subject)
     for size in _SIZES:
         image, mask = _pair(size)
@@ -25,8 +26,8 @@ def keeps_size_and_type(subject: Subject) -> None:
                 raise Broken(f"{image.shape} uint8 becomes {new_image.shape} {new_image.dtype}")
             if new_mask.shape != mask.shape or new_mask.dtype != np.uint8:
                 raise Broken(f"a mask {mask.shape} uint8 becomes {new_mask.shape} {new_mask.dtype}")
-            if not set(np.unique(new_mask).tolist()) <= {0, 1}:
-                raise Broken(f"a mask in {{0, 1}} becomes one with {np.unique(new_mask).tolist()}")
+            if not set(np.unique(new_mask).tolist()) <= {0, 1, IGNORED}:
+                raise Broken(f"a mask in {{0, 1, 255}} becomes one with {np.unique(new_mask).tolist()}")
 
 
 def moves_image_and_mask_together(subject: Subject) -> None:
@@ -112,4 +113,5 @@ def _pair(size: int) -> tuple[np.ndarray, np.ndarray]:
     image = draw.integers(0, 256, (size, size, 3), dtype=np.uint8)
     mask = np.zeros((size, size), np.uint8)
     mask[size // 4 : size // 2, size // 8 :] = 1
+    mask[size // 2 : size // 2 + 2, size // 8 :] = IGNORED
     return image, mask

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from segbench.contract import Broken, Subject
+from segbench.samples import IGNORED
 
 if TYPE_CHECKING:
     from segbench.axes.dataset import Source
@@ -29,7 +30,7 @@ def names_its_samples(subject: Subject) -> None:
 
 
 def decodes_bytes(subject: Subject) -> None:
-    """decode() gives an image (H,W,channels) uint8 and a mask (H,W) uint8 in {0, 1} of one size."""
+    """decode() gives an image (H,W,channels) uint8 and a mask (H,W) uint8 in {0, 1, 255} of one size."""
     source = _source(subject)
     for sample in source.samples()[:_MOST_DECODED]:
         image, mask = source.decode(sample)
@@ -37,7 +38,7 @@ def decodes_bytes(subject: Subject) -> None:
             raise Broken(f"{sample.name}: the image is {image.shape} {image.dtype}")
         if mask.dtype != np.uint8 or mask.shape != image.shape[:2]:
             raise Broken(f"{sample.name}: the mask is {mask.shape} {mask.dtype}, the image {image.shape}")
-        if mask.max(initial=0) > 1:
+        if not {*np.unique(mask).tolist()} <= {0, 1, IGNORED}:
             raise Broken(f"{sample.name}: the mask holds {np.unique(mask).tolist()}")
 
 

@@ -17,6 +17,7 @@ from segbench.axes.augment import Augmentation
 from segbench.axes.input import Scaling
 from segbench.config.trial import TrialConfig
 from segbench.data.prepared import PreparedData
+from segbench.samples import IGNORED
 from segbench.streams import stream_seed
 
 
@@ -59,7 +60,7 @@ class TrainBatches:
         self._numbers = data.split["train"]
         self._batch_size = config.batch_size
         self._seed = seed
-        self._finish = _Finish(data.scaling, torch.device(device))
+        self._finish = _Finish(data.scaling, torch.device(device), has_ignored=data.has_ignored)
         augmentation = registry.build("augment", config.augment.name, **config.augment.knobs)
         self._pairs = _AugmentedPairs(data.images, data.masks, augmentation, seed)
         self._sampler = _EpochSampler(self.order, self._batch_size)
@@ -109,7 +110,7 @@ def eval_batches(
         batch_size: Images in a batch; the last may be smaller.
         device: Where the tensors go.
     """
-    finish = _Finish(data.scaling, torch.device(device))
+    finish = _Finish(data.scaling, torch.device(device), has_ignored=data.has_ignored)
     numbers = data.split[split]
     for start in range(0, len(numbers), batch_size):
         chosen = numbers[start : start + batch_size]
@@ -123,8 +124,9 @@ def eval_batches(
 class _Finish:
     """Bytes to scaled tensors on the device: whole batches at once, and a quarter of the bytes travel."""
 
-    def __init__(self, scaling: Scaling, device: torch.device) -> None:
+    def __init__(self, scaling: Scaling, device: torch.device, *, has_ignored: bool) -> None:
         self.device = device
+        self._has_ignored = has_ignored
         self._mean = torch.tensor(scaling.mean, dtype=torch.float32, device=device).view(1, -1, 1, 1)
         self._std = torch.tensor(scaling.std, dtype=torch.float32, device=device).view(1, -1, 1, 1)
 
@@ -133,7 +135,11 @@ class _Finish:
             images, masks = (self._send(pixels) for pixels in (images, masks))
         planes = images.permute(0, 3, 1, 2).contiguous()
         scaled = planes.to(torch.float32).sub_(self._mean).div_(self._std)
-        return Batch(images=scaled, target=masks.unsqueeze(1).to(torch.float32), index=index)
+        labels = masks.unsqueeze(1)
+        if not self._has_ignored:
+            return Batch(images=scaled, target=labels.to(torch.float32), index=index)
+        target, valid = (labels == 1).to(torch.float32), labels != IGNORED
+        return Batch(images=scaled, target=target, index=index, valid=valid)
 
     def _send(self, pixels: torch.Tensor) -> torch.Tensor:
         pinned = pixels if pixels.is_pinned() else pixels.pin_memory()

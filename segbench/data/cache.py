@@ -39,7 +39,7 @@ class CachedPixels:
     images: np.ndarray
     """(I,H,W,C) uint8, memory-mapped."""
     masks: np.ndarray
-    """(I,H,W) uint8 in {0, 1}, memory-mapped."""
+    """(I,H,W) uint8 in {0, 1, 255}, memory-mapped; 255 is ignored."""
 
 
 def open_cache(

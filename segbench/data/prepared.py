@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -18,12 +19,14 @@ from segbench.data.cache import CachedPixels, OnProgress, find_cache, folder_tit
 from segbench.data.measured import statistics
 from segbench.data.parts import Split, split_samples
 from segbench.errors import DataError, ExperimentError, message
-from segbench.samples import PARTS, Sample
+from segbench.samples import IGNORED, PARTS, Sample
 
 MAX_VALUE: Final = 255.0
 
 _KNOBS_BESIDE_PIXELS: Final = ("group",)
 """Knobs of data sets that change the index but no pixel."""
+
+_MASKS_AT_ONCE: Final = 256
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class PreparedData:
     images: np.ndarray
     """(I,H,W,C) uint8, memory-mapped."""
     masks: np.ndarray
-    """(I,H,W) uint8 in {0, 1}, memory-mapped."""
+    """(I,H,W) uint8 in {0, 1, 255}, memory-mapped; 255 is ignored."""
     split: Mapping[str, np.ndarray]
     """`train`, `val`, `test` -> sample numbers, int64."""
     scaling: Scaling
@@ -47,6 +50,12 @@ class PreparedData:
     @property
     def channels(self) -> int:
         return int(self.images.shape[3])
+
+    @cached_property
+    def has_ignored(self) -> bool:
+        """Whether some mask has pixels that do not count; looked up once, over all images."""
+        starts = range(0, len(self.masks), _MASKS_AT_ONCE)
+        return any(bool((self.masks[start : start + _MASKS_AT_ONCE] == IGNORED).any()) for start in starts)
 
 
 def build_source(config: TrialConfig, project: Project) -> Source:

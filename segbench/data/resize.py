@@ -9,7 +9,7 @@ def resize_pair(image: np.ndarray, mask: np.ndarray, size_px: int) -> tuple[np.n
     """Squeeze an image and its mask to `size_px` x `size_px`.
 
     The image is averaged over areas where it shrinks (no aliasing) and bilinear where it grows; the mask
-    takes its nearest value, so it stays in {0, 1}.
+    takes its nearest value, so it stays in {0, 1, 255}.
 
     Args:
         image: (H,W,C) uint8.

@@ -15,8 +15,10 @@ from segbench.axes.dataset._images import read_labels, read_pixels, read_size
 from segbench.axes.dataset._pairing import Pair, group_pairs, pair_files
 from segbench.data.sheet import spread
 from segbench.errors import DataError, message
+from segbench.samples import IGNORED
 
 _MOST_DECODED: Final = 200
+_MOST_CLASSES: Final = 16
 _GROUP_GUESS: Final = r"^(.+?)[_-][A-Za-z]*\d+$"
 
 
@@ -35,7 +37,7 @@ class Survey:
     """(width, height) -> how many of all images."""
     mask_values: tuple[int, ...]
     foreground: float
-    """Mean share of foreground pixels."""
+    """Mean share of foreground among the pixels that count."""
     num_empty: int
     """Masks without foreground."""
     notes: tuple[str, ...]
@@ -126,16 +128,33 @@ def read_masks(pairs: Sequence[Pair]) -> tuple[dict[str, Any], tuple[int, ...], 
     """
     labels = [read_labels(pair.mask) for pair in pairs]
     values = sorted({value for mask in labels for value in np.unique(mask).tolist()})
+    classes = [value for value in values if value != 0]
     knobs: dict[str, Any] = {}
-    if not set(values) <= {0, 1} and not set(values) <= {0, 255}:
-        knobs = {"threshold": 128} if len(values) > 16 else {"foreground": [v for v in values if v != 0]}
-    if knobs.get("threshold"):
-        shares = [float((mask >= 128).mean()) for mask in labels]
-    else:
-        shares = [float((mask != 0).mean()) for mask in labels]
+    if len(values) > _MOST_CLASSES:
+        knobs = {"threshold": 128}
+    elif len(classes) > 1:
+        classes, ignored = _without_ignored(classes)
+        knobs = {} if classes == [1] else {"foreground": classes}
+        knobs |= {"ignore": ignored} if ignored else {}
+    elif classes not in ([], [1], [255]):
+        knobs = {"foreground": classes}
+    shares = [_share(mask, knobs) for mask in labels]
     if not any(shares):
         raise DataError(message("--masks", f"none of {len(pairs)} masks read has any foreground", got=values))
     return knobs, tuple(int(v) for v in values), shares
+
+
+def _without_ignored(classes: list[int]) -> tuple[list[int], list[int]]:
+    """Take 255 beside small numbers for pixels that do not count, as Pascal VOC and Cityscapes have them."""
+    others = [value for value in classes if value != IGNORED]
+    return (others, [IGNORED]) if IGNORED in classes and max(others) < 128 else (classes, [])
+
+
+def _share(mask: np.ndarray, knobs: Mapping[str, Any]) -> float:
+    """Return the share of foreground among the pixels that count; 0 where none does."""
+    counted = mask[~np.isin(mask, knobs.get("ignore", ()))]
+    is_foreground = counted >= 128 if "threshold" in knobs else counted != 0
+    return float(is_foreground.mean()) if counted.size else 0.0
 
 
 def _notes(pairs: Sequence[Pair], group: str | None, masking: Mapping[str, Any]) -> tuple[str, ...]:
@@ -143,6 +162,10 @@ def _notes(pairs: Sequence[Pair], group: str | None, masking: Mapping[str, Any])
     if "foreground" in masking:
         classes = masking["foreground"]
         notes.append(f"masks hold several classes; {classes} all count as foreground: keep those you mean")
+    if "ignore" in masking:
+        notes.append(
+            "masks hold 255 beside other values, as where pixels do not count: `ignore` leaves them out"
+        )
     if "threshold" in masking:
         notes.append("masks hold many values, as JPEG leaves them; those from 128 on count as foreground")
     if group is None:

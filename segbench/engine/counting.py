@@ -1,4 +1,4 @@
-"""Confusion counts and losses gathered on the device, read once an epoch."""
+"""Confusion counts, sums of probabilities and losses gathered on the device, read once an epoch."""
 
 from __future__ import annotations
 
@@ -13,22 +13,46 @@ CHECK_EVERY = 50
 diverged epoch ends."""
 
 
-def confusion(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def confusion(logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor | None = None) -> torch.Tensor:
     """Count pixels per image.
 
     Args:
         logits: (N,1,H,W).
         target: (N,1,H,W) in {0, 1}.
+        valid: (N,1,H,W) bool, True where a pixel counts; None: all do.
 
     Returns:
         (4,N) int64 on the same device: TP, FP, FN, TN.
     """
     predicted = logits.flatten(1) > LOGIT_THRESHOLD
     truth = target.flatten(1) > 0.5
+    num_pixels: int | torch.Tensor = truth.shape[1]
+    if valid is not None:
+        counted = valid.flatten(1)
+        predicted, truth, num_pixels = predicted & counted, truth & counted, counted.sum(1)
     tp = (predicted & truth).sum(1)
     fp = predicted.sum(1) - tp
     fn = truth.sum(1) - tp
-    return torch.stack([tp, fp, fn, truth.shape[1] - tp - fp - fn])
+    return torch.stack([tp, fp, fn, num_pixels - tp - fp - fn])
+
+
+def probability_sums(
+    logits: torch.Tensor, target: torch.Tensor, valid: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Sum foreground probabilities per image, in float64, in which the order of summation does not show.
+
+    Args:
+        logits: (N,1,H,W).
+        target: (N,1,H,W) in {0, 1}.
+        valid: (N,1,H,W) bool, True where a pixel counts; None: all do.
+
+    Returns:
+        (2,N) float64 on the same device: over the mask's foreground, over all pixels.
+    """
+    probs = torch.sigmoid(logits.double())
+    if valid is not None:
+        probs = probs * valid
+    return torch.stack([(probs * target).flatten(1).sum(1), probs.flatten(1).sum(1)])
 
 
 class Tally:
@@ -47,10 +71,16 @@ class Tally:
         self._counts: list[torch.Tensor] = []
         self._num_checked = 0
 
-    def add(self, loss: torch.Tensor, logits: torch.Tensor, target: torch.Tensor) -> None:
+    def add(
+        self,
+        loss: torch.Tensor,
+        logits: torch.Tensor,
+        target: torch.Tensor,
+        valid: torch.Tensor | None = None,
+    ) -> None:
         """Take in one batch; raise `Diverged` within `CHECK_EVERY` steps of a loss that is not finite."""
         self._losses.append(loss.detach().double())
-        self._counts.append(confusion(logits.detach(), target))
+        self._counts.append(confusion(logits.detach(), target, valid))
         if len(self._losses) - self._num_checked >= CHECK_EVERY:
             self._check()
 

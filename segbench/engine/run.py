@@ -173,7 +173,8 @@ class Run:
     def evaluate(self, split: str, which: str = "selected", with_masks: bool = False) -> Evaluation:
         """Measure the selected or the last weights on `train` (neither augmented nor mixed), `val` or `test`.
 
-        Both are averages over the steps where the configuration has `ema`.
+        Both are averages over the steps where the configuration has `ema`. Metrics of outlines are measured
+        on `test` alone.
 
         Raises:
             Diverged: The loss on these images is NaN or infinite.
@@ -278,6 +279,7 @@ class Run:
                 what=f"{split}_loss",
                 numerics=self._numerics,
                 with_masks=with_masks,
+                surface_tolerance_px=self.config.surface_tolerance_px if split == "test" else None,
             )
 
     def _weights(self, which: str) -> Mapping[str, torch.Tensor]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from segbench.config.trial import EarlyStopping, Objective
-from segbench.engine.metrics import METRICS
 from segbench.errors import ExperimentError, message
+from segbench.metrics import VAL_METRICS
 from segbench.records import EpochRecord
 
-OBJECTIVES = ("train_loss", "train_dice", "val_loss", *(f"val_{name}" for name in METRICS))
+OBJECTIVES = ("train_loss", "train_dice", *VAL_METRICS)
 """Columns of an epoch that may select weights."""
 
 

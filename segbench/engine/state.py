@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from segbench.errors import ResultsError, message
+from segbench.metrics import VAL_METRICS
 from segbench.records import DECIMALS, EpochRecord
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def read(
         optimizer.load_state_dict(saved["optimizer"])
         if average is not None:
             average.load_state_dict(saved["average"])
-        return [EpochRecord(**record) for record in saved["history"]]
+        return [_with_columns_of_today(EpochRecord(**record)) for record in saved["history"]]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         rule = f"the training state does not fit this trial ({_first_line(error)})"
         raise ResultsError(message(where, rule, see=_CURE)) from error
@@ -129,6 +130,12 @@ def set_lr(group: dict[str, Any], lr: float) -> None:
 
 def _round(value: float) -> float:
     return float(f"{value:.{DECIMALS}g}")
+
+
+def _with_columns_of_today(record: EpochRecord) -> EpochRecord:
+    """Give an epoch of an older version NaN where metrics were added: `epochs.csv` has one header."""
+    names = [name.removeprefix("val_") for name in VAL_METRICS]
+    return replace(record, val={**dict.fromkeys(names, float("nan")), **record.val})
 
 
 def _first_line(error: Exception) -> str:

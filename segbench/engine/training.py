@@ -12,11 +12,10 @@ from segbench.axes.mix import Mixing
 from segbench.data.batches import Batch
 from segbench.engine.averaging import WeightAverage
 from segbench.engine.counting import Tally
-from segbench.engine.metrics import per_image
+from segbench.engine.metrics.counts import dice
 from segbench.engine.numerics import Numerics
-from segbench.engine.passes import OnStep
+from segbench.engine.passes import OnStep, measure_loss
 from segbench.engine.rates import Rates
-from segbench.errors import ExperimentError, message
 from segbench.streams import stream_seed
 
 
@@ -63,7 +62,6 @@ class Training:
 
         Raises:
             Diverged: A loss was NaN or infinite.
-            ExperimentError: No term of the loss has a gradient.
         """
         tally = Tally(epoch=epoch, what="train_loss")
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -84,7 +82,7 @@ class Training:
                 if self.on_step is not None:
                     self.on_step(step + 1, num_steps)
         loss_mean, counts = tally.read()
-        return loss_mean, float(per_image(counts)["dice"].mean()), len(counts.tp)
+        return loss_mean, float(dice(counts).mean()), len(counts.tp)
 
     def _step(self, parameters: Sequence[torch.Tensor]) -> None:
         if self.grad_clip is not None:
@@ -98,10 +96,6 @@ class Training:
         with self.numerics.autocast():
             logits = self.model(self.numerics.images(images))
         logits = logits.float()
-        counted = () if valid is None else (valid,)
-        loss: torch.Tensor = self.criterion(logits, target, *counted)
-        if logits.requires_grad and not loss.requires_grad:
-            rule = "no term has a gradient, so nothing can be learned from it"
-            raise ExperimentError(message("loss", rule, see="Add a term that has one, such as `bce`"))
-        tally.add(loss, logits, target)
+        loss = measure_loss(self.criterion, logits, target, valid)
+        tally.add(loss, logits, target, valid)
         return loss

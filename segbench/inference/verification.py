@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +14,7 @@ from segbench.config.trial import TrialConfig
 from segbench.data import prepare
 from segbench.engine.protocol import build_run
 from segbench.errors import ResultsError, message
+from segbench.metrics import SPECS
 from segbench.records import DECIMALS, TrialRecord
 from segbench.store.trials import read_epochs, read_trial
 from segbench.store.weights import read_best, read_last
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 
 TOLERANCE: Final = 1e-4
 """Largest difference of a mean that still counts as agreement: another device or number of threads sums in
-another order, and some pixels at the threshold change sides."""
+another order, and some pixels at the threshold change sides. Distances count as shares of the image's
+diagonal, so that it is the same part of every metric's range."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +43,20 @@ class Verification:
     measured: dict[str, float]
     recorded: dict[str, float]
     """Empty where the record holds nothing of the kind, as for the training images."""
+    diagonal_px: float
+    """Of the images as they were evaluated."""
 
     @property
     def largest_difference(self) -> float | None:
-        """The largest absolute difference over the metrics that both have; None without any."""
+        """The largest absolute difference over the metrics that both have; None without any.
+
+        Distances are in units of the image's diagonal.
+        """
         shared = self.measured.keys() & self.recorded.keys()
-        return max((abs(self.measured[name] - self.recorded[name]) for name in shared), default=None)
+        return max((abs(self.measured[n] - self.recorded[n]) / self._range(n) for n in shared), default=None)
+
+    def _range(self, name: str) -> float:
+        return self.diagonal_px if name in SPECS and SPECS[name].unit == "px" else 1.0
 
     @property
     def agrees(self) -> bool | None:
@@ -125,6 +136,7 @@ def verify_trial(
         num_images=len(evaluation.sample_numbers),
         measured=_means(evaluation, split),
         recorded=_recorded(folder, record, split, which, epoch),
+        diagonal_px=math.hypot(*data.images.shape[1:3]),
     )
 
 
@@ -144,8 +156,6 @@ def _recorded(
         return {name.removesuffix("_last"): record.test[name] for name in names}
     if split == "val":
         epochs = read_epochs(folder)
-        rows = epochs[epochs["epoch"] == epoch]
-        return {
-            c.removeprefix("val_"): float(rows[c].iloc[0]) for c in rows if c.startswith("val_") and len(rows)
-        }
+        row = epochs[epochs["epoch"] == epoch].filter(like="val_").dropna(axis="columns")
+        return {column.removeprefix("val_"): float(row[column].iloc[0]) for column in row if len(row)}
     return {}

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from segbench.config.experiment import Experiment
+from segbench.metrics import find_spec
 from segbench.records import State
 from segbench.report.claims import ON_TEXT
 from segbench.report.family import Estimator
@@ -24,7 +25,7 @@ from segbench.report.phrases import (
 from segbench.report.proposals import Best
 from segbench.stats.verdict import EQUIVALENT, UNRESOLVED
 
-_NAMES = {"test_dice": "the Dice coefficient", "test_iou": "the IoU"}
+_NAMES = {"test_dice": "the Dice coefficient"}
 
 
 def write_answer(
@@ -42,6 +43,8 @@ def write_answer(
     if partial is not None:
         sentences.append(f"The sweep is not finished ({partial}), so nothing is judged yet.")
         return " ".join(sentences)
+    if experiment.outcome not in table or table[experiment.outcome].isna().all():
+        sentences.append(f"No trial here holds {experiment.outcome}, so nothing is judged by it.")
     family = effects[effects["is_family"] & (effects["verdict"] != "")]
     decided = family[~family["verdict"].isin([UNRESOLVED, EQUIVALENT])]
     sentences += [_decided(row) for row in decided.to_dict("records")]
@@ -93,8 +96,18 @@ def _measured(
     over = f" on {head['test images']} test images" if "test images" in head else ""
     data = experiment.baseline.dataset.name
     varied = f" ({listed(axes)} varied)" if axes else ""
-    outcome = _NAMES.get(experiment.outcome, experiment.outcome)
+    outcome = _NAMES.get(experiment.outcome) or _outcome_words(experiment.outcome)
     return f"Measured was {outcome}{over} of {data} in {count(cells, 'cell')}{varied}, with {seeds}{folds}."
+
+
+def _outcome_words(outcome: str) -> str:
+    spec = find_spec(outcome)
+    if spec is None:
+        return outcome
+    unit = f"in {spec.unit}" if spec.unit else ""
+    direction = "the lower the better" if spec.is_lower_better else ""
+    notes = ", ".join(filter(None, (unit, direction)))
+    return f"the {spec.words}{f' ({notes})' if notes else ''}"
 
 
 def _contrast(row: Mapping[str, object]) -> str:

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from segbench.metrics import find_spec
 from segbench.report.analysis import Analysis
 from segbench.report.style import Style
 
+_PARTS = {"test": "test", "val": "validation", "train": "train"}
+
 METRICS = {
-    "test_dice": "Dice (test)",
-    "val_dice": "Dice (validation)",
-    "train_dice": "Dice (train)",
-    "test_iou": "IoU (test)",
     "val_loss": "Loss (validation)",
     "train_loss": "Loss (train)",
     "epoch_time_s": "Seconds per epoch",
@@ -24,6 +23,14 @@ METRICS = {
     "flops": "Operations per image",
     "instability": "Instability (sd of the last epochs)",
 }
+
+
+def _titled(name: str) -> str:
+    spec = find_spec(name)
+    if spec is None:
+        return name
+    notes = [_PARTS[name.partition("_")[0]], "last epoch" if name.endswith("_last") else "", spec.unit]
+    return f"{spec.words[:1].upper()}{spec.words[1:]} ({', '.join(filter(None, notes))})"
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,8 @@ class Labels:
         return self.style.labels.get(text, text)
 
     def metric(self, name: str) -> str:
-        return self.style.labels.get(name, METRICS.get(name, name))
+        """Return the user's name of a metric, else ours: `Dice (test)`, `Surface Dice (test, last epoch)`."""
+        return self.style.labels.get(name) or METRICS.get(name) or _titled(name)
 
     def cell(self, cell: str) -> str:
         """Return the printed name of a cell from those of its levels."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from segbench.config.experiment import Experiment
+from segbench.metrics import find_spec
+from segbench.records import State
 
 INTERVALS = (
     "Both intervals hold the training set and the split fixed: 'this test set' says what other seeds "
@@ -70,9 +72,27 @@ def write_notes(
         )
     if "device_name" in table and len(table["device_name"].dropna().unique()) > 1:
         notes.append(HARDWARE)
+    notes += _unrecorded(experiment, table)
     if "note" in matched:
         notes += [str(note) for note in matched["note"].dropna().unique() if str(note)]
     return tuple(notes)
+
+
+def _unrecorded(experiment: Experiment, table: pd.DataFrame) -> list[str]:
+    """Name the metrics that are asked for and that complete trials do not hold."""
+    complete = table[table["state"] == State.COMPLETE.value]
+    notes = []
+    for name in dict.fromkeys([experiment.outcome, *(claim.metric for claim in experiment.claims)]):
+        if find_spec(name) is None:
+            continue
+        num_missing = int(complete[name].isna().sum()) if name in complete else len(complete)
+        if num_missing:
+            notes.append(
+                f"{name} is not recorded for {num_missing} of {len(complete)} complete trials: an older "
+                "segbench did not measure it, and records are not written again. `segbench evaluate` "
+                "measures a trial whose weights are here."
+            )
+    return notes
 
 
 def varies(experiment: Experiment, target: str) -> bool:

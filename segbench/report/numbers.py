@@ -50,7 +50,8 @@ class Numbers:
 
 def is_score(metric: str) -> bool:
     """Whether a metric lives between 0 and 1 (dice, iou, its sd); else it is a cost with a unit."""
-    return not metric.endswith(("_s", "_mib", "_px")) and metric not in ("parameters", "flops")
+    name = metric.removesuffix("_last")
+    return not name.endswith(("_s", "_mib", "_px")) and name not in ("parameters", "flops")
 
 
 def p_value(value: float) -> str:

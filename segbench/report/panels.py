@@ -18,6 +18,7 @@ from segbench.report.figures.geometry import shortened
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers
 from segbench.report.style import Style
+from segbench.samples import IGNORED
 from segbench.store.layout import ExperimentFolder
 from segbench.store.masks import read_masks
 
@@ -32,7 +33,9 @@ PANELS_FILE: Final = "panels.jpg"
 FALSE_POSITIVE: Final = (213, 94, 0)
 FALSE_NEGATIVE: Final = (0, 114, 178)
 TRUE_POSITIVE: Final = (255, 255, 255)
-"""Colours of pixels: vermilion and blue, apart for colour-blind eyes and in grey."""
+NOT_COUNTED: Final = (128, 128, 128)
+"""Colours of pixels: vermilion and blue, apart for colour-blind eyes and in grey; grey where pixels are
+ignored."""
 
 _MOST_IMAGES: Final = 5
 _MOST_CELLS: Final = 12
@@ -100,9 +103,11 @@ def make_panels(
     content, width = _draw(columns, chosen, pixels, Numbers(labels.style.digits))
     rules = "; ".join(f"{c.image}: {c.rule}" for c in chosen)
     left = len(analysis.cells) - len(columns)
+    has_ignored = any((mask == IGNORED).any() for _, mask in pixels.values())
     caption = (
         "The same test images across the cells, each by its first completed seed. White: found, orange: "
-        f"false positive, blue: missed; the number is the image's Dice. Chosen by rule: {rules}."
+        f"false positive, blue: missed{', grey: does not count' if has_ignored else ''}; the number is the "
+        f"image's Dice. Chosen by rule: {rules}."
         + (f" {left} cells have no predictions here." if left > 0 else "")
     )
     return Panels(content=content, caption=caption, width_px=width)
@@ -138,20 +143,22 @@ def choose_images(dice: pd.DataFrame, *, most: int = _MOST_IMAGES) -> list[Chose
     return [Chosen(str(name), rule) for name, rule in taken.items()]
 
 
-def overlay(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+def overlay(labels: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """Colour a prediction by what is right and wrong in it.
 
     Args:
-        truth: (H,W) bool.
+        labels: The mask, (H,W) uint8 in {0, 1, 255}.
         prediction: (H,W) bool.
 
     Returns:
         (H,W,3) uint8.
     """
-    picture = np.zeros((*truth.shape, 3), dtype=np.uint8)
+    truth = labels == 1
+    picture = np.zeros((*labels.shape, 3), dtype=np.uint8)
     picture[truth & prediction] = TRUE_POSITIVE
     picture[~truth & prediction] = FALSE_POSITIVE
     picture[truth & ~prediction] = FALSE_NEGATIVE
+    picture[labels == IGNORED] = NOT_COUNTED
     return picture
 
 
@@ -186,7 +193,7 @@ def _columns(
 def _pixels(
     columns: Sequence[_Column], project: Project, names: Sequence[str]
 ) -> list[tuple[tuple[str, str], tuple[np.ndarray, np.ndarray]]]:
-    """Return ((image, data set), (image (H,W,3) uint8, truth (H,W) bool)) of the chosen images."""
+    """Return ((image, data set), (image (H,W,3) uint8, mask (H,W) uint8)) of the chosen images."""
     from segbench.data import prepare
 
     found = []
@@ -196,7 +203,7 @@ def _pixels(
         found += [
             (
                 (name, key),
-                (_rgb(np.asarray(data.images[numbers[name]])), np.asarray(data.masks[numbers[name]]) > 0),
+                (_rgb(np.asarray(data.images[numbers[name]])), np.asarray(data.masks[numbers[name]])),
             )
             for name in names
             if name in numbers
@@ -235,15 +242,15 @@ def _draw(
         _text(draw, (gap + k * (tile + gap) + tile // 2, head - 14), title, font, tile, anchor="ms")
     for r, pick in enumerate(rows):
         top = head + r * (tile + foot + gap)
-        image, truth = pixels[pick.image, _data_key(columns[0].config)]
-        tiles = [image, np.repeat(truth[..., None], 3, axis=-1).astype(np.uint8) * 255]
+        image, labels = pixels[pick.image, _data_key(columns[0].config)]
+        tiles = [image, overlay(labels, labels == 1)]
         texts = [
             pick.rule.replace("largest difference between cells", "differs most").replace(" mean Dice", ""),
             "",
         ]
         for column in columns:
-            own_truth = pixels[pick.image, _data_key(column.config)][1]
-            tiles.append(overlay(own_truth, column.masks[pick.image]))
+            own_labels = pixels[pick.image, _data_key(column.config)][1]
+            tiles.append(overlay(own_labels, column.masks[pick.image]))
             texts.append(numbers.value(column.dice[pick.image]))
         for k, (picture, text) in enumerate(zip(tiles, texts, strict=True)):
             left = gap + k * (tile + gap)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from segbench.metrics import find_spec
+
 _METRIC_WORDS = {
-    "dice": "Dice",
-    "iou": "IoU",
     "loss": "loss",
     "epoch_time_s": "seconds an epoch",
     "images_per_s": "images per second",
@@ -24,8 +24,11 @@ def metric_words(metric: str) -> str:
     part, _, name = metric.partition("_")
     if part not in ("test", "val", "train"):
         return metric
+    spec = find_spec(metric)
     name, at_last = (name[:-5], " at the last epoch") if name.endswith("_last") else (name, "")
-    return f"{part} {_METRIC_WORDS.get(name, name)}{at_last}"
+    words = _METRIC_WORDS.get(name, name) if spec is None else spec.words
+    unit = f" ({spec.unit})" if spec is not None and spec.unit else ""
+    return f"{part} {words}{unit}{at_last}"
 
 
 def decimals_for(half_width: float, *, default: int = 4) -> int:

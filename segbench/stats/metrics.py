@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from segbench.metrics import find_spec
+
 OVERLAPS: Final = ("dice", "iou", "accuracy", "precision", "recall", "sensitivity", "specificity", "f1")
-"""Metrics in 0..1 of which 0 is the worst value."""
+"""Words of metrics in 0..1 of which 0 is the worst value, for columns that are not segbench's own."""
 
 LOWER_IS_BETTER: Final = ("loss", "hd", "hd95", "assd", "error", "ece", "brier", "nll")
+"""Words of metrics of which the lowest value is the best, for columns that are not segbench's own."""
 
 COSTS: Final = ("epoch_time_s", "train_time_s", "images_per_s", "peak_memory_mib")
 DETERMINISTIC: Final = ("parameters", "flops")
@@ -64,6 +67,9 @@ def read_metric(name: str) -> Metric | None:
     kind = {"test": Kind.TEST, "val": Kind.VALIDATION}.get(prefix)
     if kind is None or not rest:
         return None
+    spec = find_spec(name)
+    if spec is not None:
+        return Metric(name, kind, spec.is_lower_better, spec.worst, True)
     core = rest.removesuffix("_last")
     words = set(core.split("_"))
     is_lower = bool(words & set(LOWER_IS_BETTER))

@@ -21,8 +21,8 @@ def write_outcome(run: TrainingRun, data: PreparedData, folder: TrialFolder) -> 
     out.
 
     Returns:
-        Means over the test images: `dice`, ... at the selected weights, `dice_last`, ... at the last; empty
-        where the split has no test images.
+        Means over the test images, and metrics of all of them together: `dice`, ... at the selected weights,
+        `dice_last`, ... at the last; empty where the split has no test images.
     """
     from segbench.store.masks import write_masks
 
@@ -34,11 +34,8 @@ def write_outcome(run: TrainingRun, data: PreparedData, folder: TrialFolder) -> 
     write_images(folder, _rows(data, selected, last))
     assert selected.masks is not None
     write_masks(folder.masks, selected.masks, [data.samples[n].name for n in selected.sample_numbers])
-    means = {
-        **{name: float(values.mean()) for name, values in selected.metrics.items()},
-        **{f"{name}_last": float(values.mean()) for name, values in last.metrics.items()},
-    }
-    return {name: float(format_number(mean)) for name, mean in means.items()}
+    means = {**selected.means(), **{f"{name}_last": mean for name, mean in last.means().items()}}
+    return {name: float(format_number(means[name])) for name in means if name not in ("loss", "loss_last")}
 
 
 def _rows(data: PreparedData, selected: Evaluation, last: Evaluation) -> list[ImageValue]:

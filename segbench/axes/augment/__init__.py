@@ -9,9 +9,10 @@ from segbench.axes.augment._albumentations import resolve_steps
 from segbench.registry import marker
 
 Augmentation: TypeAlias = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
-"""`(image (H,W,3) uint8, mask (H,W) uint8 in {0, 1}, seed) -> (image, mask)` of the same sizes and types.
+"""`(image (H,W,3) uint8, mask (H,W) uint8 in {0, 1, 255}, seed) -> (image, mask)`, same sizes and types.
 
-The draws depend on the seed alone. The arrays given are not written to; those returned may be views of them.
+Pixels of 255 are ignored ones. The draws depend on the seed alone. The arrays given are not written to;
+those returned may be views of them.
 """
 
 variant = marker("augment")

@@ -11,6 +11,7 @@ import numpy as np
 from segbench.axes.augment import Augmentation, variant
 from segbench.axes.augment._albumentations import build_steps, resolve_steps
 from segbench.errors import ExperimentError, message
+from segbench.samples import IGNORED
 
 
 @variant
@@ -67,11 +68,11 @@ class _Transforms:
                     see="Crops need `size: size_px`, or `height: size_px` and `width: size_px`",
                 )
             )
-        if new_mask.max(initial=0) > 1:
+        if ((new_mask > 1) & (new_mask != IGNORED)).any():
             raise ExperimentError(
                 message(
                     "augment",
-                    "the steps must keep masks in {0, 1}",
+                    "the steps must keep masks in {0, 1, 255}",
                     got=int(new_mask.max()),
                     see="Set `fill_mask: 0`",
                 )

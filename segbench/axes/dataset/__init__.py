@@ -2,8 +2,8 @@
 
 from segbench.axes.dataset._source import Source
 from segbench.registry import marker
-from segbench.samples import PARTS, Sample
+from segbench.samples import IGNORED, PARTS, Sample
 
 variant = marker("dataset")
 
-__all__ = ["PARTS", "Sample", "Source", "variant"]
+__all__ = ["IGNORED", "PARTS", "Sample", "Source", "variant"]

@@ -34,7 +34,9 @@ class Source(ABC):
 
     @abstractmethod
     def decode(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-        """Read one image, (H,W,C) uint8, and its mask, (H,W) uint8 in {0, 1}, of one size.
+        """Read one image, (H,W,C) uint8, and its mask, (H,W) uint8 in {0, 1, 255}, of one size.
+
+        255 (`IGNORED`) marks pixels that count neither in a loss nor in a metric.
 
         Raises:
             DataError: A file is missing, corrupt or does not fit; names it.

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge
 
-from segbench.axes.dataset import Sample, Source, variant
+from segbench.axes.dataset import IGNORED, Sample, Source, variant
 from segbench.axes.dataset._contents import content_hashes
 from segbench.axes.dataset._images import read_labels, read_pixels
 from segbench.axes.dataset._pairing import Pair, group_pairs, pair_files
@@ -18,7 +18,7 @@ from segbench.config.project import Project
 from segbench.errors import DataError, ExperimentError, message
 
 
-@variant(places=("images", "masks"))
+@variant(places=("images", "masks"), absent={"ignore": None})
 def folder(
     project: Project,
     *,
@@ -30,6 +30,7 @@ def folder(
     mask_suffix: str = "_mask",
     foreground: list[int] | None = None,
     threshold: int | None = None,
+    ignore: list[int] | None = None,
     window: list[float] | None = None,
     group: str | None = None,
     channels: Literal[1, 3] = 3,
@@ -51,6 +52,8 @@ def folder(
         foreground: The mask values that are foreground; every other value is background. None: 1 or 255.
         threshold: Mask values from this one on are foreground, for masks that were compressed. None: not
             used.
+        ignore: The mask values whose pixels count neither in the loss nor in a metric, such as the outline
+            [255] of Pascal VOC. None: every pixel counts.
         window: Smallest and largest value of images deeper than 8 bits; it becomes 0..255. None: 8-bit
             images.
         group: What must not straddle a split, such as a patient: a regular expression with one group that is
@@ -66,7 +69,11 @@ def folder(
     if window is not None and not (len(window) == 2 and window[0] < window[1]):
         raise ExperimentError(message("dataset.folder.window", "a window is [smallest, largest]", got=window))
     pairing = {"pattern": pattern, "image_suffix": image_suffix, "mask_suffix": mask_suffix}
-    masking = _Masking(foreground, threshold)
+    both = sorted({*(foreground or ())} & {*(ignore or ())})
+    if both:
+        rule = "a mask value cannot be both foreground and ignored"
+        raise ExperimentError(message("dataset.folder.ignore", rule, got=both))
+    masking = _Masking(foreground, threshold, ignore)
     return _Folder(
         project, images, masks, pairing, masking, window, group, size_px=size_px, channels=channels
     )
@@ -136,13 +143,22 @@ class _Folder(Source):
 
 
 class _Masking:
-    """Mask values to {0, 1}."""
+    """Mask values to {0, 1, 255}."""
 
-    def __init__(self, foreground: list[int] | None, threshold: int | None) -> None:
+    def __init__(self, foreground: list[int] | None, threshold: int | None, ignore: list[int] | None) -> None:
         self._foreground = foreground
         self._threshold = threshold
+        self._ignore = ignore
 
     def apply(self, labels: np.ndarray, file: Path) -> np.ndarray:
+        if not self._ignore:
+            return self._divide(labels, file)
+        is_ignored = np.isin(labels, self._ignore)
+        mask = self._divide(np.where(is_ignored, 0, labels), file)
+        mask[is_ignored] = IGNORED
+        return mask
+
+    def _divide(self, labels: np.ndarray, file: Path) -> np.ndarray:
         if self._threshold is not None:
             return (labels >= self._threshold).astype(np.uint8)
         if self._foreground is not None:
@@ -154,7 +170,8 @@ class _Masking:
                     str(file),
                     f"a mask holds 0 and 1, or 0 and 255, but this one has {len(values)} values",
                     got=values[:8],
-                    see="Set `foreground: [values]` for classes, or `threshold: 128` for masks saved as JPEG",
+                    see="Set `foreground: [values]` for classes, `ignore: [values]` for what does not "
+                    "count, or `threshold: 128` for masks saved as JPEG",
                 )
             )
         return (labels != 0).astype(np.uint8)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge
 
-from segbench.axes.dataset import Sample, Source, variant
+from segbench.axes.dataset import IGNORED, Sample, Source, variant
 from segbench.axes.dataset._contents import content_hashes
 from segbench.axes.dataset._images import read_labels, read_pixels
 from segbench.axes.dataset._source import digest
@@ -28,7 +28,7 @@ def oxford_pet(
     project: Project,
     *,
     size_px: Annotated[int, Ge(1)] = 256,
-    border: Literal["foreground", "background"] = "foreground",
+    border: Literal["foreground", "background", "ignore"] = "foreground",
 ) -> Source:
     """Read Oxford-IIIT Pet (Parkhi et al., CVPR 2012): pet against background, 37 breeds.
 
@@ -39,7 +39,8 @@ def oxford_pet(
     Args:
         project: Where `data/` is.
         size_px: Images are resized to this many pixels a side.
-        border: What the trimap's border (value 3) counts as.
+        border: What the trimap's border (value 3) counts as; `ignore`: its pixels count neither in the loss
+            nor in a metric.
     """
     return _OxfordPet(project, size_px=size_px, border=border)
 
@@ -50,6 +51,7 @@ class _OxfordPet(Source):
         self._memory = project.data / ".cache" / "hashes"
         self._root = project.data / FOLDER
         self._foreground = (_PET, _BORDER) if border == "foreground" else (_PET,)
+        self._is_border_ignored = border == "ignore"
 
     def samples(self) -> tuple[Sample, ...]:
         return self._index[0]
@@ -90,7 +92,10 @@ class _OxfordPet(Source):
             raise DataError(
                 message(str(file), "a trimap holds 1 (pet), 2 (background) and 3 (border)", got=sorted(odd))
             )
-        return image, np.isin(trimap, self._foreground).astype(np.uint8)
+        mask = np.isin(trimap, self._foreground).astype(np.uint8)
+        if self._is_border_ignored:
+            mask[trimap == _BORDER] = IGNORED
+        return image, mask
 
     def fingerprint(self) -> str:
         samples = self.samples()

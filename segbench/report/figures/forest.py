@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from segbench.metrics import is_lower_better
 from segbench.report.analysis import Analysis
 from segbench.report.figures.figure import Facet, Figure, Key, Mark, Note
 from segbench.report.figures.geometry import ROW_CM, TALL_ROW_CM, text_width, wrapped
@@ -94,6 +95,7 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         + " Small cross: the same difference at the last epoch's weights."
         + (f" Shaded: differences within the margin ±{margin:g} do not matter." if margin is not None else "")
         + " Grey, hollow: exploratory, without a verdict."
+        + (" Lower is better: a negative difference favours the level." if is_lower_better(outcome) else "")
     )
     room = 0.34 * labels.style.width_cm
     shown = [wrapped(name, room) for name in names]

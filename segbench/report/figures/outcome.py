@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from segbench.metrics import is_lower_better
 from segbench.report.analysis import Analysis
 from segbench.report.figures.design import lay_out, unique_slugs
 from segbench.report.figures.figure import Facet, Figure, Key, Mark, Note
@@ -67,6 +68,7 @@ def outcome_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         right.append(Note(y=float(-k), text=text + (f" (+{lost} lost)" if lost else "")))
     extent = [*seeds["value"], *analysis.cells["low"], *analysis.cells["high"]]
     outcome = labels.metric(analysis.experiment.outcome)
+    better = ", lower is better" if is_lower_better(analysis.experiment.outcome) else ""
     room = 0.34 * labels.style.width_cm
     shown = [wrapped(name, room) for name in names]
     row_cm = TALL_ROW_CM if any("\n" in name for name in shown) else ROW_CM
@@ -74,7 +76,8 @@ def outcome_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         name="outcome",
         title="Outcome of every cell",
         caption=(
-            f"{outcome} of every cell: a ring a seed, the mean over seeds with its 95 % t-interval below. "
+            f"{outcome} of every cell{better}: a ring a seed, the mean over seeds with its 95 % t-interval "
+            "below. "
             "Intervals of two cells do not judge their difference: the effects do, paired by seed."
         ),
         facets=(

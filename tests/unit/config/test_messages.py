@@ -19,10 +19,13 @@ FIELDS: Final = (
 KEYS: Final = "question, baseline, axes, design, exclude, seeds, objective, outcome, margin, claims, subgroups, allow_flawed, search, scales, extends"
 NORMS: Final = "batch, dyt, group, instance, layer, none"
 TEST_SCORES: Final = (
-    "test_dice, test_iou, test_precision, test_recall, test_accuracy, test_dice_last, test_iou_last, "
-    "test_precision_last, test_recall_last, test_accuracy_last"
+    "test_dice, test_iou, test_precision, test_recall, test_accuracy, test_specificity, test_soft_dice, test_pooled_dice, "
+    "test_hd95_px, test_assd_px, test_surface_dice, test_dice_last, test_iou_last, test_precision_last, test_recall_last, "
+    "test_accuracy_last, test_specificity_last, test_soft_dice_last, test_pooled_dice_last, test_hd95_px_last, "
+    "test_assd_px_last, test_surface_dice_last"
 )
-VAL_SCORES: Final = "val_loss, val_dice, val_iou, val_precision, val_recall, val_accuracy"
+IMAGE_SCORES: Final = TEST_SCORES.replace("test_pooled_dice, ", "").replace("test_pooled_dice_last, ", "")
+VAL_SCORES: Final = "val_loss, val_dice, val_iou, val_precision, val_recall, val_accuracy, val_specificity, val_soft_dice, val_pooled_dice"
 
 Problems = Callable[..., list[str]]
 
@@ -55,8 +58,14 @@ STRUCTURE: Final = {
     "outcome: val_dice": "3:10: the outcome must be a test metric, got 'val_dice'. "
     f"Did you mean 'test_dice'? Known: {TEST_SCORES}.",
     "objective: {metric: test_dice}": "3:21: weights and searches must not be selected by the images that judge "
-    f"them, got 'test_dice'. Did you mean 'val_dice'? Known: {VAL_SCORES}. Select on validation images; test "
-    "images are looked at once (SB117).",
+    "them, got 'test_dice'. Select by val_dice; test images are looked at once (SB117).",
+    "objective: {metric: test_hd95_px}": "3:21: weights and searches must not be selected by the images that judge "
+    "them, got 'test_hd95_px'. Select by val_dice; test images are looked at once (SB117).",
+    "objective: {metric: val_hd95_px}": "3:21: the objective must be a validation metric, got 'val_hd95_px'. "
+    f"Known: {VAL_SCORES}.",
+    "objective: {metric: val_pooled_dice, direction: minimize}": "3:49: val_pooled_dice is to maximize, got 'minimize'.",
+    "subgroups: [species]\noutcome: test_pooled_dice": "3:12: sub-groups need an outcome with values per test image, "
+    f"got 'test_pooled_dice'. Did you mean 'test_soft_dice'? Known: {IMAGE_SCORES}.",
     "objective: {metric: dice}": "3:21: the objective must be a validation metric, got 'dice'. "
     f"Did you mean 'val_dice'? Known: {VAL_SCORES}.",
     "objective: {metric: val_loss, direction: maximize}": "3:42: val_loss is to minimize, got 'maximize'.",
@@ -124,26 +133,14 @@ FIELD_VALUES: Final = {
     "loss: [bce]": "4:9: loss must be a term's name or a mapping of terms such as {bce: 1, dice: 1}, "
     "got ['bce'].",
     "loss: {bce: 1, dise: 1}": "4:18: there is no loss of this name, got 'dise'. Did you mean 'dice'? "
-    "Known: bce, bce_logits_on_probs, bce_on_probs, dice, focal, focal_tversky, hard_dice, jaccard, lovasz, "
-    "tversky. segbench list loss.",
+    "Known: bce, dice, tversky. segbench list loss.",
     "loss: {bce: 0}": "4:15: the weight of a loss term must not be zero, got 0.",
     "loss: {bce: {weight: 0.0}}": "4:24: the weight of a loss term must not be zero, got 0.0.",
     "loss: {bce: .nan}": "4:15: weight must be finite, got nan.",
-    "loss: {bce: -.inf}": "4:15: weight must be finite, got -inf.",
-    "loss: {bce: {weight: .inf}}": "4:24: weight must be finite, got inf.",
-    "loss: {bce: {label_smoothing: 1}}": "4:33: label_smoothing must be less than 1, got 1.",
-    "loss: {bce: {pos_weight: 0}}": "4:28: pos_weight must be greater than 0, got 0.",
-    "loss: {dice: {smooth: 0}}": "4:25: smooth must be greater than 0, got 0.",
-    "loss: {dice: {smooth_in: above}}": "4:28: smooth_in must be one of the known words, got 'above'. "
-    "Known: both, denominator.",
-    "loss: {focal: {gamma: -1}}": "4:25: gamma must be at least 0, got -1.",
-    "loss: {focal: {alpha: 1}}": "4:25: alpha must be less than 1, got 1.",
-    "loss: {focal_tversky: {gamma: 0.75}}": "4:33: gamma must be at least 1, got 0.75.",
-    "loss: {tversky: {alpha: -0.1}}": "4:27: alpha must be at least 0, got -0.1.",
     "loss: {bce: true}": "4:15: weight must be a number, got True.",
     "loss: {bce: big}": "4:15: the loss term bce must be a weight or a mapping of knobs, got 'big'.",
     "loss: {dice: {smoth: 1}}": "4:17: the loss term dice has no such knob, got 'smoth'. "
-    "Did you mean 'smooth'? Known: weight, per_image, smooth, smooth_in.",
+    "Did you mean 'smooth'? Known: weight, per_image, smooth.",
     "augment: []": "4:12: a list of transforms must not be empty. Write `augment: none`.",
     "augment: {transforms: {steps: 3}}": "4:33: steps must be a list of transforms, got 3.",
     "model: {unet: {width: 4, depth: 6}}": "3:27: unet takes sizes that are multiples of 64, got 32. "
@@ -204,8 +201,6 @@ LEVELS: Final = {
     "got 'tversky'. Known: bce, dice.",
     "axes: {w: {path: loss.bce.weight, levels: [1, 0]}}": "3:47: the weight of a loss term must not be zero, "
     "got 0.",
-    "axes: {w: {path: loss.bce.weight, levels: [1, .nan]}}": "3:47: weight must be finite, got nan.",
-    "axes: {w: {path: loss.bce.weight, levels: [1, .inf]}}": "3:47: weight must be finite, got inf.",
     "axes: {p: {path: early_stopping.patence, levels: [1]}}": "3:18: early_stopping has no such key, "
     "got 'patence'. Did you mean 'patience'? Known: patience, min_delta.",
     "axes: {a: {levels: {x: {nrm: batch}}}}": "3:25: there is no such field, got 'nrm'. Did you mean 'norm'? "
@@ -274,14 +269,18 @@ CLAIMS: Final = {
     "{norm: batch == none, metric: epoch_time_s}": "4:17: == compares scores within the margin; write A / B "
     "with between: for epoch_time_s, got 'batch == none'.",
     "{norm: batch > none, metric: test_dise}": "4:39: there is no such metric, got 'test_dise'. "
-    "Did you mean 'test_dice'? Known: test_dice, test_iou, test_dice_last, test_precision, test_recall, "
-    "test_accuracy, test_iou_last, test_precision_last, test_recall_last, test_accuracy_last, val_loss, "
-    "val_dice, val_iou, val_precision, val_recall, val_accuracy, epoch_time_s, images_per_s, "
-    "peak_memory_mib, parameters, instability.",
+    "Did you mean 'test_dice'? Known: test_dice, test_iou, test_soft_dice, test_precision, test_recall, test_accuracy, "
+    "test_specificity, test_pooled_dice, test_hd95_px, test_assd_px, test_surface_dice, test_dice_last, test_iou_last, "
+    "test_precision_last, test_recall_last, test_accuracy_last, test_specificity_last, test_soft_dice_last, "
+    "test_pooled_dice_last, test_hd95_px_last, test_assd_px_last, test_surface_dice_last, val_loss, val_dice, val_iou, "
+    "val_precision, val_recall, val_accuracy, val_specificity, val_soft_dice, ....",
     "{norm: batch > none, on: new_image}": "4:35: on must be one of the known words, got 'new_image'. "
     "Did you mean 'new_images'? Known: new_images, test_set.",
     "{norm: batch > none, on: new_images, metric: val_dice}": "4:35: new_images needs a metric of test "
-    f"images, got 'val_dice'. Did you mean 'test_dice'? Known: {TEST_SCORES}.",
+    f"images, got 'val_dice'. Did you mean 'test_dice'? Known: {IMAGE_SCORES}.",
+    "{norm: batch > none, on: new_images, metric: test_pooled_dice}": "4:35: new_images needs values per test image, "
+    "and pooled_dice is one number of the whole set, got 'test_pooled_dice'. Did you mean 'test_soft_dice'? "
+    f"Known: {IMAGE_SCORES}.",
     "{norm: batch > none, at: {norm: none}}": "4:36: the claim is about this axis already, got 'norm'.",
     "{norm: batch > none, at: {rl: 1e-3}}": "4:36: there is no such axis, got 'rl'. Known: lr.",
     "{norm: batch > none, at: {lr: 1e-4}}": "4:40: lr has no level of this label, got '1e-4'. "
@@ -317,7 +316,7 @@ def test_mistakes_in_claims(problems_of: Problems, claim: str, problem: str) -> 
         "got 'large'. Known: low, middle, high.",
         "{norm: batch > none, among: {irregularity: [low]}}": "5:53: among takes one label, got ['low'].",
         "{norm: batch > none, among: {species: cat}, metric: val_dice}": "5:38: among needs a metric of test "
-        f"images, got 'val_dice'. Did you mean 'test_dice'? Known: {TEST_SCORES}.",
+        f"images, got 'val_dice'. Did you mean 'test_dice'? Known: {IMAGE_SCORES}.",
         "{norm: batch > none, among: {}}": "5:38: among must be a mapping such as {species: cat} or "
         "{tone_likeness: high}, got {}.",
     }.items(),

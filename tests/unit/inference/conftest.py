@@ -33,9 +33,10 @@ def save_trial(root: Path, config: TrialConfig, *, experiment: str = "tiny", see
     for record in run:
         save_run(folder, run)
         append_epoch(folder, record)
+    selected, last = (run.evaluate("test", which).means() for which in ("selected", "last"))
     test = {
-        **{name: float(v.mean()) for name, v in run.evaluate("test").metrics.items()},
-        **{f"{name}_last": float(v.mean()) for name, v in run.evaluate("test", "last").metrics.items()},
+        **{name: value for name, value in selected.items() if name != "loss"},
+        **{f"{name}_last": value for name, value in last.items() if name != "loss"},
     }
     write_trial(
         folder,

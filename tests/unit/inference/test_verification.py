@@ -47,7 +47,7 @@ def test_the_command_writes_a_table_and_json(saved, monkeypatch) -> None:
     assert (
         f"tiny/{saved.hash}: selected weights (epoch {record.selected_epoch}), 4 test images" in done.output
     )
-    assert f"  dice       {record.test['dice']:12.6f} {record.test['dice']:12.6f}" in done.output
+    assert f"  dice         {record.test['dice']:12.6f} {record.test['dice']:12.6f}" in done.output
     assert "They are the same to the last digit of the record." in done.output
     done = CliRunner().invoke(app, ["evaluate", saved.hash, "--device", "cpu", "--json", "--split", "val"])
     content = json.loads(done.stdout)

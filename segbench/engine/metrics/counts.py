@@ -1,13 +1,12 @@
-"""Every segmentation metric, defined once, from the four integer counts of one image.
+"""Metrics from the four integer counts of one image.
 
-A pixel is predicted foreground where its probability is above 0.5, which is where its logit is above 0. Each
-metric is computed per image in float64 and then averaged over images, so the batch size changes none of them.
-Where an image holds nothing to find and nothing was predicted, the metric is 1: the prediction is right.
+A pixel is predicted foreground where its probability is above 0.5, which is where its logit is above 0.
+Ignored pixels are counted nowhere. Where an image holds nothing to find and nothing was predicted, the metric
+is 1: the prediction is right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,7 +34,7 @@ def dice(counts: Counts) -> np.ndarray:
     Reference: L. R. Dice, "Measures of the amount of ecologic association between species", Ecology 26
     (1945).
     """
-    return _ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
+    return ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
 
 
 def iou(counts: Counts) -> np.ndarray:
@@ -43,7 +42,7 @@ def iou(counts: Counts) -> np.ndarray:
 
     Reference: P. Jaccard, "The distribution of the flora in the alpine zone", New Phytologist 11 (1912).
     """
-    return _ratio(counts.tp, counts.tp + counts.fp + counts.fn)
+    return ratio(counts.tp, counts.tp + counts.fp + counts.fn)
 
 
 def precision(counts: Counts) -> np.ndarray:
@@ -53,7 +52,7 @@ def precision(counts: Counts) -> np.ndarray:
     """
     return np.where(
         counts.tp + counts.fp > 0,
-        _ratio(counts.tp, counts.tp + counts.fp),
+        ratio(counts.tp, counts.tp + counts.fp),
         np.where(counts.fn == 0, 1.0, 0.0),
     )
 
@@ -65,7 +64,7 @@ def recall(counts: Counts) -> np.ndarray:
     """
     return np.where(
         counts.tp + counts.fn > 0,
-        _ratio(counts.tp, counts.tp + counts.fn),
+        ratio(counts.tp, counts.tp + counts.fn),
         np.where(counts.fp == 0, 1.0, 0.0),
     )
 
@@ -75,23 +74,22 @@ def accuracy(counts: Counts) -> np.ndarray:
 
     It is high on small objects whatever is predicted; it is no overlap and must not be read as dice.
     """
-    return _ratio(counts.tp + counts.tn, counts.tp + counts.fp + counts.fn + counts.tn)
+    return ratio(counts.tp + counts.tn, counts.tp + counts.fp + counts.fn + counts.tn)
 
 
-METRICS: Final[Mapping[str, Callable[[Counts], np.ndarray]]] = {
-    "dice": dice,
-    "iou": iou,
-    "precision": precision,
-    "recall": recall,
-    "accuracy": accuracy,
-}
-"""Name -> function, in the order of the columns of `epochs.csv`."""
+def specificity(counts: Counts) -> np.ndarray:
+    """Share of the background that was left alone: TN / (TN + FP), per image.
+
+    Where the mask has no background it is 1 if all of it was found, else 0: as recall with the two classes
+    exchanged.
+    """
+    return np.where(
+        counts.tn + counts.fp > 0,
+        ratio(counts.tn, counts.tn + counts.fp),
+        np.where(counts.fn == 0, 1.0, 0.0),
+    )
 
 
-def per_image(counts: Counts) -> dict[str, np.ndarray]:
-    """Return every metric as (I,) float64."""
-    return {name: metric(counts) for name, metric in METRICS.items()}
-
-
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Divide; 1 where there is nothing to divide by."""
     return np.where(denominator > 0, numerator / np.maximum(denominator, 1), 1.0)
