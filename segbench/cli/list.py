@@ -112,6 +112,8 @@ def _print_variant(variant: Variant) -> None:
     typer.echo(f"{variant.axis}: {variant.name}{origin}\n")
     if variant.preset_of is not None:
         typer.echo(f"A preset, which stands for\n\n{textwrap.indent(_spelled_out(variant), '  ')}")
+    if variant.flawed is not None:
+        typer.echo(f"{_flaw(variant)}\n")
     if variant.knobs:
         typer.echo("Knobs (the first may be given alone, as {name: value}):")
         print_table([(f"  {_signature(knob)}", knob.help) for knob in variant.knobs.values()])
@@ -192,11 +194,15 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def _flaw(variant: Variant) -> str:
+    return f"Flawed on purpose: {variant.flawed}. Needs allow_flawed: true."
+
+
 def _entry(variant: Variant) -> str:
     """Return the summary, then a line of knobs with their defaults, then the citation."""
     lines = [_marked_summary(variant)]
     if variant.flawed is not None:
-        lines.append(f"Flawed on purpose: {variant.flawed}. Needs allow_flawed: true.")
+        lines.append(_flaw(variant))
     if variant.knobs and variant.preset_of is None:
         shown = (
             f"{k.name}" if k.is_required else f"{k.name}={json.dumps(k.default)}"

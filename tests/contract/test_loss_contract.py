@@ -122,5 +122,19 @@ def test_shapes_that_would_broadcast_are_refused() -> None:
         loss.build([Choice.of(AXIS, "bce")])(LOGITS, TARGET[:, 0])
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", sorted(registry.variants(AXIS)))
+@pytest.mark.parametrize("valid", [None, VALID])
+def test_a_gpu_computes_as_the_cpu_does(name: str, valid: Tensor | None) -> None:
+    term = registry.build(AXIS, name)
+    expected = term(LOGITS, TARGET, valid)
+    on_gpu = None if valid is None else valid.cuda()
+    with torch.autocast("cuda", torch.bfloat16):
+        found = term.cuda()(LOGITS.cuda(), TARGET.cuda(), on_gpu)
+    assert found.dtype == torch.float32
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6, abs=1e-7)
+
+
 def value(name: str, logits: Tensor, target: Tensor, **knobs: float) -> float:
     return registry.build(AXIS, name, **knobs)(logits, target).item()

@@ -72,6 +72,14 @@ def test_list_of_a_variant_shows_knobs_and_documentation() -> None:
     assert written["doc"].startswith("U-Net")
 
 
+def test_list_shows_what_a_loss_is() -> None:
+    rows = " ".join(run("list", "loss").split())
+    assert "jaccard Soft Jaccard (IoU) loss of logits: 1 - (TP + smooth) / (TP + FP + FN + smooth)." in rows
+    found = run("list", "loss", "dice")
+    assert "Knobs ({name: value} sets the term's weight):\n  per_image: bool = false" in found
+    assert "Flawed on purpose: its threshold lets no gradient through" in run("list", "loss", "hard_dice")
+
+
 def test_list_shows_what_a_preset_stands_for() -> None:
     rows = " ".join(run("list", "model").split())
     assert "no dropout. (unet at its defaults)" in rows

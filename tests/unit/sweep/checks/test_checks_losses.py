@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from segbench import registry
 from segbench.sweep.checks import losses
 from segbench.sweep.checks.finding import Finding, Severity
 from segbench.sweep.checks.probes import Probes
@@ -55,12 +56,26 @@ def probe_loss(probe: Probe, write_variant: Write) -> Callable[..., Probes]:
 
 
 @pytest.mark.parametrize(
-    "terms", ["{bce: 1, dice: 1}", "{tversky: {alpha: 0.3, beta: 0.7}}", "{bce: {pos_weight: 3}}"]
+    "terms",
+    [
+        *(f"{{{name}: 1}}" for name, variant in registry.variants("loss").items() if not variant.flawed),
+        "{bce: 1, dice: 1}",
+        "{bce: {pos_weight: 3, label_smoothing: 0.1}}",
+        "{dice: {smooth: 1e-8, smooth_in: denominator}}",
+    ],
 )
 def test_the_losses_of_segbench_pass(probe: Probe, terms: str) -> None:
     probes = probe(NORMS, loss=terms)
     assert losses.terms_have_gradients(probes) == []
     assert losses.losses_get_what_they_take(probes) == []
+
+
+def test_the_flawed_losses_of_segbench_are_found(probe: Probe) -> None:
+    probes = probe(f"{NORMS}allow_flawed: true\n", loss="{bce: 1, bce_logits_on_probs: 1, hard_dice: 1}")
+    (found,) = losses.consented_terms_have_gradients(probes)
+    assert "the term hard_dice (weight 1) has no gradient" in found.text
+    (found,) = losses.consented_losses_get_what_they_take(probes)
+    assert "the term bce_logits_on_probs squashes logits twice" in found.text
 
 
 @pytest.mark.parametrize(
