@@ -9,7 +9,7 @@ PYTEST_ARGS ?= -n auto --dist loadfile
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test check format golden system constraints schema axes smoke-reference wheel clean
+.PHONY: help install sweep test test-full check format golden system constraints schema axes smoke-reference wheel clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ sweep: install  ## Run the quickstart: `segbench sweep quickstart` and `segbench
 
 test: install  ## Run the test suite (what needs a GPU, LaTeX, Chromium or the shared photographs skips with a reason)
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+test-full: install  ## Run the suite with every variant, compiled and exported, where `make test` takes one a family
+	$(PY) -m pytest $(PYTEST_ARGS) -m ""
 
 check: install  ## Lint, types, layers, generated files
 	$(PY) -m ruff format --check segbench tests

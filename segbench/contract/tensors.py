@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from segbench.contract import Broken
+from segbench.engine.instruments import parameters_without_gradient
 
 
 @contextmanager
@@ -68,16 +69,19 @@ def expect_round_trip(first: nn.Module, second: nn.Module, what: str) -> None:
         expect_same(value, state[name], f"{what}: {name} after saving and loading")
 
 
-def expect_gradients(module: nn.Module, *, all_nonzero: bool = True) -> None:
-    """Demand a finite gradient for every parameter (`all_nonzero`: that is not zero everywhere)."""
+def expect_every_parameter_reached(module: nn.Module, inputs: Tensor) -> None:
+    """Demand a gradient that is not zero everywhere for every parameter that is trained."""
+    names = parameters_without_gradient(module, inputs)
+    if names:
+        more = f", nor have {len(names) - 1} more" if len(names) > 1 else ""
+        raise Broken(f"{names[0]} has no gradient, or one that is zero everywhere{more}: is it used?")
+
+
+def expect_finite_gradients(module: nn.Module) -> None:
+    """Demand that the gradients of a backward pass are finite."""
     for name, parameter in module.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        if parameter.grad is None:
-            raise Broken(f"{name} has no gradient: nothing that the output depends on uses it")
-        expect_finite(parameter.grad, f"the gradient of {name}")
-        if all_nonzero and not parameter.grad.any():
-            raise Broken(f"the gradient of {name} is zero everywhere")
+        if parameter.grad is not None:
+            expect_finite(parameter.grad, f"the gradient of {name}")
 
 
 def _difference(first: Tensor, second: Tensor) -> str:
