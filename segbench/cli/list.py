@@ -19,6 +19,8 @@ from segbench.errors import ExperimentError, message
 from segbench.registry import Knob, Variant
 from segbench.sizes import declared_multiple
 
+_FIRST_ALONE = "the first may be given alone, as {name: value}"
+
 
 def list_(
     axis: Annotated[
@@ -115,7 +117,9 @@ def _print_variant(variant: Variant) -> None:
     if variant.flawed is not None:
         typer.echo(f"{_flaw(variant)}\n")
     if variant.knobs:
-        typer.echo("Knobs (the first may be given alone, as {name: value}):")
+        is_term = variant.axis == "loss"
+        alone = "{name: value} sets the term's weight" if is_term else _FIRST_ALONE
+        typer.echo(f"Knobs ({alone}):")
         print_table([(f"  {_signature(knob)}", knob.help) for knob in variant.knobs.values()])
     else:
         typer.echo("It has no knobs.")

@@ -16,6 +16,7 @@ from segbench.engine.metrics.counts import dice
 from segbench.engine.numerics import Numerics
 from segbench.engine.passes import OnStep, measure_loss
 from segbench.engine.rates import Rates
+from segbench.errors import ExperimentError, message
 from segbench.streams import stream_seed
 
 
@@ -62,6 +63,7 @@ class Training:
 
         Raises:
             Diverged: A loss was NaN or infinite.
+            ExperimentError: No term of the loss has a gradient.
         """
         tally = Tally(epoch=epoch, what="train_loss")
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -97,5 +99,8 @@ class Training:
             logits = self.model(self.numerics.images(images))
         logits = logits.float()
         loss = measure_loss(self.criterion, logits, target, valid)
+        if logits.requires_grad and not loss.requires_grad:
+            rule = "no term has a gradient, so nothing can be learned from it"
+            raise ExperimentError(message("loss", rule, see="Add a term that has one, such as `bce`"))
         tally.add(loss, logits, target, valid)
         return loss

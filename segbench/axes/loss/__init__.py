@@ -1,4 +1,10 @@
-"""Losses on logits; an experiment's loss is a weighted sum of them."""
+"""Losses on logits; an experiment's loss is a weighted sum of them.
+
+A loss maps (logits (N,1,H,W), target (N,1,H,W) in [0, 1], valid (N,1,H,W) bool or None) to a scalar. `valid`
+is True where a pixel counts; None: all count, and a loss that takes no such argument works as long as the
+data set ignores no pixel. `is_mean_over_images` says that a batch's loss is the mean of its images' losses,
+with and without `valid`, so that a batch may be split.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +23,14 @@ variant = marker("loss")
 
 
 def build(terms: Sequence[Choice]) -> nn.Module:
-    """Build the weighted sum of loss terms: (logits (N,1,H,W), target (N,1,H,W)) to a scalar.
+    """Build the weighted sum of loss terms: (logits, target, valid=None) to a scalar.
 
     Args:
         terms: Each with the knobs of its variant and, beside them, its `weight` (1 where it is missing),
             which the variant does not see.
+
+    Raises:
+        ExperimentError: A term cannot be what its knobs ask for.
     """
     from segbench.axes.loss.weighted import WeightedSum
 

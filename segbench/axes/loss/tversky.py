@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from segbench.axes.loss import variant
 from segbench.axes.loss.overlap import soft_counts
+from segbench.errors import ExperimentError, message
 
 
 @variant
@@ -25,6 +26,11 @@ def tversky(
     logits. With alpha = beta = 0.5 and half of its `smooth` it is the soft Dice loss; with alpha = beta = 1
     the soft Jaccard loss.
 
+    Empty masks: alpha sum(p) / (alpha sum(p) + smooth), which is 0 for an empty prediction.
+
+    A soft target counts in parts, so that p = t costs something then. Ignored pixels are in no sum; an image
+    without a valid pixel is an empty prediction on an empty mask.
+
     Shapes: logits (N, 1, H, W), target (N, 1, H, W) in [0, 1] to ().
 
     Args:
@@ -34,23 +40,35 @@ def tversky(
             depends on the batch size. True: one ratio an image, then the mean over images.
         smooth: Added above and below, so that an empty prediction on an empty mask costs nothing.
 
+    Raises:
+        ExperimentError: alpha and beta are both 0.
+
     Reference:
         Salehi et al., 2017, arXiv:1706.05721, equation 3.
     """
-    return Tversky(alpha, beta, per_image, smooth)
+    return Tversky("tversky", alpha, beta, per_image, smooth)
 
 
 class Tversky(nn.Module):
     """The loss that `tversky` describes."""
 
-    def __init__(self, alpha: float, beta: float, per_image: bool, smooth: float) -> None:
+    def __init__(self, name: str, alpha: float, beta: float, per_image: bool, smooth: float) -> None:
+        """Take the knobs, and the name of the variant for messages."""
         super().__init__()
+        if alpha == beta == 0:
+            rule = "alpha and beta are both 0, so that no error costs anything and nothing has a gradient"
+            see = "Let at least one be above 0, such as alpha: 0.3, beta: 0.7"
+            raise ExperimentError(message(f"loss {name}", rule, see=see))
         self.alpha = alpha
         self.beta = beta
         self.is_mean_over_images = per_image
         self.smooth = smooth
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        tp, fp, fn = soft_counts(logits, target, per_image=self.is_mean_over_images)
+    def forward(self, logits: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
+        return self.complements(logits, target, valid).mean()
+
+    def complements(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
+        """Return 1 - the Tversky index, (N,) of images or () of the batch."""
+        tp, fp, fn = soft_counts(logits, target, valid, per_image=self.is_mean_over_images)
         errors = self.alpha * fp + self.beta * fn
-        return (errors / (tp + errors + self.smooth)).mean()
+        return errors / (tp + errors + self.smooth)

@@ -133,14 +133,26 @@ FIELD_VALUES: Final = {
     "loss: [bce]": "4:9: loss must be a term's name or a mapping of terms such as {bce: 1, dice: 1}, "
     "got ['bce'].",
     "loss: {bce: 1, dise: 1}": "4:18: there is no loss of this name, got 'dise'. Did you mean 'dice'? "
-    "Known: bce, dice, tversky. segbench list loss.",
+    "Known: bce, bce_logits_on_probs, bce_on_probs, dice, focal, focal_tversky, hard_dice, jaccard, lovasz, "
+    "tversky. segbench list loss.",
     "loss: {bce: 0}": "4:15: the weight of a loss term must not be zero, got 0.",
     "loss: {bce: {weight: 0.0}}": "4:24: the weight of a loss term must not be zero, got 0.0.",
     "loss: {bce: .nan}": "4:15: weight must be finite, got nan.",
+    "loss: {bce: -.inf}": "4:15: weight must be finite, got -inf.",
+    "loss: {bce: {weight: .inf}}": "4:24: weight must be finite, got inf.",
+    "loss: {bce: {label_smoothing: 1}}": "4:33: label_smoothing must be less than 1, got 1.",
+    "loss: {bce: {pos_weight: 0}}": "4:28: pos_weight must be greater than 0, got 0.",
+    "loss: {dice: {smooth: 0}}": "4:25: smooth must be greater than 0, got 0.",
+    "loss: {dice: {smooth_in: above}}": "4:28: smooth_in must be one of the known words, got 'above'. "
+    "Known: both, denominator.",
+    "loss: {focal: {gamma: -1}}": "4:25: gamma must be at least 0, got -1.",
+    "loss: {focal: {alpha: 1}}": "4:25: alpha must be less than 1, got 1.",
+    "loss: {focal_tversky: {gamma: 0.75}}": "4:33: gamma must be at least 1, got 0.75.",
+    "loss: {tversky: {alpha: -0.1}}": "4:27: alpha must be at least 0, got -0.1.",
     "loss: {bce: true}": "4:15: weight must be a number, got True.",
     "loss: {bce: big}": "4:15: the loss term bce must be a weight or a mapping of knobs, got 'big'.",
     "loss: {dice: {smoth: 1}}": "4:17: the loss term dice has no such knob, got 'smoth'. "
-    "Did you mean 'smooth'? Known: weight, per_image, smooth.",
+    "Did you mean 'smooth'? Known: weight, per_image, smooth, smooth_in.",
     "augment: []": "4:12: a list of transforms must not be empty. Write `augment: none`.",
     "augment: {transforms: {steps: 3}}": "4:33: steps must be a list of transforms, got 3.",
     "model: {unet: {width: 4, depth: 6}}": "3:27: unet takes sizes that are multiples of 64, got 32. "
@@ -201,6 +213,8 @@ LEVELS: Final = {
     "got 'tversky'. Known: bce, dice.",
     "axes: {w: {path: loss.bce.weight, levels: [1, 0]}}": "3:47: the weight of a loss term must not be zero, "
     "got 0.",
+    "axes: {w: {path: loss.bce.weight, levels: [1, .nan]}}": "3:47: weight must be finite, got nan.",
+    "axes: {w: {path: loss.bce.weight, levels: [1, .inf]}}": "3:47: weight must be finite, got inf.",
     "axes: {p: {path: early_stopping.patence, levels: [1]}}": "3:18: early_stopping has no such key, "
     "got 'patence'. Did you mean 'patience'? Known: patience, min_delta.",
     "axes: {a: {levels: {x: {nrm: batch}}}}": "3:25: there is no such field, got 'nrm'. Did you mean 'norm'? "

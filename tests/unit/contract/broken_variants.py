@@ -37,11 +37,11 @@ def thing(channels): return Layer(channels)
 """
 
 
-def _loss(expression: str, attributes: str = "pass") -> str:
+def _loss(expression: str, attributes: str = "pass", valid: str = "") -> str:
     return f"""
 class Loss(nn.Module):
     {attributes}
-    def forward(self, logits, target):
+    def forward(self, logits, target{valid}):
         bce = nn.functional.binary_cross_entropy_with_logits
         return {expression}
 
@@ -236,6 +236,11 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
             _loss("nn.functional.binary_cross_entropy(logits.clamp(0.01, 0.99), 1 - target)"),
             "does it take probabilities?",
         ),
+        "costs_little_when_right": (_loss("bce(logits.sigmoid(), target)"), "does it squash them twice?"),
+        "takes_soft_targets": (
+            _loss("bce(logits, target.floor())"),
+            "for targets of 0.1 and 0.9 it gives",
+        ),
         "has_a_gradient": (_loss("((logits > 0).float() - target).abs().mean()"), "it has no gradient"),
         "is_finite_at_the_edges": (
             _loss("1 - (logits.sigmoid() * target).sum() / target.sum()"),
@@ -249,6 +254,10 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
         "says_truly_whether_it_is_a_mean": (
             _loss("bce(logits, target, reduction='sum')", "is_mean_over_images = True"),
             "a batch and the mean over its images",
+        ),
+        "leaves_out_ignored_pixels": (
+            _loss("(bce(logits, target, reduction='none') * valid).mean()", valid=", valid=True"),
+            "pixels ignored and cropped away",
         ),
         "changes_nothing": (_loss("bce(logits.mul_(2), target)"), "the logits after the call"),
     },
