@@ -20,7 +20,8 @@ def spell_out(name: str, axis: Node, problems: Problems) -> Node:
 
     The axis `augment` takes a recipe, `{leave_one_out: r3}`; any other one says what the recipe is,
     `{leave_one_out: {augment: r3}}`. The whole recipe is the axis's baseline unless another is named. A step
-    that holds others (OneOf) is left out member by member; without its last member it goes too.
+    that holds others (OneOf) is left out member by member, and the others keep its probability; without its
+    last member it goes too. A recipe of one step without it is `none`.
 
     Args:
         name: The axis.
@@ -38,7 +39,7 @@ def spell_out(name: str, axis: Node, problems: Problems) -> Node:
     whole = label_of(recipe) if recipe.is_scalar else "all"
     levels = Node(asked.place, {}).having(whole, _level(name, recipe, asked), asked.place)
     for label, steps in _without_each(_steps(recipe, problems)):
-        node = _level(name, Node.of(steps, recipe.place), asked)
+        node = _level(name, Node.of(steps or "none", recipe.place), asked)
         levels = levels.having(label, node, asked.place)
     written = axis.get("levels")
     if written is not None and written.is_mapping:

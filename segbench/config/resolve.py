@@ -117,7 +117,7 @@ def choice(axis: str, node: Node, problems: Problems) -> Choice | None:
     if axis == "augment" and base == "transforms":
         steps = body.get("steps") if body.is_mapping else None
         if steps is None and variant.preset_of is not None:
-            steps = Node.of(variant.knobs["steps"].default, node.key_place(name))
+            steps = Node.of(variant.knobs["steps"].default, Place(f"{variant.file}:{variant.line}"))
         if steps is not None:
             return _transforms(steps, problems)
     if not _is_sound_preset(variant, problems):

@@ -87,6 +87,8 @@ def take_from_strata(
     """
     sizes = {name: sum(map(len, units)) for name, units in strata.items()}
     total = sum(sizes.values())
+    if total == 0:
+        return [], {}  # an empty part is refused where the split is made
     wanted = max(1, round(fraction * num_images))
     exact = {name: wanted * size / total for name, size in sizes.items()}
     targets = {name: int(share) for name, share in exact.items()}

@@ -35,8 +35,8 @@ def folds(
             whole groups allow; None: the parts are drawn without regard to any.
 
     Raises:
-        DataError: There are fewer groups (or images) than folds.
-        ExperimentError: No image has the attribute.
+        DataError: There are fewer groups (or images) than folds, in all or with one value of the attribute.
+        ExperimentError: An image lacks the attribute.
     """
     units = shuffled_units(samples, range(len(samples)), seed)
     if len(units) < folds:
@@ -46,7 +46,13 @@ def folds(
             )
         )
     held_out: list[list[int]] = [[] for _ in range(folds)]
-    for stratum in strata_of(units, samples, stratify, "split.folds.stratify").values():
+    by_value = strata_of(units, samples, stratify, "split.folds.stratify")
+    rarest = min(by_value, key=lambda value: len(by_value[value]))
+    if len(by_value[rarest]) < folds:
+        rule = f"{stratify} {rarest} has {len(by_value[rarest])} groups or single images to divide"
+        see = f"Take fewer folds, or stratify by something other than {stratify}"
+        raise DataError(message("split.folds.folds", rule, got=folds, see=see))
+    for stratum in by_value.values():
         dealt = [0] * folds
         for unit in sorted(stratum, key=len, reverse=True):  # the largest first keeps the folds' sizes close
             k = min(range(folds), key=lambda k: (dealt[k], len(held_out[k])))

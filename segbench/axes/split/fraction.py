@@ -35,7 +35,7 @@ def fraction(
             whole groups allow; None: the parts are drawn without regard to any.
 
     Raises:
-        ExperimentError: The fractions leave nothing to train on, or no image has the attribute.
+        ExperimentError: The fractions leave nothing to train on, or an image lacks the attribute.
     """
     if val + test >= 1:
         raise ExperimentError(

@@ -130,3 +130,32 @@ def test_an_attribute_that_images_lack():
         "split.fraction.stratify: 210 of 210 images have no attribute of this name, got 'specie'. "
         "Did you mean 'species'? Known: breed, species."
     )
+
+
+def test_a_value_rarer_than_the_folds_is_refused():
+    rare = [Sample(f"image_{n}", attributes={"breed": "manx" if n < 3 else "birman"}) for n in range(40)]
+    with pytest.raises(DataError) as caught:
+        registry.build("split", "folds", rare, None, folds=5, stratify="breed")
+    assert str(caught.value) == (
+        "split.folds.folds: breed manx has 3 groups or single images to divide, got 5. Take fewer folds, or "
+        "stratify by something other than breed."
+    )
+    folds = registry.build("split", "folds", rare, None, folds=3, stratify="breed")
+    assert all(sum(n < 3 for n in fold["test"]) == 1 for fold in folds)
+
+
+def test_one_group_leaves_parts_empty():
+    one = [Sample(f"image_{n}", group="only") for n in range(6)]
+    (split,) = registry.build("split", "fraction", one, None)
+    assert {part: len(numbers) for part, numbers in split.items()} == {"train": 0, "val": 0, "test": 6}
+
+
+def test_without_stratification_the_parts_are_what_they_were():
+    (split,) = registry.build("split", "fraction", IMAGES[:20], None, seed=3)
+    folds = registry.build("split", "folds", IMAGES[:12], None, folds=3, val=0.2, seed=3)
+    assert (split["val"], split["test"]) == ((13, 16), (3, 7, 10, 17))
+    assert [(fold["val"], fold["test"]) for fold in folds] == [
+        ((3, 10), (0, 5, 7, 8)),
+        ((3, 7), (1, 4, 10, 11)),
+        ((7, 10), (2, 3, 6, 9)),
+    ]

@@ -30,6 +30,7 @@ R3 = [
 ]
 
 Load = Callable[[str], Experiment]
+Own = Callable[[str, str], Path]
 
 
 @pytest.fixture
@@ -42,6 +43,19 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         return load_experiment("x")
 
     return loaded
+
+
+@pytest.fixture
+def own(load: Load, tmp_path: Path) -> Own:
+    """Write a recipe of the project's own, once its folder of experiments is there."""
+    (tmp_path / "axes" / "augment").mkdir(parents=True)
+
+    def written(name: str, steps: str) -> Path:
+        file = tmp_path / "axes" / "augment" / f"{name}.py"
+        file.write_text(f'"""Change images in our way."""\nPRESET = {{"transforms": {{"steps": {steps}}}}}\n')
+        return file
+
+    return written
 
 
 def problem_of(load: Load, text: str) -> str:
@@ -124,3 +138,36 @@ def test_another_axis_says_what_the_recipe_is(load: Load) -> None:
 def test_one_label_twice(load: Load) -> None:
     text = "axes: {augment: {leave_one_out: r3, levels: {without Rotate: flips}}}\n"
     assert "two levels have one label, got 'without Rotate'" in problem_of(load, text)
+
+
+def test_a_recipe_of_one_step_without_it_is_none(load: Load) -> None:
+    experiment = load("axes: {augment: {leave_one_out: r1}}\n")
+    assert list(experiment.axes[0].labels) == ["r1", "without Affine"]
+    (cell,) = (c for c in experiment.cells if c.levels["augment"] == "without Affine")
+    assert cell.config.augment.name == "none"
+
+
+def test_a_recipe_of_the_projects_own(load: Load, own: Own) -> None:
+    own("mine", '["HorizontalFlip", {"OneOf": {"transforms": ["RandomGamma", "GaussNoise"], "p": 0.4}}]')
+    experiment = load("axes: {augment: {leave_one_out: mine}}\n")
+    labels = ["mine", "without HorizontalFlip", "without RandomGamma", "without GaussNoise"]
+    assert list(experiment.axes[0].labels) == labels
+    assert names_of(experiment, "without RandomGamma") == ["HorizontalFlip", ["GaussNoise"]]
+
+
+def test_a_recipe_of_the_projects_own_with_an_unknown_argument(load: Load, own: Own) -> None:
+    file = own("wrong", '[{"OneOf": {"transforms": [{"Rotate": {"limits": 3}}]}}]')
+    found = problem_of(load, "axes: {augment: [r3, wrong]}\n")
+    place = f"{file}:2.OneOf.transforms[0].Rotate: "
+    assert f"{place}there is no argument of this name, got 'limits'. Did you mean 'limit'?" in found
+
+
+def test_an_unknown_argument_under_set(load: Load) -> None:
+    load("axes: {lr: {path: optimizer.lr, levels: [1e-3, 1e-4]}}\n")
+    text = "augment=[{OneOf: {transforms: [{Rotate: {limits: 3}}]}}]"
+    with pytest.raises(ExperimentError) as error:
+        load_experiment("x", overrides=[text])
+    assert str(error.value).startswith(
+        f"--set {text}.OneOf.transforms[0].Rotate: there is no argument of this name, got 'limits'. "
+        "Did you mean 'limit'?"
+    )

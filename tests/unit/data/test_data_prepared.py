@@ -83,6 +83,9 @@ def test_scaling_for_other_channels_is_refused(config, project, tmp_path):
         DataError, match=r"input: imagenet scales 3 channels, but the images have 1\. Use `input: data"
     ):
         prepare(changed, project)
+    stated = Choice.of("input", "constants", mean=[0.4, 0.5], std=[0.2, 0.3])
+    with pytest.raises(DataError, match=r"input: constants scales 2 channels, but the images have 1\."):
+        prepare(replace(changed, input=stated), project)
     assert prepare(replace(changed, input=Choice.of("input", "dataset")), project).images.shape == (
         5,
         16,
