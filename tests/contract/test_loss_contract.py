@@ -23,6 +23,10 @@ SETTINGS = {
 }
 BREAKS = {
     "bce_logits_on_probs": {"costs_little_when_right": r"0\.7944 for zeros, and no less than 0\.5566 for"},
+    "dice_on_logits": {
+        "takes_logits": r"3\.86 for right logits",
+        "takes_soft_targets": r"6\.929 for logits near them",
+    },
     "hard_dice": {"takes_logits": r"1 for zeros, 1 for wrong ones", "has_a_gradient": "it has no gradient"},
 }
 """What flawed variants break, and how."""
@@ -63,6 +67,7 @@ FIRST_IMAGE = [
     ("tversky", {"alpha": 0.7, "beta": 0.3}, 0.575 / 1.825),
     ("tversky", {"alpha": 1.0, "beta": 1.0}, 1.25 / 2.5),
     ("tversky", {"alpha": 0.5, "beta": 0.5, "smooth": 1.0}, 0.625 / 2.875),
+    ("dice_on_logits", {}, 1 - 2 * LN3 / (2 - LN3)),
 ]
 BOTH_IMAGES = [
     ("bce", {}, (7 * SURE + HALF) / 8),
@@ -84,6 +89,7 @@ BOTH_IMAGES = [
     ("lovasz", {"per_image": True}, 0.25),
     ("tversky", {"alpha": 0.3, "beta": 0.7}, (0.45 + 0.525) / (1.25 + 0.45 + 0.525)),
     ("tversky", {"alpha": 0.3, "beta": 0.7, "per_image": True}, (0.675 / 1.925 + 1) / 2),
+    ("dice_on_logits", {}, 1 - 2 * LN3 / (2 - 5 * LN3)),
 ]
 VALID_PIXELS = [
     ("bce", {}, SURE / 2),
@@ -99,6 +105,7 @@ VALID_PIXELS = [
     ("jaccard", {"per_image": True}, 0.75 / 1.5 / 2),
     ("lovasz", {"per_image": True}, 0),
     ("tversky", {"alpha": 0.3, "beta": 0.7}, 0.325 / 1.075),
+    ("dice_on_logits", {}, 1 - 2 * LN3 / (1 - LN3)),
 ]
 EMPTY_MASKS = [
     ("bce", {}, 0, SURE),
@@ -114,6 +121,7 @@ EMPTY_MASKS = [
     ("jaccard", {"smooth": 1.0}, 0, 1 / 2),
     ("lovasz", {}, 0, 0),
     ("tversky", {"smooth": 1.0}, 0, 0.3 / 1.3),
+    ("dice_on_logits", {}, 1, 1),
 ]
 """For logits of -100, and for probabilities of 1/4."""
 FULL_MASKS = [
@@ -127,6 +135,7 @@ FULL_MASKS = [
     ("jaccard", {}, 0, 3 / 4),
     ("lovasz", {}, 0, 1 + LN3),
     ("tversky", {}, 0, 2.1 / 3.1),
+    ("dice_on_logits", {"smooth": 1.0}, 1 - 800 / 405, 1 + 8 * LN3 / (5 - 4 * LN3)),
 ]
 """For logits of 100, and for probabilities of 1/4."""
 
