@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from PIL import Image
 
 from segbench import registry
 from segbench.config.experiment import Experiment
+from segbench.config.trial import Choice
 from segbench.data import decode
 from segbench.data.measured import foreground_shares, image_digests
+from segbench.samples import IGNORED
 from segbench.sweep.checks.data import (
     evaluation_shows_both_classes,
     parts_share_no_image,
@@ -233,3 +236,30 @@ def test_constants_of_few_digits_may_be_either(look: Callable[..., DataSubject],
         "exp: input.measured: to their digits the means may be those of all images or of the training "
         "images, got [0.25, 0.25, 0.25]. `input: dataset` leaves no doubt."
     )
+
+
+def test_stated_constants_are_compared_too(scaled: Callable[..., DataSubject]) -> None:
+    subject = scaled("(1.0, 2.0, 3.0)")
+    assert subject.pixels is not None
+    for numbers, is_found in ((range(10), True), (parts(subject)["train"], False)):
+        means = [round(mean / 255, 4) for mean in means_of(subject, numbers)]
+        stated = Choice.of("input", "constants", mean=means, std=[0.2, 0.2, 0.2])
+        cell = replace(subject.cells[0], config=replace(subject.config, input=stated))
+        found = constants_know_training_images_alone(replace(subject, cells=(cell,)))
+        texts = [
+            text for f in found if "input.constants: the means are those of all images" in (text := f.text)
+        ]
+        assert len(texts) == len(found) == is_found
+
+
+def test_pixels_that_do_not_count_are_no_class(look: Callable[..., DataSubject]) -> None:
+    subject = look(noise(10), halves(10))
+    assert subject.pixels is not None
+    masks = np.full((10, SIZE, SIZE), IGNORED, dtype=np.uint8)
+    masks[:5, :2] = 1
+    masks[:4, 2:4] = 0
+    file = subject.pixels.folder / "foreground.json"
+    file.unlink(missing_ok=True)
+    shares = foreground_shares(replace(subject.pixels, masks=masks))
+    assert shares[:5].tolist() == [0.5] * 4 + [1.0]
+    assert np.isnan(shares[5:]).all()
