@@ -135,7 +135,7 @@ FULL_MASKS = [
     ("jaccard", {}, 0, 3 / 4),
     ("lovasz", {}, 0, 1 + LN3),
     ("tversky", {}, 0, 2.1 / 3.1),
-    ("dice_on_logits", {"smooth": 1.0}, 1 - 800 / 405, 1 + 8 * LN3 / (5 - 4 * LN3)),
+    ("dice_on_logits", {"smooth": 10.0}, 1 - 800 / 414, 1 + 8 * LN3 / (14 - 4 * LN3)),
 ]
 """For logits of 100, and for probabilities of 1/4."""
 
