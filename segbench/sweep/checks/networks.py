@@ -46,7 +46,7 @@ def is_saved_whole(probes: Probes) -> Iterator[str]:
     """Every tensor that the logits depend on is saved: the state of one network makes another like it."""
     for probe in probes.networks():
         with quiet():
-            problem = _made_in_forward(probe) or _lost_in_saving(probe)
+            problem = _unsaved_state(probe)
         if problem is not None:
             see = "Make every weight in __init__ as an nn.Parameter, a module or a buffer"
             yield message(probes.place("model"), f"{probe.name} {problem}", see=see)
@@ -57,11 +57,10 @@ def trains_every_parameter(probes: Probes) -> Iterator[str]:
     """The gradient of the logits reaches every parameter that is trained."""
     for probe in probes.networks():
         with quiet():
-            # Two drafts: a unit may be dead at one start, a parameter that nothing uses is so at every one.
-            first, second = (
-                parameters_without_gradient(probe.build(seed), probe.batch(seed)[0]) for seed in (0, 1)
-            )
-        names = [name for name in first if name in second]
+            names = parameters_without_gradient(probe.build(0), probe.batch(0)[0])
+            if names:  # a unit may be dead at one start; what nothing uses is without gradient at every one
+                again = parameters_without_gradient(probe.build(1), probe.batch(1)[0])
+                names = tuple(name for name in names if name in again)
         if names:
             rule = f"{probe.name} has {len(names)} parameters without gradient ({listed(names)})"
             see = "They stay as they were drawn: use them in forward, or take them out"
@@ -114,9 +113,9 @@ def _outputs(network: nn.Module, images: Tensor, seed: int) -> list[tuple[str, T
     return found
 
 
-def _made_in_forward(probe: NetworkProbe) -> str | None:
-    """Say which parameters come into being while the network runs."""
-    network, (images, _) = probe.build(), probe.batch()
+def _unsaved_state(probe: NetworkProbe) -> str | None:
+    """Say what of a network is made in forward, or is lost where its state is loaded into a second one."""
+    first, (images, _) = probe.build(0), probe.batch()
     made: dict[str, None] = {}
 
     def note(module: nn.Module, name: str, parameter: Any) -> None:
@@ -126,20 +125,13 @@ def _made_in_forward(probe: NetworkProbe) -> str | None:
     handle = register_module_parameter_registration_hook(note)
     try:
         with torch.no_grad(), seeded(0, CPU):
-            network.train()(images)
+            first.train()(images)  # moves running statistics too
     finally:
         handle.remove()
-    if not made:
-        return None
-    return f"makes parameters in forward ({listed(made)}): random at each call, never trained and never saved"
-
-
-def _lost_in_saving(probe: NetworkProbe) -> str | None:
-    """Load the state of a network into one drawn otherwise; say what keeps them apart."""
-    first, second, (images, _) = probe.build(0), probe.build(1), probe.batch()
-    with torch.no_grad(), seeded(0, CPU):
-        first.train()(images)  # moves running statistics
-    saved = first.state_dict()
+    if made:
+        where = f"makes parameters in forward ({listed(made)})"
+        return f"{where}: random at each call, never trained and never saved"
+    saved, second = first.state_dict(), probe.build(1)
     apart = sorted(saved.keys() ^ second.state_dict().keys())
     if apart:
         return f"has another state after a forward pass ({listed(apart)})"

@@ -160,7 +160,8 @@ def unfetched(model: Choice) -> Choice:
     knob = registry.find("model", model.name).knobs.get("weights")
     if knob is None:
         return model
-    return Choice(model.name, {**model.knobs, "weights": "none" if "'none'" in knob.annotation else None})
+    takes_word = knob.default == "none" or "'none'" in knob.annotation
+    return Choice(model.name, {**model.knobs, "weights": "none" if takes_word else None})
 
 
 def sides(model: Choice, size_px: int) -> tuple[int, ...]:
