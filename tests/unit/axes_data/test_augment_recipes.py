@@ -14,6 +14,7 @@ from segbench.axes.augment import resolve_steps
 from segbench.config.document import read_document
 from segbench.config.resolve import resolve_choice
 from segbench.errors import ExperimentError
+from segbench.samples import IGNORED
 
 RECIPES = [v.name for v in registry.variants("augment").values() if v.preset_of == "transforms"]
 EXPERIMENTS = Path(__file__).parents[3] / "experiments"
@@ -49,6 +50,18 @@ def test_a_recipe_holds_at_any_size(name: str) -> None:
             assert set(np.unique(new_mask)) <= {0, 1}
     copy = pickle.loads(pickle.dumps(augment))
     assert np.array_equal(copy(*pair(48), 3)[0], augment(*pair(48), 3)[0])
+
+
+@pytest.mark.parametrize("name", [*RECIPES, "flips", "d4", "flips_unsynchronised"])
+def test_ignored_pixels_pass_through(name: str) -> None:
+    choice = resolve_choice("augment", name)
+    augment = registry.build("augment", choice.name, **choice.knobs)
+    image, mask = pair(48)
+    mask[20:30, 4:40] = IGNORED
+    for seed in range(20):
+        new_mask = augment(image, mask, seed)[1]
+        assert set(np.unique(new_mask)) <= {0, 1, IGNORED}
+        assert IGNORED in new_mask
 
 
 def test_a_photometric_recipe_leaves_masks_alone() -> None:
