@@ -202,9 +202,13 @@ def _network(
 
 
 def _side(network: nn.Module) -> int:
-    """Return a small side that leaves maps of 2x2 at the deepest level (at stride 32 for any size)."""
+    """Return a small side that leaves maps of 2x2 at the deepest level (at stride 32 for any size).
+
+    A network that needs a larger one says so as `least`.
+    """
     multiple: int = network.size_multiple  # type: ignore[assignment]
-    return 64 if multiple == 1 else max(2 * multiple, -(-32 // multiple) * multiple)
+    wanted = max(64 if multiple == 1 else max(2 * multiple, 32), getattr(network, "least", 1))
+    return -(-wanted // multiple) * multiple
 
 
 def _shapes(network: nn.Module) -> list[tuple[int, int, int]]:

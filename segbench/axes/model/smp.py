@@ -43,9 +43,11 @@ def smp(
     batch norm, 3 channels in and 1 out the default (U-Net on resnet34) has 24,436,369 parameters.
 
     Shapes: (N, in_channels, H, W) images to (N, out_channels, H, W) logits; H and W are multiples of 32, of
-    16 (`deeplabv3plus`, `pan`), of 8 (`deeplabv3`, `pspnet`) or any numbers (`unet`). The two DeepLabs and
-    `pan` average a whole image to a 1x1 map: with `norm: batch` they cannot train on a batch of one image,
-    and with `norm: instance` not at all (guard SB107).
+    16 (`deeplabv3plus`, `pan` from 128), of 8 (`deeplabv3`, `pspnet`) or any numbers (`unet`). The two
+    DeepLabs and `pan` average a whole image to a 1x1 map: with `norm: batch` they cannot train on a batch of
+    one image, and with `norm: instance` not at all (guard SB107). Some encoders keep layers that the network
+    does not use (the deep stages under `pspnet`, the last convolution of EfficientNets): they count as
+    parameters and are never trained (guard SB106).
 
     Args:
         in_channels: Channels of the images; 3 with learnt weights.

@@ -37,14 +37,15 @@ def library_network(
     if weights != "none":
         mark_pretrained(network.encoder)
     take_norm(network, norm)
-    return LogitsOfSize(network)
+    return LogitsOfSize(network, least=128 if arch == "pan" else 1)
 
 
 class LogitsOfSize(nn.Module):
     """A network of the library, which refuses sizes as ours do."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *, least: int) -> None:
         super().__init__()
+        self.least = least
         self.encoder = network.encoder
         self.decoder = network.decoder
         self.head = network.segmentation_head
@@ -52,7 +53,7 @@ class LogitsOfSize(nn.Module):
         self.size_multiple = int(network.encoder.output_stride) if divides else 1
 
     def forward(self, images: Tensor) -> Tensor:
-        check_size(images, self.size_multiple)
+        check_size(images, self.size_multiple, self.least)
         return self.head(self.decoder(self.encoder(images)))
 
 
