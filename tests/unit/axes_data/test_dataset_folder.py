@@ -314,3 +314,27 @@ def test_contradicting_knobs_are_refused(folders):
         build(folders, foreground=[1], threshold=3)
     with pytest.raises(ExperimentError, match=r"a window is \[smallest, largest\], got \[5, 5\]"):
         build(folders, window=[5, 5])
+
+
+@pytest.mark.parametrize(
+    ("knobs", "expected"),
+    [
+        ({"ignore": [255]}, [0, 1, 255, 255]),
+        ({"ignore": [255], "foreground": [0]}, [1, 0, 255, 255]),
+        ({"ignore": [0, 255], "threshold": 1}, [255, 1, 255, 255]),
+    ],
+)
+def test_ignored_mask_values(folders, knobs, expected):
+    save(folders / "photos/a.png", np.zeros((1, 4, 3), np.uint8))
+    save(folders / "masks/a.png", np.array([[0, 1, 255, 255]], np.uint8))
+    _, mask = only(folders, **knobs)
+    assert mask.dtype == np.uint8
+    assert mask[0].tolist() == expected
+
+
+def test_a_value_is_not_both_foreground_and_ignored(folders):
+    with pytest.raises(ExperimentError) as caught:
+        build(folders, foreground=[1, 2], ignore=[2, 255])
+    assert str(caught.value) == (
+        "dataset.folder.ignore: a mask value cannot be both foreground and ignored, got [2]."
+    )

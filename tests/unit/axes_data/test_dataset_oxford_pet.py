@@ -70,6 +70,13 @@ def test_borders_count_as_asked(two_pets):
     assert source.samples()[1].attributes["species"] == "dog"
 
 
+def test_an_ignored_border_is_neither(two_pets):
+    source = source_of(two_pets, border="ignore")
+    _, mask = source.decode(source.samples()[0])
+    assert mask.dtype == np.uint8
+    assert mask[:, 0].tolist() == [0, 1, 1, 255, 0, 0]
+
+
 def test_a_missing_data_set_names_the_command(tmp_path):
     with pytest.raises(DataError) as caught:
         registry.build("dataset", "oxford_pet", Project(tmp_path)).samples()

@@ -16,6 +16,7 @@ from segbench import registry
 from segbench.cli.app import app
 from segbench.config.resolve import resolve_choice
 from segbench.errors import ExperimentError
+from segbench.metrics import SPECS
 
 ROOT = Path(segbench.__file__).parents[1]
 
@@ -202,3 +203,35 @@ def test_list_of_experiments_in_folders(project: Path) -> None:
     (folder / "deep.yaml").write_text("question: How deep?\n")
     found = run("list", "experiments")
     assert "\nstudies/\ndeep  How deep?" in found
+
+
+def test_metrics_a_line_each_and_one_in_full() -> None:
+    shown = CliRunner().invoke(app, ["list", "metrics"]).output
+    assert [line.split()[0] for line in shown.splitlines() if line[0] != " "] == list(SPECS)
+    assert "to the image's diagonal, lower is better]" in " ".join(shown.split())
+    one = CliRunner().invoke(app, ["list", "metrics", "hd95_px"]).output
+    assert one.startswith(
+        "hd95_px: test, per image, 0 to the image's diagonal, lower is better\n\n95th percentile"
+    )
+    assert "Both masks empty: 0; one of them: the image's diagonal." in one
+    found = json.loads(CliRunner().invoke(app, ["list", "metrics", "--json"]).output)
+    assert [each["name"] for each in found if each["is_lower_better"]] == ["hd95_px", "assd_px"]
+
+
+def test_an_unknown_metric_is_refused_with_the_nearest() -> None:
+    done = CliRunner().invoke(app, ["list", "metrics", "hd95"])
+    assert isinstance(done.exception, ExperimentError)
+    assert str(done.exception).startswith(
+        "list metrics: there is no such metric, got 'hd95'. Did you mean 'hd95_px'?"
+    )
+
+
+def test_listing_metrics_imports_no_torch() -> None:
+    code = (
+        "import sys; from segbench.cli.list_metrics import list_metrics; list_metrics(None, as_json=True); "
+    )
+    command = [sys.executable, "-c", f"{code} sys.exit('torch' in sys.modules)"]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

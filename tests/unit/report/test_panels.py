@@ -14,7 +14,15 @@ from PIL import Image
 import segbench.data
 from segbench.config.project import Project
 from segbench.errors import DataError
-from segbench.report.panels import FALSE_NEGATIVE, FALSE_POSITIVE, Panels, choose_images, make_panels, overlay
+from segbench.report.panels import (
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
+    NOT_COUNTED,
+    Panels,
+    choose_images,
+    make_panels,
+    overlay,
+)
 from segbench.store.layout import ExperimentFolder
 from segbench.store.masks import write_masks
 
@@ -77,10 +85,12 @@ def test_one_cell_has_no_difference_to_choose_by():
     assert [(c.image, c.rule) for c in chosen] == [("q", "worst mean Dice"), ("p", "median")]
 
 
-def test_false_pixels_have_colours():
-    truth = np.array([[True, True, False, False]])
-    picture = overlay(truth, np.array([[True, False, True, False]]))
-    assert picture[0].tolist() == [[255, 255, 255], list(FALSE_NEGATIVE), list(FALSE_POSITIVE), [0, 0, 0]]
+def test_false_pixels_have_colours_and_ignored_ones_are_grey():
+    mask = np.array([[1, 1, 0, 0, 255, 255]], np.uint8)
+    picture = overlay(mask, np.array([[True, False, True, False, True, False]]))
+    counted, ignored = picture[0, :4].tolist(), picture[0, 4:].tolist()
+    assert counted == [[255, 255, 255], list(FALSE_NEGATIVE), list(FALSE_POSITIVE), [0, 0, 0]]
+    assert ignored == [list(NOT_COUNTED)] * 2
 
 
 def test_the_grid_has_a_column_a_cell_and_states_its_rule(project):
