@@ -133,7 +133,7 @@ FIELD_VALUES: Final = {
     "loss: [bce]": "4:9: loss must be a term's name or a mapping of terms such as {bce: 1, dice: 1}, "
     "got ['bce'].",
     "loss: {bce: 1, dise: 1}": "4:18: there is no loss of this name, got 'dise'. Did you mean 'dice'? "
-    "Known: bce, bce_logits_on_probs, bce_on_probs, dice, focal, focal_tversky, hard_dice, jaccard, lovasz, "
+    "Known: bce, bce_logits_on_probs, bce_on_probs, dice, dice_on_logits, focal, focal_tversky, hard_dice, jaccard, lovasz, "
     "tversky. segbench list loss.",
     "loss: {bce: 0}": "4:15: the weight of a loss term must not be zero, got 0.",
     "loss: {bce: {weight: 0.0}}": "4:24: the weight of a loss term must not be zero, got 0.0.",
