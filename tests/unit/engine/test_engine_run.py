@@ -225,3 +225,16 @@ def test_what_the_network_expects_of_an_image() -> None:
     run = Run(tiny_config(), blob_data(), seed=0, threads=1)
     assert run.input_spec == {"size_px": [32, 32], "channels": 3, "mean": [127.5], "std": [127.5]}
     assert len(run.device_name) > 2
+
+
+def test_a_resume_of_an_older_history_has_nan_where_metrics_were_added() -> None:
+    run = Run(tiny_config(epochs=2), blob_data(), seed=0, threads=1)
+    next(iter(run))
+    saved = run.state_dict()
+    saved["history"][0]["val"] = {name: saved["history"][0]["val"][name] for name in ("loss", "dice")}
+    resumed = Run(tiny_config(epochs=2), blob_data(), seed=0, threads=1)
+    resumed.load_state_dict(saved)
+    rows = [record.row() for record in [*resumed.history, *resumed]][:2]
+    assert list(rows[0]) == list(rows[1])
+    assert np.isnan(rows[0]["val_soft_dice"])
+    assert np.isfinite(rows[1]["val_soft_dice"])
