@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 
 from segbench import registry
+from segbench.metrics import SPECS
 from segbench.registry import AXES_FOLDER, Knob, Variant
 
 HEAD = """# Axes and their variants
@@ -25,7 +26,19 @@ def axes_page() -> str:
         variants = registry.variants(axis).values()
         sections.append(f"## {axis}\n\n{_about(axis)}\n")
         sections += [_section(variant) for variant in variants if variant.origin == "built-in"]
-    return "\n".join(sections).rstrip("\n") + "\n"
+    return "\n".join([*sections, _metrics()]).rstrip("\n") + "\n"
+
+
+def _metrics() -> str:
+    """Return the section on metrics; not at the top, since it needs numpy."""
+    from segbench.cli.list_metrics import definition
+
+    lines = ["## Metrics", "", "Measured of every trial; the columns are `val_NAME` and `test_NAME`.", ""]
+    for spec in SPECS.values():
+        lines += [f"### `{spec.name}`", "", f"{spec.about[0].upper()}{spec.about[1:]}.", ""]
+        for paragraph in definition(spec).split("\n\n"):
+            lines += [_text(paragraph), ""]
+    return "\n".join(lines)
 
 
 def _about(axis: str) -> str:

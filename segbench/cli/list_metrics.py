@@ -26,24 +26,27 @@ def list_metrics(name: str | None, *, as_json: bool) -> None:
         found = [_metric_json(spec) for spec in chosen]
         print_json(found if name is None else found[0])
     elif name is None:
-        print_table([(spec.name, f"{_doc(spec).partition(chr(10))[0]} [{spec.about}]") for spec in chosen])
+        print_table(
+            [(spec.name, f"{definition(spec).partition(chr(10))[0]} [{spec.about}]") for spec in chosen]
+        )
     else:
-        typer.echo(f"{name}: {SPECS[name].about}\n\n{_doc(SPECS[name])}")
+        typer.echo(f"{name}: {SPECS[name].about}\n\n{definition(SPECS[name])}")
 
 
-def _doc(spec: MetricSpec) -> str:
+def definition(spec: MetricSpec) -> str:
+    """Return the docstring of the function that defines a metric."""
     return inspect.getdoc(METRICS[spec.name]) or ""
 
 
 def _metric_json(spec: MetricSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
-        "summary": _doc(spec).partition("\n")[0],
+        "summary": definition(spec).partition("\n")[0],
         "parts": list(spec.parts),
         "unit": spec.unit,
         "is_per_image": spec.is_per_image,
         "is_lower_better": spec.is_lower_better,
         "best": spec.best,
         "worst": spec.worst,
-        "doc": _doc(spec),
+        "doc": definition(spec),
     }

@@ -189,6 +189,13 @@ def test_the_page_of_all_variants() -> None:
     assert "| `groups` | `8` | `int, Ge(1)` | Channels are split into this many groups. |" in page
     assert "Reference: Wu & He, 2018, arXiv:1803.08494; there 32 groups" in page
     assert "Height and width must be a multiple of `1 if fit == 'pad' else 2 ** depth`." in page
+    assert "\n## Metrics\n" in page
+    assert "\n### `hd95_px`\n\nTest, per image, 0 to the image's diagonal, lower is better.\n" in page
+
+
+def test_the_committed_page_is_current() -> None:
+    committed = Path(__file__).parents[3] / "docs" / "axes.md"
+    assert run("list", "--markdown") == committed.read_text(encoding="utf-8"), "make axes"
 
 
 def test_list_of_an_axis_shows_knobs_and_citation() -> None:
