@@ -174,7 +174,7 @@ def test_the_experiment_tells_its_trials_apart(undisturbed: dict[str, object]) -
         if key.endswith("epochs.csv"):
             assert len(value) == 4  # type: ignore[arg-type]
         if key.endswith("images.csv.gz"):
-            assert gzip.decompress(value).count(b"\n") == 1 + 8 * 6  # type: ignore[arg-type]
+            assert gzip.decompress(value).count(b"\n") == 1 + 8 * 11  # type: ignore[arg-type]
 
 
 def test_records_survive_kill_9(tmp_path: Path, data: Path, undisturbed: dict[str, object]) -> None:

@@ -17,6 +17,9 @@ from segbench.sweep.checks.probes import Probes
 _SATURATED = 20.0
 """Logits at which a sigmoid is 0 or 1 to eight digits."""
 
+_RIGHT = (0.5, 1.0, 4.0)
+"""Logits of a right answer, more or less sure."""
+
 _MOST_LEFT = 0.05
 """A perfect answer costs less than this share of an undecided one."""
 
@@ -77,7 +80,13 @@ def _squashed_twice(probes: Probes) -> Iterator[str]:
     for term, criterion in _terms(probes):
         with quiet(), torch.no_grad():
             least = _least_cost(criterion)
-        if least is not None:
+            unsure, *sure = (criterion(s * (2 * _target() - 1), _target()).item() for s in (0.0, *_RIGHT))
+        right = min(sure)
+        if right > unsure:
+            rule = f"the term {term.name} takes no logits: right ones cost {right:.3g}, zeros {unsure:.3g}"
+            see = "Use one that applies the sigmoid itself, such as `dice`"
+            yield message(probes.place("loss"), rule, see=see)
+        elif least is not None:
             rule = f"the term {term.name} squashes logits twice: a perfect answer still costs {least:.3g}"
             yield message(probes.place("loss"), rule, see="Feed it what it takes: logits to `bce`")
     seen = set()

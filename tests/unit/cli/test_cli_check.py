@@ -63,16 +63,19 @@ def test_a_variant_that_breaks_it(tmp_path: Path) -> None:
     output, error = check(str(file))
     assert isinstance(error, TrialError)
     assert error.exit_code == 4
-    assert str(error) == f"{file}: 3 of 9 checks failed."
+    assert str(error) == f"{file}: 3 of 10 checks failed."
     reason = "          NameError: name 'missing' is not defined (linear.py:11)"
-    failed = "  FAILED  factor(epoch, epochs) is a finite number from 0 for every epoch from 1 to the last"
+    failed = (
+        "  FAILED  The factor is a finite number from 0 for every epoch from 1 to the last, or for every step"
+    )
     assert f"{failed}\n{reason}\n" in output
 
 
 def test_an_import_path() -> None:
     output, error = check("segbench.axes.schedule.cosine:cosine", "--axis", "schedule")
     assert error is None
-    assert output.startswith("schedule segbench.axes.schedule.cosine:cosine\n")
+    knobs = "warmup_epochs=0.0, warmup_start=0.01"
+    assert output.startswith(f"schedule segbench.axes.schedule.cosine:cosine ({knobs})\n")
 
 
 def test_a_built_in_file() -> None:
