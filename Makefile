@@ -12,7 +12,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 .PHONY: help install sweep test test-full check format golden system constraints schema axes smoke-reference wheel clean
 
 help:  ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/installed  ## Make the environment in .venv (a second call finds it made)
 
