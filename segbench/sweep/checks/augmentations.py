@@ -31,18 +31,19 @@ _MASK_VALUES: Final = (0, 1, 255)
 _Augment = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
 
-@guard("SB111", Severity.ERROR)
+@guard("SB111", Severity.ERROR, consented=Severity.WARNING)
 def draws_image_and_mask_together(probes: Probes) -> Iterator[str]:
     """What moves an image moves its mask."""
-    if not probes.experiment.allow_flawed:
-        yield from _drawn_apart(probes)
-
-
-@guard("SB111", Severity.WARNING)
-def consented_draws_apart(probes: Probes) -> Iterator[str]:
-    """Images and masks that move apart are known as such (`allow_flawed: true`)."""
-    if probes.experiment.allow_flawed:
-        yield from _drawn_apart(probes)
+    for config, augment in _augmentations(probes):
+        size_px, channels = probes.image_shape(config)
+        apart = 0
+        for number, seed in enumerate(_seeds()):
+            image, mask = augment(*scenes.draw_mask_as_image(size_px, channels, number % 3), seed)
+            apart += _lies_elsewhere(image.mean(axis=-1), mask == 1)
+        if apart > _MOST_ODD:
+            rule = f"{config.augment.name} moves images and masks apart in {apart} of {_NUM_DRAWS} draws"
+            see = "Draw once, and do to the mask what is done to the image"
+            yield message(probes.place("augment"), rule, see=see)
 
 
 @guard("SB112", Severity.ERROR)
@@ -96,19 +97,6 @@ def _augmentations(probes: Probes) -> Iterator[tuple[TrialConfig, _Augment]]:
         augment = probes.augmentation(config)
         if augment is not None:
             yield config, augment
-
-
-def _drawn_apart(probes: Probes) -> Iterator[str]:
-    for config, augment in _augmentations(probes):
-        size_px, channels = probes.image_shape(config)
-        apart = 0
-        for number, seed in enumerate(_seeds()):
-            image, mask = augment(*scenes.draw_mask_as_image(size_px, channels, number % 3), seed)
-            apart += _lies_elsewhere(image.mean(axis=-1), mask == 1)
-        if apart > _MOST_ODD:
-            rule = f"{config.augment.name} moves images and masks apart in {apart} of {_NUM_DRAWS} draws"
-            see = "Draw once, and do to the mask what is done to the image"
-            yield message(probes.place("augment"), rule, see=see)
 
 
 def _lies_elsewhere(plane: np.ndarray, mask: np.ndarray) -> bool:

@@ -54,6 +54,8 @@ class Guard(Generic[Subject]):
     code: str
     severity: Severity
     function: Callable[[Subject], Iterable[str]]
+    consented: Severity | None = None
+    """Severity under `allow_flawed: true`; None: the same."""
 
     @property
     def rule(self) -> str:
@@ -61,17 +63,24 @@ class Guard(Generic[Subject]):
         return (inspect.getdoc(self.function) or "").partition("\n")[0].rstrip(".")
 
     def __call__(self, subject: Subject) -> list[Finding]:
-        return [Finding(self.code, self.severity, text) for text in self.function(subject)]
+        severity = self.severity
+        if self.consented is not None and subject.experiment.allow_flawed:  # type: ignore[attr-defined]
+            severity = self.consented
+        return [Finding(self.code, severity, text) for text in self.function(subject)]
 
 
-def guard(code: str, severity: Severity) -> Callable[[Callable[[Subject], Iterable[str]]], Guard[Subject]]:
+def guard(
+    code: str, severity: Severity, *, consented: Severity | None = None
+) -> Callable[[Callable[[Subject], Iterable[str]]], Guard[Subject]]:
     """Make a check of a function; its docstring's first line is the rule that it demands.
 
     Args:
         code: `SB` and a number that no other check has; docs/guards.md has an entry for it.
         severity: What each finding does to the sweep.
+        consented: The same under `allow_flawed: true`, for mistakes that one may want to measure; None: no
+            other. The subject then has an `experiment`.
     """
-    return lambda function: Guard(code, severity, function)
+    return lambda function: Guard(code, severity, function, consented)
 
 
 def guards_of(module: ModuleType) -> tuple[Guard[Any], ...]:

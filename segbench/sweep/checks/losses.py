@@ -24,44 +24,9 @@ _MOST_LEFT = 0.05
 """A perfect answer costs less than this share of an undecided one."""
 
 
-@guard("SB102", Severity.ERROR)
+@guard("SB102", Severity.ERROR, consented=Severity.WARNING)
 def terms_have_gradients(probes: Probes) -> Iterator[str]:
     """Every term of a loss has a gradient."""
-    if not probes.experiment.allow_flawed:
-        yield from _without_gradient(probes)
-
-
-@guard("SB102", Severity.WARNING)
-def consented_terms_have_gradients(probes: Probes) -> Iterator[str]:
-    """A term without gradient is known as such (`allow_flawed: true`)."""
-    if probes.experiment.allow_flawed:
-        yield from _without_gradient(probes)
-
-
-@guard("SB103", Severity.ERROR)
-def losses_get_what_they_take(probes: Probes) -> Iterator[str]:
-    """Logits pass through one sigmoid: the loss's."""
-    if not probes.experiment.allow_flawed:
-        yield from _squashed_twice(probes)
-
-
-@guard("SB103", Severity.WARNING)
-def consented_losses_get_what_they_take(probes: Probes) -> Iterator[str]:
-    """A second sigmoid is known as such (`allow_flawed: true`)."""
-    if probes.experiment.allow_flawed:
-        yield from _squashed_twice(probes)
-
-
-def _terms(probes: Probes) -> Iterator[tuple[Choice, nn.Module]]:
-    """Yield each term of all losses once."""
-    terms = {repr(term): term for config in probes.configs for term in config.loss}
-    for term in terms.values():
-        criterion = probes.criterion((term,))
-        if criterion is not None:
-            yield term, criterion
-
-
-def _without_gradient(probes: Probes) -> Iterator[str]:
     for term, criterion in _terms(probes):
         logits = _wavy().requires_grad_()
         with quiet():
@@ -76,7 +41,9 @@ def _without_gradient(probes: Probes) -> Iterator[str]:
         yield message(probes.place("loss"), rule, see=see)
 
 
-def _squashed_twice(probes: Probes) -> Iterator[str]:
+@guard("SB103", Severity.ERROR, consented=Severity.WARNING)
+def losses_get_what_they_take(probes: Probes) -> Iterator[str]:
+    """Logits pass through one sigmoid: the loss's."""
     for term, criterion in _terms(probes):
         with quiet(), torch.no_grad():
             least = _least_cost(criterion)
@@ -101,6 +68,15 @@ def _squashed_twice(probes: Probes) -> Iterator[str]:
             names = " + ".join(term.name for term in config.loss)
             rule = f"{probe.name} emits probabilities, but {names} takes logits and squashes them again"
             yield message(probes.place("model"), rule, see="Take the sigmoid or softmax out of the network")
+
+
+def _terms(probes: Probes) -> Iterator[tuple[Choice, nn.Module]]:
+    """Yield each term of all losses once."""
+    terms = {repr(term): term for config in probes.configs for term in config.loss}
+    for term in terms.values():
+        criterion = probes.criterion((term,))
+        if criterion is not None:
+            yield term, criterion
 
 
 def _least_cost(criterion: nn.Module) -> float | None:
