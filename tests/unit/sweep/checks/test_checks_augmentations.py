@@ -89,8 +89,7 @@ def test_an_image_that_moves_without_its_mask(probe_augment: Callable[..., Probe
 
 def test_consent_to_moving_apart(probe_augment: Callable[..., Probes]) -> None:
     probes = probe_augment(APART, more=f"{NORMS}allow_flawed: true\n")
-    assert augmentations.draws_image_and_mask_together(probes) == []
-    (found,) = augmentations.consented_draws_apart(probes)
+    (found,) = augmentations.draws_image_and_mask_together(probes)
     assert found.severity is Severity.WARNING
 
 

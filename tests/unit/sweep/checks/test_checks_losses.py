@@ -71,11 +71,13 @@ def test_the_losses_of_segbench_pass(probe: Probe, terms: str) -> None:
 
 
 def test_the_flawed_losses_of_segbench_are_found(probe: Probe) -> None:
-    probes = probe(f"{NORMS}allow_flawed: true\n", loss="{bce: 1, bce_logits_on_probs: 1, hard_dice: 1}")
-    (found,) = losses.consented_terms_have_gradients(probes)
+    flawed = "{bce: 1, bce_logits_on_probs: 1, dice_on_logits: 1, hard_dice: 1}"
+    probes = probe(f"{NORMS}allow_flawed: true\n", loss=flawed)
+    (found,) = losses.terms_have_gradients(probes)
     assert "the term hard_dice (weight 1) has no gradient" in found.text
-    (found,) = losses.consented_losses_get_what_they_take(probes)
-    assert "the term bce_logits_on_probs squashes logits twice" in found.text
+    twice, unsquashed = losses.losses_get_what_they_take(probes)
+    assert "the term bce_logits_on_probs squashes logits twice" in twice.text
+    assert "the term dice_on_logits takes no logits: right ones cost" in unsquashed.text
 
 
 @pytest.mark.parametrize(
@@ -97,8 +99,7 @@ def test_a_term_without_gradient(probe_loss: Callable[..., Probes], value: str) 
 
 def test_consent_makes_a_warning_of_it(probe_loss: Callable[..., Probes]) -> None:
     probes = probe_loss("return logits.detach().mean()", more=f"{NORMS}allow_flawed: true\n")
-    assert losses.terms_have_gradients(probes) == []
-    (found,) = losses.consented_terms_have_gradients(probes)
+    (found,) = losses.terms_have_gradients(probes)
     assert found.severity is Severity.WARNING
 
 
@@ -116,8 +117,7 @@ def test_logits_squashed_twice_by_the_loss(probe_loss: Callable[..., Probes]) ->
 
 def test_consent_to_squashing_twice(probe_loss: Callable[..., Probes]) -> None:
     probes = probe_loss(TWICE, more=f"{NORMS}allow_flawed: true\n")
-    assert losses.losses_get_what_they_take(probes) == []
-    (found,) = losses.consented_losses_get_what_they_take(probes)
+    (found,) = losses.losses_get_what_they_take(probes)
     assert found.severity is Severity.WARNING
 
 
