@@ -138,9 +138,9 @@ def _training_only(config: TrialConfig) -> list[str]:
     """Return what happens to a network or its images in training and not in evaluation."""
     causes = []
     if config.augment.name != "none":
-        causes.append(f"augment {config.augment.name}")
+        causes.append("augmentation")
     if config.mix.name != "none":
-        causes.append(f"mix {config.mix.name}")
+        causes.append(config.mix.name)
     if config.model.knobs.get("dropout"):
         causes.append(f"dropout {config.model.knobs['dropout']}")
     if config.ema is not None:

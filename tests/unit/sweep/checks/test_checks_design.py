@@ -78,7 +78,7 @@ def test_curves_of_two_estimators_are_noted_with_what_makes_them_so(make_plan: M
     plan = make_plan("axes: {augment: {levels: [none, flips], baseline: none}}\n")
     (found,) = curves_have_one_estimator(plan)
     assert found.text == (
-        "exp: curves (flips): train_dice is a running mean while weights change, here with augment flips; "
+        "exp: curves (flips): train_dice is a running mean while weights change, here with augmentation; "
         "val_dice is measured after the epoch in evaluation mode, on unchanged images. Their gap alone is no "
         "sign of over-fitting: compare val_dice; the report labels both."
     )
