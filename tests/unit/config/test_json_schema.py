@@ -14,7 +14,7 @@ from segbench.config.schema import Baseline, ExperimentFile
 from segbench.config.trial import VARIANT_FIELDS
 
 ROOT = Path(segbench.__file__).parents[1]
-EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
+EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,8 @@ def test_every_reference_leads_somewhere(schema: dict[str, Any]) -> None:
 @pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
 def test_experiments_name_the_schema_and_fit_it(schema: dict[str, Any], file: Path) -> None:
     first = file.read_text(encoding="utf-8").splitlines()[0]
-    assert first == "# yaml-language-server: $schema=../docs/experiment.schema.json"
+    up = "../" * (len(file.relative_to(ROOT).parts) - 1)
+    assert first == f"# yaml-language-server: $schema={up}docs/experiment.schema.json"
     document = read_document(file).plain()
     assert set(document) <= set(schema["properties"])
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
