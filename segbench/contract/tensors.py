@@ -55,7 +55,7 @@ def expect_same(first: Tensor, second: Tensor, what: str) -> None:
 
 def expect_close(first: Tensor, second: Tensor, what: str, *, rtol: float = 1e-3, atol: float = 1e-4) -> None:
     """Demand equal tensors up to rounding: `atol` is of the largest value, where that is above 1."""
-    atol *= max(1.0, float(first.abs().max()))
+    atol *= max(1.0, first.detach().abs().max().item())
     if not torch.allclose(first, second, rtol=rtol, atol=atol):
         raise Broken(f"{what}: differs by up to {_difference(first, second)}")
 
