@@ -10,6 +10,7 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from segbench.axes.augment import Augmentation, variant
+from segbench.axes.augment._mirror import mirrored
 
 
 @variant
@@ -33,9 +34,5 @@ class _Flips:
     vertical: float
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        draw = random.Random(seed)
-        if draw.random() < self.horizontal:
-            image, mask = image[:, ::-1], mask[:, ::-1]
-        if draw.random() < self.vertical:
-            image, mask = image[::-1], mask[::-1]
+        image, mask = mirrored(random.Random(seed), self.horizontal, self.vertical, image, mask)
         return image, mask

@@ -10,6 +10,7 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from segbench.axes.augment import Augmentation, variant
+from segbench.axes.augment._mirror import mirrored
 
 
 @variant(flawed="image and mask are mirrored by draws of their own, so most masks do not fit")
@@ -37,11 +38,6 @@ class _FlipsApart:
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         draw = random.Random(seed)
-        return self._mirrored(image, draw), self._mirrored(mask, draw)
-
-    def _mirrored(self, pixels: np.ndarray, draw: random.Random) -> np.ndarray:
-        if draw.random() < self.horizontal:
-            pixels = pixels[:, ::-1]
-        if draw.random() < self.vertical:
-            pixels = pixels[::-1]
-        return pixels
+        (image,) = mirrored(draw, self.horizontal, self.vertical, image)
+        (mask,) = mirrored(draw, self.horizontal, self.vertical, mask)
+        return image, mask

@@ -32,14 +32,11 @@ def transforms(*, steps: list[Any]) -> Augmentation:
     return _Transforms(resolve_steps(steps, "augment"))
 
 
-_NOMINAL_PX = 64
-
-
 class _Transforms:
     def __init__(self, steps: Sequence[Mapping[str, Any]]) -> None:
         self._steps = steps
         self._composed: dict[tuple[int, ...], Any] = {}
-        self._compose((_NOMINAL_PX, _NOMINAL_PX))  # so that steps that cannot be built are refused here
+        build_steps(steps)  # so that steps that cannot be built are refused here
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._steps,)

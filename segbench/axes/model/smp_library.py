@@ -93,6 +93,7 @@ def _create(
         )
     except OSError as error:
         raise ExperimentError(_no_file(library, encoder, weights, error)) from error
+    # What the library raises where an architecture does not take an encoder depends on the pair.
     except (KeyError, ValueError, RuntimeError, NotImplementedError, TypeError) as error:
         rule = f"the library builds no {arch} on {encoder} ({' '.join(str(error).split())})"
         raise ExperimentError(message(_WHERE, rule, see="Take another encoder, such as resnet34")) from error
