@@ -28,6 +28,8 @@ class Axis:
     levels: tuple[Level, ...]
     baseline: str
     """Label of the level that the others are compared with."""
+    when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Other axis -> labels: where a cell has none of these labels, this axis has no level in it."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -39,7 +41,7 @@ class Cell:
     """A combination of levels, resolved."""
 
     levels: Mapping[str, str]
-    """Axis -> label, in the order of the axes."""
+    """Axis -> label, in the order of the axes; an axis whose `when` does not hold is missing."""
     config: TrialConfig
     config_hash: str
 
@@ -47,6 +49,30 @@ class Cell:
     def label(self) -> str:
         """Text such as `unet, DyT`; `baseline` without axes."""
         return ", ".join(self.levels.values()) or "baseline"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alias:
+    """What an effect of a fractional design cannot be told from."""
+
+    effect: tuple[str, ...]
+    """The axes that interact; one: its main effect."""
+    others: tuple[tuple[str, ...], ...]
+    """Effects of the same contrast, up to interactions of three axes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """How the cells were chosen, as far as the analysis depends on it."""
+
+    kind: str = "factorial"
+    """`factorial`, `one_at_a_time`, `leave_one_out`, `fractional`, `cells` or `union`."""
+    zipped: tuple[tuple[str, ...], ...] = ()
+    """Groups of axes that change together: one factor under several names."""
+    resolution: int | None = None
+    """Of a fractional design."""
+    aliases: tuple[Alias, ...] = ()
+    """Of a fractional design: every main effect and interaction of two axes that has any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,17 +132,60 @@ class SearchParameter:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Goal:
+    """What a search optimises."""
+
+    metric: str
+    """A validation metric, or a cost: `epoch_time_s`, `peak_memory_mib`, `parameters`, `flops`."""
+    direction: str
+    """`maximize` or `minimize`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constraint:
+    """A bound that the proposals of a search are to keep."""
+
+    metric: str
+    """As of a `Goal`."""
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Search:
     """A space handed to an Optuna sampler instead of a design."""
 
     parameters: tuple[SearchParameter, ...]
     sampler: str
-    """`tpe` or `random`."""
+    """`tpe`, `random`, `qmc`, `cmaes`, `gp` or `nsga2`."""
     sampler_seed: int
     pruner: str
-    """`none`, `median` or `hyperband`."""
+    """`none`, `median`, `percentile` or `hyperband`."""
     pruner_warmup_epochs: int
     num_trials: int
+    sampler_settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the sampler but its seed, each with its value."""
+    pruner_settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the pruner but its warm-up, each with its value."""
+    goals: tuple[Goal, ...] = ()
+    """Several goals; empty: the experiment's objective alone."""
+    constraints: tuple[Constraint, ...] = ()
+    enqueue: tuple[Mapping[str, Any], ...] = ()
+    """Proposals that come first: parameter -> value or label, each complete."""
+    warm_start: tuple[str, ...] = ()
+    """Experiments whose finished proposals over this space the sampler knows before it proposes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tune:
+    """A study of its own over nuisance knobs for every cell, with an equal budget."""
+
+    search: Search
+    """The space, sampler and budget of one study; its pruner prunes tuning trials only."""
+    seed: int
+    """Seed of the tuning trials of repeat 0, 1 more for each further repeat; none of them is in `seeds`."""
+    repeats: int = 1
+    """How often a cell is tuned afresh; replicate i takes the winner of repeat i modulo `repeats`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +213,14 @@ class Experiment:
     subgroups: tuple[str, ...] = ()
     """Attributes and facts of the test images that the report divides them by."""
     search: Search | None = None
+    design: Design = Design()
+    looks: tuple[int, ...] = ()
+    """Numbers of seeds at which claims are judged, ascending, the last is all; empty: once, at the end."""
+    tune: Tune | None = None
+    expected_seed_sd: float | None = None
+    """What the file expects the outcome's standard deviation over seeds to be, before there are records."""
+    slurm: Mapping[str, Any] = field(default_factory=dict)
+    """The block `slurm:` with its defaults; no part of any identity."""
     allow_flawed: bool = False
     """Whether variants may run that make a known mistake on purpose."""
     overrides: Mapping[str, Any] = field(default_factory=dict)

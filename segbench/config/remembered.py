@@ -12,12 +12,14 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields, is_dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from types import NoneType, UnionType
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from segbench import __version__, registry
-from segbench.config.experiment import Axis, Cell, Claim, Experiment, Level, Search, SearchParameter
+from segbench.config.experiment import Experiment
 from segbench.config.project import Project
 from segbench.config.trial import TrialConfig, canonical_json
 
@@ -84,45 +86,41 @@ def experiment_to_json(experiment: Experiment) -> dict[str, Any]:
     ]
     for name in ("axes", "claims"):
         written[name] = [asdict(each) for each in written[name]]
-    written["search"] = None if experiment.search is None else asdict(experiment.search)
+    for name in ("design", "search", "tune"):
+        written[name] = None if written[name] is None else asdict(written[name])
     return written
 
 
 def experiment_from_json(written: Mapping[str, Any], project: Project) -> Experiment:
     """Read what `experiment_to_json` wrote."""
-    return Experiment(
-        **{
-            **written,
-            "project": project,
-            "source": None if written["source"] is None else Path(written["source"]),
-            "baseline": TrialConfig.from_json(written["baseline"]),
-            "axes": tuple(replace(Axis(**axis), levels=_levels(axis["levels"])) for axis in written["axes"]),
-            "cells": tuple(
-                Cell(**{**cell, "config": TrialConfig.from_json(cell["config"])}) for cell in written["cells"]
-            ),
-            "claims": tuple(_claim(claim) for claim in written["claims"]),
-            "search": None if written["search"] is None else _search(written["search"]),
-            "seeds": tuple(written["seeds"]),
-            "subgroups": tuple(written["subgroups"]),
-        }
-    )
+    values = {name: _read(kind, written[name]) for name, kind in _kinds(Experiment) if name != "project"}
+    return Experiment(**values, project=project)
 
 
-def _levels(written: Sequence[Mapping[str, Any]]) -> tuple[Level, ...]:
-    return tuple(Level(**level) for level in written)
+def _read(kind: Any, value: Any) -> Any:
+    """Turn JSON into what an annotation says: dataclasses, tuples, mappings and plain types."""
+    if value is None:
+        return None
+    if isinstance(kind, UnionType):
+        kind = next(arm for arm in kind.__args__ if arm is not NoneType)
+    if kind is TrialConfig:
+        return TrialConfig.from_json(value)
+    if kind is Path:
+        return Path(value)
+    if isinstance(kind, type) and is_dataclass(kind):
+        return kind(**{name: _read(inner, value[name]) for name, inner in _kinds(kind)})
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is tuple:
+        kinds = inner if inner[-1] is not Ellipsis else inner[:1] * len(value)
+        return tuple(_read(each, item) for each, item in zip(kinds, value, strict=True))
+    if origin is Mapping:
+        return {key: _read(inner[1], item) for key, item in value.items()}
+    return value
 
 
-def _claim(written: Mapping[str, Any]) -> Claim:
-    between = written["between"]
-    return Claim(**{**written, "between": None if between is None else tuple(between)})
-
-
-def _search(written: Mapping[str, Any]) -> Search:
-    parameters = tuple(
-        SearchParameter(**{**parameter, "levels": _levels(parameter["levels"])})
-        for parameter in written["parameters"]
-    )
-    return Search(**{**written, "parameters": parameters})
+@cache
+def _kinds(model: type) -> tuple[tuple[str, Any], ...]:
+    return tuple(get_type_hints(model).items())
 
 
 def _source_stamp() -> str:

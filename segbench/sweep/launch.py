@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from segbench.config.experiment import Experiment
     from segbench.sweep.devices import Slot
     from segbench.sweep.signals import StopRequest
+    from segbench.sweep.source import TrialSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +167,26 @@ def reset_failed(job: Job) -> None:
             trials.write_trial(entry.folder, waiting)
 
 
+def make_source(job: Job, *, ahead: int) -> TrialSource:
+    """Return where the trials of a job come from.
+
+    Args:
+        job: What is to be done.
+        ahead: Trials that a search may have open at a time: one a worker.
+    """
+    from segbench.sweep.source import FixedTrials
+
+    if job.experiment.search is not None:
+        from segbench.sweep.search import SearchRun
+
+        return SearchRun(job.experiment, job.folder, Planner(job.experiment).trial, ahead=ahead)
+    return FixedTrials(
+        [QueuedTrial.of(entry.trial) for entry in job.to_run],
+        num_ended=job.num_done + len(job.to_reuse),
+        num_expected=job.num_trials,
+    )
+
+
 def run_job(
     job: Job,
     *,
@@ -190,15 +211,10 @@ def run_job(
     from segbench.sweep.view import SweepView
 
     experiment = job.experiment
-    search = None
-    queued = [QueuedTrial.of(entry.trial) for entry in job.to_run]
-    if experiment.search is not None:
-        from segbench.sweep.search import SearchRun
-
-        search = SearchRun(experiment, job.folder, Planner(experiment).trial, ahead=len(slots))
+    source = make_source(job, ahead=len(slots))
     view = SweepView(
-        total=job.num_trials if search is None else search.num_expected,
-        done=job.num_done + len(job.to_reuse) if search is None else search.num_ended,
+        total=source.num_expected,
+        done=source.num_ended,
         waiting={e.trial.hash: e.trial.cell.config.epochs - _epochs_done(e) for e in job.to_run},
         workers=len(slots),
         clock=clock,
@@ -209,15 +225,14 @@ def run_job(
     try:
         if mirror is not None:
             every = [QueuedTrial.of(e.trial) for e in plan_trials(experiment).entries]
-            mirror.start(search.trials if search is not None else every)
+            mirror.start(every or source.trials)
         supervisor = Supervisor(
             folder=job.folder,
-            trials=queued if search is None else search.open_trials(),
+            source=source,
             pool=pool,
             display=display,
             stop=stop,
             mirror=mirror,
-            search=search,
             max_failures=max_failures,
         )
         supervisor.run()

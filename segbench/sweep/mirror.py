@@ -14,14 +14,14 @@ from segbench.store import trials
 from segbench.store.layout import ExperimentFolder, ResultsFolder, TrialFolder
 from segbench.store.queue import QueuedTrial
 from segbench.sweep.events import EpochFinished, Event, TrialFinished, TrialStarted
-from segbench.sweep.study_records import ShownTrial, level_dimension
+from segbench.sweep.study.records import ShownTrial, level_dimension
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from segbench.config.experiment import Experiment
     from segbench.config.project import Project
-    from segbench.sweep.study import StudyMirror
+    from segbench.sweep.study.mirror import StudyMirror
 
 RETRY_S: Final = 30.0
 """A database that failed is tried again after this long."""
@@ -115,7 +115,7 @@ class Mirror:
             study.close()
 
     def _open(self) -> StudyMirror:
-        from segbench.sweep.study import StudyMirror
+        from segbench.sweep.study.mirror import StudyMirror
 
         attributes = {"question": self._question, "objective": self._metric}
         return StudyMirror(self._database, name=self._name, direction=self._direction, attributes=attributes)
@@ -210,7 +210,7 @@ def rebuild(project: Project) -> list[str]:
     Returns:
         The names of the studies.
     """
-    from segbench.sweep.study import StudyMirror
+    from segbench.sweep.study.mirror import StudyMirror
 
     results, names = ResultsFolder(project.results), []
     for experiment in results.experiments():

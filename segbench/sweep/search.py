@@ -18,10 +18,10 @@ from segbench.store.lease import Lease
 from segbench.store.queue import Queue, QueuedTrial
 from segbench.sweep.events import EpochFinished, Event, TrialFinished, TrialRefused
 from segbench.sweep.mirror import read_objectives
-from segbench.sweep.study_records import Proposal, search_space
+from segbench.sweep.study.records import Proposal, search_space
 
 if TYPE_CHECKING:
-    from segbench.sweep.study import SearchStudy
+    from segbench.sweep.study.proposals import SearchStudy
 
 
 class SearchRun:
@@ -46,7 +46,7 @@ class SearchRun:
         *,
         ahead: int,
     ) -> None:
-        from segbench.sweep.study import SearchStudy
+        from segbench.sweep.study.proposals import SearchStudy
 
         assert experiment.search is not None
         self._experiment, self._search, self._folder = experiment, experiment.search, folder

@@ -6,7 +6,7 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
@@ -17,7 +17,7 @@ from segbench.store import trials
 from segbench.store.atomic import write_errors
 from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import Lease
-from segbench.store.queue import Queue, QueuedTrial
+from segbench.store.queue import Queue
 from segbench.sweep.events import EpochFinished, Event, TrialFinished, TrialRefused, TrialStarted, label_trial
 from segbench.sweep.pool import Exit, Pool
 from segbench.sweep.progress import Display
@@ -26,7 +26,7 @@ from segbench.sweep.signals import StopRequest
 
 if TYPE_CHECKING:
     from segbench.sweep.mirror import Mirror
-    from segbench.sweep.search import SearchRun
+    from segbench.sweep.source import TrialSource
 
 MOST_LOSSES: Final = 3
 """A trial whose worker dies this often without an epoch in between is failed(lost)."""
@@ -55,13 +55,11 @@ class Supervisor:
     """
 
     folder: ExperimentFolder
-    trials: Sequence[QueuedTrial]
-    """What is to be run, in order; nothing of it has ended."""
+    source: TrialSource
     pool: Pool
     display: Display
     stop: StopRequest
     mirror: Mirror | None = None
-    search: SearchRun | None = None
     max_failures: int | None = None
     """Failed trials after which the sweep stops; None: it never does."""
     clock: Callable[[], float] = time.monotonic
@@ -69,7 +67,7 @@ class Supervisor:
     """Hash -> how the trial ended in this sweep."""
 
     def __post_init__(self) -> None:
-        self._queued = {trial.hash: trial for trial in self.trials}
+        self._queued = {trial.hash: trial for trial in self.source.open_trials()}
         self._open = set(self._queued)
         self._taken: dict[int, str] = {}
         self._losses: dict[str, _Losses] = {}
@@ -106,7 +104,7 @@ class Supervisor:
             )
             self.pool.signal(signal.SIGTERM)
         if not self._is_stopping:
-            self._extend_search()
+            self._extend()
             self._start_workers()
         said = self.pool.next(_REFRESH_S)
         while said is not None:
@@ -121,7 +119,7 @@ class Supervisor:
     def _has_work(self) -> bool:
         if self._is_stopping:
             return False
-        return bool(self._open) or (self.search is not None and not self.search.is_closed)
+        return bool(self._open) or not self.source.is_closed
 
     def _start_workers(self) -> None:
         for slot in self.pool.free_slots():
@@ -141,7 +139,7 @@ class Supervisor:
         self._tell(event)
 
     def _tell(self, event: Event) -> None:
-        """Pass an event on to display, study and search."""
+        """Pass an event on to display, study and source."""
         if isinstance(event, TrialFinished) and not _has_ended(event.state):
             self.display.handle(event)
             return
@@ -153,8 +151,7 @@ class Supervisor:
         self.display.handle(event)
         if self.mirror is not None:
             self.mirror.handle(event)
-        if self.search is not None:
-            self.search.handle(event)
+        self.source.handle(event)
         if self.max_failures is not None and self._num_failed() >= self.max_failures and not self.stop():
             self.display.note(f"{self._num_failed()} trials have failed: the sweep stops (--max-failures)")
             self.stop.set()
@@ -221,8 +218,7 @@ class Supervisor:
 
     def _poll(self) -> None:
         """Look for trials that workers without this supervisor have ended."""
-        if self.search is not None:
-            self.search.poll()
+        self.source.poll()
         for trial_hash in self._open - set(self._taken.values()):
             folder = self.folder.trial(trial_hash)
             if not folder.record.exists():
@@ -245,11 +241,11 @@ class Supervisor:
                     )
                 )
 
-    def _extend_search(self) -> None:
-        if self.search is None or self.search.is_closed:
+    def _extend(self) -> None:
+        if self.source.is_closed:
             return
-        added = self.search.advance()
-        if not added and not self.search.is_closed:
+        added = self.source.advance()
+        if not added and not self.source.is_closed:
             return
         for trial in added:
             if trial.hash in self._queued:
@@ -269,9 +265,9 @@ class Supervisor:
             return False
 
     def _write_queue(self) -> None:
-        queued = tuple(self.search.trials if self.search is not None else self._queued.values())
-        is_closed = self.search is None or self.search.is_closed
-        Queue(experiment=self.folder.name, trials=queued, closed=is_closed).write(self.folder.queue)
+        source = self.source
+        queue = Queue(experiment=self.folder.name, trials=tuple(source.trials), closed=source.is_closed)
+        queue.write(self.folder.queue)
 
     def _stop_now(self) -> None:
         """End the workers; what they had saved stays."""

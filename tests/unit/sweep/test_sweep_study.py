@@ -11,8 +11,9 @@ import pytest
 
 from segbench.config.experiment import Level, Search, SearchParameter
 from segbench.records import State
-from segbench.sweep.study import SearchStudy, StudyMirror, database_url
-from segbench.sweep.study_records import Proposal, ShownTrial, level_dimension, search_space
+from segbench.sweep.study.mirror import StudyMirror, database_url
+from segbench.sweep.study.proposals import SearchStudy
+from segbench.sweep.study.records import Proposal, ShownTrial, level_dimension, search_space
 
 SPACE = Search(
     parameters=(

@@ -27,7 +27,8 @@ from segbench.sweep.progress import PlainDisplay
 from segbench.sweep.runner import Resources
 from segbench.sweep.search import SearchRun, is_over, read_proposals
 from segbench.sweep.signals import StopRequest
-from segbench.sweep.study_records import search_space
+from segbench.sweep.source import FixedTrials
+from segbench.sweep.study.records import search_space
 from segbench.sweep.supervisor import Supervisor, only_supervisor
 from segbench.sweep.view import SweepView
 from segbench.sweep.worker import Worker
@@ -101,10 +102,11 @@ class Sweep:
             or (lambda stop: Worker(experiment.project, folder, Resources(device="cpu", threads=1), stop)),
             num_slots,
         )
+        source = options.pop("search", None) or FixedTrials(queued)
         view = SweepView(total=len(queued), done=0, waiting={t.hash: 4 for t in queued}, workers=num_slots)
         self.supervisor = Supervisor(
             folder=folder,
-            trials=queued,
+            source=source,
             pool=self.pool,  # type: ignore[arg-type]
             display=PlainDisplay(view, Console(file=self.out, width=200)),
             stop=StopRequest(),
