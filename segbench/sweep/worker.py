@@ -15,6 +15,7 @@ from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import LeaseLost
 from segbench.store.queue import Queue, QueuedTrial
 from segbench.sweep.events import Event, TrialFinished, TrialRefused, TrialStarted, write_event
+from segbench.sweep.picking import Picker
 from segbench.sweep.runner import Resources, run_trial
 from segbench.sweep.signals import StopRequest
 from segbench.sweep.warm import WarmData
@@ -41,7 +42,7 @@ class Worker:
 
     def __post_init__(self) -> None:
         self._warm = WarmData(self.project)
-        self._ended: set[str] = set()
+        self._picker = Picker()
         self._queue: Queue | None = None
         self._queue_stamp: tuple[int, int] | None = None
 
@@ -62,15 +63,17 @@ class Worker:
             ran = self._run_next(queue)
             count += ran
             if not ran and not self.stop():
-                if queue.closed and all(self._is_ended(trial) for trial in queue.trials):
+                if queue.closed and self._picker.is_empty:
                     break
                 self.stop.wait(POLL_S)
         return count
 
     def _run_next(self, queue: Queue) -> bool:
         """Run the first trial that nobody holds; return whether there was one."""
-        for trial in queue.trials:
-            if self._is_ended(trial):
+        self._picker.update(queue.trials)
+        for trial in self._picker.candidates():
+            if self._has_ended(trial):
+                self._picker.drop(trial.hash)
                 continue
             try:
                 record = run_trial(
@@ -89,17 +92,18 @@ class Worker:
                 continue
             except ResultsError as error:
                 print(error, file=sys.stderr)
-                self._ended.add(trial.hash)
+                self._picker.drop(trial.hash)
                 self.on_event(TrialRefused(hash=trial.hash, reason=str(error)))
                 continue
             if record is not None:
+                self._picker.went_on_with(trial)
+                if _is_over(record.state):
+                    self._picker.drop(trial.hash)
                 return True
         return False
 
-    def _is_ended(self, trial: QueuedTrial) -> bool:
+    def _has_ended(self, trial: QueuedTrial) -> bool:
         """Whether nothing is left to do; a failed trial is run again only where a sweep resets it."""
-        if trial.hash in self._ended:
-            return True
         folder = self.experiment.trial(trial.hash)
         if not folder.record.exists():
             return False
@@ -107,10 +111,7 @@ class Worker:
             state = trials.read_trial(folder).state
         except ResultsError:
             return False  # `run_trial` says what is wrong with it
-        if state.is_finished or state is State.FAILED:
-            self._ended.add(trial.hash)
-            return True
-        return False
+        return _is_over(state)
 
     def _read_queue(self) -> Queue | None:
         try:
@@ -123,6 +124,10 @@ class Worker:
         if stamp != self._queue_stamp:
             self._queue, self._queue_stamp = Queue.read(self.experiment.queue), stamp
         return self._queue
+
+
+def _is_over(state: State) -> bool:
+    return state.is_finished or state is State.FAILED
 
 
 class EventWriter:

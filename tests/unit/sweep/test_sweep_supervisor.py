@@ -137,7 +137,7 @@ def test_sweep_runs_everything_and_takes_its_queue_away(
     assert set(sweep.supervisor.states.values()) == {State.COMPLETE}
     assert sweep.pool.num_started == 1, "one worker stays warm"
     assert not folder.queue.exists()
-    assert "[4/4] complete none, seed 1: val 0.4000, test dice 0.3000" in text
+    assert "[4/4] complete batch, seed 1: val 0.4000, test dice 0.3000" in text
 
 
 def test_two_workers_share_the_queue(
