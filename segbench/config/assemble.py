@@ -18,6 +18,7 @@ from segbench.config.levels import Dimension, finish, read_dimensions
 from segbench.config.problems import Problems
 from segbench.config.project import Project
 from segbench.config.resolve import FIELDS, resolve_baseline, resolve_field
+from segbench.config.slurm import read_slurm
 from segbench.config.spaces import read_search
 from segbench.config.structure import check_structure
 from segbench.config.trial import Objective
@@ -80,6 +81,7 @@ def assemble(
     search = None
     if search_node is not None and search_node.is_mapping:
         search = read_search(search_node, base, problems)
+    slurm = read_slurm(document.get("slurm"), problems)
     problems.raise_any()
     baseline = base.config(objective)
     return Experiment(
@@ -98,6 +100,7 @@ def assemble(
         claims=claims,
         subgroups=subgroups,
         search=search,
+        slurm=slurm,
         allow_flawed=document.get("allow_flawed") is not None and document["allow_flawed"].value is True,
         overrides=dict(overrides),
     )
@@ -204,7 +207,8 @@ def _check_overrides(overrides: Mapping[str, Any], dimensions: list[Dimension], 
 
 
 def _recorded(written: Node) -> Node:
-    """Return the document as results keep it: without scales, and with labels as text, also `1e-3`."""
+    """Return the document as results keep it: without scales and Slurm, and with labels as text, also
+    `1e-3`."""
 
     def as_text(node: Node) -> Node:
         if node.is_list:
@@ -219,7 +223,7 @@ def _recorded(written: Node) -> Node:
                 node = node.having(key, as_text(node[key]), node.key_place(key))
         return node
 
-    written = with_text(written.without("scales"), "exclude", "design")
+    written = with_text(written.without("scales", "slurm"), "exclude", "design")
     if "claims" in written:
         claims = tuple(with_text(claim, "at") for claim in written["claims"].elements())
         written = written.having("claims", replace(written["claims"], value=claims))

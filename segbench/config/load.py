@@ -27,6 +27,7 @@ def load_experiment(
     *,
     scale: str | None = None,
     overrides: Sequence[str] = (),
+    slurm: Sequence[str] = (),
     smoke: bool = False,
     start: Path | None = None,
 ) -> Experiment:
@@ -37,6 +38,7 @@ def load_experiment(
             `NAME_SCALE` is the name of a scale. Without such a file, the record in `results/NAME/` serves.
         scale: Asks for `NAME_SCALE`.
         overrides: `key.path=value` of `--set`: fields of the baseline, knobs, or seeds.
+        slurm: `key=value` of `--slurm`: keys of the block `slurm`.
         smoke: Ask for `NAME_smoke` instead: one epoch, the first seed, few images.
         start: Where to look for the project; None: the current folder.
 
@@ -45,10 +47,10 @@ def load_experiment(
     """
     found = locate(asked, scale=scale, start=start)
     registry.use_project(found.project.root)
-    key = remembered.key_of(found.file, found.name, found.scale, overrides, found.project)
+    key = remembered.key_of(found.file, found.name, found.scale, overrides, found.project, slurm=slurm)
     experiment = remembered.recall(key, found.project)
     if experiment is None:
-        experiment, files = _read(found, overrides)
+        experiment, files = _read(found, overrides, slurm)
         remembered.keep(key, experiment, files)
     return smoke_test(experiment) if smoke else experiment
 
@@ -82,12 +84,13 @@ def smoke_test(experiment: Experiment) -> Experiment:
     )
 
 
-def _read(found: Located, overrides: Sequence[str]) -> tuple[Experiment, list[Path]]:
+def _read(found: Located, overrides: Sequence[str], slurm: Sequence[str]) -> tuple[Experiment, list[Path]]:
     # Not at the top: a remembered experiment needs none of it.
     from segbench.config.assemble import assemble
     from segbench.config.merge import apply_overrides, apply_scale, read_merged
     from segbench.config.problems import Problems
     from segbench.config.resolve import import_files
+    from segbench.config.slurm import apply_slurm
 
     problems = Problems()
     document, files = read_merged(found.file, problems, shown=shown_path)
@@ -97,6 +100,7 @@ def _read(found: Located, overrides: Sequence[str]) -> tuple[Experiment, list[Pa
         document = apply_scale(document, found.scale, problems).without("scales")
         name = f"{name}_{found.scale}"
     document, applied = apply_overrides(document, overrides, problems)
+    document = apply_slurm(document, slurm, problems)
     experiment = assemble(
         document, problems, name=name, project=found.project, source=found.file, overrides=applied
     )

@@ -31,7 +31,14 @@ def folder() -> Path:
     return Path(os.environ.get("SEGBENCH_CACHE") or "~/.cache/segbench").expanduser()
 
 
-def key_of(file: Path, name: str, scale: str | None, overrides: Sequence[str], project: Project) -> str:
+def key_of(
+    file: Path,
+    name: str,
+    scale: str | None,
+    overrides: Sequence[str],
+    project: Project,
+    slurm: Sequence[str] = (),
+) -> str:
     """Return the name of the entry of a file as asked for."""
     own = project.axes.rglob("*.py") if project.axes.is_dir() else ()
     return _digest(
@@ -46,6 +53,7 @@ def key_of(file: Path, name: str, scale: str | None, overrides: Sequence[str], p
                 "name": name,
                 "scale": scale,
                 "overrides": list(overrides),
+                "slurm": list(slurm),
             }
         ).encode()
     )

@@ -19,6 +19,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from segbench.config.slurm import SlurmBlock
+
 SHAPES: Final = {dict: "mapping", list: "list", str: "text", bool: "bool", int: "number", float: "number"}
 
 
@@ -211,6 +213,7 @@ class Scale(_Model):
     search: Any = None
     objective: Any = None
     outcome: Any = None
+    slurm: Any = None
 
 
 class ExperimentFile(_Model):
@@ -252,6 +255,7 @@ class ExperimentFile(_Model):
         False, description="Whether variants run that make a known mistake on purpose; reports name them."
     )
     search: SearchBody | None = Field(None, description="A sampler's space, instead of axes and a design.")
+    slurm: SlurmBlock | None = Field(None, description="What a worker asks of Slurm.")
     scales: dict[str, Scale] = Field({}, description="Other sizes of the same question.")
     extends: str | None = Field(None, description="Another experiment file that this one adds to.")
 

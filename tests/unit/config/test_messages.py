@@ -16,7 +16,7 @@ FIELDS: Final = (
     "dataset, split, input, model, norm, init, augment, mix, loss, optimizer, schedule, grad_clip, "
     "batch_size, epochs, precision, early_stopping, engine, max_images, accumulate, ema, surface_tolerance_px"
 )
-KEYS: Final = "question, baseline, axes, design, exclude, seeds, objective, outcome, margin, claims, subgroups, allow_flawed, search, scales, extends"
+KEYS: Final = "question, baseline, axes, design, exclude, seeds, objective, outcome, margin, claims, subgroups, allow_flawed, search, slurm, scales, extends"
 NORMS: Final = "batch, dyt, group, instance, layer, none"
 TEST_SCORES: Final = (
     "test_dice, test_iou, test_precision, test_recall, test_accuracy, test_specificity, test_soft_dice, test_pooled_dice, "
@@ -82,7 +82,7 @@ STRUCTURE: Final = {
     "claims: {norm: a}": "3:9: claims must be a list, got {'norm': 'a'}.",
     "exclude: [norm]": "3:11: exclude must be a mapping, got 'norm'.",
     "scales: {small: {sedes: 3}}": "3:18: there is no such key, got 'sedes'. Did you mean 'seeds'? "
-    "Known: baseline, axes, design, exclude, seeds, margin, claims, subgroups, search, objective, outcome.",
+    "Known: baseline, axes, design, exclude, seeds, margin, claims, subgroups, search, objective, outcome, slurm.",
     "scales: {small: {baseline: {epoch: 3}}}": "3:29: there is no such key, got 'epoch'. "
     f"Did you mean 'epochs'? Known: {FIELDS}.",
     "scales: {small: {baseline: {norm: bach}}}": "3:35: there is no norm of this name, got 'bach'. "
