@@ -56,7 +56,7 @@ def assemble(
     axes = tuple(finish(dimension, base, problems) for dimension in dimensions)
     combined = combinations(document, axes, problems) if _has_all(written, "axes", by_name) else {}
     cells = build_cells(base, by_name, axes, combined, objective, problems)
-    margin = document.get("margin")
+    margin, expected_sd = _number(document, "margin"), _number(document, "expected_seed_sd")
     has_margin = "margin" in written and written["margin"].value is not None
     claims_node = document.get("claims")
     asked = written.get("axes")
@@ -95,7 +95,8 @@ def assemble(
         cells=() if search is not None else cells,
         seeds=seeds,
         num_folds=max((num_folds(cell.config) for cell in cells), default=num_folds(baseline)),
-        margin=None if margin is None or margin.value is None else float(margin.value),
+        margin=margin,
+        expected_seed_sd=expected_sd,
         outcome=outcome,
         claims=claims,
         subgroups=subgroups,
@@ -104,6 +105,11 @@ def assemble(
         allow_flawed=document.get("allow_flawed") is not None and document["allow_flawed"].value is True,
         overrides=dict(overrides),
     )
+
+
+def _number(document: Node, key: str) -> float | None:
+    node = document.get(key)
+    return None if node is None or node.value is None else float(node.value)
 
 
 def _has_all(written: Node, key: str, read: Mapping[str, Dimension]) -> bool:

@@ -208,6 +208,7 @@ class Scale(_Model):
     exclude: Any = None
     seeds: Any = None
     margin: Any = None
+    expected_seed_sd: Any = None
     claims: Any = None
     subgroups: Any = None
     search: Any = None
@@ -244,6 +245,11 @@ class ExperimentFile(_Model):
     outcome: str = Field("test_dice", description="Test metric that verdicts are about.")
     margin: Annotated[Finite, Field(gt=0)] | None = Field(
         None, description="Differences of the outcome below it do not matter; needed for `==`."
+    )
+    expected_seed_sd: Annotated[Finite, Field(gt=0)] | None = Field(
+        None,
+        description="What the outcome's standard deviation over the seeds of a cell is expected to be; "
+        "`plan` reckons with it until there are records.",
     )
     claims: list[dict[str, Any]] = Field([], description="Expectations that the report judges.")
     subgroups: list[Annotated[str, Field(min_length=1)]] = Field(

@@ -169,7 +169,7 @@ def variant_digests(config: TrialConfig) -> dict[str, str]:
 
 def config_hash(config: TrialConfig) -> str:
     """Hash the configuration alone, places of files included: 64 hexadecimal digits."""
-    return _digest(_hashed_config(config, has_places=True))
+    return _digest(hashed_config(config, has_places=True))
 
 
 def identity(config: TrialConfig, *, seed: int, fold: int, data_fingerprint: str) -> str:
@@ -179,7 +179,7 @@ def identity(config: TrialConfig, *, seed: int, fold: int, data_fingerprint: str
     """
     return _digest(
         {
-            "config": _hashed_config(config, has_places=False),
+            "config": hashed_config(config, has_places=False),
             "seed": seed,
             "fold": fold,
             "data": data_fingerprint,
@@ -189,7 +189,11 @@ def identity(config: TrialConfig, *, seed: int, fold: int, data_fingerprint: str
     )
 
 
-def _hashed_config(config: TrialConfig, *, has_places: bool) -> dict[str, Any]:
+def hashed_config(config: TrialConfig, *, has_places: bool) -> dict[str, Any]:
+    """Return what of a configuration is hashed: `to_json` less what stands for a field's or knob's absence.
+
+    Configurations of records that were written before a knob existed give the same.
+    """
     written = config.to_json()
     for name, absent in _ABSENT_FIELDS.items():
         if written.get(name) == absent:

@@ -71,6 +71,13 @@ class Plan:
         """Return the replicates of a cell."""
         return tuple(entry for entry in self.entries if entry.trial.cell is cell)
 
+    def by_cell(self) -> list[tuple[Cell, tuple[PlanEntry, ...]]]:
+        """Return every cell that has entries, in the order of the design, with its replicates."""
+        found: dict[int, list[PlanEntry]] = {}
+        for entry in self.entries:
+            found.setdefault(id(entry.trial.cell), []).append(entry)
+        return [(entries[0].trial.cell, tuple(entries)) for entries in found.values()]
+
     def narrowed(self, *, only: Sequence[str] | None = None, seeds: str | None = None) -> Plan:
         """Return the part that `--only` and `--seeds` mean; orphans are the whole design's.
 

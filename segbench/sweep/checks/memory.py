@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
-import os
 from collections.abc import Callable, Iterable
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, Final
 
-import segbench
 from segbench.config.project import Project
-from segbench.config.trial import canonical_json
+from segbench.sweep import memory
 from segbench.sweep.checks.finding import Finding, Severity
 
-FORMAT: Final = 1
-_LIBRARIES: Final = ("torch", "torchvision", "albumentations", "segmentation-models-pytorch", "numpy")
+FOLDER: Final = "guards"
 
 
 def remembered(project: Project, subject: Any, look: Callable[[], Iterable[Finding]]) -> tuple[Finding, ...]:
@@ -39,44 +30,17 @@ def remembered(project: Project, subject: Any, look: Callable[[], Iterable[Findi
 
 def recall(project: Project, subject: Any) -> tuple[Finding, ...] | None:
     """Return the findings kept about a subject; None where there are none."""
+    entry = memory.recall(project, FOLDER, subject)
     try:
-        entry = json.loads(_file(project, subject).read_text(encoding="utf-8"))
-        return tuple(Finding(f["code"], Severity(f["severity"]), f["text"]) for f in entry["findings"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return None if entry is None else tuple(_finding(found) for found in entry["findings"])
+    except (ValueError, KeyError, TypeError):
         return None
 
 
 def keep(project: Project, subject: Any, findings: Iterable[Finding]) -> None:
     """Keep the findings about a subject; a folder that cannot be written is no problem."""
-    file = _file(project, subject)
-    entry = {"findings": [finding.to_json() for finding in findings]}
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(entry), encoding="utf-8")
-        temporary.replace(file)
+    memory.keep(project, FOLDER, subject, {"findings": [finding.to_json() for finding in findings]})
 
 
-def _file(project: Project, subject: Any) -> Path:
-    key = canonical_json([FORMAT, _source_stamp(), subject])
-    return project.data / ".cache" / "guards" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
-
-
-@cache
-def _source_stamp() -> str:
-    """Digest names, sizes and times of segbench's own source, and the versions of what it builds on."""
-    package = Path(segbench.__file__).parent
-    stamps = [(str(p.relative_to(package)), *_size_and_time(p)) for p in sorted(package.rglob("*.py"))]
-    return hashlib.sha256(repr([stamps, *map(_version, _LIBRARIES)]).encode()).hexdigest()
-
-
-def _size_and_time(path: Path) -> tuple[int, int]:
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns
-
-
-def _version(library: str) -> str | None:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None
+def _finding(written: dict[str, str]) -> Finding:
+    return Finding(written["code"], Severity(written["severity"]), written["text"])

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from segbench.errors import message
-from segbench.records import State, TrialRecord
-from segbench.store.layout import ResultsFolder
-from segbench.store.scan import scan
 from segbench.sweep.checks.finding import Severity, guard
 from segbench.sweep.plan import Plan
-
-Records = Sequence[tuple[Mapping[str, str], TrialRecord]]
-"""Levels of a cell, and what is recorded of a trial of it."""
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from segbench.config.experiment import Experiment
-    from segbench.stats.pairs import Contrast
+from segbench.sweep.resolution import family, is_judged, seed_spread, sources
 
 
 def facts_of_seeds(plan: Plan) -> list[Any]:
@@ -30,7 +19,8 @@ def facts_of_seeds(plan: Plan) -> list[Any]:
     experiment = plan.experiment
     metric = experiment.outcome.removeprefix("test_")
     return [
-        [experiment.name, experiment.outcome, experiment.margin, list(experiment.seeds)],
+        [experiment.name, experiment.outcome, experiment.margin, experiment.expected_seed_sd],
+        list(experiment.seeds),
         [[axis.name, axis.baseline, list(axis.labels)] for axis in experiment.axes],
         [dict(cell.levels) for cell in experiment.cells],
         [asdict(claim) for claim in experiment.claims],
@@ -39,7 +29,7 @@ def facts_of_seeds(plan: Plan) -> list[Any]:
                 name,
                 [[dict(levels), r.seed, r.fold, str(r.state), r.test.get(metric)] for levels, r in records],
             ]
-            for name, records in _sources(plan)
+            for name, records in sources(plan)
         ],
     ]
 
@@ -48,12 +38,12 @@ def facts_of_seeds(plan: Plan) -> list[Any]:
 def seeds_resolve_the_margin(plan: Plan) -> Iterator[str]:
     """There are seeds enough to tell differences of the margin, as far as records say how seeds differ."""
     experiment = plan.experiment
-    if not _is_judged(experiment):
+    if not is_judged(experiment):
         return
-    from segbench.stats.power import seeds_needed_range
+    from segbench.stats.power import seeds_needed, seeds_needed_range
 
     num_seeds = len(experiment.seeds)
-    asked, alpha = _family(experiment)
+    asked, alpha = family(experiment)
     if num_seeds == 1:
         yield message(
             f"{experiment.name}: seeds",
@@ -63,12 +53,14 @@ def seeds_resolve_the_margin(plan: Plan) -> Iterator[str]:
         )
     if not experiment.margin:
         return
-    known = _spread(plan, asked)
+    known = seed_spread(plan)
     if known is None:
         return
-    source, sd, n = known
-    low, high = seeds_needed_range(sd, n, experiment.margin, alpha=alpha)
-    spread = f"per-seed differences in {experiment.outcome} have an sd of {sd:.2g} over {n} seeds of {source}"
+    if known.num_seeds is None:
+        low = high = seeds_needed(known.sd, experiment.margin, alpha=alpha)
+    else:
+        low, high = seeds_needed_range(known.sd, known.num_seeds, experiment.margin, alpha=alpha)
+    spread = f"per-seed differences in {experiment.outcome} have {known.text}"
     if num_seeds < low:
         yield message(
             f"{experiment.name}: seeds",
@@ -83,13 +75,13 @@ def seeds_resolve_the_margin(plan: Plan) -> Iterator[str]:
 def seeds_suffice_for_some_spread(plan: Plan) -> Iterator[str]:
     """Before any record tells how seeds differ, one knows for which spread the seeds given would do."""
     experiment = plan.experiment
-    if not _is_judged(experiment) or not experiment.margin or len(experiment.seeds) < 2:
+    if not is_judged(experiment) or not experiment.margin or len(experiment.seeds) < 2:
         return
     from segbench.stats.power import POWER, seeds_needed, smallest_difference
 
-    asked, alpha = _family(experiment)
-    if _spread(plan, asked) is not None:
+    if seed_spread(plan) is not None:
         return
+    _, alpha = family(experiment)
     num_seeds = len(experiment.seeds)
     enough = experiment.margin / smallest_difference(1.0, num_seeds, alpha=alpha)
     needed = seeds_needed(experiment.margin, experiment.margin, alpha=alpha)
@@ -98,87 +90,6 @@ def seeds_suffice_for_some_spread(plan: Plan) -> Iterator[str]:
         f"{100 * POWER:.0f} % power if per-seed differences have an sd of {enough:.2g} or less; an sd as "
         f"large as the margin needs {needed:.0f}. `--scale` or a first sweep tells the sd."
     )
-
-
-def _is_judged(experiment: Experiment) -> bool:
-    """Whether the experiment compares arms over seeds; a smoke test and a search do not."""
-    return experiment.search is None and len(experiment.cells) > 1 and not experiment.name.endswith("_smoke")
-
-
-def _family(experiment: Experiment) -> tuple[list[Contrast], float]:
-    """Return what is judged together, and the level of Holm's first step."""
-    from segbench.stats.questions import questions
-    from segbench.stats.verdict import ALPHA
-
-    asked = questions(experiment)
-    return asked, ALPHA / max(1, len(asked))
-
-
-def _spread(plan: Plan, asked: Sequence[Contrast]) -> tuple[str, float, int] | None:
-    """Return whose records, the sd of per-seed differences in the outcome, and over how many seeds.
-
-    The sd is the root mean square over the contrasts asked about, n their median. The experiment's own
-    records count where some contrast has two seeds, else those of a scale of it.
-    """
-    for name, records in _sources(plan):
-        table = _table(plan.experiment, records)
-        found = None if table is None else _pooled(plan.experiment, table, asked)
-        if found is not None:
-            return name, *found
-    return None
-
-
-def _sources(plan: Plan) -> Iterator[tuple[str, Records]]:
-    """Yield the experiment's own records, then those of its scales, each with whose they are."""
-    own = [(e.trial.cell.levels, e.record) for e in plan.entries if e.record is not None]
-    yield "this experiment", own
-    for folder in ResultsFolder(plan.experiment.project.results).experiments():
-        if folder.name.startswith(f"{plan.experiment.name}_") and not folder.name.endswith("_smoke"):
-            records = scan(folder).records.values()
-            yield folder.name, [(record.levels, record) for record in records]
-
-
-def _table(experiment: Experiment, records: Records) -> pd.DataFrame | None:
-    """Return a row a complete trial of the design's axes, or None where there are not two seeds."""
-    axes = [axis.name for axis in experiment.axes]
-    metric = experiment.outcome.removeprefix("test_")
-    rows = [
-        {
-            "trial": record.hash,
-            "state": str(record.state),
-            "seed": record.seed,
-            "fold": record.fold,
-            **levels,
-            experiment.outcome: record.test[metric],
-        }
-        for levels, record in records
-        if record.state is State.COMPLETE and metric in record.test and set(levels) == set(axes)
-    ]
-    if len({row["seed"] for row in rows}) < 2:
-        return None
-    import pandas as pd
-
-    return pd.DataFrame(rows).drop_duplicates([*axes, "seed", "fold"], keep="last")
-
-
-def _pooled(
-    experiment: Experiment, table: pd.DataFrame, asked: Sequence[Contrast]
-) -> tuple[float, int] | None:
-    from segbench.stats.effects import estimate
-    from segbench.stats.metrics import read_metric
-    from segbench.stats.questions import baseline_contrasts
-
-    metric = read_metric(experiment.outcome)
-    assert metric is not None
-    contrasts = [contrast for contrast in asked if contrast.metric == experiment.outcome]
-    axes = [axis.name for axis in experiment.axes]
-    effects = [
-        estimate(table, contrast, axes, metric) for contrast in contrasts or baseline_contrasts(experiment)
-    ]
-    known = [effect for effect in effects if effect.n > 1]
-    if not known:
-        return None
-    return float(np.sqrt(np.mean([e.sd**2 for e in known]))), int(np.median([e.n for e in known]))
 
 
 def _range(low: float, high: float) -> str:

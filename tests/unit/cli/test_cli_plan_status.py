@@ -62,6 +62,7 @@ def leave(project: Path, number: int, **changes: object) -> TrialRecord:
         "epochs_done": 10,
         "train_time_s": 1200.0,
         "parameters": 31_037_633,
+        "flops": 100,
         **changes,
     }
     record = TrialRecord(**values)  # type: ignore[arg-type]
@@ -78,11 +79,13 @@ def run(*arguments: str) -> str:
 def test_plan_shows_cells_and_says_that_nothing_is_timed_yet() -> None:
     text = run("plan", "norms")
     assert "norms: Does [it] matter?" in text
-    assert [line.split() for line in text.splitlines()[2:4]] == [
-        ["[b]Batch", "0/2", "-", "2", "waiting"],
-        ["none", "0/2", "-", "2", "waiting"],
+    assert [line.split() for line in text.splitlines()[1:4]] == [
+        ["norm", "done", "parameters", "GFLOP", "state"],
+        ["[b]Batch", "0/2", "7,549", "0.000827", "2", "waiting"],
+        ["none", "0/2", "7,389", "0.000827", "2", "waiting"],
     ]
-    assert "4 trials to run; one after another: no record yet of how long an epoch takes." in text
+    assert "4 trials to run; one after another: no record yet of how long an epoch takes; `--measure`" in text
+    assert "seeds show differences" not in text
 
 
 def test_plan_reckons_the_time_from_records_of_each_cell(project: Path) -> None:
@@ -90,7 +93,7 @@ def test_plan_reckons_the_time_from_records_of_each_cell(project: Path) -> None:
     assert "no record yet" in run("plan", "norms")
     leave(project, 1, train_time_s=600.0)
     text = run("plan", "norms")
-    assert "2 trials to run; one after another: about 30 min." in text
+    assert "2 trials to run; one after another: about 30 min" in text
     assert "31,037,633" in text
     leave(project, 2)
     leave(project, 3)

@@ -1,0 +1,146 @@
+"""What `segbench plan` prints: the cells with what they cost, and the sweep as a whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from segbench.sweep.costs import Cost, Costs
+    from segbench.sweep.devices import Slot
+    from segbench.sweep.plan import Plan, PlanEntry
+
+
+def print_plan(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> None:
+    """Print a plan, for a sweep with these workers; of a search only what it searches."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    experiment = plan.experiment
+    console = Console(highlight=False)
+    console.print(f"{escape(experiment.name)}: {escape(experiment.question)}", soft_wrap=True)
+    if experiment.search is not None:
+        names = ", ".join(parameter.name for parameter in experiment.search.parameters)
+        console.print(
+            f"A search over {escape(names)}: {experiment.search.num_trials} proposals by "
+            f"{escape(experiment.search.sampler)}. `segbench status` shows those that were made."
+        )
+        return
+    _print_cells(plan, costs, console)
+    for line in _summary(plan, costs, slots):
+        console.print(escape(line), soft_wrap=True)
+
+
+def _print_cells(plan: Plan, costs: Costs, console: Console) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    axes = [axis.name for axis in plan.experiment.axes]
+    table = Table(box=None, header_style="bold")
+    for axis in axes or ["cell"]:
+        table.add_column(escape(axis))
+    known = [name for name, value in _COLUMNS.items() if any(value(cost) for cost in costs.values())]
+    for name in ("done", *known):
+        table.add_column(name, justify="right")
+    table.add_column("state")
+    for cell, entries in plan.by_cell():
+        done = sum(entry.state.is_finished for entry in entries)
+        cost = costs[cell.config_hash]
+        table.add_row(
+            *([escape(cell.levels.get(axis, "-")) for axis in axes] or [cell.label]),
+            f"{done}/{len(entries)}",
+            *(_COLUMNS[name](cost) or "-" for name in known),
+            _states(entries),
+        )
+    console.print(table)
+
+
+_COLUMNS = {
+    "parameters": lambda cost: _text(cost.parameters, "{:,}"),
+    "GFLOP": lambda cost: _text(None if cost.flops is None else cost.flops / 1e9, "{:.3g}"),
+    "s/epoch": lambda cost: _text(cost.epoch_time_s, "{:.3g}"),
+    "MiB": lambda cost: _text(cost.memory_mib, "{:,.0f}"),
+}
+"""Column -> text of a cost, empty where nobody knows."""
+
+
+def _text(value: float | None, form: str) -> str:
+    return "" if value is None else form.format(value)
+
+
+def _summary(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> list[str]:
+    lines = []
+    if plan.is_finished:
+        lines.append("Every trial is finished: a sweep has nothing to do.")
+    else:
+        copied = f", {_trials(len(plan.to_reuse))} to copy from other experiments" if plan.to_reuse else ""
+        lines.append(f"{_trials(len(plan.to_run))} to run{copied}; {_time(plan, costs, slots)}.")
+    lines += _whence(costs.values())
+    lines += _resolution(plan)
+    if plan.orphans:
+        lines.append(f"{_trials(len(plan.orphans))} on disk no longer in the design: kept, not reported.")
+    lines += [f"Left out: {reason}" for _, reason in plan.unreadable]
+    return lines
+
+
+def _time(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> str:
+    """Say how long the trials to run take, one after another and with the workers of a sweep."""
+    from segbench.sweep.costs import time_s
+
+    seconds = time_s(plan, costs)
+    if seconds is None:
+        return "one after another: no record yet of how long an epoch takes; `--measure` takes a few steps"
+    workers = min(len(slots), len(plan.to_run))
+    text = f"one after another: about {_duration(seconds)}"
+    if slots[0].device == "cuda":
+        text += f" ({seconds / 3600:.2g} GPU hours)"
+    return text if workers < 2 else f"{text}; with {workers} workers: about {_duration(seconds / workers)}"
+
+
+def _whence(costs: Collection[Cost]) -> list[str]:
+    """Say what the columns are, and where times come from."""
+    lines = []
+    if any(cost.flops for cost in costs):
+        lines.append("GFLOP: a forward pass of one image, two operations a multiply-add.")
+    sources = dict.fromkeys(cost.source for cost in costs if cost.source)
+    if sources:
+        lines.append(f"Time and memory: {'; '.join(sources)}.")
+    return lines
+
+
+def _resolution(plan: Plan) -> list[str]:
+    """Say which differences the seeds can show."""
+    from segbench.sweep.resolution import smallest_difference
+
+    found = smallest_difference(plan)
+    if found is None:
+        return []
+    difference, spread = found
+    experiment = plan.experiment
+    margin = f", the margin is {experiment.margin:g}" if experiment.margin else ""
+    return [
+        f"{len(experiment.seeds)} seeds show differences in {experiment.outcome} of {difference:.2g} or more "
+        f"with 80 % power{margin}: per-seed differences have {spread.text}."
+    ]
+
+
+def _states(entries: Sequence[PlanEntry]) -> str:
+    states = Counter(
+        "copied in" if entry.reusable is not None and not entry.state.is_finished else str(entry.state)
+        for entry in entries
+    )
+    return ", ".join(f"{count} {state}" for state, count in states.items())
+
+
+def _trials(count: int) -> str:
+    return "1 trial" if count == 1 else f"{count} trials"
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"

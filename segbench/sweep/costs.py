@@ -1,0 +1,209 @@
+"""What the cells of a plan cost: parameters, operations, time and memory. No torch unless it measures.
+
+Records tell what trials took, those of this experiment before those of others. What a network is made of is
+found by building it without weights; what an epoch takes where nothing was trained yet, by a few steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from segbench.config.trial import TrialConfig, canonical_json, hashed_config, variant_digests
+from segbench.records import TrialRecord
+from segbench.store.layout import ExperimentFolder, ResultsFolder
+from segbench.store.scan import scan
+from segbench.sweep import memory
+from segbench.sweep.devices import Slot
+from segbench.sweep.overview import last_epoch, seconds_per_epoch
+from segbench.sweep.plan import Plan
+
+_FREE: Final = (
+    "init",
+    "input",
+    "schedule",
+    "epochs",
+    "early_stopping",
+    "grad_clip",
+    "objective",
+    "surface_tolerance_px",
+)
+"""Fields of a configuration that cost nothing."""
+
+_SIZE_FOLDER: Final = "networks"
+_STEPS_FOLDER: Final = "steps"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What one trial of a cell costs; None: nobody knows yet."""
+
+    parameters: int | None = None
+    flops: int | None = None
+    """Operations of a forward pass of one image, two a multiply-add."""
+    epoch_time_s: float | None = None
+    """Training and validation, with as many workers as took part when it was measured."""
+    memory_mib: float | None = None
+    """Peak of the device: allocated memory of a GPU, the process's resident set on a CPU."""
+    source: str = ""
+    """Where time and memory come from."""
+
+
+Costs: TypeAlias = Mapping[str, Cost]
+OnProgress: TypeAlias = Callable[[int, int], None]
+Found: TypeAlias = list[tuple[ExperimentFolder, TrialRecord]]
+
+
+def costs_of(
+    plan: Plan, slot: Slot, *, measures: bool = False, on_progress: OnProgress | None = None
+) -> Costs:
+    """Return the cost of every cell that has entries in a plan: hash of its configuration -> cost.
+
+    Args:
+        plan: The trials.
+        slot: Where a sweep's worker would run; records of such a device are preferred.
+        measures: Whether to train a few steps of what was never trained on such a device, once.
+        on_progress: Told (cells measured, cells in all).
+
+    Raises:
+        DataError: It measures, and the data cannot be read.
+    """
+    configs = {e.trial.cell.config_hash: e.trial.cell.config for e in plan.entries}
+    known = _Records(plan, slot.device)
+    costs = {hash: known.cost(config) for hash, config in configs.items()}
+    unsized = [h for h, cost in costs.items() if cost.parameters is None or cost.flops is None]
+    for hash in unsized:
+        parameters, flops = _network(plan, configs[hash])
+        costs[hash] = replace(costs[hash], parameters=parameters, flops=flops)
+    untimed = [h for h, cost in costs.items() if not known.is_timed_here(configs[h])]
+    for number, hash in enumerate(untimed):
+        if measures and on_progress is not None:
+            on_progress(number, len(untimed))
+        costs[hash] = _with_steps(plan, configs[hash], costs[hash], slot, measures=measures)
+    if measures and untimed and on_progress is not None:
+        on_progress(len(untimed), len(untimed))
+    return costs
+
+
+def time_s(plan: Plan, costs: Costs) -> float | None:
+    """Return how long the trials to run take one after another; None where a cell's epoch was never timed."""
+    total = 0.0
+    for entry in plan.to_run:
+        config = entry.trial.cell.config
+        pace = costs[entry.trial.cell.config_hash].epoch_time_s
+        if pace is None:
+            return None
+        epochs_done = entry.record.epochs_done if entry.record is not None else 0
+        total += pace * max(config.epochs - epochs_done, 0)
+    return total
+
+
+class _Records:
+    """Trials on record, by what decides their cost; other experiments are read only where they are needed."""
+
+    def __init__(self, plan: Plan, device: str) -> None:
+        self._plan, self._device = plan, device
+        own = (*(e.record for e in plan.entries), *plan.orphans)
+        self._own = _by_key((plan.folder, record) for record in own if record is not None)
+        self._others: dict[str, list[tuple[ExperimentFolder, TrialRecord]]] | None = None
+
+    def cost(self, config: TrialConfig) -> Cost:
+        found = self._find(config)
+        sized = next((r for _, r in found if r.parameters is not None and r.flops is not None), None)
+        timed = self._timed(found)
+        cost = Cost(
+            parameters=None if sized is None else sized.parameters,
+            flops=None if sized is None else sized.flops,
+        )
+        if not timed:
+            return cost
+        folder, newest = max(timed, key=lambda pair: pair[1].finished or "")
+        return replace(
+            cost,
+            epoch_time_s=seconds_per_epoch([record for _, record in timed]),
+            memory_mib=last_epoch(folder.trial(newest.hash)).get("peak_memory_mib"),
+            source=f"{newest.device_name or newest.device}, on record",
+        )
+
+    def is_timed_here(self, config: TrialConfig) -> bool:
+        """Whether a trial of such a configuration was timed on a device of the kind that is asked about."""
+        return any(record.device == self._device for _, record in self._timed(self._find(config)))
+
+    def _timed(self, found: Found) -> Found:
+        """Return the records with a time on the device asked about, else those on another one."""
+        timed = [(f, r) for f, r in found if r.train_time_s is not None and r.epochs_done]
+        here = [(f, r) for f, r in timed if r.device == self._device]
+        return here or [(f, r) for f, r in timed if r.device_name == timed[0][1].device_name]
+
+    def _find(self, config: TrialConfig) -> Found:
+        key = cost_key(config)
+        if key in self._own:
+            return self._own[key]
+        if self._others is None:
+            folders = ResultsFolder(self._plan.experiment.project.results).experiments()
+            others = [f for f in folders if f.name != self._plan.folder.name]
+            self._others = _by_key((f, record) for f in others for record in scan(f).records.values())
+        return self._others.get(key, [])
+
+
+def cost_key(config: TrialConfig) -> str:
+    """Return what decides a trial's cost, as text."""
+    kept = {k: v for k, v in hashed_config(config, has_places=False).items() if k not in _FREE}
+    kept["optimizer"] = sorted(kept.get("optimizer", {}))
+    return canonical_json(kept)
+
+
+def _by_key(records: Iterable[tuple[ExperimentFolder, TrialRecord]]) -> dict[str, Found]:
+    found: dict[str, Found] = {}
+    for folder, record in records:
+        found.setdefault(cost_key(TrialConfig.from_json(record.config)), []).append((folder, record))
+    return found
+
+
+def _network(plan: Plan, config: TrialConfig) -> tuple[int | None, int | None]:
+    """Return parameters and operations of a configuration's network, from memory or by building it."""
+    written = config.to_json()
+    subject = [
+        {name: written[name] for name in ("dataset", "model", "norm")},
+        {
+            name: digest
+            for name, digest in variant_digests(config).items()
+            if name.startswith(("model", "norm"))
+        },
+    ]
+    project = plan.experiment.project
+    known = memory.recall(project, _SIZE_FOLDER, subject)
+    if known is None:
+        from segbench.sweep.measure import size_network
+
+        parameters, flops = size_network(config, project)
+        known = {"parameters": parameters, "flops": flops}
+        memory.keep(project, _SIZE_FOLDER, subject, known)
+    return known["parameters"], known["flops"]
+
+
+def _with_steps(plan: Plan, config: TrialConfig, cost: Cost, slot: Slot, *, measures: bool) -> Cost:
+    """Return the cost with time and memory of a few steps, from memory or, where it may, by taking them."""
+    from segbench.sweep.provenance import name_device
+
+    project = plan.experiment.project
+    device = name_device(slot.device)
+    entry = next(e for e in plan.entries if e.trial.cell.config is config)
+    subject = [
+        cost_key(config),
+        variant_digests(config),
+        entry.trial.data_fingerprint,
+        device,
+        slot.threads,
+    ]
+    known = memory.recall(project, _STEPS_FOLDER, subject)
+    if known is None and measures:
+        from segbench.sweep.measure import time_steps
+
+        epoch_time_s, memory_mib = time_steps(config, project, slot)
+        known = {"epoch_time_s": epoch_time_s, "memory_mib": memory_mib}
+        memory.keep(project, _STEPS_FOLDER, subject, known)
+    if known is None:
+        return cost
+    return replace(cost, **known, source=f"{device}, by a few steps")
