@@ -53,6 +53,8 @@ class Holder:
     """Hash of the host, its boot and its process namespace: where `pid` means something."""
     pid: int | None = None
     pid_start: str | None = None
+    job: str | None = None
+    """The Slurm job it runs in, as `squeue` writes it: `12`, or `12_3` of an array."""
     counter: int | None = None
 
 
@@ -191,6 +193,7 @@ class Lease:
             "place": place(),
             "pid": os.getpid(),
             "pid_start": process_start(os.getpid()),
+            **({"job": job} if (job := slurm_job()) is not None else {}),
         }
         text = json.dumps(head, separators=(",", ":"))[:-1] + ',"counter":"'
         self._counter_offset = len(text)
@@ -223,6 +226,12 @@ def place() -> str:
     with suppress(OSError):
         parts.append(str(Path("/proc/self/ns/pid").readlink()))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def slurm_job() -> str | None:
+    """Return the Slurm job that this process runs in, as `squeue` writes it, or None."""
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
 
 
 def process_start(pid: int) -> str | None:

@@ -27,6 +27,8 @@ class Exit:
     pid: int
     code: int
     """Negative: the signal that killed it."""
+    job: str | None = None
+    """The Slurm job that the worker was."""
 
     @property
     def cause(self) -> str:
@@ -101,6 +103,9 @@ class Pool:
                 if process.stdin is not None:
                     process.stdin.close()
         return pid, said
+
+    def dismiss(self) -> None:
+        """Hear that no work is left: these workers see it themselves."""
 
     def signal(self, number: int) -> None:
         """Send a signal to every worker."""

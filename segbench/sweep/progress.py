@@ -45,11 +45,12 @@ class PlainDisplay:
 
     def handle(self, event: Event) -> None:
         trial = self.view.running.get(event.hash)
+        epochs_before = trial.epochs_done if trial is not None else 0
         self.view.handle(event)
         if isinstance(event, TrialStarted):
             on = f" from epoch {event.epochs_done + 1}" if event.epochs_done else ""
             self._write(f"start    {event.label}, {replicate(event.seed, event.fold)}{on} ({event.hash})")
-        elif isinstance(event, EpochFinished) and trial is not None:
+        elif isinstance(event, EpochFinished) and trial is not None and event.epoch > epochs_before:
             if event.epoch % PLAIN_EPOCHS == 0 and event.epoch < trial.epochs:
                 self._write(f"epoch    {_name(trial)}: {event.epoch}/{trial.epochs}, {_numbers(trial)}")
         elif isinstance(event, TrialFinished):

@@ -113,11 +113,6 @@ class SearchRun:
         elif isinstance(event, TrialRefused):
             self._tell(event.hash, State.FAILED, None)
 
-    def poll(self) -> None:
-        """Read the rows of proposals that a worker without a supervisor trains."""
-        for trial_hash in list(self._open):
-            self._report(trial_hash, read_objectives(self._folder.trial(trial_hash), self._metric))
-
     def _report(self, trial_hash: str, objectives: Mapping[int, float]) -> None:
         epochs = self._experiment.baseline.epochs
         for epoch, value in objectives.items():

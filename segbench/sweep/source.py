@@ -40,9 +40,6 @@ class TrialSource(Protocol):
     def handle(self, event: Event) -> None:
         """Take an event of a running trial."""
 
-    def poll(self) -> None:
-        """Look at the files of trials that workers without this supervisor run."""
-
 
 class FixedTrials:
     """The trials of a design.
@@ -68,7 +65,4 @@ class FixedTrials:
         return []
 
     def handle(self, event: Event) -> None:
-        pass
-
-    def poll(self) -> None:
         pass

@@ -19,6 +19,7 @@ from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import Lease
 from segbench.store.queue import Queue
 from segbench.sweep.events import EpochFinished, Event, TrialFinished, TrialRefused, TrialStarted, label_trial
+from segbench.sweep.follow import Follower
 from segbench.sweep.pool import Exit, Pool
 from segbench.sweep.progress import Display
 from segbench.sweep.provenance import now
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 MOST_LOSSES: Final = 3
 """A trial whose worker dies this often without an epoch in between is failed(lost)."""
 
-MOST_IDLE_EXITS: Final = 3
-"""Workers that end this often in a row without taking a trial will not do better."""
+MOST_IDLE_ROUNDS: Final = 3
+"""Rounds of workers that end without progress; further ones will not do better."""
 
 _POLL_S: Final = 2.0
 _REFRESH_S: Final = 0.2
@@ -71,7 +72,10 @@ class Supervisor:
         self._open = set(self._queued)
         self._taken: dict[int, str] = {}
         self._losses: dict[str, _Losses] = {}
-        self._idle_exits = 0
+        self._follower = Follower(self.folder)
+        self._round_of: dict[int, int] = {}
+        """Living worker -> how many rounds had ended without progress when it was started."""
+        self._idle_rounds = 0
         self._polled_s = self.clock()
         self._is_stopping = False
 
@@ -106,6 +110,8 @@ class Supervisor:
         if not self._is_stopping:
             self._extend()
             self._start_workers()
+        if not self._has_work():
+            self.pool.dismiss()
         said = self.pool.next(_REFRESH_S)
         while said is not None:
             pid, what = said
@@ -125,12 +131,12 @@ class Supervisor:
         for slot in self.pool.free_slots():
             if self.pool.num_running >= len(self._open):
                 return
-            self.pool.start(slot)
+            self._round_of[self.pool.start(slot)] = self._idle_rounds
 
     def _on_event(self, pid: int, event: Event) -> None:
         if isinstance(event, TrialStarted):
             self._taken[pid] = event.hash
-            self._idle_exits = 0
+            self._idle_rounds = 0
             self._count_progress(event.hash, event.epochs_done)
         elif isinstance(event, EpochFinished):
             self._count_progress(event.hash, event.epoch)
@@ -159,26 +165,34 @@ class Supervisor:
     def _num_failed(self) -> int:
         return sum(state is State.FAILED for state in self.states.values())
 
-    def _count_progress(self, trial_hash: str, epochs_done: int) -> None:
+    def _count_progress(self, trial_hash: str, epochs_done: int) -> bool:
+        """Note how far a trial is; return whether it is further than before."""
         seen = self._losses.get(trial_hash)
         if seen is None or epochs_done > seen.epochs_done:
             self._losses[trial_hash] = _Losses(epochs_done)
+            return seen is not None
+        return False
 
     def _on_exit(self, exit_: Exit) -> None:
+        began = self._round_of.pop(exit_.pid, self._idle_rounds)
         lost = self._taken.pop(exit_.pid, None)
         if self._is_stopping:
             return
+        self._poll()
+        if lost is None and exit_.job is not None:
+            lost = self._follower.held_by(exit_.job)
+            if lost is not None:
+                self._follower.free(lost, exit_.job)
         if lost is not None and lost in self._open:
             self._on_loss(lost, exit_)
             return
-        self._poll()
-        if self._open:
-            self._idle_exits += 1
-        if self._idle_exits >= MOST_IDLE_EXITS and not self.pool.num_running:
+        if self._open and began == self._idle_rounds:
+            self._idle_rounds += 1
+        if self._idle_rounds >= MOST_IDLE_ROUNDS and not self.pool.num_running:
             raise TrialError(
                 message(
                     "segbench worker",
-                    f"workers end without taking a trial ({exit_.cause})",
+                    f"workers end without progress ({exit_.cause})",
                     see=f"The end of {self.pool.log}:\n{_tail(self.pool.log)}",
                 )
             )
@@ -217,29 +231,17 @@ class Supervisor:
         )
 
     def _poll(self) -> None:
-        """Look for trials that workers without this supervisor have ended."""
-        self.source.poll()
-        for trial_hash in self._open - set(self._taken.values()):
-            folder = self.folder.trial(trial_hash)
-            if not folder.record.exists():
-                continue
-            try:
-                record = trials.read_trial(folder)
-            except SegbenchError:
-                continue  # the worker that takes it says what is wrong
-            if _has_ended(record.state):
-                self._tell(
-                    TrialFinished(
-                        hash=trial_hash,
-                        state=record.state,
-                        failure=record.failure,
-                        reason=record.reason,
-                        objective=record.objective,
-                        test=record.test,
-                        commit=record.commit,
-                        label=self._name(trial_hash),
-                    )
-                )
+        """Take what workers of others have done: jobs, other hosts, an earlier supervisor's."""
+        taken = set(self._taken.values())
+        others = [self._queued[h] for h in self._queued if h in self._open and h not in taken]
+        for event in self._follower.look(others, own=self._round_of):
+            if isinstance(event, TrialStarted):
+                self._count_progress(event.hash, event.epochs_done)
+            elif isinstance(event, EpochFinished):
+                self._idle_rounds *= not self._count_progress(event.hash, event.epoch)
+            elif isinstance(event, TrialFinished) and _has_ended(event.state):
+                self._idle_rounds = 0
+            self._tell(event)
 
     def _extend(self) -> None:
         if self.source.is_closed:

@@ -98,7 +98,7 @@ class SweepView:
         trial = self.running.get(event.hash)
         if isinstance(event, EpochProgress) and trial is not None:
             trial.fraction = min(1.0, event.fraction)
-        elif isinstance(event, EpochFinished) and trial is not None:
+        elif isinstance(event, EpochFinished) and trial is not None and event.epoch > trial.epochs_done:
             trial.epochs_done, trial.fraction, trial.since = event.epoch, 0.0, self.clock()
             trial.train_loss = event.row.get("train_loss")
             trial.val_dice = event.row.get("val_dice")

@@ -71,6 +71,9 @@ class ThreadPool:
             del self._stops[pid]
         return pid, said
 
+    def dismiss(self) -> None:
+        pass
+
     def signal(self, number: int) -> None:
         for stop in self._stops.values():
             stop.set()
@@ -277,7 +280,7 @@ def test_workers_that_cannot_start_end_the_sweep(
     with pytest.raises(TrialError) as error:
         sweep.run()
     assert str(error.value) == (
-        "segbench worker: workers end without taking a trial (exit code 1). "
+        "segbench worker: workers end without progress (exit code 1). "
         f"The end of {sweep.pool.log}:\nImportError: no torch."
     )
     assert sweep.pool.num_started == 3
