@@ -9,6 +9,8 @@ from typing import Final
 
 import pytest
 
+from segbench.config.schema import ExperimentFile, Scale
+
 HEAD: Final = "question: q\nbaseline: {dataset: {shapes: {size_px: 32}}, model: {unet: {width: 4}}}\n"
 """Two lines; what follows starts at line 3."""
 
@@ -16,7 +18,7 @@ FIELDS: Final = (
     "dataset, split, input, model, norm, init, augment, mix, loss, optimizer, schedule, grad_clip, "
     "batch_size, epochs, precision, early_stopping, engine, max_images, accumulate, ema, surface_tolerance_px"
 )
-KEYS: Final = "question, baseline, axes, design, exclude, seeds, objective, outcome, margin, claims, subgroups, allow_flawed, search, slurm, scales, extends"
+KEYS: Final = ", ".join(ExperimentFile.model_fields)
 NORMS: Final = "batch, dyt, group, instance, layer, none"
 TEST_SCORES: Final = (
     "test_dice, test_iou, test_precision, test_recall, test_accuracy, test_specificity, test_soft_dice, test_pooled_dice, "
@@ -82,7 +84,7 @@ STRUCTURE: Final = {
     "claims: {norm: a}": "3:9: claims must be a list, got {'norm': 'a'}.",
     "exclude: [norm]": "3:11: exclude must be a mapping, got 'norm'.",
     "scales: {small: {sedes: 3}}": "3:18: there is no such key, got 'sedes'. Did you mean 'seeds'? "
-    "Known: baseline, axes, design, exclude, seeds, margin, claims, subgroups, search, objective, outcome, slurm.",
+    f"Known: {', '.join(Scale.model_fields)}.",
     "scales: {small: {baseline: {epoch: 3}}}": "3:29: there is no such key, got 'epoch'. "
     f"Did you mean 'epochs'? Known: {FIELDS}.",
     "scales: {small: {baseline: {norm: bach}}}": "3:35: there is no norm of this name, got 'bach'. "

@@ -44,8 +44,8 @@ def test_everything_that_changes_numbers_changes_the_identity(config: TrialConfi
 
 def test_a_field_added_later_leaves_old_identities_as_they_were(config: TrialConfig) -> None:
     assert "max_images" in config.to_json()
-    assert "max_images" not in trial._hashed_config(config, has_places=False)
-    assert trial._hashed_config(replace(config, max_images=3), has_places=False)["max_images"] == 3
+    assert "max_images" not in trial.hashed_config(config, has_places=False)
+    assert trial.hashed_config(replace(config, max_images=3), has_places=False)["max_images"] == 3
 
 
 OWN = '''
