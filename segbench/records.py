@@ -128,6 +128,12 @@ class TrialRecord:
     device_name: str | None = None
     threads: int | None = None
     loader_workers: int | None = None
+    micro_batch: int | None = None
+    """Images that went through the network at a time where memory did not hold a batch; None: a batch."""
+    fitting_batch_size: int | None = None
+    """Of a trial that failed for memory: the largest batch that one step was seen to fit with."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know of how it ran, a sentence each."""
     host: str | None = None
     """Hash of the host's name."""
     commit: str | None = None

@@ -37,6 +37,16 @@ class Batch:
     def __len__(self) -> int:
         return len(self.index)
 
+    def parts(self, most: int | None) -> Iterator[Batch]:
+        """Yield the batch in pieces of at most `most` images, in order; None: as it is."""
+        if most is None or most >= len(self):
+            yield self
+            return
+        for start in range(0, len(self), most):
+            part = slice(start, start + most)
+            valid = None if self.valid is None else self.valid[part]
+            yield Batch(self.images[part], self.target[part], self.index[part], valid)
+
 
 class TrainBatches:
     """Augmented batches of the training images, in a new order each epoch.

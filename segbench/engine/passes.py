@@ -59,6 +59,7 @@ def evaluate_batches(
     numerics: Numerics,
     with_masks: bool,
     surface_tolerance_px: float | None = None,
+    on_batch: Callable[[], None] | None = None,
 ) -> Evaluation:
     """Measure a network, already in evaluation mode, on every image of the batches.
 
@@ -72,6 +73,7 @@ def evaluate_batches(
         with_masks: Whether to keep the predicted masks.
         surface_tolerance_px: For `surface_dice`. None: no metric of outlines, which the CPU computes image by
             image.
+        on_batch: Called after each batch.
 
     Raises:
         Diverged: A loss was NaN or infinite; `what` names it.
@@ -95,6 +97,8 @@ def evaluate_batches(
                 masks.append(predicted[:, 0].cpu().numpy())
             if surface_tolerance_px is not None:
                 surfaces.append(_surfaces(predicted, batch, surface_tolerance_px))
+            if on_batch is not None:
+                on_batch()
     loss, counts = tally.read()
     overlap, total = torch.cat(sums, dim=1).cpu().numpy()
     metrics = of_counts(counts, SoftSums(overlap, total))

@@ -75,10 +75,12 @@ def build_run(
     threads: int | None = None,
     loader_workers: int = 0,
     on_step: OnStep | None = None,
+    micro_batch: int | None = None,
 ) -> TrainingRun:
     """Make the run of a trial: segbench's own, or that of the configuration's `engine`.
 
-    A user's `fit(config, data, *, seed, device, threads, loader_workers, on_step)` returns a `TrainingRun`.
+    A user's `fit(config, data, *, seed, device, threads, loader_workers, on_step)` returns a `TrainingRun`;
+    `micro_batch` is for segbench's own alone.
 
     Raises:
         ExperimentError: The engine cannot be imported, or what it returns lacks a member.
@@ -93,7 +95,7 @@ def build_run(
     if config.engine == "segbench":
         from segbench.engine.run import Run
 
-        return Run(config, data, **options)
+        return Run(config, data, micro_batch=micro_batch, **options)
     run = _load_fit(config.engine)(config, data, **options)
     missing = [name for name in MEMBERS if not hasattr(run, name)]
     if missing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +26,7 @@ from segbench.engine.numerics import Numerics, choose_device, seeded
 from segbench.engine.passes import Evaluation, OnStep, evaluate_batches
 from segbench.engine.rates import Rates
 from segbench.engine.selection import check_objective, has_stalled, oriented_values, select
+from segbench.engine.splitting import effect_of_batch
 from segbench.engine.training import Training
 from segbench.errors import ExperimentError, TrialError, message
 from segbench.records import EpochRecord
@@ -56,6 +57,7 @@ class Run:
         threads: int | None = None,
         loader_workers: int = 0,
         on_step: OnStep | None = None,
+        micro_batch: int | None = None,
     ) -> None:
         """Build network, loss, optimiser and schedule.
 
@@ -68,6 +70,8 @@ class Run:
             loader_workers: Processes that augment; 0: this one. They change no number.
             on_step: Told (steps done, steps in the epoch) after each training step; throttling is its own
                 business.
+            micro_batch: Images that go through the network at a time; None: a whole batch. Only where
+                `why_whole` returns None does it change nothing but rounding.
 
         Raises:
             ExperimentError: The network does not take the images, the objective is no column, or batches of
@@ -108,7 +112,10 @@ class Run:
             numerics=self._numerics,
             seed=seed,
             on_step=on_step,
+            micro_batch=micro_batch,
         )
+        self.on_batch: Callable[[], None] | None = None
+        """Called after each batch of an evaluation, which has no steps: a sign of life."""
         self._batches = TrainBatches(data, config, seed, loader_workers, device=self._numerics.device)
         self._memory = PeakMemory(self._numerics.device)
         self._selected: dict[str, torch.Tensor] | None = None
@@ -228,6 +235,24 @@ class Run:
         state.check_fits(weights, self._model)
         self._keep({name: weights[name].to(self.device) for name in self._model.state_dict()})
 
+    def why_whole(self) -> str | None:
+        """Say why a batch must go through the network as a whole, or return None where it may be split."""
+        if self.config.mix.name != "none":
+            return f"{self.config.mix.name} mixes the images of a batch"
+        if not getattr(self._criterion, "is_mean_over_images", False):
+            return "the loss of a batch is not the mean of its images' losses"
+        batch = next(eval_batches(self._data, "train", 2, device=self.device))
+        if len(batch) < 2:
+            return "there is one image"
+        with self._numerics.active():
+            return effect_of_batch(self._model, self._numerics.images(batch.images))
+
+    def try_step(self) -> None:
+        """Take one step on a batch, to see whether memory holds it; the run is no use afterwards."""
+        batch = next(eval_batches(self._data, "train", self.config.batch_size, device=self.device))
+        with self._numerics.active(), seeded(0, self.device):
+            self._training.try_step(batch)
+
     def close(self) -> None:
         """End the loader's processes."""
         self._batches.close()
@@ -268,7 +293,8 @@ class Run:
         def forward(images: torch.Tensor) -> torch.Tensor:
             return functional_call(self._model, dict(weights), (images,))
 
-        batches = eval_batches(self._data, split, self.config.batch_size, device=self.device)
+        at_a_time = self._training.micro_batch or self.config.batch_size
+        batches = eval_batches(self._data, split, at_a_time, device=self.device)
         self._model.eval()
         with self._numerics.active(), seeded(stream_seed(self.seed, "evaluate", split), self.device):
             return evaluate_batches(
@@ -280,6 +306,7 @@ class Run:
                 numerics=self._numerics,
                 with_masks=with_masks,
                 surface_tolerance_px=self.config.surface_tolerance_px if split == "test" else None,
+                on_batch=self.on_batch,
             )
 
     def _weights(self, which: str) -> Mapping[str, torch.Tensor]:

@@ -16,6 +16,7 @@ from segbench.engine.metrics.counts import dice
 from segbench.engine.numerics import Numerics
 from segbench.engine.passes import OnStep, measure_loss
 from segbench.engine.rates import Rates
+from segbench.engine.splitting import heed_test
 from segbench.errors import ExperimentError, message
 from segbench.streams import stream_seed
 
@@ -44,6 +45,9 @@ class Training:
     seed: int
     """Names the stream that `mixing` draws from, with epoch and batch."""
     on_step: OnStep | None
+    micro_batch: int | None = None
+    """Images that go through the network at a time, where memory does not hold a batch: its parts' gradients
+    are added up, weighted by their images. None: the whole batch."""
 
     def run_epoch(
         self, batches: Iterable[Batch], *, epoch: int, num_images: int, objective: Sequence[float]
@@ -76,8 +80,9 @@ class Training:
                 self.rates.set(epoch, step + 1, num_steps, objective)
                 self.optimizer.zero_grad(set_to_none=True)
             in_step = min(images_per_step, num_images - step * images_per_step)
-            loss = self._measure(batch, stream_seed(self.seed, "mix", epoch, number + 1), tally)
-            (loss if len(batch) == in_step else loss * (len(batch) / in_step)).backward()
+            for part in batch.parts(self.micro_batch):
+                loss = self._measure(part, stream_seed(self.seed, "mix", epoch, number + 1), tally)
+                (loss if len(part) == in_step else loss * (len(part) / in_step)).backward()
             is_last = (number + 1) * self.batch_size >= num_images
             if is_last or place == self.accumulate - 1:
                 self._step(parameters)
@@ -93,7 +98,17 @@ class Training:
         if self.average is not None:
             self.average.update()
 
+    def try_step(self, batch: Batch) -> None:
+        """Take one step, to see whether memory holds it; the weights are no use afterwards."""
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        tally = Tally(epoch=1, what="train_loss")
+        for part in batch.parts(self.micro_batch):
+            self._measure(part, stream_seed(self.seed, "mix", 1, 1), tally).backward()
+        self.optimizer.step()
+
     def _measure(self, batch: Batch, seed: int, tally: Tally) -> torch.Tensor:
+        heed_test(len(batch))
         images, target, valid = self.mixing(batch.images, batch.target, batch.valid, seed)
         with self.numerics.autocast():
             logits = self.model(self.numerics.images(images))

@@ -7,6 +7,8 @@ touch its successor's file. No clock of another host is ever read: an observer c
 counter has not moved for some seconds of its own monotonic clock, or when the holder's process on this very
 host is gone.
 
+A supervisor's claim on its experiment is of the same kind, `supervisor.<n>`.
+
 A holder calls `check` before each write; that, and not the absence of a second worker, is what keeps a record
 whole.
 """
@@ -21,15 +23,15 @@ import platform
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from segbench.errors import TrialError, message
 from segbench.store.atomic import write_errors
-from segbench.store.layout import TrialFolder
 
 STALE_AFTER_S: Final = 60.0
 """A claim whose counter stands still for this long may be taken over."""
@@ -38,6 +40,17 @@ _COUNTER_DIGITS: Final = 12
 
 _watched: dict[Path, tuple[str, float]] = {}
 """Lease file -> its content when it last changed, and the monotonic time at which this process saw that."""
+
+
+class Claimed(Protocol):
+    """What can be claimed: a trial's folder, or a whole experiment's for its supervisor."""
+
+    @property
+    def path(self) -> Path:
+        """The folder that holds the claims."""
+
+    def lease(self, generation: int) -> Path:
+        """Return the file of a claim: a stem of its own with the number behind it."""
 
 
 class LeaseLost(TrialError):
@@ -61,7 +74,7 @@ class Holder:
 class Lease:
     """A claim that this process holds. Use it as a context manager, or call `release`."""
 
-    def __init__(self, folder: TrialFolder, generation: int, descriptor: int, token: str) -> None:
+    def __init__(self, folder: Claimed, generation: int, descriptor: int, token: str) -> None:
         self.folder = folder
         self.token = token
         self._generation = generation
@@ -71,10 +84,16 @@ class Lease:
         self._guard = threading.Lock()
         self._ended = threading.Event()
         self._heart: threading.Thread | None = None
+        self._is_alive: Callable[[], bool] = lambda: True
 
     @classmethod
     def acquire(
-        cls, folder: TrialFolder, *, stale_after_s: float = STALE_AFTER_S, heartbeat_s: float | None = None
+        cls,
+        folder: Claimed,
+        *,
+        stale_after_s: float = STALE_AFTER_S,
+        heartbeat_s: float | None = None,
+        is_alive: Callable[[], bool] = lambda: True,
     ) -> Lease | None:
         """Take the trial, or return None while somebody else holds it.
 
@@ -82,9 +101,10 @@ class Lease:
         caller that waits for it calls again from time to time; each call is quick.
 
         Args:
-            folder: The trial; its folder is made if it is missing.
+            folder: What is claimed; its folder is made if it is missing.
             stale_after_s: How long a counter must stand still.
             heartbeat_s: Time between two beats; None: a sixth of `stale_after_s`.
+            is_alive: Asked before each beat: a holder that hangs lets its claim go stale.
 
         Raises:
             ResultsError: The folder cannot be written.
@@ -97,11 +117,12 @@ class Lease:
             generation = present[-1] + 1 if present else 1
             lease = cls._create(folder, generation)
         if lease is not None:
+            lease._is_alive = is_alive
             lease._start(heartbeat_s if heartbeat_s is not None else stale_after_s / 6)
         return lease
 
     @classmethod
-    def _create(cls, folder: TrialFolder, generation: int) -> Lease | None:
+    def _create(cls, folder: Claimed, generation: int) -> Lease | None:
         try:
             descriptor = os.open(folder.lease(generation), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
         except FileExistsError:
@@ -184,6 +205,8 @@ class Lease:
 
     def _run(self, heartbeat_s: float) -> None:
         while not self._ended.wait(heartbeat_s):
+            if not self._is_alive():
+                continue
             with suppress(OSError):  # a network share that hiccups: the next beat may reach it
                 self.beat()
 
@@ -204,14 +227,14 @@ class Lease:
         return str(self._counter).zfill(_COUNTER_DIGITS).encode()
 
 
-def holder(folder: TrialFolder) -> Holder | None:
+def holder(folder: Claimed) -> Holder | None:
     """Return who holds the trial; None where nobody does. A holder may be dead (see `is_leased`)."""
     present = _generations(folder)
     content = _read(folder.lease(present[-1])) if present else None
     return None if content is None else _parse(content)
 
 
-def is_leased(folder: TrialFolder, *, stale_after_s: float = STALE_AFTER_S) -> bool:
+def is_leased(folder: Claimed, *, stale_after_s: float = STALE_AFTER_S) -> bool:
     """Whether somebody holds the trial and, as far as this process can tell by now, is alive."""
     present = _generations(folder)
     return bool(present) and not _is_stale(folder.lease(present[-1]), stale_after_s)
@@ -287,7 +310,7 @@ def _parse(content: str) -> Holder:
         return Holder()
 
 
-def _generations(folder: TrialFolder) -> list[int]:
+def _generations(folder: Claimed) -> list[int]:
     """Return the numbers of the claims in the folder, ascending."""
     prefix = folder.lease(0).name.removesuffix("0")
     try:

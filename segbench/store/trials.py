@@ -327,6 +327,7 @@ def _record(where: str, content: Any) -> TrialRecord:
         if values.get("failure") is not None:
             values["failure"] = FailureKind(values["failure"])
         values["test"] = {k: math.nan if v is None else float(v) for k, v in values.get("test", {}).items()}
+        values["notes"] = tuple(values.get("notes", ()))
         record = TrialRecord(**values)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ResultsError(message(where, f"a key of the record is missing or wrong ({error})")) from error

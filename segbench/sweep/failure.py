@@ -34,4 +34,9 @@ def one_line(error: BaseException) -> str:
     text = " ".join(str(error).strip().split("\n")[0].split())
     if not isinstance(error, SegbenchError) or not text:
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return shorten(text)
+
+
+def shorten(text: str) -> str:
+    """Return a reason that fits one line of a status."""
     return text if len(text) <= _MOST_REASON else text[: _MOST_REASON - 3] + "..."

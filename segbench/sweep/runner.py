@@ -11,10 +11,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
 
-from segbench.config.trial import TrialConfig, variant_digests
+from segbench.config.trial import TrialConfig
 from segbench.errors import ResultsError
 from segbench.records import EpochRecord, FailureKind, State, TrialRecord
 from segbench.store import trials
@@ -22,36 +22,32 @@ from segbench.store.atomic import sweep_temporaries
 from segbench.store.layout import ExperimentFolder, TrialFolder
 from segbench.store.lease import Lease, LeaseLost
 from segbench.store.queue import QueuedTrial
+from segbench.sweep.beginning import Resources, begin, facts, finished_event, new_record
+from segbench.sweep.deadline import OutOfTime, TimeLimit
 from segbench.sweep.events import (
     EpochFinished,
     EpochProgress,
     Event,
-    TrialFinished,
     TrialStarted,
     label_trial,
 )
-from segbench.sweep.failure import classify, one_line
+from segbench.sweep.failure import classify, one_line, shorten
+from segbench.sweep.ladder import free_memory, step_down
 from segbench.sweep.outcome import write_outcome
-from segbench.sweep.provenance import hash_host, name_device, now, read_commit, read_versions, write_diff
+from segbench.sweep.picking import shape_of
+from segbench.sweep.provenance import now, write_diff
 from segbench.sweep.triallog import logging_to
 from segbench.sweep.warm import WarmData
+from segbench.sweep.watchdog import Pulse
 
 if TYPE_CHECKING:
     from segbench.config.project import Project
     from segbench.data import PreparedData
     from segbench.engine.protocol import TrainingRun
 
+__all__ = ["Resources", "run_trial"]
+
 _PROGRESS_INTERVAL_S: Final = 0.2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resources:
-    """What a trial may use; recorded, and no part of its identity."""
-
-    device: str
-    """`cpu` or `cuda`."""
-    threads: int
-    loader_workers: int = 0
 
 
 def run_trial(
@@ -63,6 +59,8 @@ def run_trial(
     on_event: Callable[[Event], None] = lambda event: None,
     should_stop: Callable[[], bool] = lambda: False,
     warm: WarmData | None = None,
+    limit: TimeLimit | None = None,
+    hang_timeout_s: float | None = None,
 ) -> TrialRecord | None:
     """Run a trial to its end, or to the next epoch boundary where it should stop, and leave its record.
 
@@ -76,6 +74,9 @@ def run_trial(
         on_event: Told what happens, for displays and pruners.
         should_stop: Asked after each epoch; True leaves the trial interrupted, to go on later.
         warm: Data of the trial before.
+        limit: A wall-clock bound to stop before.
+        hang_timeout_s: Silence after which the trial counts as hanging and its claim goes stale; None: by its
+            usual epoch (`watchdog.patience_s`).
 
     Returns:
         The record, or None where somebody else holds the trial.
@@ -84,7 +85,8 @@ def run_trial(
         ResultsError: The folder holds another identity, or the disk refuses the record.
     """
     folder = experiment.trial(trial.hash)
-    lease = Lease.acquire(folder)
+    pulse = Pulse(hang_timeout_s)
+    lease = Lease.acquire(folder, is_alive=pulse.is_alive)
     if lease is None:
         return None
     with lease:
@@ -103,10 +105,20 @@ def run_trial(
                 on_event,
                 should_stop,
                 warm or WarmData(project),
+                pulse,
+                limit,
             )
-            ended = attempt.run(record or _new_record(trial, experiment))
-    on_event(_finished(ended))
+            ended = attempt.run(record or new_record(trial, experiment))
+    on_event(finished_event(ended))
     return ended
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is left of a run that was closed."""
+
+    history: list[EpochRecord] = field(default_factory=list)
+    selected_epoch: int | None = None
 
 
 class _Attempt:
@@ -123,53 +135,42 @@ class _Attempt:
         on_event: Callable[[Event], None],
         should_stop: Callable[[], bool],
         warm: WarmData,
+        pulse: Pulse,
+        limit: TimeLimit | None,
     ) -> None:
         self.trial, self.project, self.folder, self.resources = trial, project, folder, resources
         self.lease, self.log, self.on_event, self.should_stop = lease, log, on_event, should_stop
-        self.warm = warm
+        self.warm, self.pulse, self.limit = warm, pulse, limit
         self.config = TrialConfig.from_json(trial.config)
         self._last_progress_s = 0.0
+        self._turn_began_s = time.monotonic()
+        self._is_first_turn = True
+        self._run: TrainingRun | None = None
+        self._known = _Known()
 
     def run(self, before: TrialRecord) -> TrialRecord:
         from segbench.engine.divergence import Diverged
 
-        commit = read_commit(self.project.root)
-        record = replace(
-            before,
-            levels=self.trial.levels,
-            search=self.trial.search if self.trial.search is not None else before.search,
-            state=State.RUNNING,
-            failure=None,
-            reason=None,
-            attempts=before.attempts + 1,
-            started=before.started or now(),
-            finished=None,
-            device=self.resources.device,
-            threads=self.resources.threads,
-            loader_workers=self.resources.loader_workers,
-            device_name=name_device(self.resources.device),
-            host=hash_host(),
-            commit=commit.sha,
-            is_dirty=commit.is_dirty,
-            versions=read_versions(),
-        )
+        record = begin(before, self.trial, self.resources, self.project.root)
         self._write(record)
-        if commit.is_dirty:
+        if record.is_dirty:
             write_diff(self.project.root, self.folder)
         self.log.info(
             "attempt %d of %s, seed %d, fold %d", record.attempts, self.label, record.seed, record.fold
         )
-        run: TrainingRun | None = None
         try:
             self._announce()
             data = self.warm.get(self.config, fold=self.trial.fold, fingerprint=self.trial.data_fingerprint)
-            run = self._open_run(data)
-            record = replace(record, **_facts(run))
-            record = self._train(run, data, record)
+            self.pulse.beat()
+            record = self._run_within_memory(data, record)
         except Diverged as error:
-            record = self._ended(record, run, State.DIVERGED, reason=one_line(error))
+            record = self._ended(record, State.DIVERGED, reason=one_line(error))
+        except OutOfTime:
+            record = self._ended(
+                record, State.INTERRUPTED, reason="stopped within an epoch: the time is over"
+            )
         except KeyboardInterrupt:
-            record = self._ended(record, run, State.INTERRUPTED, reason="stopped within an epoch")
+            record = self._ended(record, State.INTERRUPTED, reason="stopped within an epoch")
             self._write(record)
             raise
         except LeaseLost:
@@ -179,13 +180,9 @@ class _Attempt:
             raise
         except Exception as error:
             self.log.exception("the trial failed")
-            record = self._ended(record, run, State.FAILED, reason=one_line(error), failure=classify(error))
+            record = self._ended(record, State.FAILED, reason=one_line(error), failure=classify(error))
         finally:
-            if run is not None:
-                run.close()
-        if record.failure is FailureKind.OOM:
-            run = None
-            _free_memory()
+            self._close_run()
         self._write(record)
         self.folder.stop_request.unlink(missing_ok=True)
         self.log.info("%s%s", record.state, f": {record.reason}" if record.reason else "")
@@ -209,20 +206,64 @@ class _Attempt:
             )
         )
 
-    def _open_run(self, data: PreparedData) -> TrainingRun:
-        """Make the run, at the epoch where the files leave it."""
-        from segbench.engine.protocol import build_run
-        from segbench.store import weights
+    def _run_within_memory(self, data: PreparedData, record: TrialRecord) -> TrialRecord:
+        """Run the trial; where memory runs out, go on with parts of batches if that changes nothing."""
+        while True:
+            try:
+                self._run = self._open_run(data, record.micro_batch)
+                record = replace(record, **facts(self._run))
+                return self._train(self._run, data, record)
+            except Exception as error:
+                if classify(error) is not FailureKind.OOM:
+                    raise
+                self.log.exception("out of memory")
+                said = one_line(error)
+            # The handler is left: what the traceback held of the device can be freed.
+            self._close_run()
+            free_memory()
+            rung = step_down(
+                self.config, record.micro_batch, len(self._known.history), lambda c: self._build(c, data)
+            )
+            self.pulse.beat()
+            if rung.micro_batch is None:
+                reason = shorten(f"{said}; {rung.text}")
+                fits = replace(record, fitting_batch_size=rung.fitting_batch_size)
+                return self._ended(fits, State.FAILED, reason=reason, failure=FailureKind.OOM)
+            self.log.warning("%s", rung.text)
+            record = replace(record, micro_batch=rung.micro_batch, notes=(*record.notes, rung.text))
+            self._write(record)
 
-        run = build_run(
-            self.config,
+    def _build(
+        self, config: TrialConfig, data: PreparedData, *, micro_batch: int | None = None
+    ) -> TrainingRun:
+        from segbench.engine.protocol import build_run
+
+        options = {} if micro_batch is None else {"micro_batch": micro_batch}
+        return build_run(
+            config,
             data,
             seed=self.trial.seed,
             device=self.resources.device,
             threads=self.resources.threads,
             loader_workers=self.resources.loader_workers,
             on_step=self._on_step,
+            **options,
         )
+
+    def _close_run(self) -> None:
+        """End the run and let go of its memory; what is known of it stays."""
+        if self._run is not None:
+            self._known = _Known(list(self._run.history), self._run.selected_epoch)
+            self._run.close()
+            self._run = None
+
+    def _open_run(self, data: PreparedData, micro_batch: int | None) -> TrainingRun:
+        """Make the run, at the epoch where the files leave it."""
+        from segbench.store import weights
+
+        run = self._build(self.config, data, micro_batch=micro_batch)
+        if hasattr(run, "on_batch"):
+            run.on_batch = self._on_batch
         if weights.restore_run(self.folder, run, before_write=self.lease.check):
             self.log.info("going on after epoch %d", len(run.history))
         self.lease.check()
@@ -232,16 +273,30 @@ class _Attempt:
     def _train(self, run: TrainingRun, data: PreparedData, record: TrialRecord) -> TrialRecord:
         for epoch in run:
             self._persist(run, epoch)
-            is_over = epoch.epoch >= self.config.epochs
-            if not is_over and self.folder.stop_request.exists():
-                return self._ended(record, run, State.PRUNED, reason=f"pruned after epoch {epoch.epoch}")
-            if not is_over and self.should_stop():
-                return self._ended(
-                    record, run, State.INTERRUPTED, reason=f"stopped after epoch {epoch.epoch}"
-                )
+            turn_s = self._end_turn(epoch)
+            if epoch.epoch >= self.config.epochs:
+                continue
+            if self.folder.stop_request.exists():
+                return self._ended(record, State.PRUNED, reason=f"pruned after epoch {epoch.epoch}")
+            if self.should_stop():
+                return self._ended(record, State.INTERRUPTED, reason=f"stopped after epoch {epoch.epoch}")
+            is_next_last = epoch.epoch == self.config.epochs - 1
+            if self.limit is not None and not self.limit.may_go_on(turn_s, is_last=is_next_last):
+                reason = f"stopped after epoch {epoch.epoch}: the next would not end within the time limit"
+                return self._ended(record, State.INTERRUPTED, reason=reason)
         self.lease.check()
         test = write_outcome(run, data, self.folder)
-        return self._ended(replace(record, test=test), run, State.COMPLETE)
+        return self._ended(replace(record, test=test), State.COMPLETE)
+
+    def _end_turn(self, epoch: EpochRecord) -> float:
+        """Note that an epoch is on disk; return the wall time it took, saving included."""
+        now_s = time.monotonic()
+        turn_s, self._turn_began_s = now_s - self._turn_began_s, now_s
+        self.pulse.end_epoch(turn_s)
+        if self.limit is not None and self._is_first_turn:
+            self.limit.note_first(shape_of(self.trial.config), turn_s)
+        self._is_first_turn = False
+        return turn_s
 
     def _persist(self, run: TrainingRun, epoch: EpochRecord) -> None:
         from segbench.store import weights
@@ -253,7 +308,14 @@ class _Attempt:
         self.log.info("epoch %d: %s", epoch.epoch, ", ".join(f"{k} {v:.5g}" for k, v in row.items()))
         self.on_event(EpochFinished(hash=self.trial.hash, epoch=epoch.epoch, row=row))
 
+    def _on_batch(self) -> None:
+        """Show that an evaluation goes on."""
+        self._on_step(1, 1)
+
     def _on_step(self, step: int, num_steps: int) -> None:
+        self.pulse.beat()
+        if self.limit is not None and self.limit.is_over():
+            raise OutOfTime
         at = time.monotonic()
         if at - self._last_progress_s >= _PROGRESS_INTERVAL_S:
             self._last_progress_s = at
@@ -262,14 +324,13 @@ class _Attempt:
     def _ended(
         self,
         record: TrialRecord,
-        run: TrainingRun | None,
         state: State,
         *,
         reason: str | None = None,
         failure: FailureKind | None = None,
     ) -> TrialRecord:
-        history = run.history if run is not None else []
-        selected = run.selected_epoch if run is not None else None
+        run = self._run or self._known
+        history, selected = run.history, run.selected_epoch
         objective = None
         if selected is not None:
             objective = float(history[selected - 1].row()[self.config.objective.metric])
@@ -288,50 +349,3 @@ class _Attempt:
     def _write(self, record: TrialRecord) -> None:
         self.lease.check()
         trials.write_trial(self.folder, record)
-
-
-def _facts(run: TrainingRun) -> dict[str, Any]:
-    return {
-        "parameters": run.parameters,
-        "trainable_parameters": run.trainable_parameters,
-        "flops": run.flops,
-    }
-
-
-def _free_memory() -> None:
-    """Give cached device memory back, so that a smaller trial can run in this process."""
-    import gc
-
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-def _new_record(trial: QueuedTrial, experiment: ExperimentFolder) -> TrialRecord:
-    return TrialRecord(
-        hash=trial.hash,
-        identity=trial.identity,
-        experiment=experiment.name,
-        levels=trial.levels,
-        config=trial.config,
-        config_hash=trial.config_hash,
-        seed=trial.seed,
-        fold=trial.fold,
-        data_fingerprint=trial.data_fingerprint,
-        variant_digests=variant_digests(TrialConfig.from_json(trial.config)),
-        search=trial.search,
-    )
-
-
-def _finished(record: TrialRecord) -> TrialFinished:
-    return TrialFinished(
-        hash=record.hash,
-        state=str(record.state),
-        failure=str(record.failure) if record.failure else None,
-        reason=record.reason,
-        objective=record.objective,
-        test=dict(record.test),
-        commit=record.commit,
-    )

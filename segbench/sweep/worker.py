@@ -14,8 +14,9 @@ from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import LeaseLost
 from segbench.store.queue import Queue, QueuedTrial
+from segbench.sweep.deadline import TimeLimit
 from segbench.sweep.events import Event, TrialFinished, TrialRefused, TrialStarted, write_event
-from segbench.sweep.picking import Picker
+from segbench.sweep.picking import Picker, shape_of
 from segbench.sweep.runner import Resources, run_trial
 from segbench.sweep.signals import StopRequest
 from segbench.sweep.warm import WarmData
@@ -39,6 +40,12 @@ class Worker:
     resources: Resources
     stop: StopRequest
     on_event: Callable[[Event], None] = lambda event: None
+    limit: TimeLimit | None = None
+    """A wall-clock bound to stop before."""
+    hang_timeout_s: float | None = None
+    """Silence after which a trial counts as hanging; None: by its usual epoch."""
+    is_out_of_time: bool = False
+    """Whether it ended because of `limit`."""
 
     def __post_init__(self) -> None:
         self._warm = WarmData(self.project)
@@ -62,6 +69,9 @@ class Worker:
                 break
             ran = self._run_next(queue)
             count += ran
+            if self.is_out_of_time or (self.limit is not None and self.limit.is_over()):
+                self.is_out_of_time = True
+                break
             if not ran and not self.stop():
                 if queue.closed and self._picker.is_empty:
                     break
@@ -71,9 +81,13 @@ class Worker:
     def _run_next(self, queue: Queue) -> bool:
         """Run the first trial that nobody holds; return whether there was one."""
         self._picker.update(queue.trials)
+        is_short_of_time = False
         for trial in self._picker.candidates():
             if self._has_ended(trial):
                 self._picker.drop(trial.hash)
+                continue
+            if self.limit is not None and not self.limit.may_start(shape_of(trial.config)):
+                is_short_of_time = True
                 continue
             try:
                 record = run_trial(
@@ -84,6 +98,8 @@ class Worker:
                     on_event=self.on_event,
                     should_stop=self.stop,
                     warm=self._warm,
+                    limit=self.limit,
+                    hang_timeout_s=self.hang_timeout_s,
                 )
             except LeaseLost as error:
                 print(error, file=sys.stderr)
@@ -100,6 +116,7 @@ class Worker:
                 if _is_over(record.state):
                     self._picker.drop(trial.hash)
                 return True
+        self.is_out_of_time = is_short_of_time
         return False
 
     def _has_ended(self, trial: QueuedTrial) -> bool:
