@@ -9,15 +9,19 @@ from typing import Any
 
 from segbench.config import schema
 from segbench.config.agreement import check_agreement
+from segbench.config.cells import build_cells, check_size
 from segbench.config.claims import read_claims
-from segbench.config.designs import build_cells, check_size, combinations
+from segbench.config.conditions import base_of, check_writers, is_conditional, read_conditions
+from segbench.config.designs import Combined, read_design
 from segbench.config.document import Node
+from segbench.config.estimable import check_estimable
 from segbench.config.expand import num_folds
-from segbench.config.experiment import Claim, Experiment
+from segbench.config.experiment import Axis, Claim, Design, Experiment
 from segbench.config.levels import Dimension, finish, read_dimensions
+from segbench.config.pairing import Pairing
 from segbench.config.problems import Problems
 from segbench.config.project import Project
-from segbench.config.resolve import FIELDS, resolve_baseline, resolve_field
+from segbench.config.resolve import FIELDS, Fields, resolve_baseline, resolve_field
 from segbench.config.slurm import read_slurm
 from segbench.config.spaces import read_search
 from segbench.config.structure import check_structure
@@ -53,9 +57,11 @@ def assemble(
     dimensions = read_dimensions(axes_node, problems)
     _check_overrides(overrides, dimensions, problems)
     by_name = {dimension.name: dimension for dimension in dimensions}
-    axes = tuple(finish(dimension, base, problems) for dimension in dimensions)
-    combined = combinations(document, axes, problems) if _has_all(written, "axes", by_name) else {}
-    cells = build_cells(base, by_name, axes, combined, objective, problems)
+    axes = _finished(axes_node, dimensions, base, problems)
+    is_whole = _has_all(written, "axes", by_name) and ("design" in document or "design" not in written)
+    is_whole = is_whole and all(bool(axis.when) == is_conditional(axes_node[axis.name]) for axis in axes)
+    combined = read_design(document, axes, problems) if is_whole else Combined({}, Design())
+    cells = build_cells(base, by_name, axes, combined.cells, objective, problems)
     margin, expected_sd = _number(document, "margin"), _number(document, "expected_seed_sd")
     has_margin = "margin" in written and written["margin"].value is not None
     claims_node = document.get("claims")
@@ -77,6 +83,9 @@ def assemble(
             subgroups=subgroups,
             unread=unread,
         )
+        if not problems:
+            pairing = Pairing.of_design(axes, combined.design)
+            check_estimable(claims_node, claims, cells, pairing, combined.design, problems)
     search_node = document.get("search")
     search = None
     if search_node is not None and search_node.is_mapping:
@@ -102,6 +111,7 @@ def assemble(
         subgroups=subgroups,
         search=search,
         slurm=slurm,
+        design=combined.design,
         allow_flawed=document.get("allow_flawed") is not None and document["allow_flawed"].value is True,
         overrides=dict(overrides),
     )
@@ -110,6 +120,21 @@ def assemble(
 def _number(document: Node, key: str) -> float | None:
     node = document.get(key)
     return None if node is None or node.value is None else float(node.value)
+
+
+def _finished(axes: Node, dimensions: list[Dimension], base: Fields, problems: Problems) -> tuple[Axis, ...]:
+    """Find the baseline of every axis; a conditional one starts from where its condition holds."""
+    by_name = {dimension.name: dimension for dimension in dimensions}
+    conditions = read_conditions(axes, by_name, problems)
+    check_writers(dimensions, conditions, problems)
+    found = []
+    for dimension in dimensions:
+        name, when = dimension.name, conditions.get(dimension.name)
+        # Where a condition has mistakes, what its levels do to the plain baseline tells nothing.
+        told = Problems() if when is None and is_conditional(axes[name]) else problems
+        start = base_of(name, base, conditions, by_name, told)
+        found.append(finish(dimension, start, told, None if when is None else when.labels))
+    return tuple(found)
 
 
 def _has_all(written: Node, key: str, read: Mapping[str, Dimension]) -> bool:
@@ -196,7 +221,7 @@ def _subgroups(document: Node, outcome: str, problems: Problems) -> tuple[str, .
 
 def _check_search_alone(document: Node, problems: Problems) -> None:
     if "search" in document:
-        for key in ("axes", "design", "exclude", "claims"):
+        for key in ("axes", "design", "only", "exclude", "claims"):
             if key in document:
                 problems.add(document.key_place(key), f"`{key}` and `search` exclude each other")
 
@@ -229,11 +254,25 @@ def _recorded(written: Node) -> Node:
                 node = node.having(key, as_text(node[key]), node.key_place(key))
         return node
 
-    written = with_text(written.without("scales", "slurm"), "exclude", "design")
+    def design_as_text(node: Node) -> Node:
+        if not node.is_mapping:
+            return as_text(node)
+        parts = {}
+        for key, value in node.items():
+            if key == "union" and value.is_list:
+                value = replace(value, value=tuple(map(design_as_text, value.elements())))
+            elif key != "fractional":
+                value = as_text(value)
+            parts[key] = value
+        return replace(node, value=parts)
+
+    written = with_text(written.without("scales", "slurm"), "only", "exclude")
+    if "design" in written:
+        written = written.having("design", design_as_text(written["design"]), written.key_place("design"))
     if "claims" in written:
         claims = tuple(with_text(claim, "at") for claim in written["claims"].elements())
         written = written.having("claims", replace(written["claims"], value=claims))
     if "axes" in written:
-        axes = {name: with_text(axis, "baseline") for name, axis in written["axes"].items()}
+        axes = {name: with_text(axis, "baseline", "when") for name, axis in written["axes"].items()}
         written = written.having("axes", replace(written["axes"], value=axes))
     return written

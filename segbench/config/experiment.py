@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,15 @@ class Design:
     """Of a fractional design."""
     aliases: tuple[Alias, ...] = ()
     """Of a fractional design: every main effect and interaction of two axes that has any."""
+
+    def confounders(self, effect: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+        """Return the main effects and interactions of two axes that an effect cannot be told from.
+
+        Larger interactions are taken to be small, as is usual, and do not count.
+        """
+        wanted = set(effect)
+        found = (alias.others for alias in self.aliases if set(alias.effect) == wanted)
+        return tuple(other for others in found for other in others if len(other) <= 2)
 
 
 @dataclass(frozen=True, kw_only=True)

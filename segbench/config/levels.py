@@ -89,19 +89,13 @@ class Dimension:
 
 
 def read_dimensions(axes: Node, problems: Problems) -> list[Dimension]:
-    """Read every axis; two that write one target are a problem."""
+    """Read every axis."""
     found: list[Dimension] = []
-    writers: dict[str, str] = {}
     for name, node in axes.items():
         place = axes.key_place(name)
         if name in RESERVED:
             problems.add(place, "an axis must not have this name: reports use it", got=name)
-        dimension = read_dimension(name, place, node, problems)
-        found.append(dimension)
-        for target, at in dimension.targets.items():
-            if target in writers:
-                problems.add(at, f"the axis {writers[target]} sets {target} too; one axis may set it")
-            writers.setdefault(target, name)
+        found.append(read_dimension(name, place, node, problems))
     return found
 
 
@@ -159,8 +153,17 @@ def apply(fields: Fields, settings: Sequence[Setting], problems: Problems) -> Fi
     return None if any(setting.is_broken for setting in settings) else fields
 
 
-def finish(dimension: Dimension, base: Fields, problems: Problems) -> Axis:
-    """Find the baseline level, and refuse levels that are one configuration."""
+def finish(
+    dimension: Dimension, base: Fields, problems: Problems, when: Mapping[str, tuple[str, ...]] | None = None
+) -> Axis:
+    """Find the baseline level, and refuse levels that are one configuration.
+
+    Args:
+        dimension: The axis as read.
+        base: The baseline; of a conditional axis, as it is where the condition holds.
+        problems: Takes what is wrong.
+        when: The condition.
+    """
     results: dict[str, Fields] = {}
     for label, setting in dimension.settings.items():
         result = apply(base, [setting], problems)
@@ -176,11 +179,13 @@ def finish(dimension: Dimension, base: Fields, problems: Problems) -> Axis:
     baseline = dimension.baseline or (unchanged[0] if unchanged else None)
     if baseline is None:
         if len(results) == len(labels):
-            rule = f"no level of {dimension.name} is what `baseline:` of the experiment holds"
+            where = "" if not when else f" with {', '.join(f'{k}: {v[0]}' for k, v in when.items())}"
+            rule = f"no level of {dimension.name} is what `baseline:` of the experiment holds{where}"
             see = f"Name the level to compare with: {{levels: ..., baseline: {labels[0]}}}"
             problems.add(dimension.place, rule, known=labels, see=see)
         baseline = labels[0]
-    return Axis(dimension.name, tuple(s.level() for s in dimension.settings.values()), baseline)
+    levels = tuple(setting.level() for setting in dimension.settings.values())
+    return Axis(dimension.name, levels, baseline, dict(when or {}))
 
 
 def _setting(

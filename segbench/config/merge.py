@@ -93,7 +93,7 @@ def extend(parent: Node, child: Node, problems: Problems) -> Node:
             value = above
         merged = merged.having(key, value, place)
     if "search" in child and "axes" not in child:
-        merged = merged.without("axes", "design", "exclude")
+        merged = merged.without("axes", "design", "only", "exclude")
     elif "axes" in child and "search" not in child:
         merged = merged.without("search")
     return merged

@@ -122,6 +122,11 @@ class AxisBody(_Model):
     )
     path: str | None = Field(None, description="What the values set, such as `optimizer.lr`.")
     baseline: Label = Field(None, description="The level that the others are compared with.")
+    when: Annotated[dict[str, Labels], Field(min_length=1)] | None = Field(
+        None,
+        description="Levels of other axes at which this one varies, such as {optimizer: sgd}; a list is or. "
+        "Other cells do not have the axis.",
+    )
 
 
 class Parameter(_Model):
@@ -186,10 +191,52 @@ class SearchBody(_Model):
     trials: Count = Field(description="How many proposals are trained.")
 
 
-class Cells(_Model):
-    """Chosen combinations of levels."""
+class FractionalBody(_Model):
+    """A balanced part of the factorial of axes of two levels."""
 
-    cells: Annotated[list[dict[str, Label]], Field(min_length=1)]
+    resolution: Annotated[int, Field(ge=3)] = Field(
+        4,
+        description="4: no effect of one axis is mixed with an interaction of two; 5: nor are these with "
+        "each other; 3: effects of axes and interactions of two are mixed, and get no verdict then.",
+    )
+
+
+AxisNames = Annotated[list[Label], Field(min_length=1)]
+
+
+class DesignBody(_Model):
+    """One design: the only key says which."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    cells: Annotated[list[dict[str, Label]], Field(min_length=1)] | None = Field(
+        None, description="Chosen combinations; an axis that is not named stands at its baseline."
+    )
+    factorial: AxisNames | None = Field(
+        None, description="All combinations of these axes; the others stand at their baselines."
+    )
+    fractional: FractionalBody | None = Field(
+        None, description="A balanced part of the factorial of axes of two levels."
+    )
+    zip: Annotated[list[Labels], Field(min_length=1)] | None = Field(
+        None,
+        description="Axes that change together, level by level, crossed with the others; [[a, b], [c, d]] "
+        "are two groups.",
+    )
+    union: Annotated[list[Design], Field(min_length=1)] | None = Field(
+        None, description="Designs one after another; cells that several have count once."
+    )
+
+
+Design = Annotated[
+    Annotated[
+        Literal["factorial", "one_at_a_time", "leave_one_out", "fractional"],
+        Tag("text"),
+    ]
+    | Annotated[DesignBody, Tag("mapping")],
+    _one_of("factorial, one_at_a_time, leave_one_out, fractional or a mapping such as {cells: [...]}"),
+]
+DesignBody.model_rebuild()
 
 
 class ObjectiveBody(_Model):
@@ -205,6 +252,7 @@ class Scale(_Model):
     baseline: dict[str, Any] = Field({}, description="Fields that replace those of the baseline.")
     axes: dict[str, Any] = Field({}, description="Axes that replace those of the same name.")
     design: Any = None
+    only: Any = None
     exclude: Any = None
     seeds: Any = None
     margin: Any = None
@@ -229,10 +277,13 @@ class ExperimentFile(_Model):
             _one_of("a list of levels or a mapping with `levels`"),
         ],
     ] = Field({}, description="What varies.")
-    design: Annotated[
-        Annotated[Literal["factorial"], Tag("text")] | Annotated[Cells, Tag("mapping")],
-        _one_of("`factorial` or {cells: [...]}"),
-    ] = Field("factorial", description="Which combinations of levels are trained.")
+    design: Design = Field(
+        "factorial",
+        description="Which combinations of levels are trained: factorial (all); one_at_a_time (the baseline, "
+        "then each other level alone); leave_one_out (the baseline has everything on, then each axis "
+        "switched alone); fractional (a balanced part); or a mapping.",
+    )
+    only: list[dict[str, Labels]] = Field([], description="Combinations kept; a list of labels is or.")
     exclude: list[dict[str, Labels]] = Field([], description="Combinations left out; a list of labels is or.")
     seeds: Annotated[
         Annotated[Count, Tag("number")]

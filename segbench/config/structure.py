@@ -19,8 +19,6 @@ NOT_YET: Final = {
 }
 """Keys of the design that this version refuses by name, and what they would ask for."""
 
-NOT_YET_DESIGNS: Final = ("one_at_a_time", "leave_one_out", "fractional")
-
 
 def check_structure(document: Node, problems: Problems) -> Node:
     """Record everything wrong with the structure, and return the document less the entries that are wrong."""
@@ -153,10 +151,6 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 def _add(found: list[tuple[tuple[str, ...], Node, Any]], problems: Problems) -> None:
     path, node, _ = found[0]
     value = node.plain()
-    if path == ("design",) and value in NOT_YET_DESIGNS:
-        rule = "this design is not in this version"
-        problems.add(node.place, rule, got=value, see="Known: factorial, {cells: [...]}")
-        return
     if path == ("seeds",) and isinstance(value, dict):
         rule = "growing seeds (`start`, `max`, `looks`) are not in this version: give a count or a list"
         problems.add(node.place, rule, got=value)
@@ -178,6 +172,6 @@ def _pruned(document: Node, path: tuple[str, ...]) -> Node:
         return document.having(head, inner.without(path[1]), document.key_place(head))
     if head == "axes" and inner.is_mapping and len(path) > 1:
         return document.having(head, inner.without(path[1]), document.key_place(head))
-    if head in ("claims", "exclude") and inner.is_list and len(path) > 1:
+    if head in ("claims", "exclude", "only") and inner.is_list and len(path) > 1:
         return document  # each entry is read on its own
     return document if path == ("baseline",) and inner.is_mapping else document.without(head)

@@ -160,16 +160,13 @@ def canonical_json(value: Any) -> str:
 
 def variant_digests(config: TrialConfig) -> dict[str, str]:
     """Return `axis/name` -> SHA-256 of the source for every variant, and engine, that is the user's own."""
-    names = [(axis, choice.name) for axis, choice in config.choices()]
-    if config.engine != "segbench":
-        names.append(("engine", config.engine))
-    found = ((axis, name, registry.find(axis, name).digest) for axis, name in names)
-    return {f"{axis}/{name}": digest for axis, name, digest in found if digest is not None}
+    found = (_digests(name, getattr(config, name)) for name in (*VARIANT_FIELDS, "engine"))
+    return {name: digest for each in found for name, digest in each.items()}
 
 
 def config_hash(config: TrialConfig) -> str:
     """Hash the configuration alone, places of files included: 64 hexadecimal digits."""
-    return _digest(hashed_config(config, has_places=True))
+    return Hasher().config_hash(config)
 
 
 def identity(config: TrialConfig, *, seed: int, fold: int, data_fingerprint: str) -> str:
@@ -177,16 +174,61 @@ def identity(config: TrialConfig, *, seed: int, fold: int, data_fingerprint: str
 
     Names of levels, device, threads, workers, paths, commit and package versions are no part of it.
     """
-    return _digest(
-        {
-            "config": hashed_config(config, has_places=False),
-            "seed": seed,
-            "fold": fold,
-            "data": data_fingerprint,
-            "numerics": NUMERICS_VERSION,
-            "variants": variant_digests(config),
-        }
-    )
+    return Hasher().identity(config, seed=seed, fold=fold, data_fingerprint=data_fingerprint)
+
+
+class Hasher:
+    """Hashes many configurations that have fields in common: what a field adds is written once.
+
+    The text that is hashed is `canonical_json` of the whole. A field's value is told by its identity (`id`),
+    which stays its own as long as it is kept here; configurations do not change.
+    """
+
+    def __init__(self) -> None:
+        self._written: dict[tuple[str, int, bool], tuple[Any, str]] = {}
+        self._digests: dict[tuple[str, int], tuple[Any, dict[str, str]]] = {}
+        self._wholes: dict[int, tuple[TrialConfig, str, str]] = {}
+
+    def config_hash(self, config: TrialConfig) -> str:
+        """Hash as `config_hash` does."""
+        return _digest(self._config(config, has_places=True))
+
+    def identity(self, config: TrialConfig, *, seed: int, fold: int, data_fingerprint: str) -> str:
+        """Hash as `identity` does."""
+        if id(config) not in self._wholes:
+            variants = {name: digest for each in self._variants(config) for name, digest in each.items()}
+            written = self._config(config, has_places=False)
+            self._wholes[id(config)] = config, written, canonical_json(variants)
+        _, written, variants_text = self._wholes[id(config)]
+        return _digest(
+            f'{{"config":{written},"data":{canonical_json(data_fingerprint)},"fold":{fold},'
+            f'"numerics":{canonical_json(NUMERICS_VERSION)},"seed":{seed},"variants":{variants_text}}}'
+        )
+
+    def _config(self, config: TrialConfig, *, has_places: bool) -> str:
+        parts = []
+        for name in _FIELD_NAMES:
+            value = getattr(config, name)
+            key = name, id(value), has_places
+            if key not in self._written:
+                hashed = _hashed(name, value, has_places)
+                text = "" if hashed is _ABSENT else f"{canonical_json(name)}:{canonical_json(hashed)}"
+                self._written[key] = value, text
+            parts.append(self._written[key][1])
+        return f"{{{','.join(part for part in parts if part)}}}"
+
+    def _variants(self, config: TrialConfig) -> list[dict[str, str]]:
+        found = []
+        for name in (*VARIANT_FIELDS, "engine"):
+            value = getattr(config, name)
+            key = name, id(value)
+            if key not in self._digests:
+                self._digests[key] = value, _digests(name, value)
+            found.append(self._digests[key][1])
+        return found
+
+
+_FIELD_NAMES: Final = tuple(sorted(f.name for f in fields(TrialConfig)))
 
 
 def hashed_config(config: TrialConfig, *, has_places: bool) -> dict[str, Any]:
@@ -194,23 +236,40 @@ def hashed_config(config: TrialConfig, *, has_places: bool) -> dict[str, Any]:
 
     Configurations of records that were written before a knob existed give the same.
     """
-    written = config.to_json()
-    for name, absent in _ABSENT_FIELDS.items():
-        if written.get(name) == absent:
-            del written[name]
-    for axis, choice in config.choices():
-        if axis not in written:
-            continue
-        for knob in registry.find(axis, choice.name).knobs.values():
-            knobs = written[axis][choice.name]
-            is_absent = knob.absent != registry.REQUIRED and knobs.get(knob.name) == knob.absent
-            if is_absent or (knob.is_place and not has_places):
-                knobs.pop(knob.name, None)
+    found = {f.name: _hashed(f.name, getattr(config, f.name), has_places) for f in fields(config)}
+    return {name: value for name, value in found.items() if value is not _ABSENT}
+
+
+_ABSENT: Final = object()
+
+
+def _hashed(name: str, value: Any, has_places: bool) -> Any:
+    """Return a field as it is hashed, `_ABSENT` where its value stands for its absence."""
+    written = _plain(value)
+    if name in _ABSENT_FIELDS and written == _ABSENT_FIELDS[name]:
+        return _ABSENT
+    if name in VARIANT_FIELDS:
+        for choice in value if name == "loss" else (value,):
+            knobs = written[choice.name]
+            for knob in registry.find(name, choice.name).knobs.values():
+                is_absent = knob.absent != registry.REQUIRED and knobs.get(knob.name) == knob.absent
+                if is_absent or (knob.is_place and not has_places):
+                    knobs.pop(knob.name, None)
     return written
 
 
-def _digest(value: Any) -> str:
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+def _digests(name: str, value: Any) -> dict[str, str]:
+    """Return `axis/name` -> digest for the users' own variants in a field."""
+    if name == "engine":
+        chosen = [] if value == "segbench" else [value]
+    else:
+        chosen = [choice.name for choice in (value if name == "loss" else (value,))]
+    found = ((each, registry.find(name, each).digest) for each in chosen)
+    return {f"{name}/{each}": digest for each, digest in found if digest is not None}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _plain(value: Any) -> Any:

@@ -47,12 +47,17 @@ STRUCTURE: Final = {
     "seeds: [0, -1]": "3:12: seeds must be at least 0, got -1.",
     "seeds: [0, true]": "3:12: seeds must be a whole number, got True.",
     "seeds: [0, 1, 0]": "3:15: seeds must differ, got 0.",
-    "design: fractional": "3:9: this design is not in this version, got 'fractional'. "
-    "Known: factorial, {cells: [...]}.",
     "design: factoral": "3:9: design must be one of the known words, got 'factoral'. "
-    "Did you mean 'factorial'? Known: factorial.",
-    "design: 3": "3:9: design must be `factorial` or {cells: [...]}, got 3.",
-    "design: {cell: []}": "3:10: there is no such key, got 'cell'. Did you mean 'cells'? Known: cells.",
+    "Did you mean 'factorial'? Known: factorial, one_at_a_time, leave_one_out, fractional.",
+    "design: 3": "3:9: design must be factorial, one_at_a_time, leave_one_out, fractional or a mapping such as "
+    "{cells: [...]}, got 3.",
+    "design: {cell: []}": "3:10: there is no such key, got 'cell'. Did you mean 'cells'? "
+    "Known: cells, factorial, fractional, zip, union.",
+    "design: {fractional: {resolution: 2}}": "3:35: resolution must be at least 3, got 2.",
+    "design: {fractional: {res: 4}}": "3:23: there is no such key, got 'res'. Known: resolution.",
+    "design: {union: [one_at_atime]}": "3:18: union must be one of the known words, got 'one_at_atime'. "
+    "Did you mean 'one_at_a_time'? Known: factorial, one_at_a_time, leave_one_out, fractional.",
+    "only: {norm: batch}": "3:7: only must be a list, got {'norm': 'batch'}.",
     "margin: -1": "3:9: margin must be greater than 0, got -1.",
     "margin: .nan": "3:9: margin must be a finite number, got nan.",
     "margin: true": "3:9: margin must be a number, got True.",
@@ -80,7 +85,7 @@ STRUCTURE: Final = {
     "axes: {norm: {levels: batch}}": "3:23: levels must be a list of values or a mapping of labels, got 'batch'.",
     "axes: {norm: {level: [batch]}}": "3:14: the key `levels` is missing.",
     "axes: {lr: {pth: optimizer.lr, levels: [1]}}": "3:13: there is no such key, got 'pth'. "
-    "Did you mean 'path'? Known: levels, path, baseline.",
+    "Did you mean 'path'? Known: levels, path, baseline, when.",
     "claims: {norm: a}": "3:9: claims must be a list, got {'norm': 'a'}.",
     "exclude: [norm]": "3:11: exclude must be a mapping, got 'norm'.",
     "scales: {small: {sedes: 3}}": "3:18: there is no such key, got 'sedes'. Did you mean 'seeds'? "

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +47,24 @@ def test_a_field_added_later_leaves_old_identities_as_they_were(config: TrialCon
     assert "max_images" in config.to_json()
     assert "max_images" not in trial.hashed_config(config, has_places=False)
     assert trial.hashed_config(replace(config, max_images=3), has_places=False)["max_images"] == 3
+
+
+def test_hashing_field_by_field_hashes_the_whole(config: TrialConfig) -> None:
+    found = {
+        "config": trial.hashed_config(config, has_places=False),
+        "seed": 3,
+        "fold": 1,
+        "data": "f",
+        "numerics": trial.NUMERICS_VERSION,
+        "variants": {},
+    }
+    text = trial.canonical_json(found)
+    expected = hashlib.sha256(text.encode()).hexdigest()
+    hasher = trial.Hasher()
+    for _ in range(2):
+        assert hasher.identity(config, seed=3, fold=1, data_fingerprint="f") == expected
+        other = replace(config, epochs=7)
+        assert hasher.config_hash(other) == config_hash(other) != hasher.config_hash(config)
 
 
 OWN = '''

@@ -1,0 +1,81 @@
+"""Which cells are set against each other to tell what a level does.
+
+Two cells make a pair where they differ in one axis alone. Zipped axes are one factor under several names, so
+they differ together. An axis that one of the cells lacks (`when`) stands at its baseline there: sgd at its
+usual momentum is what adam is compared with. A fraction of a factorial holds no such pairs; its cells are
+balanced instead, so that the means over all cells of either level differ by the level's effect alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from segbench.config.experiment import Axis, Cell, Design, Experiment
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What the analysis must know of a design to find its pairs."""
+
+    axes: tuple[str, ...] = ()
+    zipped: tuple[tuple[str, ...], ...] = ()
+    """Groups of axes that change together."""
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
+    """Conditional axis -> its baseline label, which stands for its absence."""
+    is_fraction: bool = False
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Pairing:
+        return cls.of_design(experiment.axes, experiment.design)
+
+    @classmethod
+    def of_design(cls, axes: Sequence[Axis], design: Design) -> Pairing:
+        return cls(
+            tuple(axis.name for axis in axes),
+            design.zipped,
+            {axis.name: axis.baseline for axis in axes if axis.when},
+            design.kind == "fractional",
+        )
+
+    def group(self, axis: str) -> tuple[str, ...]:
+        """Return the axes that change with one, itself among them."""
+        return next((group for group in self.zipped if axis in group), (axis,))
+
+    def others(self, axis: str) -> tuple[str, ...]:
+        """Return the axes in which the cells of a pair are alike."""
+        group = self.group(axis)
+        return tuple(other for other in self.axes if other not in group)
+
+    def setting(self, levels: Mapping[str, str], others: Sequence[str]) -> tuple[str, ...]:
+        """Return a cell's labels of other axes; what stands in for one that it lacks, else empty."""
+        return tuple(levels.get(axis) or self.stand_ins.get(axis, "") for axis in others)
+
+    def pairs(
+        self,
+        cells: Iterable[Cell],
+        axis: str,
+        level: str,
+        baseline: str,
+        at: Mapping[str, str] | None = None,
+    ) -> list[tuple[Cell, Cell]]:
+        """Return the pairs of cells that tell a level from another one, in the order of the level's cells.
+
+        Args:
+            cells: The cells of the design.
+            axis: What the levels are of.
+            level: The label of the first cell of each pair.
+            baseline: The label of the second.
+            at: Axis -> label that both cells have.
+        """
+        held = (at or {}).items()
+        others = self.others(axis)
+        arms: dict[str, dict[tuple[str, ...], Cell]] = {level: {}, baseline: {}}
+        for cell in cells:
+            arm = arms.get(cell.levels.get(axis, ""))
+            if arm is not None and all(cell.levels.get(name) == label for name, label in held):
+                arm[self.setting(cell.levels, others)] = cell
+        if self.is_fraction:
+            balanced = len(arms[level]) == len(arms[baseline])
+            return list(zip(*(arm.values() for arm in arms.values()), strict=True)) if balanced else []
+        return [(cell, arms[baseline][key]) for key, cell in arms[level].items() if key in arms[baseline]]
