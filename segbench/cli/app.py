@@ -14,6 +14,7 @@ COMMANDS = (
     "report",
     "plan",
     "status",
+    "logs",
     "run",
     "evaluate",
     "predict",
@@ -21,6 +22,7 @@ COMMANDS = (
     "list",
     "check",
     "schema",
+    "export",
     "dashboard",
     "worker",
 )

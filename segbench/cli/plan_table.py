@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from segbench.cli.text import count, duration
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -76,12 +78,16 @@ def _summary(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> list[str]:
     if plan.is_finished:
         lines.append("Every trial is finished: a sweep has nothing to do.")
     else:
-        copied = f", {_trials(len(plan.to_reuse))} to copy from other experiments" if plan.to_reuse else ""
-        lines.append(f"{_trials(len(plan.to_run))} to run{copied}; {_time(plan, costs, slots)}.")
+        copied = (
+            f", {count(len(plan.to_reuse), 'trial')} to copy from other experiments" if plan.to_reuse else ""
+        )
+        lines.append(f"{count(len(plan.to_run), 'trial')} to run{copied}; {_time(plan, costs, slots)}.")
     lines += _whence(costs.values())
     lines += _resolution(plan)
     if plan.orphans:
-        lines.append(f"{_trials(len(plan.orphans))} on disk no longer in the design: kept, not reported.")
+        lines.append(
+            f"{count(len(plan.orphans), 'trial')} on disk no longer in the design: kept, not reported."
+        )
     lines += [f"Left out: {reason}" for _, reason in plan.unreadable]
     return lines
 
@@ -94,10 +100,10 @@ def _time(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> str:
     if seconds is None:
         return "one after another: no record yet of how long an epoch takes; `--measure` takes a few steps"
     workers = min(len(slots), len(plan.to_run))
-    text = f"one after another: about {_duration(seconds)}"
+    text = f"one after another: about {duration(seconds)}"
     if slots[0].device == "cuda":
         text += f" ({seconds / 3600:.2g} GPU hours)"
-    return text if workers < 2 else f"{text}; with {workers} workers: about {_duration(seconds / workers)}"
+    return text if workers < 2 else f"{text}; with {workers} workers: about {duration(seconds / workers)}"
 
 
 def _whence(costs: Collection[Cost]) -> list[str]:
@@ -133,14 +139,3 @@ def _states(entries: Sequence[PlanEntry]) -> str:
         for entry in entries
     )
     return ", ".join(f"{count} {state}" for state, count in states.items())
-
-
-def _trials(count: int) -> str:
-    return "1 trial" if count == 1 else f"{count} trials"
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from segbench.cli.options import JsonOption, OptionalExperimentArgument, ScaleOption, SetOption, SmokeOption
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from segbench.sweep.overview import Overview
 
 
@@ -19,13 +17,22 @@ def status(
     scale: ScaleOption = None,
     set_: SetOption = None,
     smoke: SmokeOption = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it anew as it changes, until nothing is left to do.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show where an experiment stands.
 
-    Cell by cell; without a name, a line for each experiment.
+    Cell by cell, with what runs, what failed and why, and the time left; without a name, a line for each
+    experiment.
     """
     import json
+
+    from segbench.errors import ExperimentError, message
+
+    if watch and (as_json or experiment is None):
+        raise ExperimentError(message("--watch", "it takes an experiment, and does not go with --json"))
 
     if experiment is None:
         rows = _all_experiments()
@@ -37,11 +44,19 @@ def status(
     from segbench.config.load import load_experiment
     from segbench.sweep.overview import look_over
 
-    found = look_over(load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke))
+    loaded = load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke)
+    if watch:
+        from segbench.cli.status_view import watch_overview
+
+        watch_overview(lambda: look_over(loaded))
+        return
+    found = look_over(loaded)
     if as_json:
         typer.echo(json.dumps(_content(found), indent=2, ensure_ascii=False))
     else:
-        _print(found)
+        from segbench.cli.status_view import print_overview
+
+        print_overview(found)
 
 
 def _all_experiments() -> list[dict[str, Any]]:
@@ -60,9 +75,11 @@ def _all_experiments() -> list[dict[str, Any]]:
 
 def _content(found: Overview) -> dict[str, Any]:
     from segbench.records import State
+    from segbench.sweep.overview import time_left_s
 
     return {
         "experiment": found.name,
+        "time_left_s": time_left_s(found),
         "trials": found.num_trials,
         "states": {str(state): n for state in State if (n := found.count(state))},
         "cells": [
@@ -107,60 +124,3 @@ def _print_all(rows: list[dict[str, Any]]) -> None:
         states = ", ".join(f"{count} {state}" for state, count in row["states"].items())
         table.add_row(escape(row["experiment"]), str(row["trials"]), states)
     Console(highlight=False).print(table)
-
-
-def _print(found: Overview) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    from segbench.records import State
-
-    console = Console(highlight=False)
-    states = [state for state in State if found.count(state)]
-    table = Table(box=None, header_style="bold", title=f"{escape(found.name)}", title_justify="left")
-    table.add_column("cell")
-    table.add_column("done", justify="right")
-    for state in states:
-        table.add_column(str(state), justify="right")
-    for cell in found.cells:
-        counts = [str(cell.count(state) or "") for state in states]
-        table.add_row(escape(cell.label), f"{cell.num_finished}/{cell.num_trials}", *counts)
-    console.print(table)
-    _print_running(found, console)
-    _print_ended(found, console)
-    if found.num_orphans:
-        console.print(f"{found.num_orphans} on disk no longer in the design: kept, not reported.")
-    for reason in found.unreadable.values():
-        console.print(escape(f"Left out: {reason}"), soft_wrap=True)
-
-
-def _print_running(found: Overview, console: Console) -> None:
-    from rich.markup import escape
-
-    from segbench.records import State
-    from segbench.sweep.overview import last_epoch
-
-    for cell, record in found.in_state(State.RUNNING):
-        row = last_epoch(found.folder.trial(record.hash))
-        values = "".join(f", {name} {row[name]:.4g}" for name in ("train_loss", "val_dice") if name in row)
-        epochs = f"epoch {record.epochs_done} of {record.config.get('epochs')}{values}"
-        console.print(escape(f"running  {cell.label}, seed {record.seed}: {epochs}"), soft_wrap=True)
-
-
-def _print_ended(found: Overview, console: Console) -> None:
-    """Print why trials stopped short, the last lines of the log with those that failed."""
-    from rich.markup import escape
-
-    from segbench.records import State
-    from segbench.sweep.overview import log_tail
-
-    for state in (State.DIVERGED, State.INTERRUPTED, State.FAILED):
-        for cell, record in found.in_state(state):
-            kind = f" ({record.failure})" if record.failure is not None else ""
-            why = record.reason or "no reason is on record"
-            line = f"{state}{kind}  {cell.label}, seed {record.seed}, {record.hash}: {why}"
-            console.print(escape(line), soft_wrap=True)
-            if state is State.FAILED:
-                for logged in log_tail(found.folder.trial(record.hash)):
-                    console.print(escape(f"    {logged}"), soft_wrap=True)

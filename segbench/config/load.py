@@ -55,6 +55,20 @@ def load_experiment(
     return smoke_test(experiment) if smoke else experiment
 
 
+def files_of(experiment: Experiment) -> list[Path]:
+    """Return the files that an experiment was read from: its own and those that it extends.
+
+    Raises:
+        ExperimentError: One cannot be read any more.
+    """
+    from segbench.config.merge import read_merged
+    from segbench.config.problems import Problems
+
+    return (
+        [] if experiment.source is None else read_merged(experiment.source, Problems(), shown=shown_path)[1]
+    )
+
+
 def smoke_test(experiment: Experiment) -> Experiment:
     """Return the experiment made tiny: every cell for one epoch at its first seed and fold, on few images."""
 

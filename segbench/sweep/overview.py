@@ -31,6 +31,8 @@ class CellOverview:
     """Seeds times folds; of a search, how many there are so far."""
     records: tuple[TrialRecord, ...]
     """At most one a seed and fold: a finished one before any other."""
+    epochs: int
+    """Epochs of each trial, unless it stops early."""
 
     def count(self, state: State) -> int:
         """Return how many of the trials are in a state; what has no record waits."""
@@ -124,6 +126,38 @@ def seconds_per_epoch(records: Sequence[TrialRecord]) -> float | None:
     return median(times) if times else None
 
 
+def time_left_s(found: Overview) -> float | None:
+    """Estimate the seconds until everything is done with the trials that run now going on side by side.
+
+    From the median epoch of each cell, or of all where a cell was never timed; None where nothing was, or
+    nothing runs.
+    """
+    running = found.in_state(State.RUNNING)
+    paces = {id(cell): _pace(found, cell) for cell in found.cells}
+    known = [pace for pace in paces.values() if pace is not None]
+    if not running or not known:
+        return None
+    total = 0.0
+    for cell in found.cells:
+        pace = paces[id(cell)]
+        open_ = [r for r in cell.records if not r.state.is_finished and r.state is not State.FAILED]
+        unborn = cell.num_trials - len(cell.records)
+        left = unborn * cell.epochs + sum(max(cell.epochs - r.epochs_done, 0) for r in open_)
+        total += left * (pace if pace is not None else median(known))
+    return total / len(running)
+
+
+def _pace(found: Overview, cell: CellOverview) -> float | None:
+    """Return the median time of a cell's epochs; of a trial that runs, of its last one."""
+    pace = seconds_per_epoch(cell.records)
+    if pace is not None:
+        return pace
+    running = [r for r in cell.records if r.state is State.RUNNING]
+    rows = [last_epoch(found.folder.trial(r.hash)) for r in running]
+    times = [row["epoch_time_s"] for row in rows if "epoch_time_s" in row]
+    return median(times) if times else None
+
+
 def _designed(experiment: Experiment, folder: ExperimentFolder, found: Scan) -> tuple[CellOverview, ...]:
     try:
         indexed = {row.hash for row in read_index(folder)}
@@ -154,7 +188,13 @@ def _designed(experiment: Experiment, folder: ExperimentFolder, found: Scan) -> 
         wanted = replicates.get(id(cell), [])
         records = [r for seed, fold in wanted for r in records_of(cell, seed, fold)]
         overviews.append(
-            CellOverview(label=cell.label, levels=cell.levels, num_trials=len(wanted), records=tuple(records))
+            CellOverview(
+                label=cell.label,
+                levels=cell.levels,
+                num_trials=len(wanted),
+                records=tuple(records),
+                epochs=cell.config.epochs,
+            )
         )
     return tuple(overviews)
 
@@ -175,10 +215,19 @@ def _proposals(experiment: Experiment, found: Scan) -> tuple[CellOverview, ...]:
         records = (record, *replicates.get(record.hash, ()))
         label = f"proposal {', '.join(map(str, numbers))}"
         cells.append(
-            CellOverview(label=label, levels=record.levels, num_trials=len(records), records=records)
+            CellOverview(
+                label=label,
+                levels=record.levels,
+                num_trials=len(records),
+                records=records,
+                epochs=int(record.config["epochs"]),
+            )
         )
     assert experiment.search is not None
     missing = experiment.search.num_trials - num_made
     if missing > 0:
-        cells.append(CellOverview(label="not tried yet", levels={}, num_trials=missing, records=()))
+        epochs = experiment.baseline.epochs
+        cells.append(
+            CellOverview(label="not tried yet", levels={}, num_trials=missing, records=(), epochs=epochs)
+        )
     return tuple(cells)
