@@ -25,6 +25,7 @@ COMMANDS = (
     "export",
     "dashboard",
     "worker",
+    "stop",
 )
 """In the order `--help` shows them; `segbench/cli/<name>.py` holds a function `<name>` or, for a group,
 `app`.

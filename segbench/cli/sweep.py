@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,9 +18,21 @@ from segbench.cli.options import (
     SmokeOption,
     StrictOption,
 )
-from segbench.cli.resources import DeviceOption, LoaderWorkersOption, ThreadsOption
+from segbench.cli.resources import (
+    DetachOption,
+    DeviceOption,
+    HangTimeoutOption,
+    LoaderWorkersOption,
+    NotifyOption,
+    ThreadsOption,
+    TimeLimitOption,
+    TrialsPerGpuOption,
+    WorkersOption,
+)
 
 if TYPE_CHECKING:
+    from segbench.store.lease import Lease
+    from segbench.sweep.deadline import Deadline
     from segbench.sweep.devices import Slot
     from segbench.sweep.launch import Job
 
@@ -37,13 +50,9 @@ def sweep(
     only: OnlyOption = None,
     seeds: SeedsOption = None,
     smoke: SmokeOption = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers", min=1, help="Processes; without it one a GPU or CPU core.", show_default=False
-        ),
-    ] = None,
+    workers: WorkersOption = None,
     device: DeviceOption = "auto",
+    trials_per_gpu: TrialsPerGpuOption = None,
     threads: ThreadsOption = None,
     loader_workers: LoaderWorkersOption = None,
     retry: Annotated[
@@ -53,6 +62,10 @@ def sweep(
         int | None,
         typer.Option("--max-failures", min=1, help="Stop after so many failed trials.", show_default=False),
     ] = None,
+    time_limit: TimeLimitOption = None,
+    hang_timeout: HangTimeoutOption = None,
+    notify: NotifyOption = None,
+    detach: DetachOption = False,
     no_study: Annotated[
         bool, typer.Option("--no-study", help="Do not write results/optuna.db for the dashboard.")
     ] = False,
@@ -64,11 +77,14 @@ def sweep(
     Run it again after an interruption, with more seeds or with more levels: only what is missing is trained.
     """
     from segbench.config.load import load_experiment
-    from segbench.errors import ExperimentError, Interrupted, message
+    from segbench.errors import ExperimentError, message
     from segbench.sweep import launch
+    from segbench.sweep.deadline import Deadline, parse_duration
     from segbench.sweep.describe import describe_test_images
-    from segbench.sweep.supervisor import only_supervisor
+    from segbench.sweep.notify import notifying
 
+    deadline = None if time_limit is None else Deadline(parse_duration(time_limit))
+    hang_timeout_s = None if hang_timeout is None else parse_duration(hang_timeout, "--hang-timeout")
     loaded = load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke, start=project)
     if loaded.search is not None and (only or seeds):
         raise ExperimentError(
@@ -84,9 +100,46 @@ def sweep(
         return
     search = loaded.search
     num_trials = search.num_trials if search is not None else job.num_trials
-    slots = _slots(device=device, workers=workers, threads=threads, num_trials=num_trials)
+    slots = _slots(
+        device=device, workers=workers, trials_per_gpu=trials_per_gpu, threads=threads, num_trials=num_trials
+    )
+    if trials_per_gpu is not None:
+        _check_memory(job, slots, trials_per_gpu)
     _heed(job, is_strict=strict)
-    with only_supervisor(job.folder):
+    if detach:
+        _detach(job, deadline)
+        return
+    how = _How(slots, loader_workers, max_failures, deadline, hang_timeout_s, has_study=not no_study)
+    with notifying(notify, job.folder, lambda problem: typer.echo(problem, err=True)):
+        _carry_out(job, how, only=only, seeds=seeds)
+
+
+@dataclass(frozen=True)
+class _How:
+    """What a sweep runs on, and for how long."""
+
+    slots: list[Slot]
+    loader_workers: int | None
+    max_failures: int | None
+    deadline: Deadline | None
+    hang_timeout_s: float | None
+    has_study: bool
+
+
+def _carry_out(job: Job, how: _How, *, only: list[str] | None, seeds: str | None) -> None:
+    """Run what is left and print how it ended.
+
+    Raises:
+        Interrupted: It was asked to stop.
+        TrialError: Trials failed.
+    """
+    from segbench.errors import Interrupted
+    from segbench.sweep import launch
+    from segbench.sweep.claim import only_supervisor
+    from segbench.sweep.describe import describe_test_images
+
+    loaded = job.experiment
+    with only_supervisor(job.folder, say=typer.echo) as claim:
         if launch.write_document(loaded, job.folder):
             typer.echo("the experiment has changed since its last sweep: experiment.yaml was written anew")
         for record in launch.copy_reused(job):
@@ -95,7 +148,7 @@ def sweep(
             )
         launch.reset_failed(job)
         describe_test_images(loaded, job.folder, is_new=True)
-        is_stopped = _run(job, slots, loader_workers, max_failures, has_study=not no_study)
+        is_stopped = _run(job, how, claim)
         launch.write_index(loaded)
     after = launch.plan_job(loaded, only=only, seeds=seeds)
     if is_stopped and not after.is_over:
@@ -104,9 +157,22 @@ def sweep(
     _end(after, is_new=True)
 
 
-def _run(
-    job: Job, slots: list[Slot], loader_workers: int | None, max_failures: int | None, *, has_study: bool
-) -> bool:
+def _detach(job: Job, deadline: Deadline | None) -> None:
+    """Let the same command go on in a session of its own, and say how to watch and stop it."""
+    import sys
+
+    from segbench.sweep.detach import detach, without_detach
+
+    left_s = None if deadline is None else max(1.0, deadline.left_s())
+    pid = detach(without_detach(sys.argv[1:], left_s), job.folder)
+    name = job.folder.name
+    typer.echo(f"detached: process {pid}")
+    typer.echo(f"tail -f {job.folder.sweep_log}    what it prints")
+    typer.echo(f"segbench status {name}    where it stands")
+    typer.echo(f"segbench stop {name}    lets each running trial finish its epoch, saves and ends it")
+
+
+def _run(job: Job, how: _How, claim: Lease) -> bool:
     """Run the job; return whether it was asked to stop."""
     from rich.console import Console
 
@@ -114,33 +180,62 @@ def _run(
     from segbench.sweep.signals import StopRequest
 
     if not job.to_run and job.is_search_over:
-        if has_study:
+        if how.has_study:
             launch.mirror_only(job)
         return False
     stop = StopRequest()
     stop.install()
+    loader_workers = how.loader_workers
     if loader_workers is None:
-        loader_workers = devices.loader_workers(slots[0].device, slots[0].threads)
+        loader_workers = devices.loader_workers(how.slots[0].device, how.slots[0].threads)
     launch.run_job(
         job,
-        slots=slots,
+        slots=how.slots,
         loader_workers=loader_workers,
         stop=stop,
         console=Console(),
-        max_failures=max_failures,
-        has_study=has_study,
+        max_failures=how.max_failures,
+        has_study=how.has_study,
+        deadline=how.deadline,
+        hang_timeout_s=how.hang_timeout_s,
+        claim=claim,
     )
     return stop()
 
 
-def _slots(*, device: str, workers: int | None, threads: int | None, num_trials: int) -> list[Slot]:
+def _slots(
+    *,
+    device: str,
+    workers: int | None,
+    trials_per_gpu: int | None,
+    threads: int | None,
+    num_trials: int,
+) -> list[Slot]:
     from segbench.sweep.devices import plan_slots
 
-    slots = plan_slots(device, workers=workers, threads=threads, num_trials=num_trials)
+    slots = plan_slots(
+        device, workers=workers, trials_per_gpu=trials_per_gpu, threads=threads, num_trials=num_trials
+    )
     names = ", ".join(dict.fromkeys(slot.name for slot in slots))
     count = f"{_count(len(slots), 'worker')} of {_count(slots[0].threads, 'thread')}"
     typer.echo(f"on {names}: {count}")
     return slots
+
+
+def _check_memory(job: Job, slots: list[Slot], trials_per_gpu: int) -> None:
+    """Refuse more trials a GPU than were measured to fit, and say what is not known."""
+    from segbench.store.layout import ResultsFolder
+    from segbench.sweep import gpu_memory
+    from segbench.sweep.picking import shape_of
+
+    configs = [entry.trial.cell.config.to_json() for entry in job.to_run]
+    peaks = gpu_memory.measured_peaks(
+        ResultsFolder(job.experiment.project.results), {shape_of(config) for config in configs}
+    )
+    entries = {slot.name: slot.environment["CUDA_VISIBLE_DEVICES"] for slot in slots}
+    free = {name: gpu_memory.free_memory_mib(entry) for name, entry in entries.items()}
+    for note in gpu_memory.check_fit(trials_per_gpu, gpu_memory.fit(configs, peaks), free):
+        typer.echo(note, err=True)
 
 
 def _heed(job: Job, *, is_strict: bool) -> None:

@@ -4,22 +4,47 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segbench.cli.options import ProjectOption
-from segbench.cli.resources import DeviceOption, LoaderWorkersOption, ThreadsOption
+from segbench.cli.resources import (
+    DeviceOption,
+    HangTimeoutOption,
+    LoaderWorkersOption,
+    ThreadsOption,
+    TimeLimitOption,
+    TrialsPerGpuOption,
+)
 
 if TYPE_CHECKING:
+    from segbench.config.project import Project
+    from segbench.store.layout import ExperimentFolder
+    from segbench.sweep.deadline import Deadline
+    from segbench.sweep.devices import Slot
     from segbench.sweep.events import Event
+    from segbench.sweep.signals import StopRequest
 
 
 def worker(
     experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="The experiment's name.")],
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            help="Processes; without it one, or one for each GPU that --devices names.",
+            show_default=False,
+        ),
+    ] = None,
     device: DeviceOption = "auto",
+    trials_per_gpu: TrialsPerGpuOption = None,
     threads: ThreadsOption = None,
     loader_workers: LoaderWorkersOption = None,
+    time_limit: TimeLimitOption = None,
+    hang_timeout: HangTimeoutOption = None,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
     project: ProjectOption = None,
 ) -> None:
@@ -27,48 +52,131 @@ def worker(
 
     Take its trials one after another, on any host that shares the results folder.
     """
-    import faulthandler
     from pathlib import Path
 
     from segbench import registry
     from segbench.config.project import Project
-    from segbench.errors import Interrupted
     from segbench.store.layout import ResultsFolder
     from segbench.sweep import devices
+    from segbench.sweep.deadline import Deadline, parse_duration
     from segbench.sweep.signals import StopRequest
+    from segbench.sweep.stopping import StopFile
 
-    on_event: Callable[[Event], None]
+    deadline = Deadline(parse_duration(time_limit)) if time_limit is not None else None
+    hang_timeout_s = parse_duration(hang_timeout, "--hang-timeout") if hang_timeout is not None else None
     stop = StopRequest()
     stop.install()
-    if supervised:
-        from segbench.sweep.worker import EventWriter, claim_stdout
-
-        stop.watch_parent()
-        on_event = EventWriter(claim_stdout(), stop)
-        faulthandler.enable()
     here = Project.around(project or Path.cwd())
     registry.use_project(here.root)
     folder = ResultsFolder(here.results).experiment(Path(experiment).stem)
-    if not supervised:
-        slot = devices.plan_slots(device, workers=1, threads=threads)[0]
+    work = _Work(here, folder, stop, deadline, hang_timeout_s, loader_workers)
+    if supervised:
+        work.supervised(device, threads or 1)
+        return
+    StopFile(folder).watch(stop)
+    if workers is None and trials_per_gpu is None and device in ("auto", "cpu", "cuda"):
+        workers = 1
+    slots = devices.plan_slots(device, workers=workers, trials_per_gpu=trials_per_gpu, threads=threads)
+    if len(slots) == 1:
+        work.alone(slots[0])
+    else:
+        work.together(slots)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What the workers of one command share."""
+
+    project: Project
+    folder: ExperimentFolder
+    stop: StopRequest
+    deadline: Deadline | None
+    hang_timeout_s: float | None
+    loader_workers: int | None
+
+    def supervised(self, device: str, threads: int) -> None:
+        """Work for a supervisor that listens on the other end of standard output."""
+        import faulthandler
+
+        from segbench.errors import Interrupted
+        from segbench.sweep.deadline import OUT_OF_TIME
+        from segbench.sweep.worker import EventWriter, claim_stdout
+
+        self.stop.watch_parent()
+        on_event = EventWriter(claim_stdout(), self.stop)
+        faulthandler.enable()
+        count, is_out_of_time = self._take_trials(device, threads, on_event)
+        if self.stop():
+            raise Interrupted(
+                f"{self.folder.name}: the worker was stopped after {count} trials; what it had is saved."
+            )
+        if is_out_of_time:
+            raise typer.Exit(OUT_OF_TIME)
+
+    def alone(self, slot: Slot) -> None:
+        """Work in this very process."""
+        from segbench.sweep.worker import PlainEvents
+
         os.environ.update(slot.environment)  # before torch is imported
-        device, threads = slot.device, slot.threads
-    threads = threads or 1
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+        count, is_out_of_time = self._take_trials(slot.device, slot.threads, PlainEvents(typer.echo))
+        self._say_end(count, is_out_of_time=is_out_of_time)
 
-    from segbench.sweep.runner import Resources
-    from segbench.sweep.worker import PlainEvents, Worker, settle_threads
+    def together(self, slots: list[Slot]) -> None:
+        """Start a process a slot and pass on what they say."""
+        from segbench.errors import TrialError, message
+        from segbench.store.queue import Queue
+        from segbench.sweep import devices
+        from segbench.sweep.crew import Crew
+        from segbench.sweep.pool import Pool
+        from segbench.sweep.watchdog import Watchdog
 
-    settle_threads(threads)
-    if loader_workers is None:
-        loader_workers = devices.loader_workers(device, threads)
-    resources = Resources(device=device, threads=threads, loader_workers=loader_workers)
-    if not supervised:
-        on_event = PlainEvents(typer.echo)
-    count = Worker(here, folder, resources, stop, on_event).work()
-    if stop():
-        raise Interrupted(
-            f"{folder.name}: the worker was stopped after {count} trials; what it had is saved."
+        Queue.read(self.folder.queue)  # without one this says what to do, before anything starts
+        loader_workers = self.loader_workers
+        if loader_workers is None:
+            loader_workers = devices.loader_workers(slots[0].device, slots[0].threads)
+        pool = Pool(
+            self.folder,
+            self.project.root,
+            slots,
+            loader_workers,
+            deadline=self.deadline,
+            hang_timeout_s=self.hang_timeout_s,
         )
-    if not supervised:
-        typer.echo(f"{folder.name}: {count} trials ended here; nothing is left to take.")
+        crew = Crew(pool, self.stop, typer.echo, Watchdog(self.hang_timeout_s))
+        is_well = crew.run()
+        self._say_end(crew.num_ended, is_out_of_time=crew.is_out_of_time)
+        if not is_well:
+            rule = "workers die without ending a trial"
+            raise TrialError(message("segbench worker", rule, see=f"{pool.log} has what they said"))
+
+    def _take_trials(self, device: str, threads: int, on_event: Callable[[Event], None]) -> tuple[int, bool]:
+        """Return how many trials ended here, and whether the time limit was what ended it."""
+        os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+        from segbench.sweep import devices
+        from segbench.sweep.deadline import TimeLimit
+        from segbench.sweep.runner import Resources
+        from segbench.sweep.worker import Worker, settle_threads
+
+        settle_threads(threads)
+        loader_workers = self.loader_workers
+        if loader_workers is None:
+            loader_workers = devices.loader_workers(device, threads)
+        worker = Worker(
+            self.project,
+            self.folder,
+            Resources(device=device, threads=threads, loader_workers=loader_workers),
+            self.stop,
+            on_event,
+            limit=TimeLimit(self.deadline) if self.deadline is not None else None,
+            hang_timeout_s=self.hang_timeout_s,
+        )
+        return worker.work(), worker.is_out_of_time
+
+    def _say_end(self, count: int, *, is_out_of_time: bool) -> None:
+        from segbench.errors import Interrupted
+
+        name = self.folder.name
+        if self.stop() or is_out_of_time:
+            raise Interrupted(f"{name}: the worker was stopped after {count} trials; what it had is saved.")
+        typer.echo(f"{name}: {count} trials ended here; nothing is left to take.")

@@ -70,6 +70,21 @@ class ExperimentFolder:
         return self.root / "queue.lock"
 
     @property
+    def supervisor(self) -> SupervisorClaims:
+        """The claim of the supervisor, between hosts."""
+        return SupervisorClaims(self.root)
+
+    @property
+    def stop_request(self) -> Path:
+        """Asks the supervisor, and workers without one, to stop."""
+        return self.root / "stop"
+
+    @property
+    def sweep_log(self) -> Path:
+        """What a detached sweep prints."""
+        return self.root / "sweep.log"
+
+    @property
     def log(self) -> Path:
         """What workers print, outside of any trial's own log."""
         return self.root / "log.txt"
@@ -88,6 +103,17 @@ class ExperimentFolder:
         for path in sorted(self.trials.iterdir()):
             if len(path.name) == HASH_DIGITS and _HEX.issuperset(path.name) and path.is_dir():
                 yield TrialFolder(path)
+
+
+@dataclass(frozen=True)
+class SupervisorClaims:
+    """`supervisor.<n>` in an experiment's folder."""
+
+    path: Path
+
+    def lease(self, generation: int) -> Path:
+        """Claim number `generation`; the highest number holds (see `segbench.store.lease`)."""
+        return self.path / f"supervisor.{generation}"
 
 
 @dataclass(frozen=True)

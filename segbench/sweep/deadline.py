@@ -12,6 +12,9 @@ from segbench.errors import ExperimentError, message
 RESERVE_S: Final = 10.0
 """Kept back from a time limit, for saving, ending processes and writing the index."""
 
+OUT_OF_TIME: Final = 75
+"""Exit code of a supervised worker that a time limit ended."""
+
 _CAUTION: Final = 1.2
 """An epoch may take this much longer than the slowest one before it."""
 

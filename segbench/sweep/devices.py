@@ -33,6 +33,7 @@ def plan_slots(
     device: str = "auto",
     *,
     workers: int | None = None,
+    trials_per_gpu: int | None = None,
     threads: int | None = None,
     num_trials: int = 1,
     cores: int | None = None,
@@ -42,9 +43,12 @@ def plan_slots(
     """Divide the machine among workers.
 
     Args:
-        device: `auto` (CUDA where there is a GPU), `cpu`, `cuda` (all GPUs) or `cuda:1` (one).
+        device: `auto` (CUDA where there is a GPU), `cpu`, `cuda` (all GPUs), or numbers of GPUs: `cuda:1`,
+            `0,2`, `cuda:0,cuda:2`.
         workers: Processes; None: one a GPU; on a CPU one a core, as far as trials and memory go, because
             trials side by side use cores better than threads do. More workers than GPUs share them in turn.
+        trials_per_gpu: Workers of each GPU, in place of `workers`; whether that many fit is another question
+            (`gpu_memory`).
         threads: CPU threads of each worker; None: the cores divided by the workers.
         num_trials: Trials of the whole design, done or not: what is left must not change the threads of a
             trial that goes on, for other numbers of threads give other sums.
@@ -53,10 +57,13 @@ def plan_slots(
         gpus: Entries for `CUDA_VISIBLE_DEVICES`; None: asks the machine.
 
     Raises:
-        ExperimentError: There is no such device.
+        ExperimentError: There is no such device, or there is no GPU to divide.
     """
     cores = cores or len(os.sched_getaffinity(0))
-    shown = _cuda_devices(device, gpus)
+    numbered = _cuda_devices(device, gpus)
+    shown = list(numbered.values())
+    if trials_per_gpu is not None:
+        workers = _workers_of_gpus(trials_per_gpu, len(shown), workers)
     workers = workers or len(shown) or _cpu_workers(num_trials, cores, memory_gib or _memory_gib())
     threads = threads or max(1, cores // workers)
     slots = []
@@ -66,9 +73,20 @@ def plan_slots(
             slots.append(Slot("cpu", threads, {**environment, "CUDA_VISIBLE_DEVICES": ""}, "cpu"))
             continue
         index = number % len(shown)
-        name = device if ":" in device else f"cuda:{index}"
+        name = f"cuda:{list(numbered)[index]}"
         slots.append(Slot("cuda", threads, {**environment, "CUDA_VISIBLE_DEVICES": shown[index]}, name))
     return slots
+
+
+def _workers_of_gpus(trials_per_gpu: int, num_gpus: int, workers: int | None) -> int:
+    where = "--trials-per-gpu"
+    if not num_gpus:
+        see = "--workers N says how many processes share the CPU"
+        raise ExperimentError(message(where, "there is no GPU to run several trials on", see=see))
+    if workers is not None and workers != trials_per_gpu * num_gpus:
+        rule = f"{trials_per_gpu} trials on each of {num_gpus} GPUs are {trials_per_gpu * num_gpus} workers"
+        raise ExperimentError(message(where, rule, got=f"--workers {workers}", see="Leave one of them out"))
+    return trials_per_gpu * num_gpus
 
 
 def _cpu_workers(num_trials: int, cores: int, memory_gib: float) -> int:
@@ -99,24 +117,46 @@ def visible_gpus() -> list[str]:
     return [str(number) for number in range(count)]
 
 
-def _cuda_devices(device: str, gpus: list[str] | None) -> list[str]:
-    kind, _, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
-        raise ExperimentError(
-            message(
-                "--device", "there is no such device", got=device, known=("auto", "cpu", "cuda", "cuda:0")
-            )
-        )
-    if kind == "cpu":
-        return []
+def _cuda_devices(device: str, gpus: list[str] | None) -> dict[int, str]:
+    """Return the GPUs to use: their number as users count them -> entry for `CUDA_VISIBLE_DEVICES`."""
+    parts = [part.strip() for part in device.split(",")]
+    parts = [f"cuda:{part}" if part.isdigit() else part for part in parts]
+    for part, written in zip(parts, device.split(","), strict=True):
+        _check_device(part, written.strip(), is_alone=len(parts) == 1)
+    if parts == ["cpu"]:
+        return {}
     found = visible_gpus() if gpus is None else gpus
-    if kind == "cuda" and not found:
-        raise ExperimentError(
-            message("--device", "no CUDA device is visible", got=device, see="--device cpu runs without one")
-        )
-    if not number:
-        return found
-    if int(number) >= len(found):
-        known = [f"cuda:{k}" for k in range(len(found))]
-        raise ExperimentError(message("--device", "there is no such device", got=device, known=known))
-    return [found[int(number)]]
+    if parts == ["auto"] or parts == ["cuda"]:
+        if parts == ["cuda"] and not found:
+            raise _no_gpu(device)
+        return dict(enumerate(found))
+    if not found:
+        raise _no_gpu(device)
+    chosen: dict[int, str] = {}
+    for part in parts:
+        number = int(part.partition(":")[2])
+        if number >= len(found):
+            known = [f"cuda:{k}" for k in range(len(found))]
+            raise ExperimentError(message("--device", "there is no such device", got=part, known=known))
+        if number in chosen:
+            see = "--trials-per-gpu runs several trials on each GPU"
+            raise ExperimentError(message("--device", "a GPU is named twice", got=device, see=see))
+        chosen[number] = found[number]
+    return chosen
+
+
+def _check_device(part: str, written: str, *, is_alone: bool) -> None:
+    kind, _, number = part.partition(":")
+    is_gpu = kind == "cuda" and number.isdigit()
+    if is_gpu or (is_alone and part in ("auto", "cpu", "cuda")):
+        return
+    known = ("auto", "cpu", "cuda", "cuda:0")
+    if part in ("auto", "cpu", "cuda"):
+        rule = "a list names GPUs by number, such as 0,2"
+        raise ExperimentError(message("--device", rule, got=written))
+    raise ExperimentError(message("--device", "there is no such device", got=written, known=known))
+
+
+def _no_gpu(device: str) -> ExperimentError:
+    see = "--device cpu runs without one"
+    return ExperimentError(message("--device", "no CUDA device is visible", got=device, see=see))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from segbench.config.experiment import Experiment
+    from segbench.sweep.deadline import Deadline
     from segbench.sweep.devices import Slot
     from segbench.sweep.signals import StopRequest
     from segbench.sweep.source import TrialSource
@@ -196,6 +197,9 @@ def run_job(
     console: Console,
     max_failures: int | None = None,
     has_study: bool = True,
+    deadline: Deadline | None = None,
+    hang_timeout_s: float | None = None,
+    claim: Lease | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Run what is left with a supervisor, showing progress, and write the index.
@@ -219,7 +223,14 @@ def run_job(
         workers=len(slots),
         clock=clock,
     )
-    pool = Pool(job.folder, experiment.project.root, slots, loader_workers)
+    pool = Pool(
+        job.folder,
+        experiment.project.root,
+        slots,
+        loader_workers,
+        deadline=deadline,
+        hang_timeout_s=hang_timeout_s,
+    )
     display = make_display(view, console)
     mirror = make_mirror(experiment, job.folder, display.note) if has_study else None
     try:
@@ -234,6 +245,9 @@ def run_job(
             stop=stop,
             mirror=mirror,
             max_failures=max_failures,
+            deadline=deadline,
+            hang_timeout_s=hang_timeout_s,
+            claim=claim,
         )
         supervisor.run()
     finally:

@@ -16,6 +16,7 @@ from typing import IO, Any
 
 import segbench
 from segbench.store.layout import ExperimentFolder
+from segbench.sweep.deadline import Deadline
 from segbench.sweep.devices import Slot
 from segbench.sweep.events import Event, read_event
 
@@ -45,9 +46,17 @@ class Pool:
     """Starts one worker a slot and gathers what they say."""
 
     def __init__(
-        self, experiment: ExperimentFolder, project: Path, slots: list[Slot], loader_workers: int
+        self,
+        experiment: ExperimentFolder,
+        project: Path,
+        slots: list[Slot],
+        loader_workers: int,
+        *,
+        deadline: Deadline | None = None,
+        hang_timeout_s: float | None = None,
     ) -> None:
         self._experiment, self._project = experiment, project
+        self._deadline, self._hang_timeout_s = deadline, hang_timeout_s
         self._slots, self._loader_workers = slots, loader_workers
         self._workers: dict[int, tuple[int, subprocess.Popen[bytes]]] = {}
         self._said: queue.SimpleQueue[tuple[int, Event | Exit]] = queue.SimpleQueue()
@@ -72,6 +81,10 @@ class Pool:
         command = [sys.executable, "-m", "segbench", "worker", self._experiment.name, "--supervised"]
         command += ["--project", str(self._project), "--device", slot.device, "--threads", str(slot.threads)]
         command += ["--loader-workers", str(self._loader_workers)]
+        if self._deadline is not None:
+            command += ["--time-limit", f"{max(1.0, self._deadline.left_s()):.3f}s"]
+        if self._hang_timeout_s is not None:
+            command += ["--hang-timeout", f"{self._hang_timeout_s:g}s"]
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 command,
@@ -112,6 +125,12 @@ class Pool:
         for _, process in self._workers.values():
             with suppress(ProcessLookupError):
                 process.send_signal(number)
+
+    def kill(self, pid: int) -> None:
+        """End a worker and the processes it has started, at once; its `Exit` follows."""
+        if pid in self._workers:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
 
     def _listen(self, pid: int, process: subprocess.Popen[bytes], pipe: IO[bytes]) -> None:
         with pipe:

@@ -25,9 +25,13 @@ class StopRequest:
         return self._event.wait(seconds)
 
     def install(self) -> None:
-        """Handle signals: the second SIGINT or SIGTERM raises `KeyboardInterrupt`; SIGHUP is ignored."""
+        """Handle signals: the second SIGINT or SIGTERM raises `KeyboardInterrupt`; SIGHUP is ignored.
+
+        SIGUSR1, which `segbench stop` sends, asks politely however often it comes.
+        """
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGUSR1, lambda number, frame: self._event.set())
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def watch_parent(self) -> None:

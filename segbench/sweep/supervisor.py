@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from segbench.errors import ResultsError, SegbenchError, TrialError, message
+from segbench.errors import SegbenchError, TrialError, message
 from segbench.records import FailureKind, State
 from segbench.store import trials
-from segbench.store.atomic import write_errors
 from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import Lease
 from segbench.store.queue import Queue
+from segbench.sweep.deadline import OUT_OF_TIME, RESERVE_S, Deadline
 from segbench.sweep.events import EpochFinished, Event, TrialFinished, TrialRefused, TrialStarted, label_trial
 from segbench.sweep.follow import Follower
 from segbench.sweep.pool import Exit, Pool
 from segbench.sweep.progress import Display
 from segbench.sweep.provenance import now
 from segbench.sweep.signals import StopRequest
+from segbench.sweep.stopping import StopFile
+from segbench.sweep.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from segbench.sweep.mirror import Mirror
@@ -63,6 +63,12 @@ class Supervisor:
     mirror: Mirror | None = None
     max_failures: int | None = None
     """Failed trials after which the sweep stops; None: it never does."""
+    deadline: Deadline | None = None
+    """Workers stop before it by themselves; what still runs shortly before it is stopped within the epoch."""
+    hang_timeout_s: float | None = None
+    """Silence after which a worker is killed; None: by the usual epoch of its trial."""
+    claim: Lease | None = None
+    """On the experiment; where it is lost, another supervisor has taken over."""
     clock: Callable[[], float] = time.monotonic
     states: dict[str, State] = field(default_factory=dict)
     """Hash -> how the trial ended in this sweep."""
@@ -76,6 +82,10 @@ class Supervisor:
         self._round_of: dict[int, int] = {}
         """Living worker -> how many rounds had ended without progress when it was started."""
         self._idle_rounds = 0
+        self._silent: dict[int, float] = {}
+        """Worker killed for its silence -> how long that was."""
+        self._watchdog = Watchdog(self.hang_timeout_s, self.clock)
+        self._requests = StopFile(self.folder)
         self._polled_s = self.clock()
         self._is_stopping = False
 
@@ -107,6 +117,7 @@ class Supervisor:
                 "stopping: each running trial finishes its epoch and saves; once more stops at once"
             )
             self.pool.signal(signal.SIGTERM)
+        self._heed_time()
         if not self._is_stopping:
             self._extend()
             self._start_workers()
@@ -117,10 +128,47 @@ class Supervisor:
             pid, what = said
             self._on_exit(what) if isinstance(what, Exit) else self._on_event(pid, what)
             said = self.pool.next(0.0)
+        self._end_hanging()
         if self.clock() - self._polled_s >= _POLL_S:
             self._polled_s = self.clock()
+            self._heed_requests()
             self._poll()
         self.display.refresh()
+
+    def _heed_requests(self) -> None:
+        """Stop where `segbench stop` asks for it, or where another supervisor has taken over."""
+        asked = self._requests.asked()
+        if asked is not None and not self.stop():
+            self.display.note("asked to stop by `segbench stop`")
+            self.stop.set()
+        if asked is not None and asked.is_now:
+            raise KeyboardInterrupt
+        if self.claim is not None and not self.stop() and not self.claim.is_held():
+            self.display.note("another supervisor has taken this experiment over: this one stops")
+            self.stop.set()
+
+    def _heed_time(self) -> None:
+        """Begin nothing more when the time is nearly over, and end what overstays it."""
+        if self.deadline is None:
+            return
+        left_s = self.deadline.left_s()
+        if left_s <= RESERVE_S and not self._is_stopping:
+            self._wind_down()
+        if left_s <= RESERVE_S / 2 and self.pool.num_running:
+            raise KeyboardInterrupt
+
+    def _wind_down(self) -> None:
+        """Stop without a signal: each worker judges by its own epochs how long it may go on."""
+        self._is_stopping = True
+        self.stop.set()
+        self.display.note("the time limit is near: nothing more is begun, each running trial stops in time")
+
+    def _end_hanging(self) -> None:
+        for hang in self._watchdog.hangs():
+            self._silent[hang.pid] = hang.silent_s
+            silence = f"no sign of life for {hang.silent_s:.0f} s"
+            self.display.note(f"{self._name(hang.hash)}: {silence}; its worker is killed")
+            self.pool.kill(hang.pid)
 
     def _has_work(self) -> bool:
         if self._is_stopping:
@@ -134,6 +182,7 @@ class Supervisor:
             self._round_of[self.pool.start(slot)] = self._idle_rounds
 
     def _on_event(self, pid: int, event: Event) -> None:
+        self._watchdog.hear(pid, event)
         if isinstance(event, TrialStarted):
             self._taken[pid] = event.hash
             self._idle_rounds = 0
@@ -176,6 +225,9 @@ class Supervisor:
     def _on_exit(self, exit_: Exit) -> None:
         began = self._round_of.pop(exit_.pid, self._idle_rounds)
         lost = self._taken.pop(exit_.pid, None)
+        self._watchdog.forget(exit_.pid)
+        if exit_.code == OUT_OF_TIME and not self._is_stopping:
+            self._wind_down()
         if self._is_stopping:
             return
         self._poll()
@@ -201,13 +253,13 @@ class Supervisor:
         losses = self._losses.setdefault(trial_hash, _Losses(0))
         losses.count += 1
         name = self._name(trial_hash)
+        silent_s = self._silent.pop(exit_.pid, None)
+        cause = exit_.cause if silent_s is None else f"{silent_s:.0f} s without a sign of life"
         if losses.count < MOST_LOSSES:
             self.display.view.lose(trial_hash)
-            self.display.note(
-                f"a worker died ({exit_.cause}); {name} goes on after epoch {losses.epochs_done}"
-            )
+            self.display.note(f"a worker died ({cause}); {name} goes on after epoch {losses.epochs_done}")
             return
-        reason = f"its worker died {losses.count} times after epoch {losses.epochs_done}, by {exit_.cause}"
+        reason = f"its worker died {losses.count} times after epoch {losses.epochs_done}, by {cause}"
         self._give_up(trial_hash, reason)
 
     def _name(self, trial_hash: str) -> str:
@@ -282,36 +334,6 @@ class Supervisor:
             if said is not None and not isinstance(said[1], Exit):
                 self._on_event(*said)  # type: ignore[arg-type]
         self.pool.signal(signal.SIGKILL)
-
-
-@contextmanager
-def only_supervisor(folder: ExperimentFolder) -> Iterator[None]:
-    """Hold an experiment's lock: one supervisor at a time. The kernel frees it when its holder dies, however.
-
-    Raises:
-        ResultsError: Another sweep of the experiment is running on this machine, or the folder is not
-        writable.
-    """
-    with write_errors(folder.lock):
-        folder.root.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder.lock, os.O_CREAT | os.O_RDWR, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 32, 0).decode().strip() or "?"
-            raise ResultsError(
-                message(
-                    str(folder.root),
-                    f"a sweep of this experiment is running already, process {holder}",
-                    see=f"`segbench status {folder.name}` shows it, `segbench worker {folder.name}` helps it",
-                )
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _has_ended(state: str) -> bool:

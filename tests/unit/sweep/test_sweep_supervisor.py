@@ -21,6 +21,7 @@ from segbench.records import FailureKind, State
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import Queue, QueuedTrial
+from segbench.sweep.claim import only_supervisor
 from segbench.sweep.plan import Planner
 from segbench.sweep.pool import Exit
 from segbench.sweep.progress import PlainDisplay
@@ -29,7 +30,7 @@ from segbench.sweep.search import SearchRun, is_over, read_proposals
 from segbench.sweep.signals import StopRequest
 from segbench.sweep.source import FixedTrials
 from segbench.sweep.study.records import search_space
-from segbench.sweep.supervisor import Supervisor, only_supervisor
+from segbench.sweep.supervisor import Supervisor
 from segbench.sweep.view import SweepView
 from segbench.sweep.worker import Worker
 
@@ -292,7 +293,7 @@ def test_one_supervisor_at_a_time(folder: ExperimentFolder) -> None:
             pass
         assert str(error.value) == (
             f"{folder.root}: a sweep of this experiment is running already, process {os.getpid()}. "
-            "`segbench status exp` shows it, `segbench worker exp` helps it."
+            "`segbench status exp` shows it, `segbench worker exp` helps it, `segbench stop exp` ends it."
         )
     with only_supervisor(folder):
         pass

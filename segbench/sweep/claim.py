@@ -1,0 +1,89 @@
+"""One supervisor an experiment, on whatever host.
+
+On one machine the kernel's lock decides, and frees it when its holder dies, however. Between hosts a claim
+with a heartbeat does (`store/lease.py`), since few network file systems carry the lock from host to host.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from segbench.errors import ResultsError, message
+from segbench.store.atomic import write_errors
+from segbench.store.layout import ExperimentFolder
+from segbench.store.lease import STALE_AFTER_S, Holder, Lease, holder, place
+
+_LOOK_S = 1.0
+
+
+@contextmanager
+def only_supervisor(
+    folder: ExperimentFolder,
+    *,
+    say: Callable[[str], None] = lambda text: None,
+    stale_after_s: float = STALE_AFTER_S,
+) -> Iterator[Lease]:
+    """Hold an experiment's lock and claim: one supervisor at a time.
+
+    A claim of another host that gives no sign of life is watched for `stale_after_s` and then taken over.
+
+    Args:
+        folder: The experiment's.
+        say: Told that another host's claim is being watched.
+        stale_after_s: How long a claim must stand still.
+
+    Raises:
+        ResultsError: Another sweep of the experiment is running, or the folder is not writable.
+    """
+    with write_errors(folder.lock):
+        folder.root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder.lock, os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _refused(folder, os.pread(descriptor, 32, 0).decode().strip() or "?") from None
+        except OSError:
+            pass  # the file system has no locks: the claim alone decides
+        with _claim(folder, say, stale_after_s) as lease:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            yield lease
+    finally:
+        os.close(descriptor)
+
+
+def _claim(folder: ExperimentFolder, say: Callable[[str], None], stale_after_s: float) -> Lease:
+    seen: Holder | None = None
+    while True:
+        lease = Lease.acquire(folder.supervisor, stale_after_s=stale_after_s)
+        if lease is not None:
+            return lease
+        present = holder(folder.supervisor)
+        if present is not None and present.token is not None:
+            if present.place == place():
+                raise _refused(folder, str(present.pid))
+            if seen is None:
+                say(
+                    f"a sweep of {folder.name} was begun on another host; watching for up to "
+                    f"{stale_after_s:.0f} s whether it lives"
+                )
+            elif present != seen:
+                raise _refused(folder, f"{present.pid} on another host")
+            seen = present
+        time.sleep(min(_LOOK_S, stale_after_s / 10))
+
+
+def _refused(folder: ExperimentFolder, process: str) -> ResultsError:
+    return ResultsError(
+        message(
+            str(folder.root),
+            f"a sweep of this experiment is running already, process {process}",
+            see=f"`segbench status {folder.name}` shows it, `segbench worker {folder.name}` helps it, "
+            f"`segbench stop {folder.name}` ends it",
+        )
+    )
