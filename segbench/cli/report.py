@@ -20,7 +20,6 @@ _SHOWN_EFFECTS = {
     "Contrast": "contrast",
     "Metric": "metric",
     "Difference": "difference",
-    "95 % interval, this test set": "95 % interval",
     "p (Holm)": "p (Holm)",
     "Verdict": "verdict",
 }
@@ -88,12 +87,15 @@ def _print_answer(experiment: Experiment, analysis: Analysis, style: Style) -> N
     from segbench.report.labels import Labels
     from segbench.report.numbers import typographic
     from segbench.report.pages.tables import claims_table, effects_table
+    from segbench.report.phrases import percent
 
     console = Console(highlight=False)
     console.print(Text(experiment.question, style="bold"))
     console.print(Text(typographic(analysis.answer)))
     effects = effects_table(analysis, Labels(analysis, style), is_family=True)
-    for table, titles in ((effects, _SHOWN_EFFECTS), (claims_table(analysis), _SHOWN_CLAIMS)):
+    interval = f"{percent(analysis.level)} interval"
+    shown_effects = {**_SHOWN_EFFECTS, f"{interval}, this test set": interval}
+    for table, titles in ((effects, shown_effects), (claims_table(analysis), _SHOWN_CLAIMS)):
         if not table.rows:
             continue
         kept = [k for k, column in enumerate(table.columns) if column.title in titles]

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from segbench.config import schema
 from segbench.config.agreement import check_agreement
 from segbench.config.cells import build_cells, check_size
 from segbench.config.claims import read_claims
@@ -22,6 +21,7 @@ from segbench.config.pairing import Pairing
 from segbench.config.problems import Problems
 from segbench.config.project import Project
 from segbench.config.resolve import FIELDS, Fields, resolve_baseline, resolve_field
+from segbench.config.seeds import read_seeds
 from segbench.config.slurm import read_slurm
 from segbench.config.spaces import read_search
 from segbench.config.structure import check_structure
@@ -51,7 +51,7 @@ def assemble(
     base = resolve_baseline(document.get("baseline") or Node(document.place, {}), problems)
     check_size(base, base, problems)
     check_agreement(base, base, problems)
-    seeds = _seeds(document, problems)
+    seeds, looks = read_seeds(document, problems)
     axes_node = document.get("axes") or Node(document.place, {})
     _check_search_alone(document, problems)
     dimensions = read_dimensions(axes_node, problems)
@@ -112,6 +112,7 @@ def assemble(
         search=search,
         slurm=slurm,
         design=combined.design,
+        looks=looks,
         allow_flawed=document.get("allow_flawed") is not None and document["allow_flawed"].value is True,
         overrides=dict(overrides),
     )
@@ -172,20 +173,6 @@ def _outcome(document: Node, problems: Problems) -> str:
     if node.value not in TEST_METRICS:
         problems.add(node.place, "the outcome must be a test metric", got=node.value, known=TEST_METRICS)
     return str(node.value)
-
-
-def _seeds(document: Node, problems: Problems) -> tuple[int, ...]:
-    node = document.get("seeds") or Node.of(
-        schema.ExperimentFile.model_fields["seeds"].default, document.place
-    )
-    if not node.is_list:
-        return tuple(range(node.value))
-    seen: list[int] = []
-    for each in node.elements():
-        if each.value in seen:
-            problems.add(each.place, "seeds must differ", got=each.value)
-        seen.append(each.value)
-    return tuple(seen)
 
 
 def _check_scales(document: Node, problems: Problems) -> None:

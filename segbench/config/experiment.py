@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +234,10 @@ class Experiment:
     """Whether variants may run that make a known mistake on purpose."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """What `--set` changed."""
+
+    def first_seeds(self, number: int) -> Experiment:
+        """Return the experiment with the first seeds alone: what a look at so many of them sees."""
+        return replace(self, seeds=self.seeds[:number])
 
     def axis(self, name: str) -> Axis:
         return next(a for a in self.axes if a.name == name)

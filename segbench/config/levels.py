@@ -33,6 +33,7 @@ RESERVED: Final = (
     ),
     *("value", "epoch_time_s", "images_per_s", "peak_memory_mib", "selected_epoch", "val_mean", "mean_last"),
     "value_last",  # columns of a report
+    "asked",  # a column of index.csv
 )
 """No axis has one of these names."""
 

@@ -93,6 +93,7 @@ def smoke_test(experiment: Experiment) -> Experiment:
         baseline=narrowed(experiment.baseline),
         cells=tuple(cell(of) for of in experiment.cells),
         seeds=seeds,
+        looks=(),
         num_folds=1,
         search=search,
     )

@@ -246,6 +246,16 @@ class ObjectiveBody(_Model):
     direction: Literal["maximize", "minimize"] | None = None
 
 
+class SeedsBody(_Model):
+    """Seeds that grow from look to look, until everything that is claimed is resolved."""
+
+    start: Annotated[int, Field(ge=2)] = Field(description="Seeds of the first look.")
+    max: Count = Field(description="Seeds of the last look.")
+    looks: Annotated[list[Count], Field(min_length=1)] | None = Field(
+        None, description="Numbers of seeds at which is judged, from `start` to `max`; null: these two."
+    )
+
+
 class Scale(_Model):
     """Another size of the same question: `--scale NAME` lays it over the file."""
 
@@ -287,9 +297,10 @@ class ExperimentFile(_Model):
     exclude: list[dict[str, Labels]] = Field([], description="Combinations left out; a list of labels is or.")
     seeds: Annotated[
         Annotated[Count, Tag("number")]
-        | Annotated[Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)], Tag("list")],
-        _one_of("a count or a list of whole numbers"),
-    ] = Field(3, description="A count (5 is 0, 1, 2, 3, 4) or a list.")
+        | Annotated[Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)], Tag("list")]
+        | Annotated[SeedsBody, Tag("mapping")],
+        _one_of("a count, a list of whole numbers or {start: ..., max: ...}"),
+    ] = Field(3, description="A count (5 is 0, 1, 2, 3, 4), a list, or looks: {start: 3, max: 10}.")
     objective: ObjectiveBody = Field(
         ObjectiveBody(), description="Validation metric that selects weights and drives a search."
     )

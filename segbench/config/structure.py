@@ -11,11 +11,10 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from segbench.config.document import Node
 from segbench.config.problems import Place, Problems
 from segbench.config.rules import rule_of
-from segbench.config.schema import SHAPES, Baseline, ExperimentFile, Stopping
+from segbench.config.schema import SHAPES, Baseline, ExperimentFile, SeedsBody, Stopping
 
 NOT_YET: Final = {
     "tune": "tuning every cell with an equal budget",
-    "looks": "planned looks at the data",
 }
 """Keys of the design that this version refuses by name, and what they would ask for."""
 
@@ -76,6 +75,8 @@ INVALID: Final = object()
 _MISSING: Final = {
     "dataset": "`segbench list dataset` shows the data sets",
     "question": "Say in one sentence what the experiment asks",
+    "start": "Seeds that every cell gets before the first look",
+    "max": "Seeds that a cell gets at most",
     "baseline": "It needs at least a dataset",
 }
 
@@ -115,13 +116,15 @@ def _unknown_key(document: Node, path: tuple[str, ...], problems: Problems) -> N
         parent = parent.elements()[int(part)] if parent.is_list else parent[part]
     key = path[-1]
     place = parent.key_place(key)
-    if key in NOT_YET and (len(path) == 1 or path[0] == "seeds"):
+    if key in NOT_YET and len(path) == 1:
         problems.add(place, f"`{key}` ({NOT_YET[key]}) is not in this version")
         return
     known = _keys_at(path[:-1])
     see = None
     if len(path) == 1 and key in Baseline.model_fields:
         see = "This field stands under `baseline:`"
+    elif len(path) == 1 and key in SeedsBody.model_fields:
+        see = "This key stands under `seeds:`"
     elif path[0] == "baseline" and key in ExperimentFile.model_fields:
         see = "This key stands at the top of the file"
     problems.add(place, "there is no such key", got=key, known=known, see=see)
@@ -151,10 +154,6 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 def _add(found: list[tuple[tuple[str, ...], Node, Any]], problems: Problems) -> None:
     path, node, _ = found[0]
     value = node.plain()
-    if path == ("seeds",) and isinstance(value, dict):
-        rule = "growing seeds (`start`, `max`, `looks`) are not in this version: give a count or a list"
-        problems.add(node.place, rule, got=value)
-        return
     rule, known = rule_of([details for *_, details in found])
     name = next((part for part in reversed(path) if not part.isdigit()), "")
     problems.add(node.place, f"{name} {rule}".strip(), got=value, known=known)

@@ -17,6 +17,7 @@ from segbench.report.effects import effects_frame
 from segbench.report.family import Estimator, Family, build_family
 from segbench.report.head import describe, provenance
 from segbench.report.notes import write_notes
+from segbench.report.planned import MISSING, Planned, last_look
 from segbench.report.proposals import find_best, missing_text, proposals_frame
 from segbench.report.subgroups import subgroups_frame, subgroups_notes
 from segbench.stats.curves import CURVES, curves
@@ -24,6 +25,8 @@ from segbench.stats.intervals import average_folds, summarise
 from segbench.stats.measure import measure
 from segbench.stats.metrics import read_metric
 from segbench.stats.subgroups import Subgroups
+from segbench.store.history import read_history
+from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.match import match_trials, unmatched_trials
 from segbench.store.results import Results
 
@@ -36,9 +39,6 @@ CELL_MEDIANS = (
     "peak_memory_mib",
     "instability",
 )
-
-_MISSING = (State.WAITING.value, State.RUNNING.value, State.INTERRUPTED.value)
-"""States that another `sweep` would go on from; a failed trial is an outcome to report."""
 
 
 def analyse(experiment: Experiment, results: Results, *, project: Project) -> Analysis:
@@ -53,11 +53,12 @@ def analyse(experiment: Experiment, results: Results, *, project: Project) -> An
     if experiment.search is not None:
         return _analyse_search(experiment, results, matched, project)
     axes = [axis.name for axis in experiment.axes]
-    plan = plan_frame(experiment)
-    clashing = [name for name in axes if name in matched]
-    recorded = matched.drop(columns=["cell", *clashing]).rename(columns={f"axis:{a}": a for a in axes})
-    table = measure(plan, recorded, results.epochs, [*axes, "seed", "fold"])
-    missing = int(table["state"].isin(_MISSING).sum())
+    left_out = _left_out(results, experiment)
+    table = trials_table(experiment, matched, results.epochs)
+    experiment = last_look(experiment, table)
+    planned = Planned.of(experiment, table, read_history(_folder(experiment)))
+    table = table[table["seed"].isin(experiment.seeds)].reset_index(drop=True)
+    missing = int(table["state"].isin(MISSING).sum())
     partial = f"partial: {len(table) - missing} of {len(table)} trials" if missing else None
 
     subgroups = Subgroups.of(results.samples, experiment.subgroups)
@@ -66,10 +67,12 @@ def analyse(experiment: Experiment, results: Results, *, project: Project) -> An
     effects = effects_frame(experiment, family, estimator, is_judged=partial is None)
     claims = judge_claims(experiment, family, estimator, partial=partial)
     complete = table[table["state"] == State.COMPLETE.value]
-    head = describe(experiment, table, family, estimator, project=project, partial=partial)
+    head = planned.into_head(describe(experiment, table, family, estimator, project=project, partial=partial))
     return Analysis(
         experiment=experiment,
-        answer=write_answer(experiment, table, effects, claims, head, estimator, partial=partial),
+        answer=write_answer(
+            experiment, table, effects, claims, head, estimator, partial=partial, remark=planned.growth
+        ),
         head=head,
         cells=cells_frame(experiment, table),
         seeds=seeds_frame(experiment, complete),
@@ -78,14 +81,29 @@ def analyse(experiment: Experiment, results: Results, *, project: Project) -> An
         subgroups=subgroups_frame(experiment, estimator),
         curves=curves(results.epochs, complete, axes, _curve_metrics(results.epochs)),
         failures=failures_frame(table),
-        left_out=_left_out(results, experiment),
+        left_out=left_out,
         search=pd.DataFrame({name: [] for name in ("trial", "number", "state", "value")}),
         notes=(
             *write_notes(experiment, table, effects, matched, partial=partial),
+            *planned.notes,
             *subgroups_notes(experiment, estimator),
         ),
         provenance=provenance(experiment, results, table),
     )
+
+
+def trials_table(experiment: Experiment, matched: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a planned trial, with what was measured of it.
+
+    Args:
+        experiment: The design.
+        matched: What `match_trials` gave.
+        epochs: `Results.epochs`.
+    """
+    axes = [axis.name for axis in experiment.axes]
+    clashing = [name for name in axes if name in matched]
+    recorded = matched.drop(columns=["cell", *clashing]).rename(columns={f"axis:{a}": a for a in axes})
+    return measure(plan_frame(experiment), recorded, epochs, [*axes, "seed", "fold"])
 
 
 def plan_frame(experiment: Experiment) -> pd.DataFrame:
@@ -120,7 +138,7 @@ def cells_frame(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame:
     for name, states in (
         ("diverged", [State.DIVERGED.value]),
         ("failed", [State.FAILED.value]),
-        ("missing", list(_MISSING)),
+        ("missing", list(MISSING)),
     ):
         cells[name] = (
             measured["state"].isin(states).groupby([measured[k] for k in keys], sort=False).sum().to_numpy()
@@ -180,6 +198,10 @@ def _analyse_search(
         notes=write_notes(experiment, table, effects, matched, partial=partial),
         provenance=provenance(experiment, results, table),
     )
+
+
+def _folder(experiment: Experiment) -> ExperimentFolder:
+    return ResultsFolder(experiment.project.results).experiment(experiment.name)
 
 
 def _left_out(results: Results, experiment: Experiment) -> pd.DataFrame:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from segbench.stats.verdict import alpha_at_a_look
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -24,8 +26,9 @@ class Analysis:
     answer: str
     """One paragraph that answers the question from the verdicts."""
     head: Mapping[str, str]
-    """Term -> text, in order: flawed on purpose, outcome, seeds, trials, data set, test images, margin,
-    resolution, family, device, commit, test set read by. A term without text is left out."""
+    """Term -> text, in order: flawed on purpose, outcome, seeds, look, after results, trials, data set,
+    test images, margin, resolution, family, device, commit, test set read by. A term without text is left
+    out."""
     cells: pd.DataFrame
     """A row a cell: `cell`, a column an axis, `n` (completed seeds), `mean`, `sd`, `low`, `high` (95 %
     t-interval of the outcome), `mean_last` (outcome at the last epoch's weights), `val_mean` (objective at
@@ -37,9 +40,10 @@ class Analysis:
     effects: pd.DataFrame
     """A row a contrast (level minus baseline): `axis`, `level`, `baseline`, `at` (text; empty: marginal),
     `metric`, `on` (`test_set`, `new_images`: the interval that judges), `n`, `difference`, `low`, `high`
-    (this test set), `low_new`, `high_new` (new images; NaN where there are no images), `p`, `p_holm`,
-    `p_equivalence`, `p_equivalence_holm`, `verdict` (`better`, `worse`, `negligibly better`, `negligibly
-    worse`, `equivalent`, `unresolved`; empty: not judged), `seeds_needed_low`, `seeds_needed_high` (may be
+    (this test set; at `level` for the family, 95 % for the rest), `low_new`,
+    `high_new` (new images; NaN where there are no images), `p`, `p_holm`, `p_equivalence`,
+    `p_equivalence_holm`, `verdict` (`better`, `worse`, `negligibly better`, `negligibly worse`,
+    `equivalent`, `unresolved`; empty: not judged), `seeds_needed_low`, `seeds_needed_high` (may be
     infinite), `difference_last`, `low_last`, `high_last`, `depends_on_selection` (bool), `is_family` (bool:
     judged; else exploratory, without verdict), `is_lower_better` (bool), `hedges_g`, `trials` (tuple of
     hashes), `note`. `difference` is NaN where no seed completed in both arms."""
@@ -65,3 +69,8 @@ class Analysis:
     """Caveats to print: what the intervals hold fixed, what the curves' estimators are, disagreements."""
     provenance: Mapping[str, str]
     """Term -> text: hash of the content read, versions, hardware, time span of the trials, command."""
+
+    @property
+    def level(self) -> float:
+        """Coverage of the family's intervals: 95 %, more where the error is shared among looks."""
+        return 1 - alpha_at_a_look(len(self.experiment.looks))

@@ -19,11 +19,12 @@ from segbench.report.phrases import (
     listed,
     metric_words,
     p_value,
+    percent,
     seeds_range,
     signed,
 )
 from segbench.report.proposals import Best
-from segbench.stats.verdict import EQUIVALENT, UNRESOLVED
+from segbench.stats.verdict import EQUIVALENT, UNRESOLVED, alpha_at_a_look
 
 _NAMES = {"test_dice": "the Dice coefficient"}
 
@@ -37,22 +38,29 @@ def write_answer(
     estimator: Estimator,
     *,
     partial: str | None,
+    remark: str = "",
 ) -> str:
-    """Write what was measured, what was found, what is open and how finely the experiment could tell."""
+    """Write what was measured, what was found, what is open and how finely the experiment could tell.
+
+    `remark` is a sentence that belongs before the verdicts.
+    """
     sentences = [_measured(experiment, table, head, estimator)]
+    sentences += [remark] if remark else []
     if partial is not None:
         sentences.append(f"The sweep is not finished ({partial}), so nothing is judged yet.")
         return " ".join(sentences)
     if experiment.outcome not in table or table[experiment.outcome].isna().all():
         sentences.append(f"No trial here holds {experiment.outcome}, so nothing is judged by it.")
+    level = 1 - alpha_at_a_look(len(experiment.looks))
     family = effects[effects["is_family"] & (effects["verdict"] != "")]
     decided = family[~family["verdict"].isin([UNRESOLVED, EQUIVALENT])]
-    sentences += [_decided(row) for row in decided.to_dict("records")]
+    sentences += [_decided(row, level) for row in decided.to_dict("records")]
     sentences += [
-        _equivalent(row, experiment) for row in family[family["verdict"] == EQUIVALENT].to_dict("records")
+        _equivalent(row, experiment, level)
+        for row in family[family["verdict"] == EQUIVALENT].to_dict("records")
     ]
     unresolved = family[family["verdict"] == UNRESOLVED].to_dict("records")
-    sentences += [_unresolved(row, experiment) for row in unresolved]
+    sentences += [_unresolved(row, experiment, level) for row in unresolved]
     sentences += _claims(claims)
     if family["depends_on_selection"].any():
         rows = family[family["depends_on_selection"]].to_dict("records")
@@ -115,7 +123,7 @@ def _contrast(row: Mapping[str, object]) -> str:
     return f"{row['level']} against {row['baseline']}{at}"
 
 
-def _numbers(row: Mapping[str, object]) -> str:
+def _numbers(row: Mapping[str, object], level: float) -> str:
     suffix = "_new" if row["on"] == "new_images" else ""
     low, high = float(row[f"low{suffix}"]), float(row[f"high{suffix}"])  # type: ignore[arg-type]
     difference = float(row["difference"])  # type: ignore[arg-type]
@@ -127,10 +135,10 @@ def _numbers(row: Mapping[str, object]) -> str:
         return f"{signed(difference, decimals)} in {metric_words(str(row['metric']))}, {seeds}"
     where = ON_TEXT[str(row["on"])]
     value = f"{signed(difference, decimals)} in {metric_words(str(row['metric']))}"
-    return f"{value}, 95 % interval {interval(low, high, decimals)}, {where}"
+    return f"{value}, {percent(level)} interval {interval(low, high, decimals)}, {where}"
 
 
-def _decided(row: Mapping[str, object]) -> str:
+def _decided(row: Mapping[str, object], level: float) -> str:
     verdict = str(row["verdict"])
     if "negligibly" in verdict:
         verdict += " (the whole interval lies within the margin)"
@@ -138,20 +146,20 @@ def _decided(row: Mapping[str, object]) -> str:
     p = p_value(float(row["p_holm"]))  # type: ignore[arg-type]
     diverged = f"; {_divergence(row)}" if _divergence(row) else ""
     text = f"{row['axis']}{at}: {row['level']} is {verdict} than {row['baseline']}"
-    return f"{text} ({_numbers(row)}; Holm {p}{diverged})."
+    return f"{text} ({_numbers(row, level)}; Holm {p}{diverged})."
 
 
-def _equivalent(row: Mapping[str, object], experiment: Experiment) -> str:
+def _equivalent(row: Mapping[str, object], experiment: Experiment, level: float) -> str:
     at = f" at {row['at']}" if row["at"] else ""
     p = p_value(float(row["p_equivalence_holm"]))  # type: ignore[arg-type]
     return (
         f"{row['axis']}{at}: {row['level']} and {row['baseline']} are equivalent within the margin of "
-        f"{experiment.margin:g} ({_numbers(row)}; Holm {p})."
+        f"{experiment.margin:g} ({_numbers(row, level)}; Holm {p})."
     )
 
 
-def _unresolved(row: Mapping[str, object], experiment: Experiment) -> str:
-    text = f"{row['axis']}: {_contrast(row)} is unresolved ({_numbers(row)})"
+def _unresolved(row: Mapping[str, object], experiment: Experiment, level: float) -> str:
+    text = f"{row['axis']}: {_contrast(row)} is unresolved ({_numbers(row, level)})"
     low, high = float(row["seeds_needed_low"]), float(row["seeds_needed_high"])  # type: ignore[arg-type]
     if _divergence(row):
         return f"{text}; {_divergence(row)}."

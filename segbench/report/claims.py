@@ -7,8 +7,9 @@ import pandas as pd
 
 from segbench.config.experiment import Claim, Experiment
 from segbench.report.family import Estimator, Family, Member
-from segbench.report.phrases import count, decimals_for, interval, p_value, seeds_range, signed
+from segbench.report.phrases import count, decimals_for, interval, p_value, percent, seeds_range, signed
 from segbench.stats.effects import Effect
+from segbench.stats.intervals import LEVEL
 from segbench.stats.metrics import Kind, read_metric
 from segbench.stats.questions import claim_contrast
 from segbench.stats.verdict import Judgement, seeds_to_resolve
@@ -59,12 +60,17 @@ def _judge_member(claim: Claim, member: Member, margin: float | None, *, is_judg
         if judgement.is_different:
             verdict = SUPPORTED if judgement.sign == wanted else CONTRADICTED
         is_by_equivalence = False
-    numbers = _ratio_text(claim, effect) if member.is_ratio else _difference_text(claim, effect, claim.on)
+    level = judgement.level
+    numbers = (
+        _ratio_text(claim, effect, level)
+        if member.is_ratio
+        else _difference_text(claim, effect, claim.on, level)
+    )
     parts = [numbers]
     if is_judged:  # a p-value of some of the seeds would be a look that the family does not pay for
         parts += _holm_text(judgement, is_by_equivalence)
         parts += _caveats(claim, member, margin, verdict)
-    parts += [*divergence_text(effect), *([effect.note] if effect.note else [])]
+    parts += [*divergence_text(effect, level), *([effect.note] if effect.note else [])]
     return verdict, "; ".join(parts) + "."
 
 
@@ -100,7 +106,7 @@ def _caveats(claim: Claim, member: Member, margin: float | None, verdict: str) -
     return parts
 
 
-def divergence_text(effect: Effect) -> list[str]:
+def divergence_text(effect: Effect, level: float = LEVEL) -> list[str]:
     """Say how often each arm diverged and what that does to the contrast; empty where the arms agree."""
     level, baseline, trials = effect.num_diverged
     if effect.worst is None and not effect.has_unbounded_worst:
@@ -112,7 +118,7 @@ def divergence_text(effect: Effect) -> list[str]:
     counts = f"diverged: {arms}"
     if effect.worst is None:
         return [f"{counts}; {contrast.metric} has no worst value to stand for them"]
-    low, high = effect.worst.interval()
+    low, high = effect.worst.interval(level=level)
     decimals = decimals_for((high - low) / 2)
     worst = f"with the worst value for them {signed(effect.worst.difference, decimals)}"
     if np.isfinite(low):
@@ -158,29 +164,31 @@ def _compare_exactly(claim: Claim, effect: Effect) -> tuple[str, str]:
     )
 
 
-def _difference_text(claim: Claim, effect: Effect, on: str, *, has_interval: bool = True) -> str:
+def _difference_text(
+    claim: Claim, effect: Effect, on: str, level: float = LEVEL, *, has_interval: bool = True
+) -> str:
     where = f" at {effect.contrast.at_text}" if effect.contrast.at_text else ""
     title = f"{claim.metric}{where}: {claim.left} minus {claim.right}"
     if effect.n == 0:
         return f"{title} is not known, no seed has both"
-    low, high = effect.interval(on)
+    low, high = effect.interval(on, level)
     decimals = decimals_for((high - low) / 2)
     text = f"{title} = {signed(effect.difference, decimals)}"
     seeds = count(effect.n, "seed")
     if not (has_interval and np.isfinite(low)):
         return f"{text} ({seeds})"
-    return f"{text} (95 % interval {interval(low, high, decimals)}, {ON_TEXT[on]}, {seeds})"
+    return f"{text} ({percent(level)} interval {interval(low, high, decimals)}, {ON_TEXT[on]}, {seeds})"
 
 
-def _ratio_text(claim: Claim, effect: Effect) -> str:
+def _ratio_text(claim: Claim, effect: Effect, level: float) -> str:
     assert claim.between is not None
     where = f" at {effect.contrast.at_text}" if effect.contrast.at_text else ""
     claimed = f"claimed {claim.between[0]:g} to {claim.between[1]:g}"
     title = f"{claim.metric}{where}: {claim.left} / {claim.right}"
     if not np.isfinite(effect.difference):
         return f"{title} is not known, {claimed}"
-    low, high = np.exp(effect.interval())
-    spread = f"95 % interval {low:.3g} to {high:.3g}, " if np.isfinite(low) else ""
+    low, high = np.exp(effect.interval(level=level))
+    spread = f"{percent(level)} interval {low:.3g} to {high:.3g}, " if np.isfinite(low) else ""
     return f"{title} = {np.exp(effect.difference):.3g} ({spread}{count(effect.n, 'seed')}), {claimed}"
 
 

@@ -10,6 +10,7 @@ from segbench.config.experiment import Experiment
 from segbench.report.claims import divergence_text
 from segbench.report.family import Estimator, Family, Member, exploratory_contrasts
 from segbench.stats.effects import Effect
+from segbench.stats.intervals import LEVEL
 from segbench.stats.metrics import Kind, Metric, read_metric
 from segbench.stats.pairs import Contrast
 from segbench.stats.verdict import (
@@ -82,7 +83,7 @@ def _family_row(
     experiment: Experiment, member: Member, estimator: Estimator, is_judged: bool
 ) -> dict[str, object]:
     hypothesis, judgement = member.hypothesis, member.judgement
-    row = _row(hypothesis.effect, estimator) | {"is_family": True, "on": hypothesis.on}
+    row = _row(hypothesis.effect, estimator, judgement.level) | {"is_family": True, "on": hypothesis.on}
     if not is_judged:
         return _level_minus_baseline(row, experiment)
     margin = experiment.margin if hypothesis.within is not None else None
@@ -128,15 +129,15 @@ def _level_minus_baseline(row: dict[str, object], experiment: Experiment) -> dic
     return turned | {"verdict": " ".join(_OPPOSITE.get(word, word) for word in words)}
 
 
-def _row(effect: Effect, estimator: Estimator) -> dict[str, object]:
+def _row(effect: Effect, estimator: Estimator, level: float = LEVEL) -> dict[str, object]:
     contrast = effect.contrast
     metric = read_metric(contrast.metric)
     assert metric is not None
-    low, high = effect.interval()
-    low_new, high_new = effect.interval("new_images")
+    low, high = effect.interval(level=level)
+    low_new, high_new = effect.interval("new_images", level)
     last = _last_effect(contrast, metric, estimator)
-    low_last, high_last = last.interval() if last else (NAN, NAN)
-    notes = [*([effect.note] if effect.note else []), *divergence_text(effect)]
+    low_last, high_last = last.interval(level=level) if last else (NAN, NAN)
+    notes = [*([effect.note] if effect.note else []), *divergence_text(effect, level)]
     return {
         "axis": contrast.axis,
         "level": contrast.level,
@@ -160,7 +161,7 @@ def _row(effect: Effect, estimator: Estimator) -> dict[str, object]:
         "difference_last": last.difference if last else NAN,
         "low_last": low_last,
         "high_last": high_last,
-        "depends_on_selection": last is not None and depends_on_selection(effect, last),
+        "depends_on_selection": last is not None and depends_on_selection(effect, last, level),
         "is_family": False,
         "is_lower_better": metric.is_lower_better,
         "hedges_g": effect.hedges_g,

@@ -15,7 +15,7 @@ from segbench.stats.metrics import Kind, Metric, read_metric
 from segbench.stats.pairs import Contrast
 from segbench.stats.questions import baseline_contrasts, claim_contrast, is_testable
 from segbench.stats.subgroups import Subgroups, restrict
-from segbench.stats.verdict import Hypothesis, Judgement, judge
+from segbench.stats.verdict import ALPHA, Hypothesis, Judgement, alpha_at_a_look, judge
 
 
 @dataclass
@@ -79,6 +79,13 @@ class Family:
     by_claim: Mapping[int, int]
     """Number of a claim -> number of its member; claims that cannot be tested are not there."""
     is_from_claims: bool
+    alpha: float = ALPHA
+    """What the family spends at this look."""
+
+    @property
+    def level(self) -> float:
+        """Coverage of its intervals."""
+        return 1 - self.alpha
 
 
 def build_family(experiment: Experiment, estimator: Estimator) -> Family:
@@ -104,9 +111,10 @@ def build_family(experiment: Experiment, estimator: Estimator) -> Family:
         contrasts = baseline_contrasts(experiment)
         hypotheses = [Hypothesis(effect=estimator.effect(c), within=within) for c in contrasts]
         ratios = [False] * len(hypotheses)
-    judgements = judge(hypotheses)
+    alpha = alpha_at_a_look(len(experiment.looks))
+    judgements = judge(hypotheses, alpha)
     members = tuple(Member(h, j, r) for h, j, r in zip(hypotheses, judgements, ratios, strict=True))
-    return Family(members, by_claim, is_from_claims)
+    return Family(members, by_claim, is_from_claims, alpha)
 
 
 def exploratory_contrasts(experiment: Experiment, family: Family) -> list[Contrast]:

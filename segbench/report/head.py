@@ -23,7 +23,6 @@ from segbench.stats.effects import Effect
 from segbench.stats.metrics import read_metric
 from segbench.stats.power import POWER, smallest_difference
 from segbench.stats.questions import baseline_contrasts
-from segbench.stats.verdict import ALPHA
 from segbench.store.results import Results
 
 
@@ -99,8 +98,8 @@ def resolution(experiment: Experiment, family: Family, estimator: Estimator) -> 
         return float("nan"), float("nan"), 0
     sd = float(np.sqrt(np.mean([e.sd**2 for e in known])))
     n = int(np.median([e.n for e in known]))
-    alpha = ALPHA / max(1, len(family.members))
-    half_width = float(np.median([float(e.spread.half_width()) for e in known]))
+    alpha = family.alpha / max(1, len(family.members))
+    half_width = float(np.median([float(e.spread.half_width(family.level)) for e in known]))
     return smallest_difference(sd, n, alpha=alpha), half_width, n
 
 
@@ -201,7 +200,7 @@ def _family_text(family: Family) -> str:
         return ""
     what = "claims of the file" if family.is_from_claims else "each level against its baseline"
     tests = count(len(family.members), "comparison")
-    return f"{tests} ({what}); Holm at two-sided {ALPHA:g}"
+    return f"{tests} ({what}); Holm at two-sided {family.alpha:.3g}"
 
 
 def _distinct(table: pd.DataFrame, column: str) -> str:

@@ -7,16 +7,12 @@ import pandas as pd
 from segbench.config.experiment import Experiment
 from segbench.metrics import find_spec
 from segbench.records import State
+from segbench.report.planned import correction_note
 
 INTERVALS = (
     "Both intervals hold the training set and the split fixed: 'this test set' says what other seeds "
     "would give on these test images, 'new images' what other seeds and other test images of the same "
     "kind would give. Neither says what other training images would give."
-)
-CORRECTION = (
-    "Verdicts follow p-values after Holm's correction over the family at two-sided 0.05; the intervals "
-    "printed are 95 % each, without correction. Contrasts outside the family are exploratory: intervals, "
-    "no verdicts."
 )
 PROTOCOL = (
     "All cells share one protocol (the baseline with the levels' changes): a level that would need other "
@@ -54,7 +50,7 @@ def write_notes(
     notes = []
     if partial:
         notes.append(f"{partial[0].upper()}{partial[1:]}. Intervals are preliminary, and nothing is judged.")
-    notes += [SEARCH] if is_search else [INTERVALS, CORRECTION, PROTOCOL]
+    notes += [SEARCH] if is_search else [INTERVALS, correction_note(experiment), PROTOCOL]
     notes.append(CURVES)
     if varies(experiment, "model"):
         notes.append(ARCHITECTURES)

@@ -48,6 +48,11 @@ def interval(low: float, high: float, decimals: int) -> str:
     return f"{signed(low, decimals)} to {signed(high, decimals)}"
 
 
+def percent(level: float) -> str:
+    """Write a coverage: `95 %`, `98.3 %`."""
+    return f"{100 * level:.3g} %"
+
+
 def p_value(p: float) -> str:
     """Write `p = 0.012`, or `p < 0.001`."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from segbench.stats.images import ImageTable
-from segbench.stats.intervals import Spread
+from segbench.stats.intervals import LEVEL, Spread
 from segbench.stats.metrics import Metric
 from segbench.stats.pairs import Contrast, Pairs
 
@@ -52,9 +52,9 @@ class Effect:
             return self.spread
         return self.spread_new or Spread(float("nan"), 0)
 
-    def interval(self, on: str = "test_set") -> tuple[float, float]:
-        """Return the 95 % interval; NaN for one seed."""
-        half = float(self.spread_on(on).half_width())
+    def interval(self, on: str = "test_set", level: float = LEVEL) -> tuple[float, float]:
+        """Return the two-sided interval of this coverage; NaN for one seed."""
+        half = float(self.spread_on(on).half_width(level))
         return self.difference - half, self.difference + half
 
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from segbench.stats.effects import Effect
+from segbench.stats.intervals import LEVEL
 from segbench.stats.multiplicity import holm
 from segbench.stats.power import seeds_needed_range
 from segbench.stats.tost import p_within
 
 ALPHA = 0.05
+"""Error of a family, in all of its looks together."""
 
 BETTER, WORSE, EQUIVALENT, UNRESOLVED = "better", "worse", "equivalent", "unresolved"
 
@@ -43,17 +45,36 @@ class Judgement:
     num_family: int
     num_equivalences: int
     """Members that could be shown equivalent: the second family."""
+    alpha: float = ALPHA
+    """What the family may spend at this look."""
+
+    @property
+    def level(self) -> float:
+        """Coverage of the intervals that go with the tests."""
+        return 1 - self.alpha
 
     @property
     def is_different(self) -> bool:
-        return bool(self.p_holm < ALPHA)
+        return bool(self.p_holm < self.alpha)
 
     @property
     def is_equivalent(self) -> bool:
-        return bool(self.p_equivalence_holm < ALPHA)
+        return bool(self.p_equivalence_holm < self.alpha)
 
 
-def judge(family: Sequence[Hypothesis]) -> list[Judgement]:
+def alpha_at_a_look(num_looks: int) -> float:
+    """Return what one of the planned looks spends: an equal share of `ALPHA`; all of it without looks.
+
+    The family-wise error over all looks stays at `ALPHA` whatever their dependence (Bonferroni over looks,
+    Holm within each), and whatever the results of one look decide about the next.
+
+    Reference: Jennison & Turnbull (1999), Group Sequential Methods, section 2 (boundaries that use the
+    dependence of looks are less conservative; with t-tests of three seeds they are not exact).
+    """
+    return ALPHA / max(1, num_looks)
+
+
+def judge(family: Sequence[Hypothesis], alpha: float = ALPHA) -> list[Judgement]:
     """Test a family: Holm over the differences, and Holm over the equivalences as a second family.
 
     Where the arms differ in divergences the p-value is the larger of the completers' and the worst case's,
@@ -78,6 +99,7 @@ def judge(family: Sequence[Hypothesis]) -> list[Judgement]:
             sign=_sign(h.effect),
             num_family=len(family),
             num_equivalences=int(has_margin.sum()),
+            alpha=alpha,
         )
         for i, h in enumerate(family)
     ]
@@ -88,12 +110,13 @@ def verdict(
 ) -> str:
     """Put a judgement into a word: better, worse, negligibly better or worse, equivalent, unresolved.
 
-    Better and worse follow Holm's p alone; "negligibly" is added where the 95 % interval (of the worst case
-    too) lies inside the margin. Without a margin nothing is ever equivalent or negligible.
+    Better and worse follow Holm's p alone; "negligibly" is added where the interval (of the worst case too)
+    at the level of the look (95 % without looks) lies inside the margin. Without a margin nothing is ever
+    equivalent or negligible.
     """
     if judgement.is_different:
         word = BETTER if (judgement.sign > 0) != is_lower_better else WORSE
-        return f"negligibly {word}" if margin and _lies_within(hypothesis, margin) else word
+        return f"negligibly {word}" if margin and _lies_within(hypothesis, margin, judgement.level) else word
     return EQUIVALENT if judgement.is_equivalent else UNRESOLVED
 
 
@@ -108,17 +131,17 @@ def seeds_to_resolve(
     effect = hypothesis.effect
     if not margin or hypothesis.on != "test_set":
         return float("nan"), float("nan")
-    low, high = seeds_needed_range(effect.sd, effect.n, margin, alpha=ALPHA / judgement.num_family)
+    low, high = seeds_needed_range(effect.sd, effect.n, margin, alpha=judgement.alpha / judgement.num_family)
     return tuple(float(np.maximum(x, effect.n + 1)) for x in (low, high))  # type: ignore[return-value]
 
 
-def depends_on_selection(selected: Effect, last: Effect) -> bool:
+def depends_on_selection(selected: Effect, last: Effect, level: float = LEVEL) -> bool:
     """Whether the last epoch's weights say otherwise: one interval alone excludes 0, or both oppositely."""
-    return _side(selected) != _side(last) if min(selected.n, last.n) > 1 else False
+    return _side(selected, level) != _side(last, level) if min(selected.n, last.n) > 1 else False
 
 
-def _side(effect: Effect) -> int:
-    low, high = effect.interval()
+def _side(effect: Effect, level: float) -> int:
+    low, high = effect.interval(level=level)
     return int(low > 0) - int(high < 0)
 
 
@@ -155,8 +178,8 @@ def _p_equivalence(hypothesis: Hypothesis) -> float:
     return float(np.maximum(p, p_within(effect.worst.difference, effect.worst.spread, within)))
 
 
-def _lies_within(hypothesis: Hypothesis, margin: float) -> bool:
-    effects = [hypothesis.effect.interval(hypothesis.on)]
+def _lies_within(hypothesis: Hypothesis, margin: float, level: float) -> bool:
+    effects = [hypothesis.effect.interval(hypothesis.on, level)]
     if hypothesis.effect.worst is not None:
-        effects.append(hypothesis.effect.worst.interval())
+        effects.append(hypothesis.effect.worst.interval(level=level))
     return all(-margin < low and high < margin for low, high in effects)

@@ -55,6 +55,11 @@ class ExperimentFolder:
         return self.root / "index.csv"
 
     @property
+    def history(self) -> Path:
+        """When sweeps ended with the design complete, and what had changed since the one before."""
+        return self.root / "history.csv"
+
+    @property
     def samples(self) -> Path:
         """Attributes and facts of the test images, where the experiment asks for sub-groups."""
         return self.root / "samples.csv"

@@ -41,10 +41,10 @@ def is_judged(experiment: Experiment) -> bool:
 def family(experiment: Experiment) -> tuple[list[Contrast], float]:
     """Return what is judged together, and the level of Holm's first step."""
     from segbench.stats.questions import questions
-    from segbench.stats.verdict import ALPHA
+    from segbench.stats.verdict import alpha_at_a_look
 
     asked = questions(experiment)
-    return asked, ALPHA / max(1, len(asked))
+    return asked, alpha_at_a_look(len(experiment.looks)) / max(1, len(asked))
 
 
 def seed_spread(plan: Plan) -> Spread | None:

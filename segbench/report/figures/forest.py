@@ -12,6 +12,8 @@ from segbench.report.figures.palette import GREY, VERDICT_COLOURS, Look, verdict
 from segbench.report.figures.scales import categories, linear
 from segbench.report.labels import Labels
 from segbench.report.numbers import MINUS, Numbers
+from segbench.report.phrases import percent
+from segbench.stats.intervals import LEVEL
 
 _MOST_ROWS = 24
 
@@ -89,8 +91,8 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         for k, row in enumerate(rows)
     )
     caption = (
-        f"Differences in {labels.metric(outcome)}, level minus baseline, paired by seed. Thick: 95 % "
-        "interval for this test set."
+        f"Differences in {labels.metric(outcome)}, level minus baseline, paired by seed. Thick: "
+        f"{percent(analysis.level)} interval for this test set{_exploratory_level(analysis)}."
         + (" Dotted: for new images." if has_new else "")
         + " Small cross: the same difference at the last epoch's weights."
         + (f" Shaded: differences within the margin ±{margin:g} do not matter." if margin is not None else "")
@@ -129,6 +131,10 @@ def contrast_name(row: dict[str, object], labels: Labels) -> str:
     name = f"{labels.name(str(row['level']))} {MINUS} {labels.name(str(row['baseline']))}"
     axis = f"{labels.name(str(row['axis']))}: " if len(labels.analysis.experiment.axes) > 1 else ""
     return f"{axis}{name} ({labels.at(str(row['at']))})" if row["at"] else f"{axis}{name}"
+
+
+def _exploratory_level(analysis: Analysis) -> str:
+    return "" if analysis.level == LEVEL else f" ({percent(LEVEL)} where exploratory)"
 
 
 def _group(row: dict[str, object]) -> str:

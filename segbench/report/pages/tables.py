@@ -12,7 +12,8 @@ from segbench.report.figures.forest import contrast_name
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count, magnitude, p_value, significant, typographic
 from segbench.report.pages.table import Column, Field, Table
-from segbench.report.phrases import seeds_range
+from segbench.report.phrases import percent, seeds_range
+from segbench.stats.intervals import LEVEL
 
 _TONES: Final = {
     "better": "good",
@@ -75,7 +76,8 @@ def effects_table(analysis: Analysis, labels: Labels, *, is_family: bool) -> Tab
     columns = [Column(title="Contrast", is_number=False)]
     if len(metrics) > 1:
         columns.append(Column(title="Metric", is_number=False))
-    columns += [Column(title="n"), Column(title="Difference"), Column(title="95 % interval, this test set")]
+    title = f"{percent(analysis.level if is_family else LEVEL)} interval, this test set"
+    columns += [Column(title="n"), Column(title="Difference"), Column(title=title)]
     if has_new:
         columns.append(Column(title="new images"))
     columns.append(Column(title="Last epoch"))

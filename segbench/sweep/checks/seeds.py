@@ -20,7 +20,7 @@ def facts_of_seeds(plan: Plan) -> list[Any]:
     metric = experiment.outcome.removeprefix("test_")
     return [
         [experiment.name, experiment.outcome, experiment.margin, experiment.expected_seed_sd],
-        list(experiment.seeds),
+        [list(experiment.seeds), list(experiment.looks)],
         [[axis.name, axis.baseline, list(axis.labels)] for axis in experiment.axes],
         [dict(cell.levels) for cell in experiment.cells],
         [asdict(claim) for claim in experiment.claims],

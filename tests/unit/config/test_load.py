@@ -11,6 +11,7 @@ import pytest
 
 import segbench
 from segbench.config import remembered
+from segbench.config.experiment import Experiment
 from segbench.config.load import load_experiment
 from segbench.config.locate import experiment_names
 from segbench.config.project import Project
@@ -173,3 +174,41 @@ def test_a_remembered_file_needs_no_heavy_import(write: Write) -> None:
 
     load_experiment("x")
     assert run() == "6\n[]\n"
+
+
+LOOKS = """
+question: q
+baseline: {{dataset: {{shapes: {{size_px: 32}}}}, model: {{unet: {{width: 4}}}}}}
+axes: {{norm: [batch, none]}}
+seeds: {seeds}
+"""
+
+
+@pytest.mark.parametrize(
+    ("seeds", "looks"),
+    [
+        ("{start: 3, max: 10, looks: [3, 5, 10]}", (3, 5, 10)),
+        ("{start: 2, max: 4}", (2, 4)),
+        ("3", ()),
+        ("[2, 5]", ()),
+    ],
+)
+def test_seeds_may_grow_from_look_to_look(
+    load: Callable[..., Experiment], seeds: str, looks: tuple[int, ...]
+) -> None:
+    for _ in range(2):  # the second time remembered
+        experiment = load(LOOKS.format(seeds=seeds))
+        assert experiment.looks == looks
+        if looks:
+            assert experiment.seeds == tuple(range(looks[-1]))
+            assert experiment.first_seeds(looks[0]).seeds == tuple(range(looks[0]))
+
+
+def test_a_smoke_test_has_no_looks(load: Callable[..., Experiment]) -> None:
+    experiment = load(LOOKS.format(seeds="{start: 3, max: 5}"), smoke=True)
+    assert (experiment.seeds, experiment.looks) == ((0,), ())
+
+
+def test_set_may_give_looks(load: Callable[..., Experiment]) -> None:
+    experiment = load(LOOKS.format(seeds="3"), overrides=["seeds={start: 2, max: 6}"])
+    assert experiment.looks == (2, 6)

@@ -37,10 +37,26 @@ STRUCTURE: Final = {
     "This field stands under `baseline:`.",
     "sedes: 1": f"3:1: there is no such key, got 'sedes'. Did you mean 'seeds'? Known: {KEYS}.",
     "tune: 1": "3:1: `tune` (tuning every cell with an equal budget) is not in this version.",
-    "looks: 1": "3:1: `looks` (planned looks at the data) is not in this version.",
-    "seeds: {start: 3, looks: [3]}": "3:8: growing seeds (`start`, `max`, `looks`) are not in this version: "
-    "give a count or a list, got {'start': 3, 'looks': [3]}.",
-    "seeds: true": "3:8: seeds must be a count or a list of whole numbers, got True.",
+    "looks: 1": f"3:1: there is no such key, got 'looks'. Known: {KEYS}. This key stands under `seeds:`.",
+    "seeds: {start: 3, looks: [3]}": "3:8: the key `max` is missing. Seeds that a cell gets at most.",
+    "seeds: {max: 3}": "3:8: the key `start` is missing. Seeds that every cell gets before the first look.",
+    "seeds: {start: 3, max: 5, lok: 1}": "3:27: there is no such key, got 'lok'. Did you mean 'looks'? "
+    "Known: start, max, looks.",
+    "seeds: {start: 1, max: 4}": "3:16: start must be at least 2, got 1.",
+    "seeds: {start: 2, max: 2}\naxes: {norm: [batch, none]}": "3:24: max must be larger than start (2): "
+    "the first look is not the last, got 2.",
+    "seeds: {start: 2, max: 9, looks: []}": "3:34: looks must not be empty, got [].",
+    "seeds: {start: 2, max: 9, looks: [3, 9]}\naxes: {norm: [batch, none]}": "3:35: the first look is at start, "
+    "which is 2, got 3.",
+    "seeds: {start: 2, max: 9, looks: [2, 8]}\naxes: {norm: [batch, none]}": "3:38: the last look is at max, "
+    "which is 9, got 8.",
+    "seeds: {start: 2, max: 9, looks: [2, 5, 5, 9]}\naxes: {norm: [batch, none]}": "3:41: looks must rise, and 5 "
+    "stands before, got 5.",
+    "seeds: {start: 2, max: 4}": "3:1: looks need an axis with two levels or more: there is nothing to judge at "
+    "them.",
+    "seeds: {start: 2, max: 4}\nsearch: {space: {lr: {path: optimizer.lr, low: 1, high: 2}}, trials: 3}": "3:1: a "
+    "search compares no arms, so it has no looks: give `seeds` as a count or a list.",
+    "seeds: true": "3:8: seeds must be a count, a list of whole numbers or {start: ..., max: ...}, got True.",
     "seeds: 0": "3:8: seeds must be greater than 0, got 0.",
     "seeds: 1.5": "3:8: seeds must be a whole number, got 1.5.",
     "seeds: []": "3:8: seeds must not be empty, got [].",

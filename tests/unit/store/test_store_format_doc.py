@@ -11,6 +11,7 @@ import pytest
 
 from segbench.metrics import SPECS, VAL_METRICS
 from segbench.records import RESULTS_FORMAT, EpochRecord, FailureKind, State, TrialRecord
+from segbench.store.history import COLUMNS
 from segbench.store.layout import ExperimentFolder, ResultsFolder, TrialFolder
 from segbench.store.queue import QueuedTrial
 from segbench.store.trials import IMAGE_COLUMNS
@@ -50,6 +51,10 @@ def test_each_column_of_the_images_has_a_row() -> None:
     text = section("`images.csv.gz`")
     assert first_cells(text) == list(IMAGE_COLUMNS)
     assert all(f"`{spec.name}`" in text for spec in SPECS.values() if spec.is_per_image)
+
+
+def test_each_column_of_the_history_has_a_row() -> None:
+    assert first_cells(section("`history.csv`")) == list(COLUMNS)
 
 
 def test_each_key_of_a_queued_trial_is_named() -> None:
