@@ -22,7 +22,8 @@ def pytest_configure() -> None:
 
 @pytest.fixture(autouse=True)
 def _no_foreign_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SEGBENCH_DATA", raising=False)
+    for name in ("SEGBENCH_DATA", "SEGBENCH_STORAGE"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ COMMANDS = (
     "schema",
     "export",
     "dashboard",
+    "results",
     "worker",
     "stop",
 )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segbench.cli.options import ProjectOption
+from segbench.cli.options import ProjectOption, StorageOption
 
 HOST = "127.0.0.1"
 """The dashboard asks for no password, so no other machine may reach it."""
@@ -16,33 +16,37 @@ HOST = "127.0.0.1"
 def dashboard(
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on this machine.")] = 8080,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Write the database anew from the records first.")
+        bool, typer.Option("--rebuild", help="First do what `segbench results sync` does.")
     ] = False,
+    storage: StorageOption = None,
     project: ProjectOption = None,
 ) -> None:
     """Serve optuna-dashboard on this machine.
 
-    Over results/optuna.db, to this machine only.
+    Over results/optuna.db or another storage, to this machine only; pictures come from the trials' folders.
     """
     import getpass
     import socket
 
     from segbench.config.project import Project
     from segbench.errors import ResultsError, message
-    from segbench.store.layout import ResultsFolder
+    from segbench.sweep.address import find_address
 
-    database = ResultsFolder(Project.around(project or Path.cwd()).results).study
+    around = Project.around(project or Path.cwd())
+    address = find_address(storage, around.results)
     if rebuild:
-        from segbench.sweep.mirror import rebuild as write_anew
+        from segbench.sweep.sync import synchronise
 
-        names = write_anew(Project.around(project or Path.cwd()))
+        written = synchronise(around, address, note=typer.echo).studies
+        names = [study.name for study in written if study.skipped is None]
         typer.echo(f"written from the records: {', '.join(names) or 'nothing'}")
-    if not database.is_file():
+    if address.path is not None and not address.path.is_file():
         raise ResultsError(
             message(
-                str(database),
+                str(address.path),
                 "there is no database to show yet",
-                see="segbench sweep EXPERIMENT writes one; --rebuild writes it from records that are there",
+                see="segbench sweep EXPERIMENT writes one; `segbench results sync` writes it from records "
+                "that are there",
             )
         )
     with socket.socket() as probe:
@@ -54,10 +58,12 @@ def dashboard(
             raise ResultsError(
                 message("--port", f"the port cannot be used ({error.strerror})", got=port, see=see)
             ) from error
-    typer.echo(f"http://{HOST}:{port}/  (Ctrl-C ends it)")
-    typer.echo("from another machine, run there first, then open the same address:")
-    typer.echo(f"  ssh -L {port}:{HOST}:{port} {getpass.getuser()}@{socket.gethostname()}")
 
-    from optuna_dashboard import run_server  # type: ignore[import-untyped]
+    from segbench.sweep.study.serve import serve
 
-    run_server(f"sqlite:///{database}", host=HOST, port=port)
+    def announce() -> None:
+        typer.echo(f"http://{HOST}:{port}/  (Ctrl-C ends it)")
+        typer.echo("from another machine, run there first, then open the same address:")
+        typer.echo(f"  ssh -L {port}:{HOST}:{port} {getpass.getuser()}@{socket.gethostname()}")
+
+    serve(address, around.results, host=HOST, port=port, on_open=announce)

@@ -72,6 +72,18 @@ StrictOption = Annotated[bool, typer.Option("--strict", help="Refuse what guards
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for programs to standard output.")]
 
+StorageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        envvar="SEGBENCH_STORAGE",
+        help="Where the dashboard's studies lie: sqlite:///FILE, postgresql+psycopg://USER@HOST/DATABASE, "
+        "journal:///FILE or FILE.log. Without it: results/optuna.db.",
+        show_default=False,
+    ),
+]
+
 ProjectOption = Annotated[
     Path | None,
     typer.Option(

@@ -16,6 +16,7 @@ from segbench.cli.options import (
     SeedsOption,
     SetOption,
     SmokeOption,
+    StorageOption,
     StrictOption,
 )
 from segbench.cli.resources import (
@@ -32,6 +33,7 @@ from segbench.cli.resources import (
 
 if TYPE_CHECKING:
     from segbench.store.lease import Lease
+    from segbench.sweep.address import StorageAddress
     from segbench.sweep.deadline import Deadline
     from segbench.sweep.devices import Slot
     from segbench.sweep.launch import Job
@@ -66,9 +68,8 @@ def sweep(
     hang_timeout: HangTimeoutOption = None,
     notify: NotifyOption = None,
     detach: DetachOption = False,
-    no_study: Annotated[
-        bool, typer.Option("--no-study", help="Do not write results/optuna.db for the dashboard.")
-    ] = False,
+    storage: StorageOption = None,
+    no_study: Annotated[bool, typer.Option("--no-study", help="Write nothing for the dashboard.")] = False,
     strict: StrictOption = False,
     project: ProjectOption = None,
 ) -> None:
@@ -79,8 +80,10 @@ def sweep(
     from segbench.config.load import load_experiment
     from segbench.errors import ExperimentError, message
     from segbench.sweep import launch
+    from segbench.sweep.address import find_address
     from segbench.sweep.deadline import Deadline, parse_duration
     from segbench.sweep.describe import describe_test_images
+    from segbench.sweep.mirror import check_storage
     from segbench.sweep.notify import notifying
 
     deadline = None if time_limit is None else Deadline(parse_duration(time_limit))
@@ -92,10 +95,15 @@ def sweep(
         )
     job = launch.plan_job(loaded, only=only, seeds=seeds, retries_failed=retry is not None)
     _announce(job)
+    address = None if no_study else find_address(storage, loaded.project.results)
+    if address is not None:
+        check_storage(loaded, job.folder, address)
     if job.is_over:
         launch.write_document(loaded, job.folder)
         launch.write_index(loaded)
         describe_test_images(loaded, job.folder, is_new=False)
+        if address is not None and address.is_named:
+            launch.mirror_only(job, address)
         _end(job, is_new=False)
         return
     search = loaded.search
@@ -109,7 +117,7 @@ def sweep(
     if detach:
         _detach(job, deadline)
         return
-    how = _How(slots, loader_workers, max_failures, deadline, hang_timeout_s, has_study=not no_study)
+    how = _How(slots, loader_workers, max_failures, deadline, hang_timeout_s, address)
     with notifying(notify, job.folder, lambda problem: typer.echo(problem, err=True)):
         _carry_out(job, how, only=only, seeds=seeds)
 
@@ -123,7 +131,8 @@ class _How:
     max_failures: int | None
     deadline: Deadline | None
     hang_timeout_s: float | None
-    has_study: bool
+    storage: StorageAddress | None
+    """Where the dashboard's study is written; None: nowhere."""
 
 
 def _carry_out(job: Job, how: _How, *, only: list[str] | None, seeds: str | None) -> None:
@@ -180,8 +189,8 @@ def _run(job: Job, how: _How, claim: Lease) -> bool:
     from segbench.sweep.signals import StopRequest
 
     if not job.to_run and job.is_search_over:
-        if how.has_study:
-            launch.mirror_only(job)
+        if how.storage is not None:
+            launch.mirror_only(job, how.storage)
         return False
     stop = StopRequest()
     stop.install()
@@ -195,7 +204,8 @@ def _run(job: Job, how: _How, claim: Lease) -> bool:
         stop=stop,
         console=Console(),
         max_failures=how.max_failures,
-        has_study=how.has_study,
+        has_study=how.storage is not None,
+        storage=how.storage,
         deadline=how.deadline,
         hang_timeout_s=how.hang_timeout_s,
         claim=claim,

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from segbench.config.trial import TrialConfig, canonical_json
+from segbench.data.overlay import as_rgb, overlay
 from segbench.errors import SegbenchError
 from segbench.report.analysis import Analysis
 from segbench.report.figures.geometry import shortened
@@ -30,13 +31,6 @@ if TYPE_CHECKING:
     from segbench.data.prepared import PreparedData
 
 PANELS_FILE: Final = "panels.jpg"
-FALSE_POSITIVE: Final = (213, 94, 0)
-FALSE_NEGATIVE: Final = (0, 114, 178)
-TRUE_POSITIVE: Final = (255, 255, 255)
-NOT_COUNTED: Final = (128, 128, 128)
-"""Colours of pixels: vermilion and blue, apart for colour-blind eyes and in grey; grey where pixels are
-ignored."""
-
 _MOST_IMAGES: Final = 5
 _MOST_CELLS: Final = 12
 _DRAW_SEED: Final = 0
@@ -143,25 +137,6 @@ def choose_images(dice: pd.DataFrame, *, most: int = _MOST_IMAGES) -> list[Chose
     return [Chosen(str(name), rule) for name, rule in taken.items()]
 
 
-def overlay(labels: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Colour a prediction by what is right and wrong in it.
-
-    Args:
-        labels: The mask, (H,W) uint8 in {0, 1, 255}.
-        prediction: (H,W) bool.
-
-    Returns:
-        (H,W,3) uint8.
-    """
-    truth = labels == 1
-    picture = np.zeros((*labels.shape, 3), dtype=np.uint8)
-    picture[truth & prediction] = TRUE_POSITIVE
-    picture[~truth & prediction] = FALSE_POSITIVE
-    picture[truth & ~prediction] = FALSE_NEGATIVE
-    picture[labels == IGNORED] = NOT_COUNTED
-    return picture
-
-
 def _columns(
     analysis: Analysis, labels: Labels, images: pd.DataFrame, folder: ExperimentFolder
 ) -> list[_Column]:
@@ -203,7 +178,7 @@ def _pixels(
         found += [
             (
                 (name, key),
-                (_rgb(np.asarray(data.images[numbers[name]])), np.asarray(data.masks[numbers[name]])),
+                (as_rgb(np.asarray(data.images[numbers[name]])), np.asarray(data.masks[numbers[name]])),
             )
             for name in names
             if name in numbers
@@ -213,13 +188,6 @@ def _pixels(
 
 def _data_key(config: TrialConfig) -> str:
     return canonical_json(config.dataset.to_json())
-
-
-def _rgb(image: np.ndarray) -> np.ndarray:
-    """Return (H,W,3) uint8 of (H,W,C) in any depth; channels after the third are not shown."""
-    if image.dtype != np.uint8:
-        image = (image.astype(np.float64) / max(float(image.max()), 1.0) * 255).astype(np.uint8)
-    return np.repeat(image[..., :1], 3, axis=-1) if image.shape[-1] < 3 else image[..., :3]
 
 
 def _draw(

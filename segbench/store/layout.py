@@ -163,6 +163,11 @@ class TrialFolder:
         return self.path / "masks.npz"
 
     @property
+    def panels(self) -> Path:
+        """A few test images, their masks and what was predicted; for the dashboard, not committed."""
+        return self.path / "panels" / "test.png"
+
+    @property
     def log(self) -> Path:
         return self.path / "log.txt"
 

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from segbench.config.experiment import Experiment
+    from segbench.sweep.address import StorageAddress
     from segbench.sweep.deadline import Deadline
     from segbench.sweep.devices import Slot
+    from segbench.sweep.mirror import Mirror
     from segbench.sweep.signals import StopRequest
     from segbench.sweep.source import TrialSource
 
@@ -197,6 +199,7 @@ def run_job(
     console: Console,
     max_failures: int | None = None,
     has_study: bool = True,
+    storage: StorageAddress | None = None,
     deadline: Deadline | None = None,
     hang_timeout_s: float | None = None,
     claim: Lease | None = None,
@@ -232,11 +235,10 @@ def run_job(
         hang_timeout_s=hang_timeout_s,
     )
     display = make_display(view, console)
-    mirror = make_mirror(experiment, job.folder, display.note) if has_study else None
+    mirror = make_mirror(experiment, job.folder, display.note, storage) if has_study else None
     try:
         if mirror is not None:
-            every = [QueuedTrial.of(e.trial) for e in plan_trials(experiment).entries]
-            mirror.start(every or source.trials)
+            start_mirror(mirror, experiment, source.trials)
         supervisor = Supervisor(
             folder=job.folder,
             source=source,
@@ -256,13 +258,24 @@ def run_job(
             mirror.close()
 
 
-def mirror_only(job: Job) -> None:
+def mirror_only(job: Job, storage: StorageAddress | None = None) -> None:
     """Bring the study up to date where nothing ran but something was copied in."""
     from segbench.sweep.mirror import make_mirror
 
-    mirror = make_mirror(job.experiment, job.folder, lambda text: None)
-    mirror.start([QueuedTrial.of(e.trial) for e in plan_trials(job.experiment).entries])
-    mirror.close()
+    mirror = make_mirror(job.experiment, job.folder, lambda text: None, storage)
+    source = make_source(job, ahead=1)
+    start_mirror(mirror, job.experiment, source.trials)
+    mirror.close(None)
+
+
+def start_mirror(mirror: Mirror, experiment: Experiment, proposed: Sequence[QueuedTrial]) -> None:
+    """Start a mirror with the whole design, or with what a search has proposed so far."""
+    entries = plan_trials(experiment).entries
+    if entries:
+        records = {e.trial.hash: e.record for e in entries if e.record is not None}
+        mirror.start([QueuedTrial.of(e.trial) for e in entries], records)
+    else:
+        mirror.start(proposed)
 
 
 def write_index(experiment: Experiment) -> Plan:

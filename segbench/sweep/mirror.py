@@ -1,243 +1,239 @@
-"""Keeps the dashboard's database like the records, beside the sweep and never in its way."""
+"""Keeps the dashboard's studies like the records, beside the sweep and never in its way."""
 
 from __future__ import annotations
 
-import queue
 import threading
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 from segbench.errors import SegbenchError
-from segbench.records import State, TrialRecord
+from segbench.records import TrialRecord
 from segbench.store import trials
-from segbench.store.layout import ExperimentFolder, ResultsFolder, TrialFolder
+from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import QueuedTrial
+from segbench.sweep.address import StorageAddress, default_address
 from segbench.sweep.events import EpochFinished, Event, TrialFinished, TrialStarted
-from segbench.sweep.study.records import ShownTrial, level_dimension
+from segbench.sweep.headline import read_answer, write_headline
+from segbench.sweep.inbox import Change, Inbox
+from segbench.sweep.shown import Frame, read_objectives
+from segbench.sweep.study.records import ShownTrial
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from pathlib import Path
 
     from segbench.config.experiment import Experiment
-    from segbench.config.project import Project
     from segbench.sweep.study.mirror import StudyMirror
 
 RETRY_S: Final = 30.0
 """A database that failed is tried again after this long."""
+
+HEADLINE_EVERY_S: Final = 5.0
+"""The note on the study is written at most this often while trials end."""
 
 
 class Mirror:
     """Writes an experiment's study from a thread of its own.
 
     A database that is locked, read-only or broken is said once; the study is written from the records as soon
-    as it can be again.
+    as it can be again. What the thread has yet to write is bounded: one entry a trial (`Inbox`).
 
     Args:
-        database: The SQLite file.
-        folder: Where the records are.
-        name: The study's name.
-        metric: Column of `epochs.csv` that is the objective.
-        direction: `maximize` or `minimize`.
-        axes: Axis -> labels; empty for a search.
-        question: Shown with the study.
+        address: The storage.
+        frame: The study's name, goals and axes, and where the records are.
+        report: The experiment's `report.md`, whose answer the study's note repeats.
         note: Told what the user should know.
     """
 
     def __init__(
         self,
-        database: Path,
-        folder: ExperimentFolder,
+        address: StorageAddress,
+        frame: Frame,
         *,
-        name: str,
-        metric: str,
-        direction: str,
-        axes: Mapping[str, Sequence[str]],
-        question: str = "",
+        report: Path | None = None,
         note: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self._database, self._folder, self._name = database, folder, name
-        self._metric, self._direction, self._axes, self._question = metric, direction, axes, question
-        self._note = note
-        self._tasks: queue.SimpleQueue[Callable[[StudyMirror], Any] | None] = queue.SimpleQueue()
+        self._address, self._frame, self._report, self._note = address, frame, report, note
+        self._inbox = Inbox()
         self._trials: dict[str, QueuedTrial] = {}
+        self._records: Mapping[str, TrialRecord] | None = {}
+        self._shown: dict[str, ShownTrial] = {}
         self._stop = threading.Event()
         self._has_complained = False
+        self._has_headline = False
+        self._headline_s = float("-inf")
         self._thread = threading.Thread(target=self._work, name="study", daemon=True)
 
-    def start(self, planned: Sequence[QueuedTrial]) -> None:
-        """Show what is planned, with what the records say of it, and take events from now on."""
+    def check(self) -> None:
+        """Open the study and write to it.
+
+        Raises:
+            ResultsError: The storage does not answer, cannot be written, or holds a study that is not ours.
+        """
+        self._open().close()
+
+    def start(self, planned: Sequence[QueuedTrial], records: Mapping[str, TrialRecord] | None = None) -> None:
+        """Show what is planned, with what the records say of it, and take events from now on.
+
+        Args:
+            planned: Every trial of the study.
+            records: Hash -> record of those that have one, read a moment ago; None: they are read anew.
+        """
         self._trials = {trial.hash: trial for trial in planned}
+        self._records = records
         self._thread.start()
 
     def add(self, trial: QueuedTrial) -> None:
         """Show one more trial."""
         if trial.hash not in self._trials:
             self._trials[trial.hash] = trial
-            self._tasks.put(lambda study: study.add(self._shown(trial)))
+            self._inbox.put_new(trial.hash)
 
     def handle(self, event: Event) -> None:
-        """Show an event."""
-        trial = self._trials.get(event.hash)
-        if trial is None:
+        """Show an event; never waits for the database."""
+        if event.hash not in self._trials:
             return
-        if isinstance(event, EpochFinished) and self._metric in event.row:
-            epoch, value = event.epoch, event.row[self._metric]
-            self._tasks.put(lambda study: study.report(trial.hash, epoch, value))
+        if isinstance(event, EpochFinished):
+            metric = self._frame.metrics[0]
+            if self._frame.is_single and metric in event.row:
+                self._inbox.put_epoch(event.hash, event.epoch, event.row[metric])
         elif isinstance(event, TrialStarted | TrialFinished):
-            self._tasks.put(lambda study: study.set_state(self._shown(trial)))
+            self._inbox.put_state(event.hash)
 
-    def close(self, timeout_s: float = 20.0) -> None:
-        """Write what is left, for at most so long."""
+    def close(self, timeout_s: float | None = 20.0) -> None:
+        """Write what is left, for at most so long; None: to the end."""
         self._stop.set()
-        self._tasks.put(None)
+        self._inbox.close()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
+            if self._thread.is_alive() and not self._has_complained:
+                self._has_complained = True
+                self._note(
+                    f"{self._address.shown}: the dashboard's database is slower than the sweep; "
+                    f"`segbench results sync {self._frame.folder.name}` writes what it lacks."
+                )
 
     def _work(self) -> None:
         while True:
             try:
-                if self._mirror_until_closed():
-                    return
+                self._mirror_until_closed()
+                return
             except Exception as error:  # whatever a database does, the sweep goes on
                 self._complain(error)
             if self._stop.wait(RETRY_S):
                 return
 
-    def _mirror_until_closed(self) -> bool:
+    def _mirror_until_closed(self) -> None:
         study = self._open()
         try:
-            study.synchronise([self._shown(trial) for trial in list(self._trials.values())])
-            while (task := self._tasks.get()) is not None:
-                task(study)
-            return True
+            self._synchronise(study)
+            while not self._inbox.is_over:
+                taken = self._inbox.take(self._until_headline())
+                if taken is not None:
+                    self._write(study, *taken)
+                if self._until_headline() == 0.0:
+                    self._write_headline(study)
+            self._write_headline(study)
         finally:
             study.close()
 
     def _open(self) -> StudyMirror:
         from segbench.sweep.study.mirror import StudyMirror
 
-        attributes = {"question": self._question, "objective": self._metric}
-        return StudyMirror(self._database, name=self._name, direction=self._direction, attributes=attributes)
+        frame = self._frame
+        return StudyMirror(
+            self._address,
+            name=frame.folder.name,
+            directions=frame.directions,
+            metrics=frame.metrics,
+            attributes={"question": frame.question, "objective": ", ".join(frame.metrics)},
+        )
 
-    def _shown(self, trial: QueuedTrial) -> ShownTrial:
-        folder = self._folder.trial(trial.hash)
+    def _synchronise(self, study: StudyMirror) -> None:
+        records = self._records
+        if records is None:  # not the first time: what waits to be told stands in the files
+            self._inbox.clear()
+            records = {h: r for h in list(self._trials) if (r := self._read(h)) is not None}
+        self._records = None
+        asked = list(self._trials.values())
+        self._shown = {trial.hash: self._frame.show(trial, records.get(trial.hash)) for trial in asked}
+        study.synchronise(
+            list(self._shown.values()), lambda trial: self._frame.detail(trial, records.get(trial.hash))
+        )
+        self._has_headline = True
+        self._write_headline(study)
+
+    def _write(self, study: StudyMirror, trial_hash: str, change: Change) -> None:
+        frame, record = self._frame, self._read(trial_hash)
+        trial = self._shown[trial_hash] = frame.show(self._trials[trial_hash], record)
+        trial = frame.detail(trial, record) if change.is_new or change.has_state else trial
+        if change.is_new:
+            study.add(trial)
+        epochs = change.epochs
+        if change.has_more_epochs:
+            epochs = read_objectives(frame.folder.trial(trial_hash), frame.metrics[0])
+        for epoch, value in epochs.items():
+            study.report(trial_hash, epoch, value)
+        if change.has_state:
+            study.set_state(trial)
+            self._has_headline = True
+
+    def _until_headline(self) -> float | None:
+        if not self._has_headline:
+            return None
+        return max(0.0, self._headline_s + HEADLINE_EVERY_S - time.monotonic())
+
+    def _write_headline(self, study: StudyMirror) -> None:
+        if self._has_headline:
+            answer = read_answer(self._report) if self._report is not None else None
+            study.set_note(write_headline(self._frame, self._shown, answer=answer))
+            self._has_headline, self._headline_s = False, time.monotonic()
+
+    def _read(self, trial_hash: str) -> TrialRecord | None:
         try:
-            record = trials.read_trial(folder)
+            return trials.read_trial(self._frame.folder.trial(trial_hash))
         except SegbenchError:
-            record = None
-        return show_trial(trial, record, folder, metric=self._metric, axes=self._axes)
+            return None
 
     def _complain(self, error: Exception) -> None:
         if not self._has_complained:
             self._has_complained = True
-            text = str(error).strip().split("\n")[0]
+            text = self._address.clean(str(error)).strip().split("\n")[0]
+            text = text.removeprefix(f"{self._address.shown}: ").rstrip(".")
             self._note(
-                f"{self._database.name}: the dashboard's database cannot be written ({text}). "
+                f"{self._address.shown}: the dashboard's database cannot be written ({text}). "
                 "The sweep goes on; the database is written from the records as soon as it can be."
             )
 
 
-def make_mirror(experiment: Experiment, folder: ExperimentFolder, note: Callable[[str], None]) -> Mirror:
-    """Return the mirror of an experiment, not yet started."""
-    objective = experiment.baseline.objective
+def make_mirror(
+    experiment: Experiment,
+    folder: ExperimentFolder,
+    note: Callable[[str], None],
+    address: StorageAddress | None = None,
+) -> Mirror:
+    """Return the mirror of an experiment, not yet started.
+
+    Args:
+        experiment: Whose trials are shown.
+        folder: Where their records are.
+        note: Told what the user should know.
+        address: The storage; None: the database under `results/`.
+    """
+    project = experiment.project
     return Mirror(
-        ResultsFolder(experiment.project.results).study,
-        folder,
-        name=experiment.name,
-        metric=objective.metric,
-        direction=objective.direction,
-        axes={axis.name: axis.labels for axis in experiment.axes},
-        question=experiment.question,
+        address or default_address(project.results),
+        Frame.of(experiment, folder),
+        report=project.reports / experiment.name / "report.md",
         note=note,
     )
 
 
-def show_trial(
-    trial: QueuedTrial | TrialRecord,
-    record: TrialRecord | None,
-    folder: TrialFolder,
-    *,
-    metric: str,
-    axes: Mapping[str, Sequence[str]],
-) -> ShownTrial:
-    """Turn a trial and its record, where there is one, into what the study shows."""
-    search = trial.search if trial.search is not None else (record.search if record is not None else None)
-    if search is not None:
-        parameters, space = dict(search["parameters"]), dict(search["space"])
-    else:
-        parameters = {axis: trial.levels[axis] for axis in axes if axis in trial.levels}
-        space = {axis: level_dimension(axes[axis]) for axis in parameters}
-    common: dict[str, Any] = {
-        "hash": trial.hash,
-        "seed": trial.seed,
-        "fold": trial.fold,
-        "parameters": parameters,
-        "space": space,
-        "number": search.get("number") if search is not None else None,
-    }
-    if record is None:
-        return ShownTrial(state=State.WAITING, **common)
-    return ShownTrial(
-        state=record.state,
-        objective=record.objective,
-        intermediate=read_objectives(folder, metric),
-        started=record.started,
-        finished=record.finished,
-        commit=record.commit,
-        reason=record.reason,
-        test=dict(record.test),
-        **common,
-    )
+def check_storage(experiment: Experiment, folder: ExperimentFolder, address: StorageAddress) -> None:
+    """Refuse a storage that was asked for by name and cannot be written, before any work starts.
 
-
-def read_objectives(folder: TrialFolder, metric: str) -> dict[int, float]:
-    """Return epoch -> objective from `epochs.csv`; empty where there is none yet."""
-    try:
-        header, body = trials.split_epochs(str(folder.epochs), folder.epochs.read_bytes())
-    except (OSError, SegbenchError):
-        return {}
-    columns = header.split(",")
-    if metric not in columns:
-        return {}
-    rows = [line.split(",") for line in body.splitlines()]
-    return {int(row[0]): float(row[columns.index(metric)]) for row in rows}
-
-
-def rebuild(project: Project) -> list[str]:
-    """Write the database anew from every experiment's records.
-
-    Returns:
-        The names of the studies.
+    Raises:
+        ResultsError: It does not answer, refuses, or is damaged.
     """
-    from segbench.sweep.study.mirror import StudyMirror
-
-    results, names = ResultsFolder(project.results), []
-    for experiment in results.experiments():
-        records = []
-        for folder in experiment.trial_folders():
-            try:
-                records.append((trials.read_trial(folder), folder))
-            except SegbenchError:
-                continue
-        if not records:
-            continue
-        axes: dict[str, list[str]] = {}
-        for record, _ in records:
-            for axis, label in record.levels.items():
-                if label not in axes.setdefault(axis, []):
-                    axes[axis].append(label)
-        objective = records[0][0].config["objective"]
-        study = StudyMirror(
-            results.study,
-            name=experiment.name,
-            direction=objective["direction"],
-            attributes={"objective": objective["metric"]},
-        )
-        try:
-            shown = [show_trial(r, r, f, metric=objective["metric"], axes=axes) for r, f in records]
-            study.synchronise(sorted(shown, key=lambda t: (t.started or "", t.hash)))
-        finally:
-            study.close()
-        names.append(experiment.name)
-    return names
+    if address.is_named:
+        make_mirror(experiment, folder, lambda text: None, address).check()

@@ -25,6 +25,7 @@ def write_outcome(run: TrainingRun, data: PreparedData, folder: TrialFolder) -> 
         `dice_last`, ... at the last; empty where the split has no test images.
     """
     from segbench.store.masks import write_masks
+    from segbench.sweep.panels import write_panels
 
     if len(data.split["test"]) == 0:
         return {}
@@ -34,6 +35,7 @@ def write_outcome(run: TrainingRun, data: PreparedData, folder: TrialFolder) -> 
     write_images(folder, _rows(data, selected, last))
     assert selected.masks is not None
     write_masks(folder.masks, selected.masks, [data.samples[n].name for n in selected.sample_numbers])
+    write_panels(data, selected, folder)
     means = {**selected.means(), **{f"{name}_last": mean for name, mean in last.means().items()}}
     return {name: float(format_number(means[name])) for name in means if name not in ("loss", "loss_last")}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -44,9 +44,11 @@ def freeze(
     state: TrialState,
     *,
     value: float | None = None,
+    values: Sequence[float] | None = None,
     params: Mapping[str, Any] | None = None,
     distributions: Mapping[str, BaseDistribution] | None = None,
     attributes: Mapping[str, Any] | None = None,
+    hidden: Mapping[str, Any] | None = None,
     intermediate: Mapping[int, float] | None = None,
     started: datetime | None = None,
     finished: datetime | None = None,
@@ -56,13 +58,14 @@ def freeze(
         number=-1,  # the storage gives the number and the id
         trial_id=-1,
         state=state,
-        value=value,
+        value=None,
+        values=list(values) if values is not None else None if value is None else [value],
         datetime_start=None if state is TrialState.WAITING else started,
         datetime_complete=(finished or started) if state.is_finished() else None,
         params=dict(params or {}),
         distributions=dict(distributions or {}),
         user_attrs=dict(attributes or {}),
-        system_attrs={},
+        system_attrs=dict(hidden or {}),
         intermediate_values=dict(intermediate or {}),
     )
 

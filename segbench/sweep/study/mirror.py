@@ -1,176 +1,300 @@
-"""An experiment's study in a database, as the dashboard shows it."""
+"""An experiment's study in a storage, as the dashboard shows it."""
 
 from __future__ import annotations
 
-import sqlite3
+import hashlib
+import json
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import closing
-from datetime import datetime
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import optuna
-from optuna.distributions import distribution_to_json
-from optuna.exceptions import ExperimentalWarning
-from optuna.storages import RDBStorage
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from segbench.errors import ResultsError, message
+from segbench.sweep.address import StorageAddress
 from segbench.sweep.study.convert import STATES, freeze, is_number, to_distribution
+from segbench.sweep.study.notes import study_note, trial_note
+from segbench.sweep.study.pictures import picture_attribute
 from segbench.sweep.study.records import ShownTrial
+from segbench.sweep.study.rows import MARK, Row, delete_study, read_rows
+from segbench.sweep.study.storage import close_storage, open_storage, refusal
+
+OPENED: Final = "mirrored_at"
+"""User attribute of a study that segbench writes: when it last opened it."""
 
 
-def database_url(path: Path) -> str:
-    """Return the SQLAlchemy URL of an SQLite file."""
-    return f"sqlite:///{path}"
+@dataclass
+class _Known:
+    """A trial that the storage shows, as this process last saw it."""
+
+    trial_id: int
+    state: TrialState
+    attributes: dict[str, Any] = field(default_factory=dict)
+    """User attributes that this process has written."""
+    mark: Any = None
+    note: str = ""
+    num_notes: int = 0
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state.is_finished()
 
 
 class StudyMirror:
-    """One experiment's study in a database, kept like the records.
+    """One experiment's study in a storage, kept like the records.
 
-    Every method is one or a few quick transactions and may raise whatever the database raises; the caller
-    decides that a sweep does not end by it.
+    Every method is a few quick transactions, as many at the ten-thousandth trial as at the first, and may
+    raise whatever a database raises; the caller decides that a sweep does not end by it. What was written is
+    remembered, so nothing is read back.
 
     Args:
-        path: The SQLite file, created where missing.
+        address: The storage; an SQLite file or a journal is created where missing.
         name: The study's name: the experiment's.
-        direction: `maximize` or `minimize`.
+        directions: `maximize` or `minimize`, one a goal.
+        metrics: Names of the goals.
         attributes: User attributes of the study, such as its question.
+
+    Raises:
+        ResultsError: The storage cannot be opened, or holds a study of this name that segbench did not write.
     """
 
     def __init__(
-        self, path: Path, *, name: str, direction: str, attributes: Mapping[str, Any] | None = None
+        self,
+        address: StorageAddress,
+        *,
+        name: str,
+        directions: Sequence[str],
+        metrics: Sequence[str] = (),
+        attributes: Mapping[str, Any] | None = None,
     ) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _use_write_ahead_log(path)
-        self._storage = RDBStorage(database_url(path), engine_kwargs={"connect_args": {"timeout": 10}})
-        self._name, self._direction, self._attributes = name, direction, dict(attributes or {})
-        self._open()
+        self._address, self._name = address, name
+        self._directions, self._metrics = list(directions), list(metrics)
+        self._attributes = dict(attributes or {})
+        self._known: dict[str, _Known] = {}
+        self._note = ""
+        self._storage = open_storage(address)
+        try:
+            self._open()
+        except Exception as error:
+            close_storage(self._storage)
+            raise error if isinstance(error, ResultsError) else refusal(address, error) from None
 
-    def synchronise(self, trials: Sequence[ShownTrial]) -> bool:
+    def synchronise(
+        self,
+        trials: Sequence[ShownTrial],
+        detail: Callable[[ShownTrial], ShownTrial] = lambda trial: trial,
+    ) -> bool:
         """Make the study show exactly these trials, in this order where they are new.
 
-        What the database holds is kept where it agrees. A grown axis, a renamed label, a trial run again or
+        What the storage holds is kept where it agrees. A grown axis, a renamed label, a trial run again or
         one that is no longer planned contradict it: then the study is written anew.
+
+        Args:
+            trials: What to show.
+            detail: Adds to a trial what takes time to find (its epochs, note and picture); asked only for
+                trials that are to be written.
 
         Returns:
             Whether the study was written anew.
         """
-        shown = self._storage.get_all_trials(self._study_id, deepcopy=False)
-        is_rebuilt = _contradicts(shown, trials)
+        rows = read_rows(self._storage, self._study_id)
+        is_rebuilt = _contradicts(rows, trials)
         if is_rebuilt:
-            self._storage.delete_study(self._study_id)
+            self._delete()
             self._open()
-            shown = []
-        known = {t.user_attrs["hash"]: t for t in shown}
+            rows = ()
+        known = {row.mark[0]: row for row in rows}
         for trial in trials:
-            if trial.hash not in known:
-                self.add(trial)
+            row = known.get(trial.hash)
+            if row is None:
+                self.add(detail(trial))
                 continue
-            self._ids[trial.hash] = known[trial.hash]._trial_id
-            if not known[trial.hash].state.is_finished():
-                for epoch, value in trial.intermediate.items():
-                    if epoch not in known[trial.hash].intermediate_values:
-                        self.report(trial.hash, epoch, value)
-                self.set_state(trial)
+            seen = self._known[trial.hash] = _Known(row.trial_id, row.state, mark=row.mark)
+            if not seen.is_finished and (_has_started(trial) or seen.state is not TrialState.WAITING):
+                self._catch_up(detail(trial))
         return is_rebuilt
 
     def add(self, trial: ShownTrial) -> None:
         """Show one more trial; one that is shown already stays as it is."""
-        if trial.hash not in self._ids:
-            self._ids[trial.hash] = self._storage.create_new_trial(self._study_id, _frozen_shown(trial))
+        if trial.hash in self._known:
+            return
+        frozen, mark = _frozen_shown(trial), _mark_of(trial)
+        trial_id = self._storage.create_new_trial(self._study_id, frozen)
+        self._known[trial.hash] = seen = _Known(trial_id, frozen.state, dict(frozen.user_attrs), mark)
+        self._write_note(seen, trial.note)
 
     def report(self, trial_hash: str, epoch: int, value: float) -> None:
         """Show the objective after an epoch; one that is not shown, or has ended, is left alone."""
-        number = self._ids.get(trial_hash)
-        if number is not None and not self._storage.get_trial(number).state.is_finished():
-            self._storage.set_trial_intermediate_value(number, epoch, value)
+        seen = self._known.get(trial_hash)
+        if seen is None or seen.is_finished:
+            return
+        try:
+            self._storage.set_trial_intermediate_value(seen.trial_id, epoch, value)
+        except UpdateFinishedTrialError:  # another supervisor, or `results sync`, was quicker
+            seen.state = TrialState.COMPLETE
 
     def set_state(self, trial: ShownTrial) -> None:
-        """Show a trial's state, value and attributes."""
-        if trial.hash not in self._ids:
+        """Show a trial's state, values, attributes, note and picture."""
+        seen = self._known.get(trial.hash)
+        if seen is None or seen.is_finished:
             return
-        number = self._ids[trial.hash]
-        if self._storage.get_trial(number).state.is_finished():
+        try:
+            self._update(seen, trial)
+        except UpdateFinishedTrialError:
+            seen.state = TrialState.COMPLETE
+
+    def set_note(self, body: str) -> None:
+        """Show a note on the study."""
+        if body == self._note:
             return
-        for key, value in trial.attributes().items():
-            self._storage.set_trial_user_attr(number, key, value)
-        state = _optuna_state(trial)
-        values = [trial.objective] if state in (TrialState.COMPLETE, TrialState.PRUNED) else None
-        self._storage.set_trial_state_values(
-            number, state, None if values is None or values[0] is None else [float(values[0])]
-        )
+        for key, value in study_note(body).items():
+            self._storage.set_study_system_attr(self._study_id, key, value)
+        self._note = body
 
     def close(self) -> None:
-        """Let go of the database's connections."""
-        self._storage.remove_session()
-        self._storage.engine.dispose()
+        """Let go of the storage's connections."""
+        close_storage(self._storage)
+
+    def _update(self, seen: _Known, trial: ShownTrial) -> None:
+        for key, value in trial.attributes().items():
+            if seen.attributes.get(key) != value:
+                self._storage.set_trial_user_attr(seen.trial_id, key, value)
+                seen.attributes[key] = value
+        self._write_note(seen, trial.note)
+        mark, state = _mark_of(trial), _optuna_state(trial)
+        if mark != seen.mark:
+            self._storage.set_trial_system_attr(seen.trial_id, MARK, mark)
+            seen.mark = mark
+        if trial.picture is not None:
+            self._storage.set_trial_system_attr(seen.trial_id, *picture_attribute(trial.picture))
+        if state is not seen.state:
+            self._storage.set_trial_state_values(seen.trial_id, state, _values(trial, state))
+            seen.state = state
+
+    def _catch_up(self, trial: ShownTrial) -> None:
+        """Write what happened while nobody mirrored."""
+        seen = self._known[trial.hash]
+        shown = self._storage.get_trial(seen.trial_id)
+        if shown.state.is_finished():
+            seen.state = shown.state
+            return
+        seen.attributes = dict(shown.user_attrs)
+        for epoch, value in trial.intermediate.items():
+            if epoch not in shown.intermediate_values:
+                self.report(trial.hash, epoch, value)
+        self.set_state(trial)
+
+    def _write_note(self, seen: _Known, body: str) -> None:
+        if not body or body == seen.note:
+            return
+        seen.num_notes += 1
+        for key, value in trial_note(seen.trial_id, body, version=seen.num_notes).items():
+            self._storage.set_study_system_attr(self._study_id, key, value)
+        seen.note = body
 
     def _open(self) -> None:
-        study = optuna.create_study(
-            storage=self._storage, study_name=self._name, direction=self._direction, load_if_exists=True
-        )
-        self._study_id = study._study_id
-        self._ids: dict[str, int] = {}
-        for key, value in self._attributes.items():
-            if study.user_attrs.get(key) != value:
-                study.set_user_attr(key, value)
-        metric = self._attributes.get("objective")
-        if metric and study.metric_names != [metric]:
+        study = self._create()
+        if not self._is_own(study):
+            raise ResultsError(
+                message(
+                    self._address.shown,
+                    f"the storage holds a study {self._name} that segbench did not write",
+                    see="Rename the experiment, or name another storage",
+                )
+            )
+        if [d.name.lower() for d in study.directions] != self._directions:
+            delete_study(self._storage, study._study_id)
+            study = self._create()
+        self._study_id, self._known, self._note = study._study_id, {}, ""
+        attributes = {**self._attributes, OPENED: datetime.now(UTC).isoformat(timespec="milliseconds")}
+        before = study.user_attrs
+        for key, value in attributes.items():
+            if before.get(key) != value:
+                self._storage.set_study_user_attr(self._study_id, key, value)
+        if self._metrics and study.metric_names != self._metrics:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
-                study.set_metric_names([str(metric)])
+                study.set_metric_names(self._metrics)
+
+    def _create(self) -> optuna.Study:
+        return optuna.create_study(
+            storage=self._storage, study_name=self._name, directions=self._directions, load_if_exists=True
+        )
+
+    def _is_own(self, study: optuna.Study) -> bool:
+        """Whether the study may be written; in results/optuna.db every one may."""
+        if not self._address.is_named or OPENED in study.user_attrs:
+            return True
+        return not read_rows(self._storage, study._study_id)
+
+    def _delete(self) -> None:
+        delete_study(self._storage, self._study_id)
+
+
+def _mark_of(trial: ShownTrial) -> list[str | None]:
+    """Return [hash, what was asked, how it ended]: what tells whether a study still shows the records."""
+    is_finished = _optuna_state(trial).is_finished()
+    ended = _digest([trial.state, trial.objective, trial.goals]) if is_finished else None
+    return [trial.hash, _digest([trial.parameters, trial.space]), ended]
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _contradicts(rows: Sequence[Row], trials: Sequence[ShownTrial]) -> bool:
+    """Whether trials in the storage differ from the planned ones in what cannot be changed afterwards."""
+    if len({row.mark[0] for row in rows if row.mark}) < len(rows):
+        return True  # one is shown twice, or segbench did not write it
+    planned = {trial.hash: trial for trial in trials}
+    return any(row.mark[0] not in planned or _disagrees(row, planned[row.mark[0]]) for row in rows)
+
+
+def _disagrees(row: Row, trial: ShownTrial) -> bool:
+    _, asked, ended = _mark_of(trial)
+    return bool(row.mark[1] != asked or (row.state.is_finished() and row.mark[2] != ended))
+
+
+def _has_started(trial: ShownTrial) -> bool:
+    return trial.started is not None
 
 
 def _frozen_shown(trial: ShownTrial) -> FrozenTrial:
     state = _optuna_state(trial)
-    has_value = state in (TrialState.COMPLETE, TrialState.PRUNED)
+    hidden: dict[str, Any] = {MARK: _mark_of(trial)}
+    if trial.picture is not None:
+        key, value = picture_attribute(trial.picture)
+        hidden[key] = value
     return freeze(
         state,
-        value=trial.objective if has_value else None,
+        values=_values(trial, state),
         params=trial.parameters,
         distributions={name: to_distribution(d) for name, d in trial.space.items()},
         attributes=trial.attributes(),
+        hidden=hidden,
         intermediate=trial.intermediate,
         started=_local_time(trial.started),
         finished=_local_time(trial.finished),
     )
 
 
+def _values(trial: ShownTrial, state: TrialState) -> list[float] | None:
+    if state not in (TrialState.COMPLETE, TrialState.PRUNED):
+        return None
+    values = trial.goals or (trial.objective,)
+    return [float(v) for v in values if v is not None] if all(is_number(v) for v in values) else None
+
+
 def _optuna_state(trial: ShownTrial) -> TrialState:
     state = STATES[trial.state]
-    return TrialState.FAIL if state is TrialState.COMPLETE and not is_number(trial.objective) else state
+    is_measured = all(is_number(value) for value in trial.goals or (trial.objective,))
+    return TrialState.FAIL if state is TrialState.COMPLETE and not is_measured else state
 
 
 def _local_time(text: str | None) -> datetime | None:
     """Read a record's time; Optuna keeps local times without a zone."""
     return datetime.fromisoformat(text).astimezone().replace(tzinfo=None) if text else None
-
-
-def _contradicts(shown: Sequence[FrozenTrial], trials: Sequence[ShownTrial]) -> bool:
-    planned = {trial.hash: trial for trial in trials}
-    hashes = [t.user_attrs.get("hash") for t in shown]
-    if len(set(hashes)) < len(hashes) or any(h not in planned for h in hashes):
-        return True
-    new = {
-        (name, distribution_to_json(to_distribution(d)))
-        for trial in trials
-        for name, d in trial.space.items()
-    }
-    old = {(name, distribution_to_json(d)) for t in shown for name, d in t.distributions.items()}
-    has_changed_axis = bool(old) and {pair for pair in old | new if pair[0] in dict(old)} != old
-    return has_changed_axis or any(_disagrees(t, planned[t.user_attrs["hash"]]) for t in shown)
-
-
-def _disagrees(shown: FrozenTrial, trial: ShownTrial) -> bool:
-    if dict(shown.params) != dict(trial.parameters):
-        return True
-    return shown.state.is_finished() and (
-        shown.state is not _optuna_state(trial) or shown.user_attrs.get("state") != str(trial.state)
-    )
-
-
-def _use_write_ahead_log(path: Path) -> None:
-    """Let the dashboard read while a sweep writes; a property of the file from then on."""
-    with closing(sqlite3.connect(path, timeout=10)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")

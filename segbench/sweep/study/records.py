@@ -8,6 +8,7 @@ from typing import Any
 
 from segbench.config.experiment import Search
 from segbench.records import State
+from segbench.store.layout import TrialFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +21,13 @@ class ShownTrial:
     state: State
     parameters: Mapping[str, Any]
     """Axis -> label, or a search's parameter -> value."""
+    label: str = ""
+    """The trial's name for people: its levels, or what a search asked for."""
     space: Mapping[str, Mapping[str, Any]]
     """Parameter -> its dimension (`level_dimension`, `search_space`)."""
     objective: float | None = None
+    goals: tuple[float | None, ...] = ()
+    """Of a search with several goals, their values; else the objective is the only one."""
     intermediate: Mapping[int, float] = field(default_factory=dict)
     """Epoch -> objective."""
     started: str | None = None
@@ -32,6 +37,10 @@ class ShownTrial:
     test: Mapping[str, float] = field(default_factory=dict)
     number: int | None = None
     """The proposal's number in a search."""
+    note: str = ""
+    """Markdown."""
+    picture: TrialFolder | None = None
+    """The trial's folder where it has a picture."""
 
     def attributes(self) -> dict[str, Any]:
         """Return the user attributes."""

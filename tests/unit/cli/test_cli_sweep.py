@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from segbench.cli.app import app
 from segbench.cli.dashboard import HOST, dashboard
+from segbench.cli.results import sync
 from segbench.cli.run import run
 from segbench.cli.sweep import sweep
 from segbench.cli.worker import worker
@@ -83,7 +87,7 @@ def test_dashboard_needs_a_database(project: Path) -> None:
         dashboard(project=project)
     assert str(error.value) == (
         f"{project / 'results' / 'optuna.db'}: there is no database to show yet. "
-        "segbench sweep EXPERIMENT writes one; --rebuild writes it from records that are there."
+        "segbench sweep EXPERIMENT writes one; `segbench results sync` writes it from records that are there."
     )
 
 
@@ -102,18 +106,46 @@ def test_dashboard_says_that_its_port_is_taken(project: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("storage", [None, "journal"])
 def test_dashboard_serves_this_machine_only(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    storage: str | None,
 ) -> None:
-    served: dict[str, object] = {}
+    from optuna.storages import JournalStorage, RDBStorage
+
+    served: dict[str, Any] = {}
     monkeypatch.setattr(
         "optuna_dashboard.run_server", lambda storage, **options: served.update(options, storage=storage)
     )
     (project / "results").mkdir()
-    (project / "results" / "optuna.db").touch()
-    dashboard(port=8123, project=project)
-    database = project / "results" / "optuna.db"
-    assert served == {"storage": f"sqlite:///{database}", "host": "127.0.0.1", "port": 8123}
+    file = project / "results" / "optuna.db" if storage is None else project / "shared.log"
+    file.touch()
+    dashboard(port=8123, project=project, storage=None if storage is None else str(file))
+    assert isinstance(served["storage"], RDBStorage if storage is None else JournalStorage)
+    assert (served["host"], served["port"]) == ("127.0.0.1", 8123)
+    assert type(served["artifact_store"]).__name__ == "TrialPictures"
     out = capsys.readouterr().out
     assert "http://127.0.0.1:8123/" in out
     assert "ssh -L 8123:127.0.0.1:8123 " in out
+
+
+def test_a_named_storage_that_does_not_answer_stops_a_sweep(project: Path) -> None:
+    url = "postgresql://me:hush@127.0.0.1:1/studies"
+    with pytest.raises(ResultsError) as error:
+        sweep("exp", device="cpu", storage=url, project=project)
+    assert str(error.value).startswith("postgresql+psycopg://me:***@127.0.0.1:1/studies: the storage cannot")
+    assert "refused" in str(error.value)
+    assert "hush" not in str(error.value)
+    with pytest.raises(ResultsError, match="the storage cannot be used"):
+        dashboard(storage=url, project=project)
+    with pytest.raises(ResultsError, match="the storage cannot be used"):
+        sync(storage=url, project=project)
+    assert not (project / "results").exists()
+
+
+def test_the_environment_names_the_storage(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGBENCH_STORAGE", "sqlite:////nowhere/studies.db")
+    result = CliRunner().invoke(app, ["results", "sync", "--project", str(project)])
+    assert str(result.exception) == "sqlite:////nowhere/studies.db: the folder of this file does not exist."

@@ -13,16 +13,9 @@ from PIL import Image
 
 import segbench.data
 from segbench.config.project import Project
+from segbench.data.overlay import FALSE_NEGATIVE, FALSE_POSITIVE, NOT_COUNTED, overlay
 from segbench.errors import DataError
-from segbench.report.panels import (
-    FALSE_NEGATIVE,
-    FALSE_POSITIVE,
-    NOT_COUNTED,
-    Panels,
-    choose_images,
-    make_panels,
-    overlay,
-)
+from segbench.report.panels import Panels, choose_images, make_panels
 from segbench.store.layout import ExperimentFolder
 from segbench.store.masks import write_masks
 

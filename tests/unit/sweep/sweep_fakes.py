@@ -139,4 +139,10 @@ def diverged(epoch: int) -> Diverged:
 
 def fake_data() -> Any:
     samples = tuple(Sample(f"image {k}", f"animal {k}") for k in range(NUM_TEST))
-    return SimpleNamespace(fingerprint=FINGERPRINT, samples=samples, split={"test": np.arange(NUM_TEST)})
+    return SimpleNamespace(
+        fingerprint=FINGERPRINT,
+        samples=samples,
+        split={"test": np.arange(NUM_TEST)},
+        images=np.zeros((NUM_TEST, 4, 4, 3), np.uint8),
+        masks=np.ones((NUM_TEST, 4, 4), np.uint8),
+    )

@@ -16,7 +16,7 @@ from segbench.config.experiment import Experiment
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.queue import QueuedTrial
 from segbench.sweep import mirror as mirrors
-from segbench.sweep.mirror import make_mirror, read_objectives, rebuild
+from segbench.sweep.mirror import make_mirror, read_objectives
 from segbench.sweep.runner import Resources, run_trial
 
 
@@ -126,20 +126,6 @@ def test_a_read_only_folder_is_said(
     mirror.close()
     database.parent.chmod(0o700)
     assert len(notes) == 1
-
-
-def test_rebuild_needs_records_only(
-    experiment: Experiment, queued: list[QueuedTrial], database: Path, train: Callable[..., object]
-) -> None:
-    for trial in queued[:3]:
-        train(trial)
-    assert not database.exists()
-    assert rebuild(experiment.project) == ["exp"]
-    found = read(database)
-    assert sorted(t.user_attrs["hash"] for t in found) == sorted(t.hash for t in queued[:3])
-    assert {t.state.name for t in found} == {"COMPLETE"}
-    assert rebuild(experiment.project) == ["exp"]
-    assert len(read(database)) == 3
 
 
 def test_objectives_come_from_epochs_csv(

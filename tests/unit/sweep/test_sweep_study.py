@@ -11,7 +11,8 @@ import pytest
 
 from segbench.config.experiment import Level, Search, SearchParameter
 from segbench.records import State
-from segbench.sweep.study.mirror import StudyMirror, database_url
+from segbench.sweep.address import find_address
+from segbench.sweep.study.mirror import StudyMirror
 from segbench.sweep.study.proposals import SearchStudy
 from segbench.sweep.study.records import Proposal, ShownTrial, level_dimension, search_space
 
@@ -54,11 +55,14 @@ def read(path: Path, name: str = "exp") -> list[optuna.trial.FrozenTrial]:
         storage.engine.dispose()
 
 
+def open_mirror(tmp_path: Path) -> StudyMirror:
+    address = find_address(f"sqlite:///{tmp_path}/optuna.db", tmp_path)
+    return StudyMirror(address, name="exp", directions=["maximize"], attributes={"question": "?"})
+
+
 @pytest.fixture
 def mirror(tmp_path: Path):
-    opened = StudyMirror(
-        tmp_path / "optuna.db", name="exp", direction="maximize", attributes={"question": "?"}
-    )
+    opened = open_mirror(tmp_path)
     yield opened
     opened.close()
 
@@ -96,7 +100,7 @@ def test_mirror_shows_trials_while_they_run(mirror: StudyMirror, tmp_path: Path)
 def test_mirror_of_a_repeated_sweep_has_no_duplicates(mirror: StudyMirror, tmp_path: Path) -> None:
     trials = [shown(0, State.COMPLETE, objective=0.5), shown(1, State.RUNNING, intermediate={1: 0.1})]
     mirror.synchronise(trials)
-    again = StudyMirror(tmp_path / "optuna.db", name="exp", direction="maximize")
+    again = open_mirror(tmp_path)
     later = [trials[0], replace(trials[1], intermediate={1: 0.1, 2: 0.2}), shown(2)]
     assert again.synchronise(later) is False
     again.report(trials[1].hash, 3, 0.3)
@@ -232,9 +236,9 @@ def test_search_stays_in_its_space(sampler: str, pruner: str) -> None:
 
 
 def test_the_dashboard_names_the_objective(tmp_path: Path) -> None:
-    file = tmp_path / "named.db"
+    address = find_address(f"sqlite:///{tmp_path}/named.db", tmp_path)
     for _ in range(2):  # also where the study is there already
-        mirror = StudyMirror(file, name="a", direction="maximize", attributes={"objective": "val_dice"})
+        mirror = StudyMirror(address, name="a", directions=["maximize"], metrics=["val_dice"])
         mirror.close()
-    study = optuna.load_study(study_name="a", storage=database_url(file))
+    study = optuna.load_study(study_name="a", storage=address.url)
     assert study.metric_names == ["val_dice"]
