@@ -65,8 +65,9 @@ def synchronise(
 ) -> SyncReport:
     """Make the studies of a storage show what the files say; a second call changes nothing.
 
-    A damaged SQLite file or journal is moved aside first. A study is left alone while a sweep writes it. A study whose experiment is gone is deleted where `prune` says so; in a storage that was asked
-    for by name, which others may share, only if it is among `names`.
+    A damaged SQLite file or journal is moved aside first. A study is left alone while a sweep writes it. One
+    whose experiment is gone is deleted where `prune` says so; in a storage that was asked for by name, which
+    others may share, only if it is among `names`.
 
     Args:
         project: Whose results.
