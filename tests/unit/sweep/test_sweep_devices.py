@@ -61,6 +61,46 @@ def test_one_gpu_by_number() -> None:
     )
 
 
+@pytest.mark.parametrize("device", ["0,2", "cuda:0,cuda:2", " cuda:0, 2"])
+def test_gpus_by_a_list(device: str) -> None:
+    slots = plan_slots(device, cores=8, gpus=GPUS)
+    assert [(s.name, s.environment["CUDA_VISIBLE_DEVICES"]) for s in slots] == [
+        ("cuda:0", "0"),
+        ("cuda:2", "GPU-uuid"),
+    ]
+    assert {s.threads for s in slots} == {4}
+
+
+def test_several_trials_a_gpu() -> None:
+    slots = plan_slots("0,2", trials_per_gpu=2, cores=8, gpus=GPUS)
+    assert [s.name for s in slots] == ["cuda:0", "cuda:2"] * 2
+    assert {s.threads for s in slots} == {2}
+    assert len(plan_slots("cuda", trials_per_gpu=2, workers=6, cores=8, gpus=GPUS)) == 6
+
+
+@pytest.mark.parametrize(
+    ("workers", "gpus", "text"),
+    [
+        (
+            None,
+            [],
+            "--trials-per-gpu: there is no GPU to run several trials on. --workers N says how many processes "
+            "share the CPU.",
+        ),
+        (
+            5,
+            GPUS,
+            "--trials-per-gpu: 2 trials on each of 3 GPUs are 6 workers, got '--workers 5'. "
+            "Leave one of them out.",
+        ),
+    ],
+)
+def test_trials_a_gpu_that_cannot_be(workers: int | None, gpus: list[str], text: str) -> None:
+    with pytest.raises(ExperimentError) as error:
+        plan_slots("auto", trials_per_gpu=2, workers=workers, cores=4, gpus=gpus)
+    assert str(error.value) == text
+
+
 @pytest.mark.parametrize(
     ("device", "gpus", "text"),
     [
@@ -73,6 +113,11 @@ def test_one_gpu_by_number() -> None:
         ("cuda:x", GPUS, "--device: there is no such device, got 'cuda:x'."),
         ("cuda", [], "--device: no CUDA device is visible, got 'cuda'. --device cpu runs without one."),
         ("cuda:3", GPUS, "--device: there is no such device, got 'cuda:3'."),
+        ("0,3", GPUS, "--device: there is no such device, got 'cuda:3'."),
+        ("0,cuda:0", GPUS, "--device: a GPU is named twice, got '0,cuda:0'. --trials-per-gpu runs several"),
+        ("0,cpu", GPUS, "--device: a list names GPUs by number, such as 0,2, got 'cpu'."),
+        ("0,", GPUS, "--device: there is no such device, got ''."),
+        ("0,2", [], "--device: no CUDA device is visible, got '0,2'. --device cpu runs without one."),
     ],
 )
 def test_unknown_devices_are_refused(device: str, gpus: list[str], text: str) -> None:

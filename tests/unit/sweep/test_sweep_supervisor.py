@@ -22,6 +22,8 @@ from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import Queue, QueuedTrial
 from segbench.sweep.claim import only_supervisor
+from segbench.sweep.crew import Crew
+from segbench.sweep.deadline import OUT_OF_TIME, Deadline, TimeLimit
 from segbench.sweep.plan import Planner
 from segbench.sweep.pool import Exit
 from segbench.sweep.progress import PlainDisplay
@@ -29,9 +31,11 @@ from segbench.sweep.runner import Resources
 from segbench.sweep.search import SearchRun, is_over, read_proposals
 from segbench.sweep.signals import StopRequest
 from segbench.sweep.source import FixedTrials
+from segbench.sweep.stopping import ask
 from segbench.sweep.study.records import search_space
 from segbench.sweep.supervisor import Supervisor
 from segbench.sweep.view import SweepView
+from segbench.sweep.watchdog import Watchdog
 from segbench.sweep.worker import Worker
 
 
@@ -47,6 +51,7 @@ class ThreadPool:
         self._said: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         self._stops: dict[int, StopRequest] = {}
         self.num_started = 0
+        self.killed = threading.Event()
         self.log = Path("log.txt")
 
     @property
@@ -79,12 +84,15 @@ class ThreadPool:
         for stop in self._stops.values():
             stop.set()
 
+    def kill(self, pid: int) -> None:
+        self.killed.set()
+
     def _work(self, pid: int, stop: StopRequest) -> None:
         worker = self._make(stop)
         worker.on_event = lambda event: self._said.put((pid, event))
         try:
             worker.work()
-            code = 0
+            code = OUT_OF_TIME if worker.is_out_of_time else 0
         except Death:
             code = -9
         except RuntimeError:
@@ -263,6 +271,123 @@ def test_trials_that_others_end_are_noticed(
 def make(folder: ExperimentFolder) -> ExperimentFolder:
     folder.root.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def test_a_hanging_worker_is_killed_and_its_trial_tried_again(
+    experiment: Experiment, folder: ExperimentFolder, queued: list[QueuedTrial], fake_engine: FakeEngine
+) -> None:
+    sweep = Sweep(experiment, folder, queued, hang_timeout_s=0.5)
+    hung: list[int] = []
+
+    def hang(epoch: int) -> None:
+        seed_0 = len([e for e in fake_engine.events if e.startswith("build")]) - len(hung) == 1
+        if epoch == 2 and seed_0 and len(hung) < 3:
+            hung.append(epoch)
+            assert sweep.pool.killed.wait(20)
+            sweep.pool.killed.clear()
+            raise Death
+
+    fake_engine.before_epoch = hang
+    text = sweep.run()
+    record = trials.read_trial(folder.trial(queued[0].hash))
+    assert hung == [2, 2, 2]
+    assert (record.state, record.failure) == (State.FAILED, FailureKind.LOST)
+    assert record.reason is not None
+    assert record.reason.endswith("died 3 times after epoch 1, by 1 s without a sign of life")
+    assert states(folder, queued[1:]) == ["complete"] * 3
+    assert "batch, seed 0: no sign of life for 1 s; its worker is killed" in text
+    assert "a worker died (1 s without a sign of life); batch, seed 0 goes on after epoch 1" in text
+
+
+def test_a_request_to_stop_is_heeded(
+    sweep: Sweep,
+    folder: ExperimentFolder,
+    queued: list[QueuedTrial],
+    fake_engine: FakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("segbench.sweep.supervisor._POLL_S", 0.05)
+    fake_engine.before_epoch = lambda epoch: ask(folder, is_now=False) if epoch == 2 else None
+    fake_engine.objective = slow_objective(sweep)
+    text = sweep.run()
+    assert "asked to stop by `segbench stop`" in text
+    assert sweep.supervisor.stop()
+    assert trials.read_trial(folder.trial(queued[0].hash)).state is State.INTERRUPTED
+
+
+def test_a_supervisor_that_was_taken_over_stops(
+    experiment: Experiment,
+    folder: ExperimentFolder,
+    queued: list[QueuedTrial],
+    fake_engine: FakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("segbench.sweep.supervisor._POLL_S", 0.05)
+    with only_supervisor(make(folder)) as claim:
+        sweep = Sweep(experiment, folder, queued, claim=claim)
+        fake_engine.before_epoch = lambda epoch: claim.release() if epoch == 2 else None
+        fake_engine.objective = slow_objective(sweep)
+        text = sweep.run()
+    assert "another supervisor has taken this experiment over: this one stops" in text
+    assert sweep.supervisor.stop()
+
+
+def test_a_time_limit_ends_a_sweep_like_a_request(
+    experiment: Experiment, folder: ExperimentFolder, queued: list[QueuedTrial], fake_engine: FakeEngine
+) -> None:
+    deadline = Deadline(60)
+
+    def worker(stop: StopRequest) -> Worker:
+        limit = TimeLimit(deadline)
+        limit.may_start = lambda shape: "epoch 4" not in fake_engine.events  # type: ignore[method-assign]
+        resources = Resources(device="cpu", threads=1)
+        return Worker(experiment.project, folder, resources, stop, limit=limit)
+
+    sweep = Sweep(experiment, folder, queued, make_worker=worker, deadline=deadline)
+    text = sweep.run()
+    assert "the time limit is near: nothing more is begun, each running trial stops in time" in text
+    assert sweep.supervisor.stop()
+    assert sweep.pool.num_started == 1
+    assert trials.read_trial(folder.trial(queued[0].hash)).state is State.COMPLETE
+    assert not folder.trial(queued[1].hash).record.exists()
+    assert folder.queue.exists(), "the same command goes on from here"
+
+
+def test_a_crew_works_until_nothing_is_left(
+    experiment: Experiment, folder: ExperimentFolder, queued: list[QueuedTrial], fake_engine: FakeEngine
+) -> None:
+    Queue(experiment="exp", trials=tuple(queued)).write(make(folder).queue)
+    said: list[str] = []
+    died: list[int] = []
+
+    def die_once(epoch: int) -> None:
+        if epoch == 2 and not died:
+            died.append(epoch)
+            raise Death
+
+    fake_engine.before_epoch = die_once
+    resources = Resources(device="cpu", threads=1)
+    pool = ThreadPool(lambda stop: Worker(experiment.project, folder, resources, stop), 2)
+    crew = Crew(pool, StopRequest(), said.append, Watchdog())  # type: ignore[arg-type]
+    assert crew.run()
+    assert states(folder, queued) == ["complete"] * 4
+    assert crew.num_ended == 4
+    assert "a worker died (signal 9 (SIGKILL))" in said
+
+
+def test_a_crew_whose_workers_die_gives_up(
+    experiment: Experiment, folder: ExperimentFolder, queued: list[QueuedTrial], fake_engine: FakeEngine
+) -> None:
+    Queue(experiment="exp", trials=tuple(queued)).write(make(folder).queue)
+
+    def die(epoch: int) -> None:
+        raise Death
+
+    fake_engine.before_epoch = die
+    resources = Resources(device="cpu", threads=1)
+    pool = ThreadPool(lambda stop: Worker(experiment.project, folder, resources, stop), 1)
+    assert not Crew(pool, StopRequest(), lambda text: None, Watchdog()).run()  # type: ignore[arg-type]
+    assert pool.num_started == 3
 
 
 def test_workers_that_cannot_start_end_the_sweep(
