@@ -114,6 +114,7 @@ def _content(plan: Plan, costs: Costs) -> dict[str, Any]:
     return {
         "experiment": experiment.name,
         "question": experiment.question,
+        "design": asdict(experiment.design),
         "is_finished": plan.is_finished and experiment.search is None,
         "to_run": len(plan.to_run),
         "to_reuse": len(plan.to_reuse),

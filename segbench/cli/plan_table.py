@@ -82,6 +82,7 @@ def _summary(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> list[str]:
             f", {count(len(plan.to_reuse), 'trial')} to copy from other experiments" if plan.to_reuse else ""
         )
         lines.append(f"{count(len(plan.to_run), 'trial')} to run{copied}; {_time(plan, costs, slots)}.")
+    lines += _aliases(plan)
     lines += _whence(costs.values())
     lines += _resolution(plan)
     if plan.orphans:
@@ -104,6 +105,21 @@ def _time(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> str:
     if slots[0].device == "cuda":
         text += f" ({seconds / 3600:.2g} GPU hours)"
     return text if workers < 2 else f"{text}; with {workers} workers: about {duration(seconds / workers)}"
+
+
+def _aliases(plan: Plan) -> list[str]:
+    """Return the alias table of a fraction."""
+    experiment = plan.experiment
+    if experiment.design.kind != "fractional":
+        return []
+    from segbench.config.aliasing import alias_lines, title
+
+    lines = alias_lines(experiment.design)
+    numbers = {"num_cells": len(experiment.cells), "num_axes": len(experiment.axes)}
+    head = title(experiment.design, **numbers)
+    if not lines:
+        return [f"{head}. No effects of up to two axes have aliases of up to three."]
+    return [f"{head}. Effects that it cannot tell from each other:", *(f"  {line}" for line in lines)]
 
 
 def _whence(costs: Collection[Cost]) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from segbench.config.experiment import Experiment
+from segbench.config.pairing import Pairing
 from segbench.config.project import Project
 from segbench.records import State
 from segbench.report.analysis import Analysis
@@ -62,7 +63,7 @@ def analyse(experiment: Experiment, results: Results, *, project: Project) -> An
     partial = f"partial: {len(table) - missing} of {len(table)} trials" if missing else None
 
     subgroups = Subgroups.of(results.samples, experiment.subgroups)
-    estimator = Estimator(table, axes, results.images, subgroups)
+    estimator = Estimator(table, Pairing.of(experiment), results.images, subgroups)
     family = build_family(experiment, estimator)
     effects = effects_frame(experiment, family, estimator, is_judged=partial is None)
     claims = judge_claims(experiment, family, estimator, partial=partial)
@@ -107,9 +108,13 @@ def trials_table(experiment: Experiment, matched: pd.DataFrame, epochs: pd.DataF
 
 
 def plan_frame(experiment: Experiment) -> pd.DataFrame:
-    """Return a row a planned trial, in the design's order: `cell`, a column an axis, `seed`, `fold`."""
+    """Return a row a planned trial, in the design's order: `cell`, a column an axis, `seed`, `fold`.
+
+    An axis that a cell lacks is empty there.
+    """
+    absent = dict.fromkeys((axis.name for axis in experiment.axes), "")
     rows = [
-        {"cell": cell.label, **cell.levels, "seed": seed, "fold": fold}
+        {"cell": cell.label, **absent, **cell.levels, "seed": seed, "fold": fold}
         for cell in experiment.cells
         for seed in experiment.seeds
         for fold in range(experiment.num_folds)
@@ -174,7 +179,7 @@ def _analyse_search(
     proposals = proposals_frame(experiment, table)
     partial = missing_text(experiment, table)
     best = find_best(experiment, proposals, table)
-    estimator = Estimator(table, (), results.images)
+    estimator = Estimator(table, Pairing(), results.images)
     family = Family((), {}, is_from_claims=False)
     effects = effects_frame(experiment, family, estimator, is_judged=False)
     nothing = table.iloc[:0]

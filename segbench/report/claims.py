@@ -41,7 +41,7 @@ def judge_claims(
         if member is not None:
             verdict, evidence = _judge_member(claim, member, experiment.margin, is_judged=partial is None)
         else:
-            verdict, evidence = _without_test(claim, estimator)
+            verdict, evidence = _without_test(claim, experiment, estimator)
         if partial is not None and verdict != NOT_JUDGED:
             verdict, evidence = NOT_JUDGED, f"{partial}. So far: {evidence}"
         rows.append({"claim": claim.source, "verdict": verdict, "evidence": evidence})
@@ -128,7 +128,7 @@ def divergence_text(effect: Effect, level: float = LEVEL) -> list[str]:
     return [counts, worst]
 
 
-def _without_test(claim: Claim, estimator: Estimator) -> tuple[str, str]:
+def _without_test(claim: Claim, experiment: Experiment, estimator: Estimator) -> tuple[str, str]:
     metric = read_metric(claim.metric)
     if claim.axis is None:
         return NOT_JUDGED, "Outside the grammar of claims: nothing was computed."
@@ -137,7 +137,7 @@ def _without_test(claim: Claim, estimator: Estimator) -> tuple[str, str]:
     if claim.among and not estimator.subgroups.images(tuple(claim.among.items())):
         wanted = ", ".join(f"{name} {label}" for name, label in claim.among.items())
         return NOT_JUDGED, f"No test image is known to be of {wanted}."
-    effect = estimator.effect(claim_contrast(claim))
+    effect = estimator.effect(claim_contrast(claim, experiment))
     if metric.kind == Kind.DETERMINISTIC:
         return _compare_exactly(claim, effect)
     if metric.kind == Kind.VALIDATION:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pandas as pd
 
+from segbench.config.aliasing import alias_note
 from segbench.config.experiment import Experiment
+from segbench.config.pairing import Pairing
 from segbench.report.claims import divergence_text
 from segbench.report.family import Estimator, Family, Member, exploratory_contrasts
+from segbench.report.phrases import listed
 from segbench.stats.effects import Effect
 from segbench.stats.intervals import LEVEL
 from segbench.stats.metrics import Kind, Metric, read_metric
@@ -74,9 +78,21 @@ def effects_frame(
     if experiment.outcome in estimator.table:
         contrasts = exploratory_contrasts(experiment, family)
         rows += [_row(estimator.effect(contrast), estimator) for contrast in contrasts]
+    for row in rows:
+        row["note"] = "; ".join(
+            filter(None, (str(row["note"]), *_design_notes(experiment, str(row["axis"]))))
+        )
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     flags = ("depends_on_selection", "is_family", "is_lower_better")
     return frame.astype(dict.fromkeys(flags, bool) | {"n": int})
+
+
+def _design_notes(experiment: Experiment, axis: str) -> Iterator[str]:
+    """Say what a reader must know of the design to read an axis's effect."""
+    together = [name for name in Pairing.of(experiment).group(axis) if name != axis]
+    if together:
+        yield f"{listed(together)} change{'s' * (len(together) == 1)} together with {axis}"
+    yield alias_note(experiment.design, axis)
 
 
 def _family_row(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from segbench.config.experiment import Claim, Experiment
+from segbench.config.pairing import Pairing
 from segbench.stats.effects import Effect, estimate, log_ratio
 from segbench.stats.images import ImageTable
 from segbench.stats.metrics import Kind, Metric, read_metric
 from segbench.stats.pairs import Contrast
-from segbench.stats.questions import baseline_contrasts, claim_contrast, is_testable
+from segbench.stats.questions import baseline_contrasts, claim_contrast, is_testable, judged_contrasts
 from segbench.stats.subgroups import Subgroups, restrict
 from segbench.stats.verdict import ALPHA, Hypothesis, Judgement, alpha_at_a_look, judge
 
@@ -23,7 +24,7 @@ class Estimator:
     """Estimates contrasts from the measured table; each is worked out once."""
 
     table: pd.DataFrame
-    axes: Sequence[str]
+    pairing: Pairing
     images: pd.DataFrame
     subgroups: Subgroups = field(default_factory=lambda: Subgroups({}, {}))
     _effects: dict[Contrast, Effect] = field(default_factory=dict)
@@ -46,11 +47,11 @@ class Estimator:
                 images = ImageTable.of(kept, metric.image_metric)
             else:
                 images = self.image_table(metric)
-            self._effects[contrast] = estimate(table, contrast, self.axes, metric, images)
+            self._effects[contrast] = estimate(table, contrast, self.pairing, metric, images)
         return self._effects[contrast]
 
     def log_ratio(self, contrast: Contrast) -> Effect:
-        return log_ratio(self.effect(contrast), self.table, self.axes)
+        return log_ratio(self.effect(contrast), self.table, self.pairing)
 
     def image_table(self, metric: Metric) -> ImageTable | None:
         """Return the per-image values behind a test metric; None where there are none."""
@@ -98,7 +99,7 @@ def build_family(experiment: Experiment, estimator: Estimator) -> Family:
             continue
         if claim.among and not estimator.subgroups.images(tuple(claim.among.items())):
             continue
-        hypothesis = _hypothesis(claim, experiment.margin, estimator)
+        hypothesis = _hypothesis(claim, experiment, estimator)
         if hypothesis in hypotheses:
             by_claim[number] = hypotheses.index(hypothesis)
             continue
@@ -108,7 +109,7 @@ def build_family(experiment: Experiment, estimator: Estimator) -> Family:
     is_from_claims = bool(hypotheses)
     if not is_from_claims and experiment.outcome in estimator.table:
         within = None if not experiment.margin else (-experiment.margin, experiment.margin)
-        contrasts = baseline_contrasts(experiment)
+        contrasts = judged_contrasts(experiment)
         hypotheses = [Hypothesis(effect=estimator.effect(c), within=within) for c in contrasts]
         ratios = [False] * len(hypotheses)
     alpha = alpha_at_a_look(len(experiment.looks))
@@ -121,43 +122,39 @@ def exploratory_contrasts(experiment: Experiment, family: Family) -> list[Contra
     """Return the marginal and simple effects on the outcome that are no part of the family.
 
     A simple effect holds one other axis at one level. It is left out where that changes nothing: where the
-    cells with both levels are the same as the marginal effect's.
+    pairs of cells are the same as the marginal effect's.
     """
     known = {member.hypothesis.effect.contrast.key for member in family.members if not member.is_ratio}
     found = []
     for marginal in baseline_contrasts(experiment):
-        cells = _paired_cells(experiment, marginal)
-        candidates = [(marginal, cells)]
-        for other in experiment.axes:
-            if other.name == marginal.axis:
-                continue
-            for label in other.labels:
-                subset = {cell for cell in cells if dict(cell)[other.name] == label}
-                simple = Contrast(
-                    axis=marginal.axis,
-                    level=marginal.level,
-                    baseline=marginal.baseline,
-                    at=((other.name, label),),
-                    metric=marginal.metric,
-                )
-                if subset and subset != cells:
-                    candidates.append((simple, subset))
-        found += [contrast for contrast, paired in candidates if paired and contrast.key not in known]
-    return found
+        if Pairing.of(experiment).pairs(experiment.cells, marginal.axis, marginal.level, marginal.baseline):
+            found += [marginal, *_simple_contrasts(experiment, marginal)]
+    return [contrast for contrast in found if contrast.key not in known]
 
 
-def _paired_cells(experiment: Experiment, contrast: Contrast) -> set[tuple[tuple[str, str], ...]]:
-    """Return the settings of the other axes at which both levels have a cell."""
-    arms: dict[str, set[tuple[tuple[str, str], ...]]] = {contrast.level: set(), contrast.baseline: set()}
-    for cell in experiment.cells:
-        label = cell.levels[contrast.axis]
-        if label in arms:
-            arms[label].add(tuple((a, v) for a, v in cell.levels.items() if a != contrast.axis))
-    return arms[contrast.level] & arms[contrast.baseline]
+def _simple_contrasts(experiment: Experiment, marginal: Contrast) -> Iterator[Contrast]:
+    """Yield a contrast at each level of another axis; in a fraction, where nothing is mixed with it."""
+    pairing, design = Pairing.of(experiment), experiment.design
+    levels = marginal.axis, marginal.level, marginal.baseline
+    pairs = pairing.pairs(experiment.cells, *levels)
+    for other in experiment.axes:
+        is_first = pairing.group(other.name)[0] == other.name
+        if not is_first or other.name == marginal.axis:
+            continue
+        if any(design.confounders(e) for e in ((marginal.axis,), (marginal.axis, other.name))):
+            continue
+        for label in other.labels:
+            at = {other.name: label}
+            if pairing.is_fraction:
+                chosen = pairing.pairs(experiment.cells, *levels, at)
+            else:
+                chosen = [pair for pair in pairs if all(c.levels.get(other.name) == label for c in pair)]
+            if chosen and len(chosen) < len(pairs):
+                yield replace(marginal, at=tuple(at.items()))
 
 
-def _hypothesis(claim: Claim, margin: float | None, estimator: Estimator) -> Hypothesis:
-    contrast = claim_contrast(claim)
+def _hypothesis(claim: Claim, experiment: Experiment, estimator: Estimator) -> Hypothesis:
+    contrast, margin = claim_contrast(claim, experiment), experiment.margin
     if claim.op == "/":
         assert claim.between is not None
         low, high = np.log(claim.between)

@@ -53,10 +53,15 @@ class Labels:
         if cell in self.style.labels:
             return self.style.labels[cell]
         levels = self.levels(cell)
-        return ", ".join(self.name(level) for level in levels.values()) if levels else self.name(cell)
+        return (
+            ", ".join(self.name(level) for level in levels.values() if level) if levels else self.name(cell)
+        )
 
     def levels(self, cell: str) -> dict[str, str]:
-        """Return axis -> label of a cell; empty where the cell is unknown or the design has no axes."""
+        """Return axis -> label of a cell, empty text where it lacks the axis.
+
+        Nothing where the cell is unknown or the design has no axes.
+        """
         cells = self.analysis.cells
         if cells.empty or not (cells["cell"] == cell).any():
             return {}

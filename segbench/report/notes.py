@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from segbench.config.aliasing import alias_lines, title
 from segbench.config.experiment import Experiment
 from segbench.metrics import find_spec
 from segbench.records import State
@@ -51,6 +52,7 @@ def write_notes(
     if partial:
         notes.append(f"{partial[0].upper()}{partial[1:]}. Intervals are preliminary, and nothing is judged.")
     notes += [SEARCH] if is_search else [INTERVALS, correction_note(experiment), PROTOCOL]
+    notes += _design_notes(experiment)
     notes.append(CURVES)
     if varies(experiment, "model"):
         notes.append(ARCHITECTURES)
@@ -72,6 +74,29 @@ def write_notes(
     if "note" in matched:
         notes += [str(note) for note in matched["note"].dropna().unique() if str(note)]
     return tuple(notes)
+
+
+def _design_notes(experiment: Experiment) -> list[str]:
+    """Say how effects come about where the design is no factorial with every axis in every cell."""
+    design, notes = experiment.design, []
+    if design.kind == "fractional":
+        numbers = {"num_cells": len(experiment.cells), "num_axes": len(experiment.axes)}
+        text = (
+            f"{title(design, **numbers)}. An effect is the mean over all cells at the level minus that over "
+        )
+        text += "all cells at the baseline, seed by seed."
+        lines = alias_lines(design, up_to=2)
+        if lines:
+            text += f" Aliases, which get no verdict: {'; '.join(lines)}."
+        notes.append(f"{text} Interactions of three axes and more are taken to be small.")
+    for axis in experiment.axes:
+        if axis.when:
+            where = " and ".join(f"{name} {' or '.join(labels)}" for name, labels in axis.when.items())
+            notes.append(
+                f"{axis.name} varies with {where} only; where one of two cells lacks it, the other is taken "
+                f"at {axis.name} {axis.baseline}."
+            )
+    return notes
 
 
 def _unrecorded(experiment: Experiment, table: pd.DataFrame) -> list[str]:

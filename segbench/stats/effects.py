@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from segbench.config.pairing import Pairing
 from segbench.stats.images import ImageTable
 from segbench.stats.intervals import LEVEL, Spread
 from segbench.stats.metrics import Metric
@@ -61,7 +61,7 @@ class Effect:
 def estimate(
     table: pd.DataFrame,
     contrast: Contrast,
-    axes: Sequence[str],
+    pairing: Pairing,
     metric: Metric,
     images: ImageTable | None = None,
 ) -> Effect:
@@ -73,7 +73,7 @@ def estimate(
     Reference: for pairing by seed, Bouthillier et al. (2021), Accounting for Variance in ML Benchmarks,
     MLSys.
     """
-    planned = Pairs.of(table, contrast, axes)
+    planned = Pairs.of(table, contrast, pairing)
     effect = _from_pairs(planned, contrast, images)
     if not (metric.has_worst_case and planned.has_unequal_divergence):
         return effect
@@ -86,13 +86,13 @@ def estimate(
     )
 
 
-def log_ratio(effect: Effect, table: pd.DataFrame, axes: Sequence[str]) -> Effect:
+def log_ratio(effect: Effect, table: pd.DataFrame, pairing: Pairing) -> Effect:
     """Return the contrast of logarithms: per seed log(level / baseline) of the means over pairs.
 
     NaN where some mean is not positive. The interval of a ratio of costs is not symmetric; that of its
     logarithm is.
     """
-    per_seed = Pairs.of(table, effect.contrast, axes).balanced().per_seed()
+    per_seed = Pairs.of(table, effect.contrast, pairing).balanced().per_seed()
     with np.errstate(invalid="ignore", divide="ignore"):
         logs = np.log(per_seed["level"].to_numpy()) - np.log(per_seed["baseline"].to_numpy())
     if not np.isfinite(logs).all():
@@ -160,7 +160,8 @@ def _what_was_dropped(planned: Pairs, kept: Pairs) -> str:
     if seeds:
         names = ", ".join(str(s) for s in seeds)
         total = planned.frame["seed"].nunique()
-        parts.append(f"{len(seeds)} of {total} seeds left out, not measured in both arms: {names}")
+        where = "every cell" if planned.is_fraction else "both arms"
+        parts.append(f"{len(seeds)} of {total} seeds left out, not measured in {where}: {names}")
     blocks, all_blocks = kept.frame["block"].nunique(), planned.frame["block"].nunique()
     if 0 < blocks < all_blocks:
         parts.append(f"over the {blocks} of {all_blocks} cells measured in both arms")

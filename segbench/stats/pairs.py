@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from segbench.config.pairing import Pairing
 from segbench.records import State
 
 
@@ -43,19 +43,37 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Planned pairs of a contrast: two trials alike in the other axes, the seed and the fold."""
+    """Planned pairs of a contrast: two trials alike in the other axes, the seed and the fold.
+
+    In a fraction of a factorial no two cells are alike in all other axes, and every cell at the level is set
+    against some cell at the baseline: which one does not matter, as long as all of a seed's cells are there.
+    Over them the other axes are in balance, so the mean difference is the level's effect (orthogonality).
+    """
 
     frame: pd.DataFrame
     """A row a pair: `seed`, `block` (number of the other levels and fold), `trial_level`, `trial_baseline`,
     `level`, `baseline` (values, NaN unless complete), `state_level`, `state_baseline`."""
+    is_fraction: bool = False
+    """Whether a seed counts only with all of its cells."""
 
     @classmethod
-    def of(cls, table: pd.DataFrame, contrast: Contrast, axes: Sequence[str]) -> Pairs:
-        """Take the pairs of a contrast from the measured table; none where no cell has both levels."""
+    def of(cls, table: pd.DataFrame, contrast: Contrast, pairing: Pairing) -> Pairs:
+        """Take the pairs of a contrast from the measured table; none where no cell has both levels.
+
+        Where a row has no level of an axis (NaN or empty) the axis's baseline stands for it, in the pairing
+        alone.
+        """
         rows = table
         for axis, level in contrast.at:
             rows = rows[rows[axis] == level]
-        others = [a for a in axes if a != contrast.axis]
+        others = list(pairing.others(contrast.axis))
+        if absent := {axis: label for axis, label in pairing.stand_ins.items() if axis in others}:
+            filled = {axis: rows[axis].where(_is_there(rows[axis]), label) for axis, label in absent.items()}
+            rows = rows.assign(**filled)
+        if pairing.is_fraction:
+            number = rows.groupby([contrast.axis, *others], sort=False).ngroup()
+            place = number.groupby(rows[contrast.axis]).rank("dense").astype(int)
+            rows, others = rows.assign(_place=place), ["_place"]
         keys = [*others, "seed", "fold"]
         columns = {"trial": "trial", contrast.metric: "value", "state": "state"}
         arms = []
@@ -65,7 +83,7 @@ class Pairs:
             arms.append(picked.set_index(keys).rename(columns=renamed))
         joined = arms[0].join(arms[1], how="inner").reset_index()
         block = joined.groupby([*others, "fold"], sort=False).ngroup()
-        return cls(joined.drop(columns=others).assign(block=block))
+        return cls(joined.drop(columns=others).assign(block=block), pairing.is_fraction)
 
     @property
     def num_diverged(self) -> tuple[int, int, int]:
@@ -96,14 +114,15 @@ class Pairs:
         frame = self.frame.copy()
         for arm in ("level", "baseline"):
             frame[arm] = frame[arm].where(frame[f"state_{arm}"] != State.DIVERGED.value, worst)
-        return Pairs(frame)
+        return replace(self, frame=frame)
 
     def balanced(self) -> Pairs:
         """Keep a complete block: seeds and cells of which every pair is measured.
 
         Otherwise a seed that lacks a cell would add that cell's effect to the noise between seeds. Whichever
         lacks the larger share of its pairs, a seed or a cell (with its fold), is left out, until nothing is
-        missing; a tie costs the cell, since seeds are the replicates.
+        missing; a tie costs the cell, since seeds are the replicates. Of a fraction only whole seeds are
+        kept: without one cell the other axes would no longer be in balance.
         """
         frame = self.frame
         seeds, seed_names = pd.factorize(frame["seed"])
@@ -113,11 +132,11 @@ class Pairs:
         rows, columns = usable.any(axis=1), usable.any(axis=0)
         while not (kept := usable[np.ix_(rows, columns)]).all():
             row_share, column_share = 1 - kept.mean(axis=1), 1 - kept.mean(axis=0)
-            if row_share.max() > column_share.max():
+            if self.is_fraction or row_share.max() > column_share.max():
                 rows[np.flatnonzero(rows)[row_share.argmax()]] = False
             else:
                 columns[np.flatnonzero(columns)[column_share.argmax()]] = False
-        return Pairs(frame[rows[seeds] & columns[frame["block"]]])
+        return replace(self, frame=frame[rows[seeds] & columns[frame["block"]]])
 
     def per_seed(self) -> pd.DataFrame:
         """Average over cells and folds: `level`, `baseline`, `difference`, indexed by `seed`, rising."""
@@ -130,3 +149,7 @@ class Pairs:
         return tuple(
             dict.fromkeys([*self.frame["trial_level"].dropna(), *self.frame["trial_baseline"].dropna()])
         )
+
+
+def _is_there(labels: pd.Series) -> pd.Series:
+    return labels.notna() & (labels != "")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from segbench.config.experiment import Claim, Experiment
+from segbench.config.pairing import Pairing
 from segbench.stats.metrics import Kind, read_metric
 from segbench.stats.pairs import Contrast
 
@@ -19,12 +22,15 @@ def is_testable(claim: Claim, margin: float | None) -> bool:
     return claim.op != "/" or claim.between is not None
 
 
-def claim_contrast(claim: Claim) -> Contrast:
-    """Return the claim's contrast: left minus right."""
+def claim_contrast(claim: Claim, experiment: Experiment) -> Contrast:
+    """Return the claim's contrast: left minus right.
+
+    Zipped axes are one factor: a claim about any of them is about the first.
+    """
     assert claim.axis is not None
     assert claim.left is not None
     assert claim.right is not None
-    return Contrast(
+    contrast = Contrast(
         axis=claim.axis,
         level=claim.left,
         baseline=claim.right,
@@ -32,16 +38,35 @@ def claim_contrast(claim: Claim) -> Contrast:
         metric=claim.metric,
         among=tuple(claim.among.items()),
     )
+    first = Pairing.of(experiment).group(claim.axis)[0]
+    if first == claim.axis:
+        return contrast
+    labels = {cell.levels[claim.axis]: cell.levels[first] for cell in experiment.cells}
+    return replace(contrast, axis=first, level=labels[claim.left], baseline=labels[claim.right])
 
 
 def baseline_contrasts(experiment: Experiment) -> list[Contrast]:
-    """Return every level against its axis's baseline, marginal over the other axes, on the outcome."""
+    """Return every level against its axis's baseline, marginal over the other axes, on the outcome.
+
+    Of zipped axes the first stands for all.
+    """
+    pairing = Pairing.of(experiment)
     return [
         Contrast(axis=axis.name, level=label, baseline=axis.baseline, metric=experiment.outcome)
         for axis in experiment.axes
+        if pairing.group(axis.name)[0] == axis.name
         for label in axis.labels
         if label != axis.baseline
     ]
+
+
+def judged_contrasts(experiment: Experiment) -> list[Contrast]:
+    """Return the baseline contrasts that get a verdict: in a fraction, those without aliases.
+
+    An effect that cannot be told from that of another axis, or from an interaction of two, is not judged.
+    """
+    design = experiment.design
+    return [each for each in baseline_contrasts(experiment) if not design.confounders((each.axis,))]
 
 
 def questions(experiment: Experiment) -> list[Contrast]:
@@ -50,5 +75,5 @@ def questions(experiment: Experiment) -> list[Contrast]:
     Two claims about one contrast count once, as the report judges them.
     """
     claims = [claim for claim in experiment.claims if is_testable(claim, experiment.margin)]
-    found = [(claim_contrast(claim), claim.op, claim.on) for claim in claims]
-    return [contrast for contrast, _, _ in dict.fromkeys(found)] or baseline_contrasts(experiment)
+    found = [(claim_contrast(claim, experiment), claim.op, claim.on) for claim in claims]
+    return [contrast for contrast, _, _ in dict.fromkeys(found)] or judged_contrasts(experiment)

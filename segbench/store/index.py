@@ -67,7 +67,7 @@ def read_index(experiment: ExperimentFolder) -> list[IndexRow]:
         return [
             IndexRow(
                 hash=line[0],
-                levels=dict(zip(axes, line[1:-4], strict=True)),
+                levels={axis: label for axis, label in zip(axes, line[1:-4], strict=True) if label},
                 seed=int(line[-4]),
                 fold=int(line[-3]),
                 state=State(line[-2]),

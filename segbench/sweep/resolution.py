@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from segbench.config.pairing import Pairing
 from segbench.records import State, TrialRecord
 from segbench.store.layout import ResultsFolder
 from segbench.store.scan import scan
@@ -97,6 +98,7 @@ def sources(plan: Plan) -> Iterator[tuple[str, Records]]:
 def _table(experiment: Experiment, records: Records) -> pd.DataFrame | None:
     """Return a row a complete trial of the design's axes, or None where there are not two seeds."""
     axes = [axis.name for axis in experiment.axes]
+    needed = {axis.name for axis in experiment.axes if not axis.when}
     metric = experiment.outcome.removeprefix("test_")
     rows = [
         {
@@ -104,14 +106,19 @@ def _table(experiment: Experiment, records: Records) -> pd.DataFrame | None:
             "state": str(record.state),
             "seed": record.seed,
             "fold": record.fold,
+            **dict.fromkeys(axes, ""),
             **levels,
             experiment.outcome: record.test[metric],
         }
         for levels, record in records
-        if record.state is State.COMPLETE and metric in record.test and set(levels) == set(axes)
+        if record.state is State.COMPLETE and metric in record.test and needed <= set(levels) <= set(axes)
     ]
     if len({row["seed"] for row in rows}) < 2:
         return None
+    if experiment.design.kind == "fractional":  # effects are means over all cells
+        cells = {tuple(row[axis] for axis in axes) for row in rows}
+        if len(cells) < len(experiment.cells):
+            return None
     import pandas as pd
 
     return pd.DataFrame(rows).drop_duplicates([*axes, "seed", "fold"], keep="last")
@@ -129,10 +136,9 @@ def _pooled(
     metric = read_metric(experiment.outcome)
     assert metric is not None
     contrasts = [contrast for contrast in asked if contrast.metric == experiment.outcome]
-    axes = [axis.name for axis in experiment.axes]
-    effects = [
-        estimate(table, contrast, axes, metric) for contrast in contrasts or baseline_contrasts(experiment)
-    ]
+    pairing = Pairing.of(experiment)
+    asked = contrasts or baseline_contrasts(experiment)
+    effects = [estimate(table, contrast, pairing, metric) for contrast in asked]
     known = [effect for effect in effects if effect.n > 1]
     if not known:
         return None

@@ -66,7 +66,7 @@ def cost_figure(analysis: Analysis, labels: Labels) -> Figure | None:
     if len(layout.facets) > 1:
         legend += [
             Key(
-                text=", ".join(labels.name(level) for level in combination),
+                text=", ".join(labels.name(level) for level in combination if level),
                 look=Look(marker=marker(number)),
                 kind="points",
             )

@@ -60,7 +60,7 @@ def _figure(analysis: Analysis, labels: Labels, quantity: str) -> Figure | None:
                 x=x,
                 y=scale,
                 marks=tuple(marks),
-                title=", ".join(labels.name(level) for level in combination),
+                title=", ".join(labels.name(level) for level in combination if level),
                 right=_end_names(marks, scale) if direct else (),
             )
         )

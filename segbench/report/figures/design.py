@@ -20,7 +20,7 @@ class Layout:
     """Levels of the colour axis in the order of print; one empty name without axes."""
     facet_axes: tuple[str, ...]
     facets: tuple[tuple[str, ...], ...]
-    """Combinations of levels of the facet axes that have a cell."""
+    """Combinations of levels of the facet axes that have a cell; empty text: without the axis."""
 
     def colour(self, level: str) -> str:
         return palette.colour(self.levels.index(level))
@@ -42,7 +42,9 @@ def lay_out(labels: Labels, *, never_colour: frozenset[str] = frozenset()) -> La
     axes = labels.axes
     if not axes:
         return Layout(None, ("",), (), ((),))
-    able = [axis for axis in axes if axis not in never_colour]
+    # A colour for cells without a level would look like one more level: such axes make facets.
+    whole = [axis for axis in axes if not labels.analysis.experiment.axis(axis).when]
+    able = [axis for axis in whole if axis not in never_colour]
     most = max((len(labels.labels_of(axis)) for axis in able), default=0)
     chosen = next((axis for axis in reversed(able) if len(labels.labels_of(axis)) == most), None)
     others = tuple(axis for axis in axes if axis != chosen)
@@ -50,7 +52,7 @@ def lay_out(labels: Labels, *, never_colour: frozenset[str] = frozenset()) -> La
         tuple(str(row[axis]) for axis in others) for row in labels.analysis.cells.to_dict(orient="records")
     }
     combinations = tuple(
-        c for c in itertools.product(*(labels.labels_of(axis) for axis in others)) if c in present
+        c for c in itertools.product(*([*labels.labels_of(axis), ""] for axis in others)) if c in present
     )
     levels = tuple(labels.labels_of(chosen)) if chosen else ("",)
     return Layout(chosen, levels, others, combinations)

@@ -197,7 +197,7 @@ def cells_table(analysis: Analysis, labels: Labels) -> Table:
     rows = []
     for row in frame:
         lost = [f"{int(row[key])} {key}" for key in ("diverged", "failed", "missing") if row[key]]
-        names = [Field(text=labels.name(str(row[axis]))) for axis in axes] or [
+        names = [Field(text=labels.name(str(row[axis])) or NONE) for axis in axes] or [
             Field(text=labels.cell(row["cell"]))
         ]
         rows.append(
@@ -238,7 +238,7 @@ def costs_table(analysis: Analysis, labels: Labels) -> Table:
     axes = labels.axes
     rows = []
     for row in _rows(labels.ordered(analysis.cells)):
-        names = [Field(text=labels.name(str(row[axis]))) for axis in axes] or [
+        names = [Field(text=labels.name(str(row[axis])) or NONE) for axis in axes] or [
             Field(text=labels.cell(row["cell"]))
         ]
         rows.append(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from segbench.config.experiment import Axis, Cell, Experiment
+from segbench.config.pairing import Pairing
 from segbench.config.trial import TrialConfig
 from segbench.data import build_source
 from segbench.data.parts import split_samples
@@ -94,7 +95,7 @@ def arms_train_equally_long(arms: Arms) -> Iterator[str]:
         return
     for axis in arms.experiment.axes:
         for level, baseline in _pairs(arms, axis):
-            if _targets(axis, level, baseline) == {"epochs"}:
+            if _targets(arms, axis, level, baseline) == {"epochs"}:
                 continue
             ours, theirs = arms.steps(level.config), arms.steps(baseline.config)
             if abs(ours - theirs) <= _EQUAL_STEPS * theirs:
@@ -126,22 +127,24 @@ def arms_end_together(arms: Arms) -> Iterator[str]:
 
 def _pairs(arms: Arms, axis: Axis) -> Iterator[tuple[Cell, Cell]]:
     """Yield, for every level, one cell of it and the cell of the baseline level that is alike otherwise."""
-    others = {
-        tuple((a, v) for a, v in cell.levels.items() if a != axis.name): cell
-        for cell in arms.cells
-        if cell.levels[axis.name] == axis.baseline
+    pairing = Pairing.of(arms.experiment)
+    if pairing.is_fraction or pairing.group(axis.name)[0] != axis.name:
+        return  # cells of a fraction differ in other axes too; zipped axes are looked at once
+    for label in axis.labels:
+        if label != axis.baseline:
+            yield from pairing.pairs(arms.cells, axis.name, label, axis.baseline)[:1]
+
+
+def _targets(arms: Arms, axis: Axis, *cells: Cell) -> set[str]:
+    """Return what the levels of an axis, and those of axes zipped with it, set in these cells."""
+    return {
+        target
+        for each in arms.experiment.axes
+        if each.name in Pairing.of(arms.experiment).group(axis.name)
+        for level in each.levels
+        if level.label in {cell.levels[each.name] for cell in cells}
+        for target in level.changes
     }
-    seen = {axis.baseline}
-    for cell in arms.cells:
-        baseline = others.get(tuple((a, v) for a, v in cell.levels.items() if a != axis.name))
-        if cell.levels[axis.name] not in seen and baseline is not None:
-            seen.add(cell.levels[axis.name])
-            yield cell, baseline
-
-
-def _targets(axis: Axis, *cells: Cell) -> set[str]:
-    labels = {cell.levels[axis.name] for cell in cells}
-    return {target for level in axis.levels if level.label in labels for target in level.changes}
 
 
 def _length(arms: Arms, cell: Cell) -> str:

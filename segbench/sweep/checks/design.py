@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 import numpy as np
 
 from segbench import registry
 from segbench.config.experiment import Axis, Cell
+from segbench.config.pairing import Pairing
 from segbench.config.trial import TrialConfig
 from segbench.errors import message
 from segbench.sweep.checks.finding import Severity, guard
@@ -19,8 +21,11 @@ from segbench.sweep.plan import Plan
 def axes_vary_apart(plan: Plan) -> Iterator[str]:
     """No axis changes only and always together with another one."""
     experiment = plan.experiment
+    zipped = [frozenset(pair) for group in experiment.design.zipped for pair in combinations(group, 2)]
     for one, other in _confounded(experiment.cells, experiment.axes):
-        pairs = dict.fromkeys((cell.levels[one.name], cell.levels[other.name]) for cell in experiment.cells)
+        if frozenset((one.name, other.name)) in zipped:
+            continue  # as the file asks
+        pairs = _met(experiment.cells, one, other)
         together = ", ".join(f"{a} with {b}" for a, b in pairs)
         yield message(
             f"{experiment.name}: {one.name} and {other.name}",
@@ -33,14 +38,17 @@ def axes_vary_apart(plan: Plan) -> Iterator[str]:
 def levels_are_compared_alone(plan: Plan) -> Iterator[str]:
     """Every level is met by its baseline level in two cells that are alike in all other axes."""
     experiment = plan.experiment
+    pairing = Pairing.of(experiment)
+    if pairing.is_fraction:
+        return  # its cells are balanced, not paired
     confounded = {axis.name for pair in _confounded(experiment.cells, experiment.axes) for axis in pair}
     for axis in experiment.axes:
-        if axis.name in confounded:
+        if axis.name in confounded or pairing.group(axis.name)[0] != axis.name:
             continue
-        alike = _others(experiment.cells, axis, axis.baseline)
+        others = _others(experiment.cells, axis, pairing)
+        alike = others.get(axis.baseline, set())
         for label in axis.labels:
-            others = _others(experiment.cells, axis, label)
-            if label == axis.baseline or not others or alike & others:
+            if label == axis.baseline or label not in others or alike & others[label]:
                 continue
             is_estimable = _is_estimable(experiment.cells, experiment.axes, axis, label)
             yield message(
@@ -93,19 +101,26 @@ def _confounded(cells: Sequence[Cell], axes: Sequence[Axis]) -> Iterator[tuple[A
     """Yield the pairs of axes of which each level occurs with one level of the other."""
     for number, one in enumerate(axes):
         for other in axes[number + 1 :]:
-            pairs = {(cell.levels[one.name], cell.levels[other.name]) for cell in cells}
+            pairs = _met(cells, one, other)
             sizes = {len({pair[side] for pair in pairs}) for side in (0, 1)}
             if sizes == {len(pairs)} and len(pairs) > 1:
                 yield one, other
 
 
-def _others(cells: Sequence[Cell], axis: Axis, label: str) -> set[tuple[str, ...]]:
-    """Return the levels of all other axes in the cells with one level."""
-    return {
-        tuple(v for name, v in cell.levels.items() if name != axis.name)
-        for cell in cells
-        if cell.levels[axis.name] == label
-    }
+def _met(cells: Sequence[Cell], one: Axis, other: Axis) -> dict[tuple[str, str], None]:
+    """Return the labels of two axes that meet in cells that have both."""
+    pairs = ((cell.levels.get(one.name), cell.levels.get(other.name)) for cell in cells)
+    return dict.fromkeys((a, b) for a, b in pairs if a is not None and b is not None)
+
+
+def _others(cells: Sequence[Cell], axis: Axis, pairing: Pairing) -> dict[str, set[tuple[str, ...]]]:
+    """Return, for each level of an axis, the levels of the others in the cells that have it."""
+    others = pairing.others(axis.name)
+    found: dict[str, set[tuple[str, ...]]] = {}
+    for cell in cells:
+        if axis.name in cell.levels:
+            found.setdefault(cell.levels[axis.name], set()).add(pairing.setting(cell.levels, others))
+    return found
 
 
 def _is_estimable(cells: Sequence[Cell], axes: Sequence[Axis], axis: Axis, label: str) -> bool:
@@ -114,7 +129,7 @@ def _is_estimable(cells: Sequence[Cell], axes: Sequence[Axis], axis: Axis, label
     Reference: Searle (1971), Linear Models, section 5.4.
     """
     columns = [(a.name, level) for a in axes for level in a.labels]
-    rows = [[1.0, *(float(cell.levels[name] == level) for name, level in columns)] for cell in cells]
+    rows = [[1.0, *(float(cell.levels.get(name) == level) for name, level in columns)] for cell in cells]
     contrast = [
         0.0,
         *(float(c == (axis.name, label)) - float(c == (axis.name, axis.baseline)) for c in columns),
@@ -124,12 +139,12 @@ def _is_estimable(cells: Sequence[Cell], axes: Sequence[Axis], axis: Axis, label
 
 def _beside(cells: Sequence[Cell], axis: Axis, label: str) -> str:
     """Name what sets the cells of a level apart from those of the baseline level."""
-    at_level = [cell.levels for cell in cells if cell.levels[axis.name] == label]
-    at_baseline = [cell.levels for cell in cells if cell.levels[axis.name] == axis.baseline]
+    at_level = [cell.levels for cell in cells if cell.levels.get(axis.name) == label]
+    at_baseline = [cell.levels for cell in cells if cell.levels.get(axis.name) == axis.baseline]
     names = [
         name
         for name in at_level[0]
-        if name != axis.name and not {c[name] for c in at_level} & {c[name] for c in at_baseline}
+        if name != axis.name and not {c.get(name) for c in at_level} & {c.get(name) for c in at_baseline}
     ]
     return " and ".join(names) or "the other axes"
 

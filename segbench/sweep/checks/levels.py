@@ -9,6 +9,7 @@ from typing import Final
 from torch import nn
 
 from segbench.config.experiment import Axis, Cell
+from segbench.config.pairing import Pairing
 from segbench.errors import message
 from segbench.sweep.checks.finding import Severity, guard
 from segbench.sweep.checks.likeness import Likeness, likeness
@@ -53,9 +54,10 @@ def _side_by_side(
 ) -> Iterator[tuple[tuple[str, ...], Cell, Cell]]:
     """Yield the pairs of cells that differ in these levels of an axis alone, with the levels they share."""
     cells: dict[tuple[tuple[str, ...], str], Cell] = {}
+    together = Pairing.of(probes.experiment).group(axis.name)
     for cell in probes.cells:
         if axis.name in cell.levels:
-            shared = tuple(f"{name}={label}" for name, label in cell.levels.items() if name != axis.name)
+            shared = tuple(f"{name}={label}" for name, label in cell.levels.items() if name not in together)
             cells[shared, cell.levels[axis.name]] = cell
     for (shared, label), cell in cells.items():
         if label == first and (shared, second) in cells:

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from segbench.config.pairing import Pairing
 from segbench.stats.effects import Effect, estimate, hedges_g, log_ratio
 from segbench.stats.images import ImageTable, image_variance, unit_values
 from segbench.stats.metrics import Metric, read_metric
 from segbench.stats.pairs import Contrast, Pairs
 
-AXES = ("model", "norm")
+AXES = Pairing(("model", "norm"))
 NORM = Contrast(axis="norm", level="none", baseline="batch")
 
 

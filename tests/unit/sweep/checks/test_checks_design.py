@@ -74,6 +74,32 @@ def test_axes_that_can_be_told_apart(make_plan: MakePlan, more: str) -> None:
     assert axes_vary_apart(plan) == levels_are_compared_alone(plan) == []
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        "axes: {norm: [batch, none], epochs: [10, 2], batch_size: [2, 4]}\ndesign: {zip: [norm, epochs]}\n",
+        "axes: {norm: [batch, none], epochs: [10, 2], batch_size: [2, 4], precision: [fp32, tf32]}\n"
+        "design: fractional\n",
+        "axes:\n  optimizer: [adam, sgd]\n"
+        "  momentum: {path: optimizer.momentum, levels: [0.9, 0], when: {optimizer: sgd}}\n",
+        "axes: {norm: [batch, none], epochs: [10, 2]}\ndesign: one_at_a_time\n",
+    ],
+)
+def test_designs_that_pair_their_cells_in_other_ways(make_plan: MakePlan, more: str) -> None:
+    plan = make_plan(more)
+    assert axes_vary_apart(plan) == levels_are_compared_alone(plan) == []
+
+
+def test_a_conditional_level_without_its_baseline(make_plan: MakePlan) -> None:
+    plan = make_plan(
+        "axes:\n  optimizer: [adam, sgd]\n"
+        "  momentum: {path: optimizer.momentum, levels: [0.9, 0], when: {optimizer: sgd}}\n"
+        "design: {cells: [{optimizer: adam}, {optimizer: sgd, momentum: 0}]}\n"
+    )
+    found, _ = levels_are_compared_alone(plan)
+    assert found.text.startswith("exp: optimizer: no two cells differ in optimizer alone, sgd against adam")
+
+
 def test_curves_of_two_estimators_are_noted_with_what_makes_them_so(make_plan: MakePlan) -> None:
     plan = make_plan("axes: {augment: {levels: [none, flips], baseline: none}}\n")
     (found,) = curves_have_one_estimator(plan)
