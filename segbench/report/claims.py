@@ -108,12 +108,13 @@ def _caveats(claim: Claim, member: Member, margin: float | None, verdict: str) -
 
 def divergence_text(effect: Effect, level: float = LEVEL) -> list[str]:
     """Say how often each arm diverged and what that does to the contrast; empty where the arms agree."""
-    level, baseline, trials = effect.num_diverged
+    at_level, at_baseline, trials = effect.num_diverged
     if effect.worst is None and not effect.has_unbounded_worst:
         return []
     contrast = effect.contrast
     arms = (
-        f"{level} of {trials} trials with {contrast.level}, {baseline} of {trials} with {contrast.baseline}"
+        f"{at_level} of {trials} trials with {contrast.level}, "
+        f"{at_baseline} of {trials} with {contrast.baseline}"
     )
     counts = f"diverged: {arms}"
     if effect.worst is None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from segbench.config.experiment import Experiment
+from segbench.config.pairing import Pairing
 from segbench.report.analyse import trials_table
 from segbench.report.family import Estimator, Member, build_family
 from segbench.stats.metrics import read_metric
@@ -47,8 +48,8 @@ def judge_look(experiment: Experiment, num_seeds: int) -> Look:
     seen = experiment.first_seeds(num_seeds)
     results = read_results(folder.root)
     table = trials_table(seen, match_trials(results, seen), results.epochs)
-    axes = [axis.name for axis in seen.axes]
-    estimator = Estimator(table, axes, results.images, Subgroups.of(results.samples, seen.subgroups))
+    subgroups = Subgroups.of(results.samples, seen.subgroups)
+    estimator = Estimator(table, Pairing.of(seen), results.images, subgroups)
     family = build_family(seen, estimator)
     words = {_name(member): _word(member, experiment.margin) for member in family.members}
     return Look(
