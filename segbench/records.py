@@ -19,6 +19,9 @@ TIMING_COLUMNS = ("epoch_time_s", "images_per_s", "peak_memory_mib")
 DECIMALS = 9
 """Significant digits of every float written to a record."""
 
+TUNING, TUNED = "tuning", "tuned"
+"""`search.role` of a trial that tunes a cell, and of a replicate of a tuned cell."""
+
 
 class State(StrEnum):
     """Where a trial stands."""
@@ -144,3 +147,13 @@ class TrialRecord:
     search: Mapping[str, Any] | None = None
     """Search trials: Optuna's trial number and the parameters it asked for."""
     format: int = RESULTS_FORMAT
+
+    @property
+    def role(self) -> str | None:
+        """`tuning` or `tuned` in a tuned design (`segbench.store.tuning`), else None."""
+        return (self.search or {}).get("role")
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether it may stand for a trial of a design: a tuning trial never saw the test images."""
+        return self.role != TUNING or bool(self.test)

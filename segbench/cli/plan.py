@@ -92,7 +92,9 @@ def _slots(plan: Plan, device: str) -> list[Slot]:
     """Return the workers that a sweep would have."""
     from segbench.sweep.devices import plan_slots
 
-    return plan_slots(device, num_trials=max(1, len({entry.trial.hash for entry in plan.entries})))
+    return plan_slots(
+        device, num_trials=max(1, plan.num_to_run, len({entry.trial.hash for entry in plan.entries}))
+    )
 
 
 def _costs(plan: Plan, slot: Slot, *, measures: bool) -> Costs:
@@ -108,6 +110,7 @@ def _content(plan: Plan, costs: Costs) -> dict[str, Any]:
 
     from segbench.sweep.costs import time_s
     from segbench.sweep.resolution import smallest_difference
+    from segbench.sweep.tuning import tuning_content
 
     experiment = plan.experiment
     resolvable = smallest_difference(plan)
@@ -138,6 +141,7 @@ def _content(plan: Plan, costs: Costs) -> dict[str, Any]:
             }
             for cell, entries in plan.by_cell()
         ],
+        **({"tuning": tuning_content(plan)} if plan.tunings else {}),
         "orphans": [record.hash for record in plan.orphans],
         "unreadable": dict(plan.unreadable),
     }

@@ -31,7 +31,13 @@ def print_plan(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> None:
             f"{escape(experiment.search.sampler)}. `segbench status` shows those that were made."
         )
         return
-    _print_cells(plan, costs, console)
+    if plan.entries or not plan.tunings:
+        _print_cells(plan, costs, console)
+    if plan.tunings:
+        from segbench.sweep.tuning import tuning_lines
+
+        for line in tuning_lines(plan):
+            console.print(escape(line), soft_wrap=True)
     for line in _summary(plan, costs, slots):
         console.print(escape(line), soft_wrap=True)
 
@@ -75,13 +81,17 @@ def _text(value: float | None, form: str) -> str:
 
 def _summary(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> list[str]:
     lines = []
+    if plan.tunings:
+        from segbench.sweep.tuning import tuning_size
+
+        lines.append(f"{tuning_size(plan)}.")
     if plan.is_finished:
         lines.append("Every trial is finished: a sweep has nothing to do.")
     else:
         copied = (
             f", {count(len(plan.to_reuse), 'trial')} to copy from other experiments" if plan.to_reuse else ""
         )
-        lines.append(f"{count(len(plan.to_run), 'trial')} to run{copied}; {_time(plan, costs, slots)}.")
+        lines.append(f"{count(plan.num_to_run, 'trial')} to run{copied}; {_time(plan, costs, slots)}.")
     lines += _aliases(plan)
     lines += _whence(costs.values())
     lines += _resolution(plan)
@@ -100,7 +110,7 @@ def _time(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> str:
     seconds = time_s(plan, costs)
     if seconds is None:
         return "one after another: no record yet of how long an epoch takes; `--measure` takes a few steps"
-    workers = min(len(slots), len(plan.to_run))
+    workers = min(len(slots), plan.num_to_run)
     text = f"one after another: about {duration(seconds)}"
     if slots[0].device == "cuda":
         text += f" ({seconds / 3600:.2g} GPU hours)"

@@ -53,6 +53,14 @@ def run(
                 loaded.name, "a search has no trials of its own to run", see=f"segbench sweep {loaded.name}"
             )
         )
+    if loaded.tune is not None:
+        raise ExperimentError(
+            message(
+                loaded.name,
+                "the trials of a tuned design come from its tuning",
+                see=f"segbench sweep {loaded.name}",
+            )
+        )
     job = launch.plan_job(loaded, only=only, seeds=seeds, retries_failed=True)
     labels = list(dict.fromkeys(e.trial.cell.label for e in job.entries))
     if len(labels) > 1:

@@ -107,7 +107,7 @@ def sweep(
         _end(job, is_new=False)
         return
     search = loaded.search
-    num_trials = search.num_trials if search is not None else job.num_trials
+    num_trials = search.num_trials if search is not None else job.most_at_once
     slots = _slots(
         device=device, workers=workers, trials_per_gpu=trials_per_gpu, threads=threads, num_trials=num_trials
     )
@@ -239,6 +239,7 @@ def _check_memory(job: Job, slots: list[Slot], trials_per_gpu: int) -> None:
     from segbench.sweep.picking import shape_of
 
     configs = [entry.trial.cell.config.to_json() for entry in job.to_run]
+    configs += [tuning.cell.config.to_json() for tuning in job.plan.tunings if tuning.num_unplanned]
     peaks = gpu_memory.measured_peaks(
         ResultsFolder(job.experiment.project.results), {shape_of(config) for config in configs}
     )
@@ -282,6 +283,10 @@ def _announce(job: Job) -> None:
         search = experiment.search
         size = f"search of {search.num_trials} proposals by {search.sampler}, pruner {search.pruner}"
         typer.echo(f"{experiment.name}: {size}")
+    elif experiment.tune is not None:
+        from segbench.sweep.tuning import tuning_size
+
+        typer.echo(f"{experiment.name}: {tuning_size(job.plan)}")
     else:
         cells, seeds = {e.trial.cell.label for e in job.entries}, {e.trial.seed for e in job.entries}
         folds = {e.trial.fold for e in job.entries}
@@ -328,6 +333,11 @@ def _summarise(job: Job, *, is_new: bool) -> int:
         typer.echo(f"nothing is left to run: {shown}.")
     else:
         typer.echo(f"finished: {shown}." if is_new else f"{experiment.name} is finished: {shown}.")
+    if experiment.tune is not None:
+        from segbench.sweep.tuning import tuning_lines
+
+        for line in tuning_lines(job.plan):
+            typer.echo(line)
     for line in proposal_table(job) if experiment.search is not None else cell_table(job):
         typer.echo(line)
     typer.echo(f"segbench report {experiment.name}")

@@ -26,6 +26,7 @@ from segbench.config.slurm import read_slurm
 from segbench.config.spaces import read_search
 from segbench.config.structure import check_structure
 from segbench.config.trial import Objective
+from segbench.config.tuning import read_tune
 from segbench.metrics import IMAGE_METRICS, TEST_METRICS, VAL_METRICS, is_lower_better
 
 
@@ -91,6 +92,12 @@ def assemble(
     if search_node is not None and search_node.is_mapping:
         search = read_search(search_node, base, problems)
     slurm = read_slurm(document.get("slurm"), problems)
+    tune_node = document.get("tune")
+    tune = None
+    if tune_node is not None and tune_node.is_mapping and search_node is None:
+        tune = read_tune(
+            tune_node, base, cells, dimensions, axes, seeds=seeds, overrides=overrides, problems=problems
+        )
     problems.raise_any()
     baseline = base.config(objective)
     return Experiment(
@@ -113,6 +120,7 @@ def assemble(
         slurm=slurm,
         design=combined.design,
         looks=looks,
+        tune=tune,
         allow_flawed=document.get("allow_flawed") is not None and document["allow_flawed"].value is True,
         overrides=dict(overrides),
     )
@@ -208,7 +216,7 @@ def _subgroups(document: Node, outcome: str, problems: Problems) -> tuple[str, .
 
 def _check_search_alone(document: Node, problems: Problems) -> None:
     if "search" in document:
-        for key in ("axes", "design", "only", "exclude", "claims"):
+        for key in ("axes", "design", "only", "exclude", "claims", "tune"):
             if key in document:
                 problems.add(document.key_place(key), f"`{key}` and `search` exclude each other")
 

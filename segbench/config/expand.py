@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
 
-from segbench.config.experiment import Cell, Experiment
+from segbench.config.experiment import Cell, Experiment, Search, SearchParameter, Tune
 from segbench.config.trial import TrialConfig, config_hash
+from segbench.errors import ExperimentError, message
+
+ROLE_COLUMN: Final = "role"
+"""Column of a tuned design's `index.csv`, beside those of its axes: no axis of one has this name."""
 
 
 class Replicate(NamedTuple):
@@ -78,25 +83,64 @@ def parameter_ends(experiment: Experiment) -> tuple[Cell, ...]:
     return tuple(cells)
 
 
+def search_space(search: Search) -> dict[str, dict[str, Any]]:
+    """Return a search space in plain types, as records of its proposals keep it."""
+    return {
+        p.name: {"levels": [level.label for level in p.levels]}
+        if p.levels
+        else {"low": p.low, "high": p.high, "log": p.log, "step": p.step, "is_integer": p.is_integer}
+        for p in search.parameters
+    }
+
+
+def tuned_cell(tune: Tune, cell: Cell, parameters: Mapping[str, Any], *, where: str) -> Cell:
+    """Return a cell of a design at the values of its nuisance knobs; its levels stay.
+
+    Args:
+        tune: What is tuned.
+        cell: The cell as designed.
+        parameters: Every parameter that the cell has -> a number within its bounds, or the label of a level.
+        where: What messages call the place.
+
+    Raises:
+        ExperimentError: A parameter is missing or unknown, or the cell cannot take a value.
+    """
+    space = tune.search_of(cell).parameters
+    if {parameter.name for parameter in space} != parameters.keys():
+        known = [parameter.name for parameter in space]
+        rule = f"{cell.label} is tuned over other parameters"
+        raise ExperimentError(message(f"{where}: tune", rule, got=", ".join(parameters), known=known))
+    _, config = _configured(f"{where}: tune", cell.config, space, parameters)
+    return replace(cell, config=config, config_hash=config_hash(config))
+
+
 def _with_parameters(experiment: Experiment, parameters: Mapping[str, Any]) -> Cell:
+    assert experiment.search is not None
+    levels, config = _configured(
+        f"{experiment.name}: search", experiment.baseline, experiment.search.parameters, parameters
+    )
+    return Cell(levels=levels, config=config, config_hash=config_hash(config))
+
+
+def _configured(
+    where: str, config: TrialConfig, space: Sequence[SearchParameter], values: Mapping[str, Any]
+) -> tuple[dict[str, str], TrialConfig]:
+    """Return the values as text, and the configuration that has them."""
     from segbench.config.document import Node, scalar_text
     from segbench.config.levels import Setting, apply, read_dimension
     from segbench.config.problems import Place, Problems
     from segbench.config.resolve import FIELDS, Fields
 
     problems = Problems()
-    assert experiment.search is not None
-    place = Place(f"{experiment.name}: search")
-    fields = Fields(
-        {name: getattr(experiment.baseline, name) for name in FIELDS}, dict.fromkeys(FIELDS, place)
-    )
+    place = Place(where)
+    fields = Fields({name: getattr(config, name) for name in FIELDS}, dict.fromkeys(FIELDS, place))
     settings: list[Setting] = []
     levels: dict[str, str] = {}
-    for parameter in experiment.search.parameters:
+    for parameter in space:
         name = parameter.name
-        if name not in parameters:
+        if name not in values:
             continue
-        value = parameters[name]
+        value = values[name]
         if parameter.levels:
             level = next((level for level in parameter.levels if level.label == value), None)
             if level is None:
@@ -115,5 +159,4 @@ def _with_parameters(experiment: Experiment, parameters: Mapping[str, Any]) -> C
     applied = apply(fields, settings, problems)
     problems.raise_any()
     assert applied is not None
-    config = applied.config(experiment.baseline.objective)
-    return Cell(levels=levels, config=config, config_hash=config_hash(config))
+    return levels, applied.config(config.objective)

@@ -138,6 +138,12 @@ class SearchParameter:
     is_integer: bool = False
     levels: tuple[Level, ...] = ()
     """Categorical: labelled settings instead of bounds."""
+    when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of a tuning: axis -> labels; cells with another level are tuned without it."""
+
+    def holds_in(self, levels: Mapping[str, str]) -> bool:
+        """Whether a cell of these levels has the parameter."""
+        return all(levels.get(axis) in labels for axis, labels in self.when.items())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +201,11 @@ class Tune:
     """Seed of the tuning trials of repeat 0, 1 more for each further repeat; none of them is in `seeds`."""
     repeats: int = 1
     """How often a cell is tuned afresh; replicate i takes the winner of repeat i modulo `repeats`."""
+
+    def search_of(self, cell: Cell) -> Search:
+        """Return the search of one cell: the parameters that it has."""
+        parameters = tuple(p for p in self.search.parameters if p.holds_in(cell.levels))
+        return replace(self.search, parameters=parameters)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,12 +80,17 @@ def smoke_test(experiment: Experiment) -> Experiment:
         return Cell(levels=of.levels, config=config, config_hash=config_hash(config))
 
     search = None if experiment.search is None else replace(experiment.search, num_trials=2)
+    tune = experiment.tune
+    if tune is not None:
+        tune = replace(tune, search=replace(tune.search, num_trials=2), repeats=1)
     seeds = experiment.seeds[:1]
     baseline = {**experiment.document["baseline"], "epochs": 1, "max_images": SMOKE_IMAGES}
     baseline.pop("early_stopping", None)
     document = {**experiment.document, "baseline": baseline, "seeds": list(seeds)}
     if search is not None:
         document["search"] = {**document["search"], "trials": 2}
+    if tune is not None:
+        document["tune"] = {**document["tune"], "trials": 2, "repeats": 1}
     return replace(
         experiment,
         name=f"{experiment.name}_smoke",
@@ -96,6 +101,7 @@ def smoke_test(experiment: Experiment) -> Experiment:
         looks=(),
         num_folds=1,
         search=search,
+        tune=tune,
     )
 
 

@@ -57,8 +57,8 @@ def read_merged(path: Path, problems: Problems, *, shown: Callable[[Path], str])
 
 
 def label_levels(document: Node, problems: Problems) -> Node:
-    """Turn every list of levels (of axes, of a search space, in scales) into a mapping by label."""
-    for outer, inner in (("axes", None), ("search", "space")):
+    """Turn every list of levels (of axes, of spaces, in scales) into a mapping by label."""
+    for outer, inner in (("axes", None), ("search", "space"), ("tune", "space")):
         section = document.get(outer)
         target = section.get(inner) if section is not None and inner else section
         if section is None or target is None or not target.is_mapping:
@@ -93,7 +93,7 @@ def extend(parent: Node, child: Node, problems: Problems) -> Node:
             value = above
         merged = merged.having(key, value, place)
     if "search" in child and "axes" not in child:
-        merged = merged.without("axes", "design", "only", "exclude")
+        merged = merged.without("axes", "design", "only", "exclude", "tune")
     elif "axes" in child and "search" not in child:
         merged = merged.without("search")
     return merged

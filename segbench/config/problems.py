@@ -62,6 +62,10 @@ class Problems:
                 text = f"{place}: {text.removeprefix(f'{where}: ')}"
             self.add_text(place, text)
 
+    def items(self) -> tuple[tuple[str, Place], ...]:
+        """Return every message with its place."""
+        return tuple(self._found.items())
+
     def raise_all(self) -> NoReturn:
         """Raise an ExperimentError with every problem, sorted by place."""
         raise ExperimentError([text for text, _ in sorted(self._found.items(), key=lambda item: item[1])])

@@ -167,7 +167,21 @@ class Pruner(_Model):
     hyperband: MedianPruner | None = None
 
 
-class SearchBody(_Model):
+class SpaceBody(_Model):
+    """What a search and a tuning have in common."""
+
+    sampler: Annotated[
+        Annotated[Literal["tpe", "random"], Tag("text")] | Annotated[Sampler, Tag("mapping")],
+        _one_of("a sampler's name or {name: {settings}}"),
+    ] = "tpe"
+    pruner: Annotated[
+        Annotated[Literal["none", "median", "hyperband"], Tag("text")] | Annotated[Pruner, Tag("mapping")],
+        _one_of("a pruner's name or {name: {settings}}"),
+    ] = "none"
+    trials: Count = Field(description="How many proposals are trained.")
+
+
+class SearchBody(SpaceBody):
     """A space handed to an Optuna sampler."""
 
     space: Annotated[
@@ -180,15 +194,37 @@ class SearchBody(_Model):
         ],
         Field(min_length=1),
     ]
-    sampler: Annotated[
-        Annotated[Literal["tpe", "random"], Tag("text")] | Annotated[Sampler, Tag("mapping")],
-        _one_of("a sampler's name or {name: {settings}}"),
-    ] = "tpe"
-    pruner: Annotated[
-        Annotated[Literal["none", "median", "hyperband"], Tag("text")] | Annotated[Pruner, Tag("mapping")],
-        _one_of("a pruner's name or {name: {settings}}"),
-    ] = "none"
-    trials: Count = Field(description="How many proposals are trained.")
+
+
+class TunedParameter(Parameter):
+    """One nuisance knob."""
+
+    when: dict[str, Labels] | None = Field(
+        None, description="Axis -> its levels: cells with another level are tuned without this parameter."
+    )
+
+
+class TuneBody(SpaceBody):
+    """A study of its own for every cell."""
+
+    space: Annotated[
+        dict[
+            str,
+            Annotated[
+                Annotated[list[Any], Field(min_length=1), Tag("list")]
+                | Annotated[TunedParameter, Tag("mapping")],
+                _one_of("a list of values or a mapping with `path`, `low` and `high`"),
+            ],
+        ],
+        Field(min_length=1),
+    ] = Field(description="Nuisance knobs, none of which is an axis.")
+    trials: Count = Field(description="How many tuning trials each cell gets.")
+    seed: Annotated[int, Field(ge=0)] = Field(
+        1000, description="Seed of the tuning trials, 1 more for each further repeat; none may be in `seeds`."
+    )
+    repeats: Count = Field(
+        1, description="How often every cell is tuned afresh; the seeds take the winners in turn."
+    )
 
 
 class FractionalBody(_Model):
@@ -270,6 +306,7 @@ class Scale(_Model):
     claims: Any = None
     subgroups: Any = None
     search: Any = None
+    tune: Any = None
     objective: Any = None
     outcome: Any = None
     slurm: Any = None
@@ -324,6 +361,10 @@ class ExperimentFile(_Model):
     )
     search: SearchBody | None = Field(None, description="A sampler's space, instead of axes and a design.")
     slurm: SlurmBlock | None = Field(None, description="What a worker asks of Slurm.")
+    tune: TuneBody | None = Field(
+        None,
+        description="Knobs that every cell is tuned over, on validation images, with an equal budget.",
+    )
     scales: dict[str, Scale] = Field({}, description="Other sizes of the same question.")
     extends: str | None = Field(None, description="Another experiment file that this one adds to.")
 

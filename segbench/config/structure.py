@@ -13,11 +13,6 @@ from segbench.config.problems import Place, Problems
 from segbench.config.rules import rule_of
 from segbench.config.schema import SHAPES, Baseline, ExperimentFile, SeedsBody, Stopping
 
-NOT_YET: Final = {
-    "tune": "tuning every cell with an equal budget",
-}
-"""Keys of the design that this version refuses by name, and what they would ask for."""
-
 
 def check_structure(document: Node, problems: Problems) -> Node:
     """Record everything wrong with the structure, and return the document less the entries that are wrong."""
@@ -116,9 +111,6 @@ def _unknown_key(document: Node, path: tuple[str, ...], problems: Problems) -> N
         parent = parent.elements()[int(part)] if parent.is_list else parent[part]
     key = path[-1]
     place = parent.key_place(key)
-    if key in NOT_YET and len(path) == 1:
-        problems.add(place, f"`{key}` ({NOT_YET[key]}) is not in this version")
-        return
     known = _keys_at(path[:-1])
     see = None
     if len(path) == 1 and key in Baseline.model_fields:

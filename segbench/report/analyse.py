@@ -21,6 +21,14 @@ from segbench.report.notes import write_notes
 from segbench.report.planned import MISSING, Planned, last_look
 from segbench.report.proposals import find_best, missing_text, proposals_frame
 from segbench.report.subgroups import subgroups_frame, subgroups_notes
+from segbench.report.tuning import (
+    reach_text,
+    tuned_sentence,
+    tuning_frame,
+    tuning_notes,
+    unfinished_text,
+    without_hope,
+)
 from segbench.stats.curves import CURVES, curves
 from segbench.stats.intervals import average_folds, summarise
 from segbench.stats.measure import measure
@@ -28,7 +36,7 @@ from segbench.stats.metrics import read_metric
 from segbench.stats.subgroups import Subgroups
 from segbench.store.history import read_history
 from segbench.store.layout import ExperimentFolder, ResultsFolder
-from segbench.store.match import match_trials, unmatched_trials
+from segbench.store.match import match_trials, recorded_tunings, unmatched_trials
 from segbench.store.results import Results
 
 CELL_MEDIANS = (
@@ -55,12 +63,14 @@ def analyse(experiment: Experiment, results: Results, *, project: Project) -> An
         return _analyse_search(experiment, results, matched, project)
     axes = [axis.name for axis in experiment.axes]
     left_out = _left_out(results, experiment)
-    table = trials_table(experiment, matched, results.epochs)
+    tunings = recorded_tunings(results, experiment) if experiment.tune is not None else ()
+    table = without_hope(trials_table(experiment, matched, results.epochs), tunings)
     experiment = last_look(experiment, table)
     planned = Planned.of(experiment, table, read_history(_folder(experiment)))
     table = table[table["seed"].isin(experiment.seeds)].reset_index(drop=True)
     missing = int(table["state"].isin(MISSING).sum())
     partial = f"partial: {len(table) - missing} of {len(table)} trials" if missing else None
+    partial = unfinished_text(tunings) or partial
 
     subgroups = Subgroups.of(results.samples, experiment.subgroups)
     estimator = Estimator(table, Pairing.of(experiment), results.images, subgroups)
@@ -69,11 +79,14 @@ def analyse(experiment: Experiment, results: Results, *, project: Project) -> An
     claims = judge_claims(experiment, family, estimator, partial=partial)
     complete = table[table["state"] == State.COMPLETE.value]
     head = planned.into_head(describe(experiment, table, family, estimator, project=project, partial=partial))
+    if experiment.tune is not None:
+        head = {"tuned": reach_text(experiment), **head}
+    answer = write_answer(
+        experiment, table, effects, claims, head, estimator, partial=partial, remark=planned.growth
+    )
     return Analysis(
         experiment=experiment,
-        answer=write_answer(
-            experiment, table, effects, claims, head, estimator, partial=partial, remark=planned.growth
-        ),
+        answer=" ".join([answer, *tuned_sentence(experiment, partial=partial)]),
         head=head,
         cells=cells_frame(experiment, table),
         seeds=seeds_frame(experiment, complete),
@@ -84,9 +97,11 @@ def analyse(experiment: Experiment, results: Results, *, project: Project) -> An
         failures=failures_frame(table),
         left_out=left_out,
         search=pd.DataFrame({name: [] for name in ("trial", "number", "state", "value")}),
+        tuning=tuning_frame(experiment, tunings) if experiment.tune is not None else None,
         notes=(
             *write_notes(experiment, table, effects, matched, partial=partial),
             *planned.notes,
+            *tuning_notes(experiment, tunings),
             *subgroups_notes(experiment, estimator),
         ),
         provenance=provenance(experiment, results, table),

@@ -65,6 +65,10 @@ class Analysis:
     search: pd.DataFrame
     """Search experiments: a row a proposal: `trial`, `number`, a column a parameter, `state`, `value`; else
     empty. What the best one is worth with other seeds stands in the head and the answer."""
+    tuning: pd.DataFrame | None = None
+    """Tuned designs: a row a cell and repeat: `cell`, a column an axis, `repeat`, `ended` (tuning trials),
+    `diverged`, `failed`, `trial` (the winner; empty: none), `value` (its objective), a column a parameter;
+    else None."""
     notes: tuple[str, ...]
     """Caveats to print: what the intervals hold fixed, what the curves' estimators are, disagreements."""
     provenance: Mapping[str, str]

@@ -32,10 +32,11 @@ _TABLE_NAMES: Final = (
     "cells",
     "costs",
     "search",
+    "tuning",
     "failures",
     "left-out",
 )
-_FRAMES: Final = ("cells", "seeds", "effects", "subgroups", "curves", "failures", "search")
+_FRAMES: Final = ("cells", "seeds", "effects", "subgroups", "curves", "failures", "search", "tuning")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +130,8 @@ def _files(content: Content, analysis: Analysis, labels: Labels) -> dict[str, by
         **{f"tables/{table.name}.tex": write_table(table) for table in content.tables},
     }
     for name in _FRAMES:
-        frame: pd.DataFrame = getattr(analysis, name)
-        if not frame.empty:
+        frame: pd.DataFrame | None = getattr(analysis, name)
+        if frame is not None and not frame.empty:
             texts[f"data/{name}.csv"] = csv(frame)
     files = {name: text.encode("utf-8") for name, text in texts.items()}
     for figure in content.figures:

@@ -9,6 +9,7 @@ from segbench.config.experiment import Experiment
 from segbench.metrics import find_spec
 from segbench.records import State
 from segbench.report.planned import correction_note
+from segbench.report.tuning import TUNED_PROTOCOL
 
 INTERVALS = (
     "Both intervals hold the training set and the split fixed: 'this test set' says what other seeds "
@@ -51,7 +52,8 @@ def write_notes(
     notes = []
     if partial:
         notes.append(f"{partial[0].upper()}{partial[1:]}. Intervals are preliminary, and nothing is judged.")
-    notes += [SEARCH] if is_search else [INTERVALS, correction_note(experiment), PROTOCOL]
+    protocol = PROTOCOL if experiment.tune is None else TUNED_PROTOCOL
+    notes += [SEARCH] if is_search else [INTERVALS, correction_note(experiment), protocol]
     notes += _design_notes(experiment)
     notes.append(CURVES)
     if varies(experiment, "model"):

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from segbench.config.experiment import Cell, Experiment
 from segbench.config.trial import identity
 from segbench.errors import ResultsError
+from segbench.records import TUNING, State
 from segbench.store.index import read_index
 from segbench.store.layout import HASH_DIGITS, ResultsFolder
 from segbench.store.results import Results
+from segbench.store.tuning import CellTuning, TuningTrial, read_tunings, winner_hash
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +27,8 @@ def match_trials(results: Results, experiment: Experiment) -> pd.DataFrame:
     finished last.
 
     For a search there are no cells: every proposal is a row, in the order of its number, then every replicate
-    of one.
+    of one. In a tuned design the replicates of each cell's winner are the cell's trials. A tuning trial,
+    which never saw the test images, belongs to no cell.
 
     Args:
         results: What `read_results` gave.
@@ -40,7 +43,9 @@ def match_trials(results: Results, experiment: Experiment) -> pd.DataFrame:
 
     if experiment.search is not None:
         return _proposals(results.trials)
-    found = _candidates(results.trials, experiment)
+    if experiment.tune is not None:
+        return _tuned(results, experiment)
+    found = _candidates(_tested(results.trials), experiment)
     found["_is_indexed"] = found["trial"].isin(_indexed(experiment))
     key = ["_order", "seed", "fold"]
     found = found.sort_values(
@@ -64,7 +69,13 @@ def unmatched_trials(results: Results, experiment: Experiment) -> pd.DataFrame:
 
     taken = set(match_trials(results, experiment)["trial"])
     is_search = experiment.search is not None
-    of_design = set() if is_search else set(_candidates(results.trials, experiment)["trial"])
+    if experiment.tune is not None:
+        of_design = set()
+        taken |= {
+            trial.hash for tuning in recorded_tunings(results, experiment) for trial in tuning.trials.values()
+        }
+    else:
+        of_design = set() if is_search else set(_candidates(_tested(results.trials), experiment)["trial"])
     left = results.trials[~results.trials["trial"].isin(list(taken))]
     reasons = [
         "another record of the same cell, seed and fold is used"
@@ -75,6 +86,64 @@ def unmatched_trials(results: Results, experiment: Experiment) -> pd.DataFrame:
     return pd.DataFrame(
         {"folder": left["folder"].reset_index(drop=True), "reason": pd.Series(reasons, dtype="str")}
     )
+
+
+def recorded_tunings(results: Results, experiment: Experiment) -> tuple[CellTuning, ...]:
+    """Return how far the tuning of each cell is, as far as records tell.
+
+    Where `index.csv` lists tuning trials these alone count: others are of other data or code.
+    """
+    found = [
+        TuningTrial(
+            hash=str(row["trial"]),
+            seed=int(row["seed"]),
+            data_fingerprint=str(row["data_fingerprint"]),
+            state=State(str(row["state"])),
+            objective=None if row["objective"] != row["objective"] else float(row["objective"]),
+            search=results.searches[str(row["trial"])],
+        )
+        for row in results.trials.to_dict("records")
+        if row["trial"] in results.searches
+    ]
+    indexed = set(_indexed(experiment))
+    tuning = [trial for trial in found if trial.search.get("role") == TUNING]
+    if any(trial.hash in indexed for trial in tuning):
+        tuning = [trial for trial in tuning if trial.hash in indexed]
+    return read_tunings(experiment, tuning)
+
+
+def _tuned(results: Results, experiment: Experiment) -> pd.DataFrame:
+    """Return the replicates of each cell's winner, on the data that it was tuned on."""
+    import pandas as pd
+
+    places = {cell.config_hash: number for number, cell in enumerate(experiment.cells)}
+    axes = [f"axis:{axis.name}" for axis in experiment.axes]
+    rows = []
+    for tuning in recorded_tunings(results, experiment):
+        for seed in tuning.seeds:
+            trial = winner_hash(experiment, tuning, seed)
+            if trial is not None:
+                labels = {f"axis:{axis}": label for axis, label in tuning.cell.levels.items()}
+                order = places[tuning.cell.config_hash]
+                rows.append({"_order": order, "cell": tuning.cell.label, **labels, "trial": trial})
+    wanted = pd.DataFrame(rows, columns=["_order", "cell", *axes, "trial"])
+    wanted = wanted.astype({"_order": "int64", **dict.fromkeys(["cell", *axes, "trial"], "str")})
+    tested = _tested(results.trials)
+    facts = tested[[name for name in tested if not str(name).startswith("axis:")]]
+    found = wanted.merge(facts, on="trial", how="inner").sort_values(
+        ["_order", "seed", "fold"], kind="stable"
+    )
+    found = found.drop(columns="_order").reset_index(drop=True)
+    return found.assign(note=pd.Series([""] * len(found), dtype="str"))
+
+
+def _tested(trials: pd.DataFrame) -> pd.DataFrame:
+    """Leave out tuning trials, which never saw the test images and so stand for no trial of a design."""
+    if "search_role" not in trials:
+        return trials
+    means = [name for name in trials if str(name).startswith("test_")]
+    is_untested = trials[means].isna().all(axis=1) if means else True
+    return trials[~((trials["search_role"] == TUNING) & is_untested)]
 
 
 def _candidates(trials: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
@@ -123,6 +192,8 @@ def _proposals(trials: pd.DataFrame) -> pd.DataFrame:
 
     if "search_number" not in trials:
         return trials.head(0).assign(cell=pd.Series(dtype="str"), note=pd.Series(dtype="str"))
+    if "search_role" in trials:
+        trials = trials[trials["search_role"].isna()]  # a tuned design of this name stood here
     found = trials[trials["search_number"].notna()].sort_values("search_number").reset_index(drop=True)
     found.insert(0, "cell", [f"proposal {int(n)}" for n in found["search_number"]])
     if "search_replicate_of" in trials:

@@ -32,13 +32,17 @@ class QueuedTrial:
     data_fingerprint: str
     search: Mapping[str, Any] | None = None
     """Search trials: Optuna's trial number and the parameters it asked for."""
+    is_tested: bool = True
+    """Whether the test images are evaluated at the end; a tuning trial must not see them."""
 
     @property
     def hash(self) -> str:
         return self.identity[:12]
 
     @classmethod
-    def of(cls, trial: PlannedTrial, search: Mapping[str, Any] | None = None) -> QueuedTrial:
+    def of(
+        cls, trial: PlannedTrial, search: Mapping[str, Any] | None = None, *, is_tested: bool = True
+    ) -> QueuedTrial:
         return cls(
             identity=trial.identity,
             config=trial.cell.config.to_json(),
@@ -48,6 +52,7 @@ class QueuedTrial:
             fold=trial.fold,
             data_fingerprint=trial.data_fingerprint,
             search=search,
+            is_tested=is_tested,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -63,7 +63,8 @@ class Results:
     `is_dirty`, `started`, `finished`, `versions` (text), `reused_from`, `folder` (relative to the
     experiment's); a column `axis:<name>` a recorded level; a column `test_<metric>` a test mean; for a search
     `search_number`, `search_repeats` (further proposals of the same configuration), `search_replicate_of`
-    (the proposal that a trial replicates) and a column `search:<parameter>`. Numbers that may be missing are
+    (the proposal that a trial replicates) and a column `search:<parameter>`, for a tuned design these and
+    `search_role`. Numbers that may be missing are
     floats."""
     epochs: pd.DataFrame
     """A row an epoch: `trial` and the columns of `epochs.csv`."""
@@ -71,6 +72,8 @@ class Results:
     """A row an image, metric and class: `trial`, `image`, `group`, `split`, `class`, `metric`, `value`."""
     left_out: pd.DataFrame
     """Folders that could not be read: `folder`, `reason`."""
+    searches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Trial -> the `search` block of its record, for trials of searches and of tuned designs."""
     samples: pd.DataFrame | None = None
     """A row a test image: `image`, `group`, attributes as text, facts as floats; None: no `samples.csv`."""
 
@@ -100,6 +103,7 @@ def read_results(path: Path) -> Results:
         epochs=_without(epochs, left_out),
         images=_without(images, left_out),
         left_out=_left_out_frame(experiment, left_out),
+        searches={record.hash: record.search for record in records if record.search is not None},
         samples=read_samples(experiment),
     )
 
@@ -127,6 +131,8 @@ def _trials_frame(experiment: ExperimentFolder, records: Sequence[TrialRecord]) 
         column("search_number", [_number(p.get("number")) for p in proposals], "float64")
         column("search_repeats", [len(p.get("repeats", ())) for p in proposals], "int64")
         column("search_replicate_of", [p.get("replicate_of") for p in proposals], "str")
+        if any("role" in p for p in proposals):
+            column("search_role", [p.get("role") for p in proposals], "str")
         asked = [p.get("parameters", {}) for p in proposals]
         for parameter in _keys(asked):
             columns[f"search:{parameter}"] = pd.Series([a.get(parameter) for a in asked])

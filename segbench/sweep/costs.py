@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from segbench.config.trial import TrialConfig, canonical_json, hashed_config, variant_digests
+from segbench.data import fingerprint
 from segbench.records import TrialRecord
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.scan import scan
@@ -70,6 +71,7 @@ def costs_of(
         DataError: It measures, and the data cannot be read.
     """
     configs = {e.trial.cell.config_hash: e.trial.cell.config for e in plan.entries}
+    configs |= {t.cell.config_hash: t.cell.config for t in plan.tunings}
     known = _Records(plan, slot.device)
     costs = {hash: known.cost(config) for hash, config in configs.items()}
     unsized = [h for h, cost in costs.items() if cost.parameters is None or cost.flops is None]
@@ -96,6 +98,11 @@ def time_s(plan: Plan, costs: Costs) -> float | None:
             return None
         epochs_done = entry.record.epochs_done if entry.record is not None else 0
         total += pace * max(config.epochs - epochs_done, 0)
+    for tuning in plan.tunings:
+        pace = costs[tuning.cell.config_hash].epoch_time_s
+        if pace is None and tuning.num_unplanned:
+            return None
+        total += (pace or 0.0) * tuning.cell.config.epochs * tuning.num_unplanned
     return total
 
 
@@ -104,7 +111,7 @@ class _Records:
 
     def __init__(self, plan: Plan, device: str) -> None:
         self._plan, self._device = plan, device
-        own = (*(e.record for e in plan.entries), *plan.orphans)
+        own = (*(e.record for e in plan.entries), *plan.tried, *plan.orphans)
         self._own = _by_key((plan.folder, record) for record in own if record is not None)
         self._others: dict[str, list[tuple[ExperimentFolder, TrialRecord]]] | None = None
 
@@ -189,11 +196,11 @@ def _with_steps(plan: Plan, config: TrialConfig, cost: Cost, slot: Slot, *, meas
 
     project = plan.experiment.project
     device = name_device(slot.device)
-    entry = next(e for e in plan.entries if e.trial.cell.config is config)
+    entry = next((e for e in plan.entries if e.trial.cell.config is config), None)
     subject = [
         cost_key(config),
         variant_digests(config),
-        entry.trial.data_fingerprint,
+        fingerprint(config, project) if entry is None else entry.trial.data_fingerprint,
         device,
         slot.threads,
     ]

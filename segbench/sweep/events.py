@@ -77,13 +77,18 @@ _KINDS: Final[Mapping[str, type[Event]]] = {
 
 
 def label_trial(levels: Mapping[str, str], search: Mapping[str, Any] | None) -> str:
-    """Name a trial for people: its levels, or the parameters that a search asked for."""
+    """Name a trial for people: its levels, the parameters that a search or a tuning asked for, or both."""
+    cell = ", ".join(levels.values()) or "baseline"
     if search is None:
-        return ", ".join(levels.values()) or "baseline"
-    return ", ".join(
+        return cell
+    settings = ", ".join(
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in search["parameters"].items()
     )
+    if "role" not in search:
+        return settings
+    what = f"tuning {search['number']}" if "number" in search else "tuned"
+    return f"{cell}, {what}: {settings}"
 
 
 def write_event(event: Event) -> str:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from segbench.config.document import dump
 from segbench.data import decode
-from segbench.errors import SegbenchError
 from segbench.records import FailureKind, State, TrialRecord
 from segbench.store import trials
 from segbench.store.atomic import write_text
-from segbench.store.layout import ExperimentFolder
-from segbench.store.lease import Lease
+from segbench.store.layout import ExperimentFolder, TrialFolder
 from segbench.store.queue import QueuedTrial
 from segbench.sweep.checks import Finding, Severity, check_plan, check_work, sorted_findings
 from segbench.sweep.checks.subjects import distinct_data
 from segbench.sweep.plan import Plan, PlanEntry, Planner, plan_trials
+from segbench.sweep.reset import reset
 from segbench.sweep.reuse import reuse
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from segbench.config.experiment import Experiment
+    from segbench.store.lease import Lease
     from segbench.sweep.address import StorageAddress
     from segbench.sweep.deadline import Deadline
     from segbench.sweep.devices import Slot
@@ -48,6 +48,9 @@ class Job:
     plan: Plan
     """The part of the design that was asked for; what guards look at."""
     is_search_over: bool = True
+    """Whether no search and no tuning has anything left to try."""
+    tuning_to_retry: tuple[TrialFolder, ...] = ()
+    """Tuning trials that failed and are run again."""
 
     @property
     def is_over(self) -> bool:
@@ -61,6 +64,11 @@ class Job:
     @property
     def num_trials(self) -> int:
         return len({e.trial.hash for e in self.entries})
+
+    @property
+    def most_at_once(self) -> int:
+        """How many trials could run at a time, were there workers enough."""
+        return max(self.num_trials, sum(tuning.num_trials for tuning in self.plan.tunings))
 
 
 def plan_job(
@@ -94,6 +102,7 @@ def plan_job(
         )
     part = plan.narrowed(only=only, seeds=seeds) if only or seeds else plan
     left = [] if retries_failed else [e for e in part.to_run if _has_failed(e)]
+    again = _failed_tuning(part, retries_failed=retries_failed)
     return Job(
         experiment=experiment,
         folder=plan.folder,
@@ -102,6 +111,8 @@ def plan_job(
         to_reuse=part.to_reuse,
         left_failed=tuple(left),
         plan=part,
+        is_search_over=part.is_tuned and not again,
+        tuning_to_retry=again,
     )
 
 
@@ -149,25 +160,23 @@ def copy_reused(job: Job) -> list[TrialRecord]:
     copied = []
     for entry in job.to_reuse:
         assert entry.reusable is not None
-        record = reuse(entry.trial, entry.reusable, job.folder)
+        record = reuse(entry.trial, entry.reusable, job.folder, search=entry.search)
         if record is not None:
             copied.append(record)
     return copied
 
 
 def reset_failed(job: Job) -> None:
-    """Have failed trials that are to be run again wait; their attempts stay counted."""
+    """Have failed trials that are to be run again wait, and tuning trials that are to be tested."""
     for entry in job.to_run:
         record = entry.record
-        if record is None or record.state is not State.FAILED:
-            continue
-        lease = Lease.acquire(entry.folder)
-        if lease is None:
-            continue
-        with lease:
-            lease.check()
-            waiting = replace(record, state=State.WAITING, failure=None, reason=None, finished=None)
-            trials.write_trial(entry.folder, waiting)
+        if record is not None and record.state is State.FAILED:
+            reset(entry.folder, record, search=record.search)
+        elif record is not None and record.state.is_finished and not record.is_tested:
+            reset(entry.folder, record, search=None)
+    for folder in job.tuning_to_retry:
+        record = trials.read_trial(folder)
+        reset(folder, record, search=record.search)
 
 
 def make_source(job: Job, *, ahead: int) -> TrialSource:
@@ -183,8 +192,13 @@ def make_source(job: Job, *, ahead: int) -> TrialSource:
         from segbench.sweep.search import SearchRun
 
         return SearchRun(job.experiment, job.folder, Planner(job.experiment).trial, ahead=ahead)
+    if job.experiment.tune is not None:
+        from segbench.sweep.tune import TuneRun
+
+        planner = Planner(job.experiment)
+        return TuneRun(job.experiment, job.folder, job.plan.tunings, planner, workers=ahead)
     return FixedTrials(
-        [QueuedTrial.of(entry.trial) for entry in job.to_run],
+        [entry.queued() for entry in job.to_run],
         num_ended=job.num_done + len(job.to_reuse),
         num_expected=job.num_trials,
     )
@@ -222,7 +236,7 @@ def run_job(
     view = SweepView(
         total=source.num_expected,
         done=source.num_ended,
-        waiting={e.trial.hash: e.trial.cell.config.epochs - _epochs_done(e) for e in job.to_run},
+        waiting={t.hash: _epochs_left(t, job.folder) for t in source.open_trials()},
         workers=len(slots),
         clock=clock,
     )
@@ -269,11 +283,11 @@ def mirror_only(job: Job, storage: StorageAddress | None = None) -> None:
 
 
 def start_mirror(mirror: Mirror, experiment: Experiment, proposed: Sequence[QueuedTrial]) -> None:
-    """Start a mirror with the whole design, or with what a search has proposed so far."""
+    """Start a mirror with the whole design, or with what a search or a tuning has asked for so far."""
     entries = plan_trials(experiment).entries
-    if entries:
+    if entries and experiment.tune is None:
         records = {e.trial.hash: e.record for e in entries if e.record is not None}
-        mirror.start([QueuedTrial.of(e.trial) for e in entries], records)
+        mirror.start([e.queued() for e in entries], records)
     else:
         mirror.start(proposed)
 
@@ -291,8 +305,21 @@ def _has_failed(entry: PlanEntry) -> bool:
     return record is not None and record.state is State.FAILED and record.failure is not FailureKind.LOST
 
 
-def _epochs_done(entry: PlanEntry) -> int:
-    try:
-        return trials.count_epochs(entry.folder)
-    except SegbenchError:
-        return 0
+def _failed_tuning(plan: Plan, *, retries_failed: bool) -> tuple[TrialFolder, ...]:
+    """Return the tuning trials to run again: those whose worker was lost, or all that failed."""
+    failed = {
+        trial.hash
+        for tuning in plan.tunings
+        for trial in tuning.trials.values()
+        if trial.state is State.FAILED
+    }
+    folders = [plan.folder.trial(trial_hash) for trial_hash in sorted(failed)]
+    return tuple(
+        folder
+        for folder in folders
+        if retries_failed or trials.read_trial(folder).failure is FailureKind.LOST
+    )
+
+
+def _epochs_left(trial: QueuedTrial, folder: ExperimentFolder) -> int:
+    return int(trial.config["epochs"]) - trials.count_epochs(folder.trial(trial.hash))

@@ -17,6 +17,7 @@ from segbench.records import State, TrialRecord
 from segbench.store.index import read_index
 from segbench.store.layout import HASH_DIGITS, ExperimentFolder, ResultsFolder, TrialFolder
 from segbench.store.scan import Scan, scan
+from segbench.store.tuning import TuningTrial, read_tunings, winner_hash
 
 _LOG_LINES = 5
 
@@ -73,7 +74,12 @@ def look_over(experiment: Experiment) -> Overview:
     """Match the records of an experiment with its cells, as a report does."""
     folder = ResultsFolder(experiment.project.results).experiment(experiment.name)
     found = scan(folder)
-    cells = _proposals(experiment, found) if experiment.search else _designed(experiment, folder, found)
+    if experiment.search is not None:
+        cells = _proposals(experiment, found)
+    elif experiment.tune is not None:
+        cells = _tuned(experiment, found)
+    else:
+        cells = _designed(experiment, folder, found)
     taken = {record.hash for cell in cells for record in cell.records}
     return Overview(
         name=experiment.name,
@@ -197,6 +203,29 @@ def _designed(experiment: Experiment, folder: ExperimentFolder, found: Scan) -> 
             )
         )
     return tuple(overviews)
+
+
+def _tuned(experiment: Experiment, found: Scan) -> tuple[CellOverview, ...]:
+    """Return two rows a cell: its tuning trials, then the replicates of its winner."""
+    tunings = read_tunings(experiment, map(TuningTrial.of_record, found.records.values()))
+    rows: dict[str, list[CellOverview]] = {cell.label: [] for cell in experiment.cells}
+    for tuning in tunings:
+        tried = {trial.hash for trial in tuning.trials.values()}
+        wanted = [winner_hash(experiment, tuning, seed) for seed in tuning.seeds]
+        repeat = f" (repeat {tuning.repeat})" if tuning.repeat or len(tunings) > len(experiment.cells) else ""
+        for what, hashes, count in (
+            ("tuning", tried, tuning.num_trials - len(tuning.trials) + len(tried)),
+            ("tuned", [h for h in wanted if h is not None], 0 if tuning.is_hopeless else len(tuning.seeds)),
+        ):
+            rows[tuning.cell.label].append(
+                CellOverview(
+                    label=f"{tuning.cell.label}: {what}{repeat}",
+                    levels=tuning.cell.levels,
+                    num_trials=count,
+                    records=tuple(found.records[h] for h in hashes if h in found.records),
+                )
+            )
+    return tuple(row for of_cell in rows.values() for row in of_cell)
 
 
 def _proposals(experiment: Experiment, found: Scan) -> tuple[CellOverview, ...]:

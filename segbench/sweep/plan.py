@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from segbench.config.expand import expand
+from segbench.config.expand import ROLE_COLUMN, expand
 from segbench.config.experiment import Cell, Experiment, PlannedTrial
 from segbench.config.trial import TrialConfig, canonical_json, identity
 from segbench.data import fingerprint
-from segbench.records import State, TrialRecord
+from segbench.records import TUNED, TUNING, State, TrialRecord
 from segbench.store.index import IndexRow, write_index
 from segbench.store.layout import ExperimentFolder, ResultsFolder, TrialFolder
+from segbench.store.queue import QueuedTrial
 from segbench.store.scan import Scan, scan
+from segbench.store.tuning import CellTuning, TuningTrial
 from segbench.sweep.reuse import find_reusable
-from segbench.sweep.selection import select
+from segbench.sweep.selection import parse_selection, select
 
 Fingerprint = Callable[[TrialConfig], str]
 
@@ -31,10 +34,17 @@ class PlanEntry:
     """Why the record in its folder cannot be used."""
     reusable: TrialFolder | None = None
     """The same trial, finished, in another experiment."""
+    search: Mapping[str, Any] | None = None
+    """What its record is to say of the tuning that its parameters come from."""
 
     @property
     def state(self) -> State:
-        return self.record.state if self.record is not None else State.WAITING
+        """As its record says; a tuning trial's, which the test images have not seen, does not count."""
+        return self.record.state if self.record is not None and self.record.is_tested else State.WAITING
+
+    def queued(self) -> QueuedTrial:
+        """Return it as workers take it."""
+        return QueuedTrial.of(self.trial, search=self.search)
 
     @property
     def is_to_run(self) -> bool:
@@ -52,11 +62,21 @@ class Plan:
     """Records in the folder that the design does not ask for: they stay, and are not reported."""
     unreadable: tuple[tuple[str, str], ...] = ()
     """(hash, reason) of other folders whose record cannot be read."""
+    tunings: tuple[CellTuning, ...] = ()
+    """Of a tuned design: how far the tuning of each cell is. The replicates of a cell are no entries before
+    its winner is known."""
+    tried: tuple[TrialRecord, ...] = ()
+    """Records of tuning trials."""
 
     @property
     def to_run(self) -> tuple[PlanEntry, ...]:
         """The trials that are left to do, each once, also where two cells share one."""
         return _once(entry for entry in self.entries if entry.is_to_run)
+
+    @property
+    def num_to_run(self) -> int:
+        """How many trials are left to do, those of a tuning included that nobody knows yet."""
+        return len(self.to_run) + sum(tuning.num_unplanned for tuning in self.tunings)
 
     @property
     def to_reuse(self) -> tuple[PlanEntry, ...]:
@@ -65,10 +85,17 @@ class Plan:
 
     @property
     def is_finished(self) -> bool:
-        return all(entry.state.is_finished for entry in self.entries)
+        return all(entry.state.is_finished for entry in self.entries) and self.is_tuned
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether every cell's tuning is over; a design without tuning has nothing to wait for."""
+        return all(tuning.is_over for tuning in self.tunings)
 
     def of_cell(self, cell: Cell) -> tuple[PlanEntry, ...]:
-        """Return the replicates of a cell."""
+        """Return the replicates of a cell; of a cell as designed, those at its tuned settings."""
+        if self.tunings:
+            return tuple(entry for entry in self.entries if entry.trial.cell.levels == cell.levels)
         return tuple(entry for entry in self.entries if entry.trial.cell is cell)
 
     def by_cell(self) -> list[tuple[Cell, tuple[PlanEntry, ...]]]:
@@ -86,22 +113,42 @@ class Plan:
         """
         trials = [entry.trial for entry in self.entries]
         kept = {id(trial) for trial in select(trials, self.experiment, only=only, seeds=seeds)}
-        return replace(self, entries=tuple(entry for entry in self.entries if id(entry.trial) in kept))
+        entries = tuple(entry for entry in self.entries if id(entry.trial) in kept)
+        if not self.tunings:
+            return replace(self, entries=entries)
+        selection = parse_selection(self.experiment, only=only, seeds=seeds)
+        tunings = [
+            replace(t, seeds=tuple(seed for seed in t.seeds if selection.takes(t.cell.levels, seed)))
+            for t in self.tunings
+        ]
+        return replace(self, entries=entries, tunings=tuple(t for t in tunings if t.seeds))
 
     def write_index(self) -> None:
         """Regenerate `index.csv`; call it on a whole plan, not on a narrowed one."""
         axes = [axis.name for axis in self.experiment.axes]
+        tuned = self.experiment.tune is not None
         rows = [
             IndexRow(
+                hash=trial.hash,
+                levels={**t.cell.levels, ROLE_COLUMN: TUNING},
+                seed=trial.seed,
+                fold=0,
+                state=trial.state,
+            )
+            for t in self.tunings
+            for trial in {trial.hash: trial for trial in t.trials.values()}.values()
+        ]
+        rows += [
+            IndexRow(
                 hash=e.trial.hash,
-                levels=e.trial.cell.levels,
+                levels={**e.trial.cell.levels, ROLE_COLUMN: TUNED} if tuned else e.trial.cell.levels,
                 seed=e.trial.seed,
                 fold=e.trial.fold,
                 state=e.state,
             )
             for e in self.entries
         ]
-        write_index(self.folder, axes, rows)
+        write_index(self.folder, [*axes, ROLE_COLUMN] if tuned else axes, rows)
 
 
 def plan_trials(experiment: Experiment, *, fingerprint_of: Fingerprint | None = None) -> Plan:
@@ -118,7 +165,16 @@ def plan_trials(experiment: Experiment, *, fingerprint_of: Fingerprint | None = 
     """
     folder = ResultsFolder(experiment.project.results).experiment(experiment.name)
     found = scan(folder)
-    trials = planned_trials(experiment, fingerprint_of=fingerprint_of)
+    tunings: tuple[CellTuning, ...] = ()
+    blocks: Mapping[str, Mapping[str, Any]] = {}
+    if experiment.tune is None:
+        trials = planned_trials(experiment, fingerprint_of=fingerprint_of)
+    else:
+        from segbench.sweep.tuning import tuned_trials, tunings_of
+
+        planner = Planner(experiment, fingerprint_of=fingerprint_of)
+        tunings = tunings_of(experiment, map(TuningTrial.of_record, found.records.values()), planner)
+        trials, blocks = tuned_trials(experiment, tunings, planner)
     undone = [t.identity for t in trials if not _is_finished(found, t)]
     reusable = find_reusable(experiment.project, undone, beside=experiment.name)
     entries = tuple(
@@ -128,10 +184,13 @@ def plan_trials(experiment: Experiment, *, fingerprint_of: Fingerprint | None = 
             record=found.records.get(trial.hash),
             problem=found.unreadable.get(trial.hash),
             reusable=reusable.get(trial.identity),
+            search=blocks.get(trial.hash),
         )
         for trial in trials
     )
     designed = {trial.hash for trial in trials}
+    tried = {trial.hash for tuning in tunings for trial in tuning.trials.values()}
+    designed |= tried
     is_search = experiment.search is not None
     return Plan(
         experiment=experiment,
@@ -141,6 +200,8 @@ def plan_trials(experiment: Experiment, *, fingerprint_of: Fingerprint | None = 
             r for h, r in found.records.items() if h not in designed and not (is_search and r.search)
         ),
         unreadable=tuple((h, why) for h, why in found.unreadable.items() if h not in designed),
+        tunings=tunings,
+        tried=tuple(record for h, record in found.records.items() if h in tried),
     )
 
 
@@ -188,7 +249,7 @@ class Planner:
 
 def _is_finished(found: Scan, trial: PlannedTrial) -> bool:
     record = found.records.get(trial.hash)
-    return record is not None and record.state.is_finished
+    return record is not None and record.state.is_finished and record.is_tested
 
 
 def _once(entries: Iterable[PlanEntry]) -> tuple[PlanEntry, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from segbench.config.experiment import PlannedTrial
 from segbench.config.project import Project
@@ -43,11 +44,18 @@ def find_reusable(project: Project, identities: Collection[str], *, beside: str)
     return found
 
 
-def reuse(trial: PlannedTrial, source: TrialFolder, experiment: ExperimentFolder) -> TrialRecord | None:
+def reuse(
+    trial: PlannedTrial,
+    source: TrialFolder,
+    experiment: ExperimentFolder,
+    *,
+    search: Mapping[str, Any] | None = None,
+) -> TrialRecord | None:
     """Copy a finished trial of another experiment in, as this experiment's own record.
 
     The record names where it comes from (`reused_from`) and carries the present labels. Weights and masks are
-    linked where the file system can, else copied. `trial.json` comes last and accepts the rest.
+    linked where the file system can, else copied. `trial.json` comes last and accepts the rest, with `search`
+    as its own.
 
     Returns:
         The record; None where a worker holds the trial at the moment.
@@ -69,7 +77,7 @@ def reuse(trial: PlannedTrial, source: TrialFolder, experiment: ExperimentFolder
             record,
             experiment=experiment.name,
             levels=dict(trial.cell.levels),
-            search=None,
+            search=search,
             reused_from=f"{source.experiment.name}/{source.hash}",
         )
         lease.check()
@@ -82,7 +90,7 @@ def _is_reusable(folder: TrialFolder, identity: str) -> bool:
         record = read_trial(folder)
     except ResultsError:
         return False
-    return record.identity == identity and record.state in _REUSABLE
+    return record.identity == identity and record.state in _REUSABLE and record.is_tested
 
 
 def _take(source: Path, target: Path, *, link: bool) -> None:

@@ -92,7 +92,9 @@ def run_trial(
     with lease:
         record = trials.open_trial(folder, trial.identity)
         if record is not None and record.state.is_finished:
-            return record
+            if record.is_tested or not trial.is_tested:
+                return record
+            record = replace(record, search=None)  # a tuning trial: it goes on to the test images
         sweep_temporaries(folder.path)
         with logging_to(folder.log) as log:
             attempt = _Attempt(
@@ -285,7 +287,7 @@ class _Attempt:
                 reason = f"stopped after epoch {epoch.epoch}: the next would not end within the time limit"
                 return self._ended(record, State.INTERRUPTED, reason=reason)
         self.lease.check()
-        test = write_outcome(run, data, self.folder)
+        test = write_outcome(run, data, self.folder) if self.trial.is_tested else {}
         return self._ended(replace(record, test=test), State.COMPLETE)
 
     def _end_turn(self, epoch: EpochRecord) -> float:

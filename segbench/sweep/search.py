@@ -226,12 +226,14 @@ def read_proposals(folder: ExperimentFolder, space: Mapping[str, Any]) -> dict[i
         record = _read(folder, trial_folder.hash)
         if record is None or record.search is None or record.search.get("space") != space:
             continue
+        if record.role is not None:
+            continue  # a tuned design of this name stood here
         for number in (record.search.get("number"), *record.search.get("repeats", ())):
             if number is not None:
                 found[int(number)] = _queued(record, int(number))
     for trial in _left_queue(folder.queue):
         search = trial.search or {}
-        if search.get("space") == space and search.get("number") is not None:
+        if search.get("space") == space and search.get("number") is not None and "role" not in search:
             found.setdefault(int(search["number"]), trial)
     return dict(sorted(found.items()))
 

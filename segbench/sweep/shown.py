@@ -75,7 +75,7 @@ class Frame:
             "label": label_trial(asked.levels, search),
             "parameters": parameters,
             "space": space,
-            "number": search.get("number") if search is not None else None,
+            **{key: (search or {}).get(key) for key in ("number", "role", "repeat")},
         }
         if record is None:
             return ShownTrial(state=State.WAITING, **common)

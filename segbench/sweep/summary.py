@@ -22,6 +22,8 @@ def count_states(job: Job) -> dict[str, int]:
         states = [str(record.state) for record in _search_records(job)]
     else:
         states = [str(e.state) for e in {e.trial.hash: e for e in job.entries}.values()]
+        tried = {t.hash: t for tuning in job.plan.tunings for t in tuning.trials.values()}
+        states += [str(trial.state) for trial in tried.values()]
     counts = Counter(states)
     return {str(state): counts[str(state)] for state in State if counts[str(state)]}
 

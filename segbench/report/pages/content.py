@@ -93,6 +93,7 @@ def make_content(
         Section(key="subgroups", title="Sub-groups of the test images", tables=chosen("subgroups")),
         Section(key="search", title="Search", tables=chosen("search"), figures=drawn("search")),
         Section(key="cells", title="Cells", tables=chosen("cells"), figures=drawn("outcome")),
+        Section(key="tuning", title="Tuned settings", tables=chosen("tuning")),
         Section(key="curves", title="Learning curves", figures=drawn("curves-dice", "curves-loss")),
         Section(
             key="panels",

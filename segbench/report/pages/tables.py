@@ -12,6 +12,7 @@ from segbench.report.figures.forest import contrast_name
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count, magnitude, p_value, significant, typographic
 from segbench.report.pages.table import Column, Field, Table
+from segbench.report.pages.tuning import tuning_table
 from segbench.report.phrases import percent, seeds_range
 from segbench.stats.intervals import LEVEL
 
@@ -36,6 +37,7 @@ def make_tables(analysis: Analysis, labels: Labels) -> dict[str, Table]:
         cells_table(analysis, labels),
         costs_table(analysis, labels),
         search_table(analysis, labels),
+        tuning_table(analysis, labels),
         failures_table(analysis, labels),
         left_out_table(analysis),
     ]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from segbench.config.trial import canonical_json
+from segbench.config.trial import TrialConfig, canonical_json
 from segbench.errors import message
 from segbench.sweep.checks.finding import Severity, guard
 from segbench.sweep.plan import Plan, PlanEntry
@@ -25,16 +25,17 @@ PARAMETERS_UNKNOWN: Final = 32_000_000
 """What a network is taken for before its first trial: about the standard U-Net."""
 
 
-def estimate_bytes(plan: Plan, entries: Iterable[PlanEntry]) -> tuple[int, bool]:
+def estimate_bytes(
+    plan: Plan, entries: Iterable[PlanEntry], *, and_configs: Iterable[TrialConfig] = ()
+) -> tuple[int, bool]:
     """Return about how much the trials will leave on disk, and whether every network's size is on record."""
     sizes = {
         _network(record.config): record.parameters
-        for record in (*(e.record for e in plan.entries), *plan.orphans)
+        for record in (*(e.record for e in plan.entries), *plan.tried, *plan.orphans)
         if record is not None and record.parameters is not None
     }
     total, is_known = 0, True
-    for entry in entries:
-        config = entry.trial.cell.config
+    for config in (*(entry.trial.cell.config for entry in entries), *and_configs):
         parameters = sizes.get(_network(config.to_json()))
         is_known &= parameters is not None
         each = BYTES_PER_PARAMETER + (0 if config.ema is None else BYTES_PER_AVERAGED_PARAMETER)
@@ -79,13 +80,14 @@ def data_are_unchanged(plan: Plan) -> Iterator[str]:
 
 
 def _disk_space(plan: Plan, *, is_known: bool) -> Iterator[str]:
-    if not plan.to_run:
+    unplanned = [t.cell.config for t in plan.tunings for _ in range(t.num_unplanned)]
+    if not plan.to_run and not unplanned:
         return
     free = shutil.disk_usage(_existing(plan.folder.root)).free
-    needed, is_on_record = estimate_bytes(plan, plan.to_run)
+    needed, is_on_record = estimate_bytes(plan, plan.to_run, and_configs=unplanned)
     if needed <= free or is_on_record is not is_known:
         return
-    trials = f"{len(plan.to_run)} trials leave about {needed / 2**30:.1f} GiB"
+    trials = f"{plan.num_to_run} trials leave about {needed / 2**30:.1f} GiB"
     basis = "" if is_known else f", taking networks that never ran for {PARAMETERS_UNKNOWN:,} parameters"
     yield message(
         str(plan.folder.root),

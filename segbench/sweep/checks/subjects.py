@@ -24,10 +24,12 @@ def cells_of(plan: Plan) -> tuple[Cell, ...]:
     """Return the cells that a plan is about, each configuration once.
 
     A search has none before its sampler asks: its baseline stands for them, and the baseline with each
-    parameter at its bounds or levels.
+    parameter at its bounds or levels. A tuned design has its cells as designed.
     """
     if plan.experiment.search is not None:
         cells: Iterable[Cell] = parameter_ends(plan.experiment)
+    elif plan.tunings:
+        cells = [tuning.cell for tuning in plan.tunings]
     else:
         cells = [entry.trial.cell for entry in plan.entries]
     found: dict[str, Cell] = {}
@@ -38,7 +40,7 @@ def cells_of(plan: Plan) -> tuple[Cell, ...]:
 
 def has_work(plan: Plan) -> bool:
     """Whether something is left to train; a search is asked elsewhere whether it is over."""
-    return bool(plan.to_run) or plan.experiment.search is not None
+    return bool(plan.to_run) or plan.experiment.search is not None or not plan.is_tuned
 
 
 def facts_of(plan: Plan) -> dict[str, Any]:
@@ -90,7 +92,7 @@ def _name(experiment: Experiment, cell: Cell) -> str:
 
 def distinct_data(plan: Plan) -> tuple[TrialConfig, ...]:
     """Return one configuration for each data set of what is left to train."""
-    if plan.experiment.search is not None:
+    if plan.experiment.search is not None or not plan.is_tuned:
         configs = [cell.config for cell in cells_of(plan)]
     else:
         configs = [entry.trial.cell.config for entry in plan.to_run]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from segbench.config.experiment import Search
+from segbench.config.expand import search_space as search_space
 from segbench.records import State
 from segbench.store.layout import TrialFolder
 
@@ -36,7 +36,11 @@ class ShownTrial:
     reason: str | None = None
     test: Mapping[str, float] = field(default_factory=dict)
     number: int | None = None
-    """The proposal's number in a search."""
+    """The proposal's number in a search, or in a cell's tuning."""
+    role: str | None = None
+    """`tuning` or `tuned` in a tuned design."""
+    repeat: int | None = None
+    """Which tuning of the cell, where it is tuned."""
     note: str = ""
     """Markdown."""
     picture: TrialFolder | None = None
@@ -52,6 +56,8 @@ class ShownTrial:
             "commit": self.commit,
             "reason": self.reason,
             "proposal": self.number,
+            "role": self.role,
+            "repeat": self.repeat,
             **{f"test_{name}": value for name, value in self.test.items()},
         }
         return {key: value for key, value in shown.items() if value is not None}
@@ -71,13 +77,3 @@ class Proposal:
 def level_dimension(labels: Sequence[str]) -> dict[str, Any]:
     """Return an axis as a dimension: its labels, without an order."""
     return {"levels": list(labels)}
-
-
-def search_space(search: Search) -> dict[str, dict[str, Any]]:
-    """Return a search space in plain types, as records of its proposals keep it."""
-    return {
-        p.name: level_dimension([level.label for level in p.levels])
-        if p.levels
-        else {"low": p.low, "high": p.high, "log": p.log, "step": p.step, "is_integer": p.is_integer}
-        for p in search.parameters
-    }

@@ -36,7 +36,6 @@ STRUCTURE: Final = {
     "epochs: 1": f"3:1: there is no such key, got 'epochs'. Known: {KEYS}. "
     "This field stands under `baseline:`.",
     "sedes: 1": f"3:1: there is no such key, got 'sedes'. Did you mean 'seeds'? Known: {KEYS}.",
-    "tune: 1": "3:1: `tune` (tuning every cell with an equal budget) is not in this version.",
     "looks: 1": f"3:1: there is no such key, got 'looks'. Known: {KEYS}. This key stands under `seeds:`.",
     "seeds: {start: 3, looks: [3]}": "3:8: the key `max` is missing. Seeds that a cell gets at most.",
     "seeds: {max: 3}": "3:8: the key `start` is missing. Seeds that every cell gets before the first look.",

@@ -1,0 +1,33 @@
+"""A trial that has ended and is to run again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from segbench.records import State, TrialRecord
+from segbench.store import trials
+from segbench.store.layout import TrialFolder
+from segbench.store.lease import Lease
+
+
+def reset(folder: TrialFolder, record: TrialRecord, *, search: Mapping[str, Any] | None) -> None:
+    """Have a trial wait again; its attempts stay counted, and the next attempt goes on from what it saved.
+
+    One that somebody holds is left to them.
+
+    Args:
+        folder: The trial's.
+        record: What stands there.
+        search: Takes the place of the record's own.
+    """
+    lease = Lease.acquire(folder)
+    if lease is None:
+        return
+    with lease:
+        lease.check()
+        waiting = replace(
+            record, state=State.WAITING, failure=None, reason=None, finished=None, search=search
+        )
+        trials.write_trial(folder, waiting)
