@@ -8,13 +8,9 @@ from typing import Annotated
 import typer
 
 from segbench.cli.options import ProjectOption, StorageOption
+from segbench.store.gc import Keep
 
 app = typer.Typer(help="Look after what lies under results/.", no_args_is_help=True)
-
-
-@app.callback()
-def _results() -> None:
-    """Make a group of it, also while it has one command."""
 
 
 @app.command()
@@ -60,3 +56,51 @@ def sync(
         how = f"`segbench results sync {name} --prune` deletes it"
         typer.echo(f"{name}: {count} trials, but no such experiment under results/; {how}")
     typer.echo(f"in {address.shown}")
+
+
+@app.command()
+def gc(
+    experiments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[EXPERIMENT]...", help="Names under results/. Without: all.", show_default=False
+        ),
+    ] = None,
+    keep: Annotated[
+        Keep, typer.Option("--keep", help="What stays of a finished trial besides its record.")
+    ] = Keep.BEST,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")
+    ] = False,
+    project: ProjectOption = None,
+) -> None:
+    """Give room back: weights of finished trials.
+
+    best keeps the weights at the selected epoch and the test masks and removes the state that training went
+    on from; masks keeps the masks alone; records keeps neither. Without weights `evaluate` and `predict` have
+    nothing to use, without masks a report keeps the panels it has. Records are never touched, nor a trial
+    that may go on or runs.
+    """
+    from segbench.cli.text import count, size
+    from segbench.config.project import Project
+    from segbench.errors import ResultsError, message
+    from segbench.store.gc import find_garbage, remove_garbage
+    from segbench.store.layout import ResultsFolder
+
+    folders = ResultsFolder(Project.around(project or Path.cwd()).results).experiments()
+    known = [folder.name for folder in folders]
+    for name in experiments or ():
+        if name not in known:
+            raise ResultsError(
+                message("results gc", "there are no results of this name", got=name, known=known)
+            )
+    total = 0
+    for folder in folders:
+        if experiments and folder.name not in experiments:
+            continue
+        found = find_garbage(folder, keep) if dry_run else remove_garbage(folder, keep)
+        room = sum(garbage.num_bytes for garbage in found)
+        total += room
+        if found:
+            typer.echo(f"{folder.name}: {count(len(found), 'file')}, {size(room)}")
+    typer.echo(f"{size(total)} {'would be free' if dry_run else 'are free'}")

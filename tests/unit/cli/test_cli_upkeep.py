@@ -208,6 +208,18 @@ def test_a_file_with_another_name_gives_no_room(folder: ExperimentFolder, tmp_pa
     assert [garbage.num_bytes for garbage in find_garbage(folder, Keep.BEST)] == [0]
 
 
+def test_the_command_says_what_goes_and_a_dry_run_removes_nothing(folder: ExperimentFolder) -> None:
+    at = leave(0, folder)
+    assert "norms: 1 file, 0.0 MiB" in run("results", "gc", "--dry-run")
+    assert at.last.exists()
+    assert "0.0 MiB are free" in run("results", "gc", "norms", "--keep", "masks")
+    assert not at.last.exists()
+    assert not at.best.exists()
+    assert at.masks.exists()
+    done = CliRunner().invoke(app, ["results", "gc", "nroms"])
+    assert "there are no results of this name" in str(done.exception)
+
+
 # ---- export
 
 
