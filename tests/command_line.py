@@ -1,0 +1,51 @@
+"""Running `segbench` as a user does: in processes of its own, in a project's folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import segbench
+
+PACKAGE = Path(segbench.__file__).parent.parent
+TIMEOUT_S = 300
+
+
+def environment(*paths: Path, **more: str) -> dict[str, str]:
+    """Return the variables of a process that imports this very segbench, on the CPU.
+
+    Args:
+        paths: Folders that Python looks into first.
+        more: Further variables.
+    """
+    path = os.pathsep.join(map(str, (*paths, PACKAGE)))
+    return {**os.environ, "PYTHONPATH": path, "CUDA_VISIBLE_DEVICES": "", **more}
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "segbench", *arguments]
+
+
+def segbench_(
+    project: Path, *arguments: str, env: dict[str, str] | None = None, python: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a project to its end.
+
+    Args:
+        project: Where it runs.
+        arguments: What stands after `segbench`.
+        env: Variables; None: those of `environment()`.
+        python: Options of Python.
+    """
+    full = command(*arguments)
+    return subprocess.run(
+        [full[0], *python, *full[1:]],
+        cwd=project,
+        env=environment() if env is None else env,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
