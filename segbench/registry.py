@@ -238,6 +238,13 @@ def _imported_variant(axis: str, path: str) -> Variant:
     return read_source(axis, Path(spec.origin), origin="import", name=path, callable_name=callable_name)
 
 
+def _check_unchanged(variant: Variant) -> None:
+    """Return if a variant's file is still the one whose digest is known: that one counts in identities."""
+    if find_variant(variant.axis, variant.file, origin=variant.origin) != variant:
+        rule = "the file was edited while this process was running"
+        raise ExperimentError(message(str(variant.file), rule, see="Run the same command again"))
+
+
 def _module_from_file(variant: Variant) -> Any:
     name = f"_segbench_project_{variant.axis}_{variant.file.stem}_{(variant.digest or '')[:12]}"
     if name in sys.modules:
@@ -249,6 +256,7 @@ def _module_from_file(variant: Variant) -> Any:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
+        _check_unchanged(variant)
     except BaseException:
         del sys.modules[name]
         raise

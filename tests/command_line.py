@@ -11,7 +11,7 @@ from pathlib import Path
 import segbench
 
 PACKAGE = Path(segbench.__file__).parent.parent
-TIMEOUT_S = 300
+TIMEOUT_S = 900
 
 
 def environment(*paths: Path, **more: str) -> dict[str, str]:

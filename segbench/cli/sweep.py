@@ -70,6 +70,10 @@ def sweep(
     detach: DetachOption = False,
     storage: StorageOption = None,
     no_study: Annotated[bool, typer.Option("--no-study", help="Write nothing for the dashboard.")] = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Read all files of finished trials; run those again that are damaged."),
+    ] = False,
     strict: StrictOption = False,
     project: ProjectOption = None,
 ) -> None:
@@ -81,6 +85,7 @@ def sweep(
     from segbench.errors import ExperimentError, message
     from segbench.sweep import launch
     from segbench.sweep.address import find_address
+    from segbench.sweep.claim import only_supervisor, tidy_up
     from segbench.sweep.deadline import Deadline, parse_duration
     from segbench.sweep.describe import describe_test_images
     from segbench.sweep.mirror import check_storage
@@ -94,11 +99,17 @@ def sweep(
             message(loaded.name, "a search has no cells to choose from: --only and --seeds do not go with it")
         )
     job = launch.plan_job(loaded, only=only, seeds=seeds, retries_failed=retry is not None)
+    if verify:
+        with only_supervisor(job.folder, say=typer.echo):
+            for line in launch.reopen_damaged(job):
+                typer.echo(f"damaged  {line}", err=True)
+        job = launch.plan_job(loaded, only=only, seeds=seeds, retries_failed=retry is not None)
     _announce(job)
     address = None if no_study else find_address(storage, loaded.project.results)
     if address is not None:
         check_storage(loaded, job.folder, address)
     if job.is_over:
+        tidy_up(job.folder)
         launch.write_document(loaded, job.folder)
         launch.write_index(loaded)
         describe_test_images(loaded, job.folder, is_new=False)
@@ -303,11 +314,18 @@ def _end(job: Job, *, is_new: bool) -> None:
     """Print how the sweep ended.
 
     Raises:
+        ResultsError: Trials could not be run, because of what lies on the disk.
         TrialError: Trials failed.
     """
-    from segbench.errors import TrialError, message
+    from segbench.errors import ResultsError, TrialError, message
 
     num_failed = _summarise(job, is_new=is_new)
+    if job.to_run:
+        name = job.experiment.name
+        damaged = [entry.problem for entry in job.to_run if entry.problem is not None]
+        rule = f"{_count(len(job.to_run), 'trial')} could not be run"
+        see = f"The reasons are above and in {job.folder.log}; then run the same command again"
+        raise ResultsError("\n".join([*damaged, message(name, rule, see=see)]))
     if num_failed:
         name = job.experiment.name
         raise TrialError(

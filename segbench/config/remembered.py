@@ -63,6 +63,8 @@ def recall(key: str, project: Project) -> Experiment | None:
     """Return the experiment kept under a key, or None where there is none or a file has changed."""
     try:
         entry = json.loads((folder() / f"{key}.json").read_text(encoding="utf-8"))
+        if entry["of"] != key:
+            return None
         if any(_content(Path(path)) != digest for path, digest in entry["files"].items()):
             return None
         return experiment_from_json(entry["experiment"], project)
@@ -73,6 +75,7 @@ def recall(key: str, project: Project) -> Experiment | None:
 def keep(key: str, experiment: Experiment, files: Iterable[Path]) -> None:
     """Keep an experiment; a folder that cannot be written is no problem."""
     entry = {
+        "of": key,
         "files": {str(path): _content(path) for path in files},
         "experiment": experiment_to_json(experiment),
     }

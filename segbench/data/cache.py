@@ -82,13 +82,19 @@ def find_cache(key: str, root: Path, *, title: str) -> CachedPixels | None:
 def remember(cached: CachedPixels, name: str, measure: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
     """Return what `measure` gives, kept as `<name>.json` in the cache's folder."""
     file = cached.folder / f"{name}.json"
-    with contextlib.suppress(OSError, ValueError):
-        return json.loads(file.read_text())
+    subject = [cached.folder.name, name]
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        entry = json.loads(file.read_text())
+        if entry["of"] == subject:
+            return entry["value"]
     value = measure()
     temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    with contextlib.suppress(OSError):  # a read-only cache is measured each time
-        temporary.write_text(json.dumps(value))
+    try:
+        temporary.write_text(json.dumps({"of": subject, "value": value}))
         temporary.replace(file)
+    except OSError:  # a read-only cache, or a full disk: it is measured each time
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return value
 
 
@@ -103,7 +109,7 @@ def _open_whole(folder: Path, key: str) -> CachedPixels | None:
             return None
         images = np.load(folder / _IMAGES, mmap_mode="r")
         masks = np.load(folder / _MASKS, mmap_mode="r")
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return CachedPixels(folder, images, masks)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Final
 
 HASH_DIGITS: Final = 12
 """A trial's folder is named by this many hexadecimal digits of its identity."""
+
+TRIAL_KEY: Final = "trial_hash"
+"""Key under which weights and masks say whose they are; files of older versions lack it."""
 
 _HEX: Final = frozenset("0123456789abcdef")
 
@@ -103,11 +107,18 @@ class ExperimentFolder:
 
     def trial_folders(self) -> Iterator[TrialFolder]:
         """Yield the folders that are named like a trial, in alphabetical order."""
-        if not self.trials.is_dir():
+        try:
+            with os.scandir(self.trials) as entries:
+                names = [e.name for e in entries if _is_hash(e.name) and e.is_dir()]
+        except (FileNotFoundError, NotADirectoryError):
             return
-        for path in sorted(self.trials.iterdir()):
-            if len(path.name) == HASH_DIGITS and _HEX.issuperset(path.name) and path.is_dir():
-                yield TrialFolder(path)
+        trials = self.trials
+        for name in sorted(names):
+            yield TrialFolder(trials / name)
+
+
+def _is_hash(name: str) -> bool:
+    return len(name) == HASH_DIGITS and _HEX.issuperset(name)
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,9 @@ from typing import Any, Final, Protocol
 from segbench.errors import TrialError, message
 from segbench.store.atomic import write_errors
 
-STALE_AFTER_S: Final = 60.0
-"""A claim whose counter stands still for this long may be taken over."""
+STALE_AFTER_S: Final = float(os.environ.get("SEGBENCH_LEASE_S") or 60.0)
+"""A claim whose counter stands still for this long may be taken over. `SEGBENCH_LEASE_S` sets it,
+on all hosts alike: a holder beats six times in that time."""
 
 _COUNTER_DIGITS: Final = 12
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from segbench.errors import ResultsError, message
 from segbench.store.atomic import replacing
+from segbench.store.layout import TRIAL_KEY
 
 
 def write_masks(path: Path, masks: np.ndarray, sample_names: Sequence[str]) -> None:
@@ -36,7 +37,14 @@ def write_masks(path: Path, masks: np.ndarray, sample_names: Sequence[str]) -> N
             bits=np.packbits(
                 masks.reshape(len(masks), height * width), axis=1
             ),  # rows of their own: images unpack alone
+            **{TRIAL_KEY: np.array(path.parent.name, dtype=np.str_)},
         )
+
+
+def masks_of(path: Path) -> str | None:
+    """Return the hash of the trial whose masks these are; None: an older version wrote them."""
+    with np.load(path, allow_pickle=False) as content:
+        return str(content[TRIAL_KEY]) if TRIAL_KEY in content else None
 
 
 def read_masks(path: Path) -> tuple[tuple[str, ...], np.ndarray]:

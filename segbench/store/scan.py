@@ -9,7 +9,7 @@ from segbench.errors import ResultsError
 from segbench.records import State, TrialRecord
 from segbench.store.layout import ExperimentFolder, TrialFolder
 from segbench.store.lease import is_leased
-from segbench.store.trials import count_epochs, read_trial
+from segbench.store.trials import count_epochs, find_trial
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,8 @@ def look(folder: TrialFolder) -> TrialRecord | None:
     Raises:
         ResultsError: The record cannot be read, or is another trial's.
     """
-    if not folder.record.exists():
-        return None
-    return _as_it_stands(folder, read_trial(folder))
+    record = find_trial(folder)
+    return None if record is None else _as_it_stands(folder, record)
 
 
 def _as_it_stands(folder: TrialFolder, record: TrialRecord) -> TrialRecord:

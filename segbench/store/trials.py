@@ -24,6 +24,9 @@ from segbench.store.layout import TrialFolder
 if TYPE_CHECKING:
     import pandas as pd
 
+_KEYS: Final = {f.name: None for f in fields(TrialRecord)}
+"""Of `trial.json`, in their order."""
+
 _EXACT_KEYS: Final = frozenset({"config", "search"})
 """Keys whose floats keep every digit: they are settings, part of the identity, not measurements."""
 
@@ -58,8 +61,13 @@ def write_trial(folder: TrialFolder, record: TrialRecord) -> None:
     open_trial(folder, record.identity)
     with write_errors(folder.record):
         folder.path.mkdir(parents=True, exist_ok=True)
-    content = {f.name: _to_json(f.name, getattr(record, f.name)) for f in fields(record)}
+    content = record_to_json(record)
     write_text(folder.record, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def record_to_json(record: TrialRecord) -> dict[str, Any]:
+    """Return what `trial.json` holds: plain types, floats of nine digits but for settings."""
+    return {name: _to_json(name, getattr(record, name)) for name in _KEYS}
 
 
 def read_trial(folder: TrialFolder) -> TrialRecord:
@@ -68,11 +76,24 @@ def read_trial(folder: TrialFolder) -> TrialRecord:
     Raises:
         ResultsError: It is missing, truncated, not a record, or of a newer format.
     """
+    record = find_trial(folder)
+    if record is None:
+        raise ResultsError(message(str(folder.record), "there is no record in this trial's folder"))
+    return record
+
+
+def find_trial(folder: TrialFolder) -> TrialRecord | None:
+    """Read `trial.json` as `read_trial` does; None where there is none.
+
+    Raises:
+        ResultsError: It is truncated, not a record, or of a newer format.
+    """
     where = str(folder.record)
     try:
-        content = json.loads(folder.record.read_bytes())
+        with open(where, "rb") as file:  # noqa: PTH123 - ten thousand records in a second
+            content = json.loads(file.read())
     except FileNotFoundError:
-        raise ResultsError(message(where, "there is no record in this trial's folder")) from None
+        return None
     except OSError as error:
         raise ResultsError(message(where, f"the record cannot be read: {error.strerror}")) from error
     except ValueError as error:
@@ -320,8 +341,7 @@ def _record(where: str, content: Any) -> TrialRecord:
                 see="Upgrade segbench",
             )
         )
-    known = {f.name for f in fields(TrialRecord)}
-    values: dict[str, Any] = {k: v for k, v in content.items() if k in known}
+    values: dict[str, Any] = {k: v for k, v in content.items() if k in _KEYS}
     try:
         values["state"] = State(values["state"])
         if values.get("failure") is not None:

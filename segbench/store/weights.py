@@ -3,11 +3,12 @@
 After each epoch `last.pt` is renamed into place first, `best.pt` second, the row of `epochs.csv` last. If the
 process dies in between, `last.pt` alone decides: where its last epoch is the selected one its own weights are
 the best ones, and otherwise `best.pt` was written at an earlier epoch and is whole. `best.pt` names its
-epoch, so a file that does not belong to the state is noticed.
+epoch, so a file that does not belong to the state is noticed, and both name their trial.
 """
 
 from __future__ import annotations
 
+import errno
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,14 +18,18 @@ from typing import IO, Any, Final, Protocol
 import torch
 
 from segbench.errors import ResultsError, message
-from segbench.store.atomic import replacing
-from segbench.store.layout import TrialFolder
+from segbench.store.atomic import replacing, write_errors
+from segbench.store.layout import TRIAL_KEY, TrialFolder
 
 FORMAT: Final = 1
 
 _PLAIN = (type(None), bool, int, float, str, bytes, torch.Tensor)
 _RETRAIN = "Remove last.pt and best.pt and run `segbench sweep` again to train the trial from its start"
 _FETCH = "Copy best.pt from where it was trained, or remove the trial's folder and run `segbench sweep` again"
+
+
+class DamagedWeights(ResultsError):
+    """A saved state cannot be used: it is truncated, of another trial, or does not fit its network."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +86,33 @@ def restore_run(folder: TrialFolder, run: Saved, *, before_write: Callable[[], N
     written now.
 
     Raises:
-        ResultsError: A file is damaged, or `best.pt` is missing or of another epoch than the state selected.
+        DamagedWeights: A file is damaged, or `best.pt` is missing or of another epoch than the state
+            selected. The run may be half restored: make another one.
+        ResultsError: The disk refuses.
     """
     state = read_last(folder)
     if state is None:
         return False
-    run.load_state_dict(state)
+    try:
+        run.load_state_dict(state)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        rule = f"the state does not fit this trial ({type(error).__name__}: {error})"
+        raise DamagedWeights(message(str(folder.last), rule, see=_RETRAIN)) from error
     if run.selected_epoch is not None and not _save_selected(folder, run, before_write):
         run.load_selected(read_best(folder, epoch=run.selected_epoch).weights)
     return True
+
+
+def set_aside(folder: TrialFolder) -> None:
+    """Rename `last.pt` and `best.pt` to `*.damaged.pt`, so that the trial starts from its beginning.
+
+    Raises:
+        ResultsError: The disk refuses.
+    """
+    for path in (folder.last, folder.best):
+        if path.exists():
+            with write_errors(path):
+                path.replace(path.with_suffix(".damaged.pt"))
 
 
 def write_last(folder: TrialFolder, state: Mapping[str, Any]) -> None:
@@ -98,16 +121,16 @@ def write_last(folder: TrialFolder, state: Mapping[str, Any]) -> None:
     Raises:
         ResultsError: The disk refuses, or the state holds something that could not be read back.
     """
-    _save(folder.last, state)
+    _save(folder.last, {**state, TRIAL_KEY: folder.hash})
 
 
 def read_last(folder: TrialFolder) -> dict[str, Any] | None:
     """Read the training state onto the CPU; None where there is none.
 
     Raises:
-        ResultsError: The file is damaged.
+        DamagedWeights: The file is damaged, or of another trial.
     """
-    return _load(folder.last, _RETRAIN) if folder.last.exists() else None
+    return _load(folder, folder.last, _RETRAIN) if folder.last.exists() else None
 
 
 def write_best(
@@ -119,7 +142,7 @@ def write_best(
         ResultsError: The disk refuses.
     """
     content = {"format": FORMAT, "epoch": epoch, "weights": dict(weights), "input": dict(input_spec)}
-    _save(folder.best, content)
+    _save(folder.best, {**content, TRIAL_KEY: folder.hash})
 
 
 def read_best(folder: TrialFolder, *, epoch: int | None = None) -> Best:
@@ -130,19 +153,20 @@ def read_best(folder: TrialFolder, *, epoch: int | None = None) -> Best:
         epoch: The epoch they must be of; None: whichever they are of.
 
     Raises:
-        ResultsError: The file is missing, damaged or of another epoch or format; the text says how to get it.
+        DamagedWeights: The file is missing, damaged or of another trial, epoch or format; the text says how
+            to get it.
     """
     where = str(folder.best)
     if not folder.best.exists():
         rule = "there are no saved weights (they are not committed with the results)"
-        raise ResultsError(message(where, rule, see=_FETCH))
-    content = _load(folder.best, _FETCH)
+        raise DamagedWeights(message(where, rule, see=_FETCH))
+    content = _load(folder, folder.best, _FETCH)
     if content.get("format") != FORMAT or not {"epoch", "weights", "input"} <= content.keys():
         got = content.get("format")
-        raise ResultsError(message(where, f"weights must be of format {FORMAT}", got=got, see=_FETCH))
+        raise DamagedWeights(message(where, f"weights must be of format {FORMAT}", got=got, see=_FETCH))
     if epoch is not None and content["epoch"] != epoch:
         rule = f"the weights must be those of the selected epoch {epoch}"
-        raise ResultsError(message(where, rule, got=content["epoch"], see=_RETRAIN))
+        raise DamagedWeights(message(where, rule, got=content["epoch"], see=_RETRAIN))
     return Best(epoch=content["epoch"], weights=content["weights"], input_spec=content["input"])
 
 
@@ -190,16 +214,22 @@ class _Witness:
             raise
 
 
-def _load(path: Path, see: str) -> dict[str, Any]:
+def _load(folder: TrialFolder, path: Path, see: str) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # torch's word for a cut-off archive
+            # the disk or the share may be at fault, and the file whole
+            raise ResultsError(message(str(path), f"the file cannot be read: {error.strerror}")) from error
         reason = str(error).strip().partition("\n")[0][:120] or type(error).__name__
         rule = f"the file is truncated or damaged ({reason})"
-        raise ResultsError(message(str(path), rule, see=see)) from error
+        raise DamagedWeights(message(str(path), rule, see=see)) from error
     if not isinstance(content, dict):
         rule = "the file must hold a dictionary"
-        raise ResultsError(message(str(path), rule, got=type(content).__name__, see=see))
+        raise DamagedWeights(message(str(path), rule, got=type(content).__name__, see=see))
+    trial = content.pop(TRIAL_KEY, folder.hash)
+    if trial != folder.hash:
+        raise DamagedWeights(message(str(path), "the file is of another trial", got=trial, see=see))
     return content
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segbench.config.trial import TrialConfig, variant_digests
+from segbench.config.trial import TrialConfig, identity, variant_digests
+from segbench.errors import ResultsError, message
 from segbench.records import State, TrialRecord
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import QueuedTrial
@@ -25,6 +26,21 @@ class Resources:
     """`cpu` or `cuda`."""
     threads: int
     loader_workers: int = 0
+
+
+def check_identity(trial: QueuedTrial) -> None:
+    """Return if this process would compute the trial that was planned.
+
+    Raises:
+        ResultsError: A user's variant was edited since, or this segbench is another one than the planner's.
+    """
+    config = TrialConfig.from_json(trial.config)
+    data = trial.data_fingerprint
+    if identity(config, seed=trial.seed, fold=trial.fold, data_fingerprint=data) != trial.identity:
+        own = ", ".join(variant_digests(config))
+        rule = "the code is not that of the plan any more" + (f" (your own: {own})" if own else "")
+        see = "Run segbench sweep again: it plans with the code as it is now"
+        raise ResultsError(message(f"trial {trial.hash}", rule, see=see))
 
 
 def new_record(trial: QueuedTrial, experiment: ExperimentFolder) -> TrialRecord:

@@ -10,12 +10,13 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from segbench.errors import ResultsError, message
 from segbench.store.atomic import write_errors
 from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import STALE_AFTER_S, Holder, Lease, holder, place
+from segbench.store.leftovers import is_untidy, tidy
 
 _LOOK_S = 1.0
 
@@ -29,7 +30,8 @@ def only_supervisor(
 ) -> Iterator[Lease]:
     """Hold an experiment's lock and claim: one supervisor at a time.
 
-    A claim of another host that gives no sign of life is watched for `stale_after_s` and then taken over.
+    What killed processes have left is removed when it is taken, and before it is given back. A claim of
+    another host that gives no sign of life is watched for `stale_after_s` and then taken over.
 
     Args:
         folder: The experiment's.
@@ -52,9 +54,19 @@ def only_supervisor(
         with _claim(folder, say, stale_after_s) as lease:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            tidy(folder)
             yield lease
+            tidy(folder)
     finally:
         os.close(descriptor)
+
+
+def tidy_up(folder: ExperimentFolder) -> None:
+    """Remove what killed processes have left, where there is something and no sweep is running."""
+    present = holder(folder.supervisor)
+    if is_untidy(folder) and (present is None or present.place == place()):
+        with suppress(ResultsError), only_supervisor(folder):
+            pass
 
 
 def _claim(folder: ExperimentFolder, say: Callable[[str], None], stale_after_s: float) -> Lease:

@@ -14,10 +14,12 @@ from segbench.store import trials
 from segbench.store.atomic import write_text
 from segbench.store.layout import ExperimentFolder, TrialFolder
 from segbench.store.queue import QueuedTrial
+from segbench.store.scan import scan
 from segbench.sweep.checks import Finding, Severity, check_plan, check_work, sorted_findings
 from segbench.sweep.checks.subjects import distinct_data
+from segbench.sweep.events import label_trial
 from segbench.sweep.plan import Plan, PlanEntry, Planner, plan_trials
-from segbench.sweep.reset import reset
+from segbench.sweep.reset import reopen_if_damaged, reset
 from segbench.sweep.reuse import reuse
 
 if TYPE_CHECKING:
@@ -146,7 +148,7 @@ def write_document(experiment: Experiment, folder: ExperimentFolder) -> bool:
     """Put the merged document beside the results; return whether another one stood there."""
     text = dump(experiment.document)
     try:
-        before = folder.experiment_yaml.read_text(encoding="utf-8")
+        before = folder.experiment_yaml.read_text(encoding="utf-8", errors="replace")
     except OSError:
         before = None
     if before != text:
@@ -164,6 +166,22 @@ def copy_reused(job: Job) -> list[TrialRecord]:
         if record is not None:
             copied.append(record)
     return copied
+
+
+def reopen_damaged(job: Job) -> list[str]:
+    """Read every file of the finished trials, and have those with a damaged one run again.
+
+    Returns:
+        A line for each of them.
+    """
+    asked = {entry.trial.hash for entry in job.entries}
+    records = [r for h, r in scan(job.folder).records.items() if h in asked or r.search is not None]
+    found = []
+    for record in records:
+        damage = reopen_if_damaged(job.folder.trial(record.hash), record)
+        if damage is not None:
+            found.append(f"{label_trial(record.levels, record.search)}, seed {record.seed}: {damage}")
+    return found
 
 
 def reset_failed(job: Job) -> None:

@@ -27,11 +27,13 @@ def recall(project: Project, what: str, subject: Any) -> dict[str, Any] | None:
         what: The kind of knowledge: a folder's name.
         subject: Everything that decides it, as plain JSON types.
     """
+    file = _file(project, what, subject)
     try:
-        entry = json.loads(_file(project, what, subject).read_text(encoding="utf-8"))
+        entry = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return entry if isinstance(entry, dict) else None
+    is_its_own = isinstance(entry, dict) and entry.pop("of", None) == file.stem
+    return entry if is_its_own else None
 
 
 def keep(project: Project, what: str, subject: Any, content: dict[str, Any]) -> None:
@@ -40,7 +42,7 @@ def keep(project: Project, what: str, subject: Any, content: dict[str, Any]) -> 
     temporary = file.with_suffix(f".{os.getpid()}.tmp")
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(content), encoding="utf-8")
+        temporary.write_text(json.dumps({**content, "of": file.stem}), encoding="utf-8")
         temporary.replace(file)
 
 

@@ -13,7 +13,7 @@ from segbench.config.experiment import PlannedTrial
 from segbench.config.project import Project
 from segbench.errors import ResultsError
 from segbench.records import State, TrialRecord
-from segbench.store.atomic import replacing
+from segbench.store.atomic import replacing, sweep_temporaries
 from segbench.store.layout import HASH_DIGITS, ExperimentFolder, ResultsFolder, TrialFolder
 from segbench.store.lease import Lease
 from segbench.store.trials import read_trial, write_trial
@@ -69,6 +69,7 @@ def reuse(
     if lease is None:
         return None
     with lease:
+        sweep_temporaries(target.path)
         for file in (source.epochs, source.images, source.log, source.diff):
             _take(file, target.path / file.name, link=False)  # rows are appended in place
         for file in (source.best, source.last, source.masks):

@@ -22,7 +22,7 @@ from segbench.store.atomic import sweep_temporaries
 from segbench.store.layout import ExperimentFolder, TrialFolder
 from segbench.store.lease import Lease, LeaseLost
 from segbench.store.queue import QueuedTrial
-from segbench.sweep.beginning import Resources, begin, facts, finished_event, new_record
+from segbench.sweep.beginning import Resources, begin, check_identity, facts, finished_event, new_record
 from segbench.sweep.deadline import OutOfTime, TimeLimit
 from segbench.sweep.events import (
     EpochFinished,
@@ -82,7 +82,8 @@ def run_trial(
         The record, or None where somebody else holds the trial.
 
     Raises:
-        ResultsError: The folder holds another identity, or the disk refuses the record.
+        ResultsError: The folder holds another identity, the disk refuses the record, or the code is not that
+            of the plan.
     """
     folder = experiment.trial(trial.hash)
     pulse = Pulse(hang_timeout_s)
@@ -96,6 +97,7 @@ def run_trial(
                 return record
             record = replace(record, search=None)  # a tuning trial: it goes on to the test images
         sweep_temporaries(folder.path)
+        check_identity(trial)
         with logging_to(folder.log) as log:
             attempt = _Attempt(
                 trial,
@@ -264,10 +266,17 @@ class _Attempt:
         from segbench.store import weights
 
         run = self._build(self.config, data, micro_batch=micro_batch)
+        try:
+            if weights.restore_run(self.folder, run, before_write=self.lease.check):
+                self.log.info("going on after epoch %d", len(run.history))
+        except weights.DamagedWeights as error:
+            self.log.warning("%s It was set aside, and the trial starts from its beginning", error)
+            run.close()
+            self.lease.check()
+            weights.set_aside(self.folder)
+            run = self._build(self.config, data, micro_batch=micro_batch)
         if hasattr(run, "on_batch"):
             run.on_batch = self._on_batch
-        if weights.restore_run(self.folder, run, before_write=self.lease.check):
-            self.log.info("going on after epoch %d", len(run.history))
         self.lease.check()
         trials.rewrite_epochs(self.folder, run.history)
         return run

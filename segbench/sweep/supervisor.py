@@ -240,6 +240,8 @@ class Supervisor:
             return
         if self._open and began == self._idle_rounds:
             self._idle_rounds += 1
+        if self._open and exit_.code and not self._is_stopping:
+            self._write_queue()  # it may be what the worker could not read
         if self._idle_rounds >= MOST_IDLE_ROUNDS and not self.pool.num_running:
             raise TrialError(
                 message(

@@ -17,18 +17,30 @@ from chaos.harness import SMALL, Project
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Decoded images, and what guards and commands remember: shared, so that every sweep finds it made."""
-    return tmp_path_factory.mktemp("data")
+    """Decoded images, and what guards and commands remember: shared, so that every sweep finds it made.
+
+    `SEGBENCH_CHAOS_BASE` names a folder that keeps them, and the undisturbed sweep, for the next time.
+    """
+    base = os.environ.get("SEGBENCH_CHAOS_BASE")
+    data = Path(base) / "data" if base else tmp_path_factory.mktemp("base") / "data"
+    data.mkdir(parents=True, exist_ok=True)
+    return data
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory, data: Path) -> dict[str, Any]:
-    """The records of a sweep of 24 trials that nobody disturbed."""
-    project = Project(tmp_path_factory.mktemp("undisturbed"), data)
+def undisturbed_project(data: Path) -> Project:
+    """A project with 24 trials whose sweep nobody disturbed."""
+    project = Project(data.parent / "undisturbed", data)
     done = project.sweep()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "finished: 24 complete." in done.stdout
-    records = project.records()
+    assert ": 24 complete." in done.stdout
+    return project
+
+
+@pytest.fixture(scope="session")
+def undisturbed(undisturbed_project: Project) -> dict[str, Any]:
+    """The records of the undisturbed sweep."""
+    records = undisturbed_project.records()
     images = [value for key, value in records.items() if key.endswith("images.csv.gz")]
     curves = {str(value) for key, value in records.items() if key.endswith("epochs.csv")}
     assert len(images) == len(set(images)) == len(curves) == 24  # equal numbers would make every test pass
@@ -42,9 +54,9 @@ def project(tmp_path: Path, data: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def small(undisturbed: dict[str, Any], tmp_path_factory: pytest.TempPathFactory, data: Path) -> dict[str, Any]:
+def small(data: Path) -> dict[str, Any]:
     """The records of the small design's four trials, undisturbed."""
-    project = Project(tmp_path_factory.mktemp("small"), data, SMALL)
+    project = Project(data.parent / "small", data, SMALL)
     done = project.sweep()
     assert done.returncode == 0, done.stdout + done.stderr
     return project.records()
@@ -64,18 +76,26 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int) -> None:
 
 def write_record(target: Path, lines: list[str], terminalreporter: Any, exitstatus: int) -> None:
     """Write the counts as a dated page, with the commit that they are of."""
-    outcomes = {name: len(terminalreporter.stats.get(name, ())) for name in ("passed", "failed", "error", "skipped")}
-    skipped = [f"  {report.nodeid}: {report.longrepr[2]}" for report in terminalreporter.stats.get("skipped", ())]
+    outcomes = {
+        name: len(terminalreporter.stats.get(name, ())) for name in ("passed", "failed", "error", "skipped")
+    }
+    skipped = [
+        f"  {report.nodeid}: {report.longrepr[2]}" for report in terminalreporter.stats.get("skipped", ())
+    ]
     seconds = time.time() - terminalreporter._sessionstarttime
     here = Path(__file__).parent
-    commit = subprocess.run(["git", "-C", here, "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
+    commit = subprocess.run(
+        ["git", "-C", here, "rev-parse", "HEAD"], capture_output=True, text=True
+    ).stdout.strip()
     is_dirty = bool(
-        subprocess.run(["git", "-C", here, "status", "--porcelain"], capture_output=True, text=True).stdout.strip()
+        subprocess.run(
+            ["git", "-C", here, "status", "--porcelain"], capture_output=True, text=True
+        ).stdout.strip()
     )
     text = [
         "# What the chaos suite did",
         "",
-        "`make chaos-record` wrote this page; `make chaos` prints the same. docs/sweeps.md says what is promised.",
+        "`make chaos-record` wrote this page; `make chaos` prints the same.",
         "",
         "```",
         f"date       {time.strftime('%Y-%m-%d', time.gmtime())}",

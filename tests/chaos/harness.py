@@ -26,7 +26,7 @@ EXPERIMENT = """\
 question: Does trouble change anything?
 baseline:
   dataset: {shapes: {num_train: 16, num_val: 8, num_test: 8, size_px: 32}}
-  input: unit
+  input: dataset
   model: {slow_unet: {width: 4, depth: 2}}
   norm: batch
   augment: slow_flips
@@ -278,4 +278,9 @@ def _sweep(workers: int) -> Sequence[str]:
 
 
 def _is_rubbish(name: str) -> bool:
-    return ".tmp-" in name or name.endswith(".tmp") or name.startswith("lease.") or name in ("stop", "queue.json")
+    return (
+        ".tmp-" in name
+        or name.endswith(".tmp")
+        or name.startswith("lease.")
+        or name in ("stop", "queue.json")
+    )

@@ -51,7 +51,9 @@ class Killer:
     def kill_until_it_is_finished(self, most: int) -> int:
         """Return how many kills were delivered; at most `most`."""
         while self.num_kills < most:
-            supervisor = self.project.start(CHAOS_TICKETS=str(self.tickets), CHAOS_ROOT=str(self.project.root))
+            supervisor = self.project.start(
+                CHAOS_TICKETS=str(self.tickets), CHAOS_ROOT=str(self.project.root)
+            )
             is_over = self._live(supervisor, most)
             supervisor.wait(timeout=120)
             if is_over:
@@ -78,7 +80,11 @@ class Killer:
     def _kill(self, supervisor: subprocess.Popen[str], victim: str) -> None:
         workers = [pid for pid in self.project.processes() if pid != supervisor.pid]
         self.chance.shuffle(workers)
-        doomed = {"worker": workers[:1], "supervisor": [supervisor.pid], "both": [supervisor.pid, *workers[:1]]}
+        doomed = {
+            "worker": workers[:1],
+            "supervisor": [supervisor.pid],
+            "both": [supervisor.pid, *workers[:1]],
+        }
         stopped = []
         for pid in doomed[victim]:
             with suppress(ProcessLookupError):
@@ -101,7 +107,6 @@ class Killer:
         for done in self.tickets.glob("done-*"):
             what, name = done.read_text().split(" ", 1)
             self._count(role, f"within a write: {what} {_name(name)}")
-            wait_until(lambda pid=int(done.name.removeprefix("done-")): not is_running(pid), 5)
             done.unlink()
 
     def _count(self, who: str, phase: str) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import optuna
+from command_line import segbench_
 
-import segbench
 from segbench.store.layout import ExperimentFolder
 
 EXPERIMENT = """\
@@ -33,18 +30,6 @@ search:
   trials: 6
 seeds: 2
 """
-
-
-def segbench_(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    package = str(Path(segbench.__file__).parent.parent)
-    return subprocess.run(
-        [sys.executable, "-m", "segbench", *arguments],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": package, "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
 
 
 def test_search_from_the_command_line(tmp_path: Path) -> None:

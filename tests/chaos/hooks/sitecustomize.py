@@ -1,3 +1,4 @@
+# ruff: noqa
 """Faults from within: imported by every Python process that has this folder on its path.
 
 `CHAOS_TICKETS`: a folder. Where it holds a file `<role>-<n>` (role: `worker` or `sweep`), the first process of

@@ -1,0 +1,1 @@
+"""Measurements of segbench itself: `python -m benchmarks.NAME` prints a table."""

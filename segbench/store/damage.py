@@ -1,0 +1,110 @@
+"""Whether the files of a finished trial are those that its record accepted. No torch.
+
+A sweep trusts a record that says a trial is finished: it was written when everything else was on the disk.
+What happened to the files afterwards (a failing disk, a broken copy) shows only to who reads them.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Final
+
+from segbench.errors import ResultsError, message
+from segbench.records import State, TrialRecord
+from segbench.store.layout import TRIAL_KEY, TrialFolder
+from segbench.store.masks import masks_of, read_masks
+from segbench.store.trials import split_epochs, unpack_images
+
+_TOLERANCE: Final = 1e-6
+"""Relative; records keep nine digits."""
+
+_CHECKED_METRIC: Final = "dice"
+"""The mean of its values per image is in the record, and no image lacks it."""
+
+
+def find_damage(folder: TrialFolder, record: TrialRecord) -> str | None:
+    """Read every file of a finished trial; return what is wrong with the first bad one, or None.
+
+    `epochs.csv` must have the record's epochs, with the objective at the selected one; `images.csv.gz` the
+    mean of dice that the record has. Weights and masks, which are not committed, may be missing; those that
+    are there must match their own check sums.
+    """
+    try:
+        _check_epochs(folder, record)
+        if record.state is State.COMPLETE and record.test:
+            _check_images(folder, record)
+        if folder.masks.exists():
+            _check_masks(folder)
+        for path in (folder.best, folder.last):
+            if path.exists():
+                _check_archive(path, folder.hash)
+    except ResultsError as error:
+        return str(error)
+    return None
+
+
+def _check_epochs(folder: TrialFolder, record: TrialRecord) -> None:
+    where = str(folder.epochs)
+    if record.epochs_done == 0:
+        return
+    try:
+        content = folder.epochs.read_bytes()
+    except OSError as error:
+        raise ResultsError(message(where, f"the epochs cannot be read: {error.strerror}")) from error
+    header, body = split_epochs(where, content)
+    rows = [line.split(",") for line in body.splitlines()]
+    if len(rows) != record.epochs_done:
+        rule = f"the record says {record.epochs_done} epochs"
+        raise ResultsError(message(where, rule, got=len(rows)))
+    if record.selected_epoch is None or record.objective is None:
+        return
+    try:
+        column = header.split(",").index(record.config["objective"]["metric"])
+        value = float(rows[record.selected_epoch - 1][column])
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise ResultsError(message(where, f"the objective cannot be read ({error})")) from error
+    if not _agree(value, record.objective):
+        rule = f"the objective at epoch {record.selected_epoch} must be the record's, {record.objective}"
+        raise ResultsError(message(where, rule, got=value))
+
+
+def _check_images(folder: TrialFolder, record: TrialRecord) -> None:
+    where = str(folder.images)
+    rows = csv.reader(unpack_images(folder).splitlines()[1:])
+    try:
+        values = [float(row[5]) for row in rows if row[2] == "test" and row[4] == _CHECKED_METRIC]
+    except (ValueError, IndexError, csv.Error) as error:
+        raise ResultsError(message(where, f"the values per image are damaged ({error})")) from error
+    recorded = record.test.get(_CHECKED_METRIC)
+    if recorded is not None and not _agree(math.fsum(values) / max(1, len(values)), recorded):
+        rule = f"the mean of {_CHECKED_METRIC} must be the record's, {recorded}"
+        raise ResultsError(message(where, rule, got=math.fsum(values) / max(1, len(values))))
+
+
+def _check_masks(folder: TrialFolder) -> None:
+    read_masks(folder.masks)
+    of = masks_of(folder.masks)
+    if of not in (None, folder.hash):
+        raise ResultsError(message(str(folder.masks), "the predicted masks are of another trial", got=of))
+
+
+def _check_archive(path: Path, trial: str) -> None:
+    """Check a file of torch: a zip archive whose pickle holds the trial's hash as text."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()
+            pickled = [archive.read(name) for name in archive.namelist() if name.endswith("data.pkl")]
+    except (OSError, ValueError, EOFError, zlib.error, NotImplementedError, zipfile.BadZipFile) as error:
+        raise ResultsError(message(str(path), f"the file is truncated or damaged ({error})")) from error
+    if bad is not None:
+        raise ResultsError(message(str(path), f"the file is damaged at {bad}"))
+    if not pickled or (TRIAL_KEY.encode() in pickled[0] and trial.encode() not in pickled[0]):
+        raise ResultsError(message(str(path), "the file is of another trial"))
+
+
+def _agree(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
