@@ -5,11 +5,13 @@ PY      := $(VENV)/bin/python
 PYTHON  ?= $(shell for p in python3.12 python3.11 python3.13 python3; do \
 	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 PYTEST_ARGS ?= -n auto --dist loadfile
+CHAOS_ARGS  ?= -m chaos -n 0
 
 export NO_ALBUMENTATIONS_UPDATE := 1
+export SEGBENCH_KILLS ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test test-full check format golden system constraints schema axes smoke-reference wheel clean
+.PHONY: help install sweep test test-full chaos chaos-record bench-sweep check format golden system constraints schema axes smoke-reference wheel clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,19 +35,30 @@ test: install  ## Run the test suite (what needs a GPU, LaTeX, Chromium or the s
 	$(PY) -m pytest $(PYTEST_ARGS)
 
 test-full: install  ## Run the suite with every variant, compiled and exported, where `make test` takes one a family
-	$(PY) -m pytest $(PYTEST_ARGS) -m ""
+	$(PY) -m pytest $(PYTEST_ARGS) -m "not chaos"
+
+chaos: install  ## Kill sweeps SEGBENCH_KILLS times, fill disks, damage files; compare what is left (100 kills: an hour)
+	$(PY) -m pytest tests/chaos $(CHAOS_ARGS)
+
+chaos-record: install  ## The same, and write docs/chaos.md: what was done, with date and commit
+	SEGBENCH_CHAOS_RECORD=docs/chaos.md $(PY) -m pytest tests/chaos $(CHAOS_ARGS)
+
+bench-sweep: install  ## Measure a sweep's own costs: between trials, resume scan, claiming (on an idle machine)
+	@$(PY) -m benchmarks.between_trials
+	@$(PY) -m benchmarks.scan
+	@$(PY) -m benchmarks.claiming
 
 check: install  ## Lint, types, layers, generated files
-	$(PY) -m ruff format --check segbench tests
-	$(PY) -m ruff check segbench tests
+	$(PY) -m ruff format --check segbench tests benchmarks
+	$(PY) -m ruff check segbench tests benchmarks
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/segbench schema | diff -q - docs/experiment.schema.json || { echo "docs/experiment.schema.json is stale: make schema"; exit 1; }
 	$(VENV)/bin/segbench list --markdown | diff -q - docs/axes.md || { echo "docs/axes.md is stale: make axes"; exit 1; }
 
 format: install  ## Format and mend what the linter can
-	$(PY) -m ruff format segbench tests
-	$(PY) -m ruff check --fix segbench tests
+	$(PY) -m ruff format segbench tests benchmarks
+	$(PY) -m ruff check --fix segbench tests benchmarks
 
 golden: install  ## Rewrite the golden files (tests/golden); look at the diff before committing it
 	SEGBENCH_GOLDEN=rewrite $(PY) -m pytest tests/golden -n 0

@@ -22,15 +22,12 @@ from segbench.store.trials import split_epochs, unpack_images
 _TOLERANCE: Final = 1e-6
 """Relative; records keep nine digits."""
 
-_CHECKED_METRIC: Final = "dice"
-"""The mean of its values per image is in the record, and no image lacks it."""
-
 
 def find_damage(folder: TrialFolder, record: TrialRecord) -> str | None:
     """Read every file of a finished trial; return what is wrong with the first bad one, or None.
 
     `epochs.csv` must have the record's epochs, with the objective at the selected one; `images.csv.gz` the
-    mean of dice that the record has. Weights and masks, which are not committed, may be missing; those that
+    means that the record has. Weights and masks, which are not committed, may be missing; those that
     are there must match their own check sums.
     """
     try:
@@ -74,15 +71,23 @@ def _check_epochs(folder: TrialFolder, record: TrialRecord) -> None:
 
 def _check_images(folder: TrialFolder, record: TrialRecord) -> None:
     where = str(folder.images)
-    rows = csv.reader(unpack_images(folder).splitlines()[1:])
+    values: dict[str, list[float]] = {}
     try:
-        values = [float(row[5]) for row in rows if row[2] == "test" and row[4] == _CHECKED_METRIC]
+        for row in csv.reader(unpack_images(folder).splitlines()[1:]):
+            if row[2] == "test":
+                values.setdefault(row[4], []).append(float(row[5]))
     except (ValueError, IndexError, csv.Error) as error:
         raise ResultsError(message(where, f"the values per image are damaged ({error})")) from error
-    recorded = record.test.get(_CHECKED_METRIC)
-    if recorded is not None and not _agree(math.fsum(values) / max(1, len(values)), recorded):
-        rule = f"the mean of {_CHECKED_METRIC} must be the record's, {recorded}"
-        raise ResultsError(message(where, rule, got=math.fsum(values) / max(1, len(values))))
+    for metric, recorded in record.test.items():
+        found = values.get(metric, [])
+        if not found or not all(map(math.isfinite, (recorded, *found))):
+            continue  # pooled, or without a value on some image
+        mean = math.fsum(found) / len(found)
+        if not _agree(mean, recorded):
+            rule = f"the mean of {metric} must be the record's, {recorded}"
+            raise ResultsError(message(where, rule, got=mean))
+    if not values:
+        raise ResultsError(message(where, "there are no values of test images"))
 
 
 def _check_masks(folder: TrialFolder) -> None:

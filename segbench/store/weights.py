@@ -95,11 +95,17 @@ def restore_run(folder: TrialFolder, run: Saved, *, before_write: Callable[[], N
         return False
     try:
         run.load_state_dict(state)
+    except ResultsError as error:
+        raise DamagedWeights(f"{folder.last}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         rule = f"the state does not fit this trial ({type(error).__name__}: {error})"
         raise DamagedWeights(message(str(folder.last), rule, see=_RETRAIN)) from error
     if run.selected_epoch is not None and not _save_selected(folder, run, before_write):
-        run.load_selected(read_best(folder, epoch=run.selected_epoch).weights)
+        best = read_best(folder, epoch=run.selected_epoch)
+        try:
+            run.load_selected(best.weights)
+        except ResultsError as error:
+            raise DamagedWeights(f"{folder.best}: {error}") from error
     return True
 
 

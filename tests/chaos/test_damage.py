@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from chaos.counts import count
-from chaos.harness import SMALL, Project
+from chaos.harness import SMALL, Project, wait_until
 from chaos.swept import copy_of
 
 from segbench.store.index import read_index
@@ -122,26 +122,41 @@ def _needs_best(trial: TrialFolder) -> bool:
 
 
 def test_records(swept: Project, undisturbed: dict[str, Any]) -> None:
-    """A record that cannot be read is never overwritten; all other trials are run."""
+    """A record that cannot be read is never overwritten: the sweep names it and refuses to start."""
     trials = swept.trials()
-    damaged, missing = trials[:4], trials[4:6]
+    damaged, missing = trials[:4], trials[4]
     for how, trial in zip(DAMAGES, damaged, strict=True):
         damage(trial.record, how, trials[7].record)
-        count("damage", "trial.json: refused by name, others run; the same again without it")
-    for trial in missing:
-        shutil.rmtree(trial.path)
-    before = {t.hash: t.record.read_bytes() for t in damaged}
+        count("damage", "trial.json: refused by name before any work; the same again without it")
+    shutil.rmtree(missing.path)
+    before = {path: path.read_bytes() for path in swept.folder.trials.rglob("*") if path.is_file()}
     done = swept.sweep()
     assert done.returncode == 3, done.stdout + done.stderr
-    assert "4 trials could not be run" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     for trial in damaged:
         assert f"{trial.record}: the record" in done.stderr
-    assert {t.hash: t.record.read_bytes() for t in damaged} == before
-    assert all(t.record.exists() for t in missing)
+    assert {p: p.read_bytes() for p in swept.folder.trials.rglob("*") if p.is_file()} == before
     for trial in damaged:
-        trial.record.unlink()
+        trial.record.unlink()  # weights and rows stay: the trial is tested again, and no more
     assert swept.finish(undisturbed) == 1
+
+
+def test_a_record_that_is_damaged_while_a_sweep_runs(project: Project, small: dict[str, Any]) -> None:
+    """The trial is refused by name, the others are run, and the sweep says so at its end."""
+    sweep = project.start(workers=1)
+    assert wait_until(lambda: project.folder.queue.exists()), project.said
+    last = json.loads(project.folder.queue.read_text())["trials"][-1]["identity"][:12]
+    victim = project.folder.trial(last)
+    victim.path.mkdir(parents=True)
+    victim.record.write_bytes(b"\0" * 900)
+    assert sweep.wait(timeout=300) == 3, project.said
+    assert f"{victim.record}: the record is truncated or not JSON" in project.said
+    assert "1 trial could not be run" in project.said
+    assert project.said.count(" complete ") >= 3
+    assert victim.record.read_bytes() == b"\0" * 900
+    count("damage", "trial.json while a sweep runs: refused by name, the others are run")
+    shutil.rmtree(victim.path)
+    project.finish(small)
 
 
 def _other_database(path: Path) -> None:

@@ -143,6 +143,23 @@ def test_a_damaged_entry_is_as_good_as_none(write: Write, damage: bytes) -> None
     assert len(entry.read_bytes()) > 1000
 
 
+def test_an_entry_under_another_ones_name_is_as_good_as_none(write: Write, project: Path) -> None:
+    write(TEXT)
+    load_experiment("x")
+    (kept,) = entries()
+    content = kept.read_bytes()
+    write(TEXT.replace("epochs: ", "epochs: 1"))
+    second = load_experiment("x")
+    for entry in entries():
+        entry.write_bytes(content)
+    write(TEXT)
+    (project / "experiments" / "y.yaml").write_text(TEXT.replace("epochs: ", "epochs: 1"))
+    load_experiment("y")
+    for entry in entries():
+        entry.write_bytes(content)
+    assert load_experiment("y").baseline == second.baseline
+
+
 def test_a_memory_that_cannot_be_written_is_no_problem(
     write: Write, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

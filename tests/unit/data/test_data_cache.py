@@ -4,6 +4,7 @@ import errno
 import json
 import multiprocessing
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -179,3 +180,14 @@ def test_all_bad_images_are_named_at_once(photos, ours):
         True,
     ]
     assert folders(photos) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b"[]", b'{"means": [9.0], "stds": [9.0]}'])
+def test_damaged_or_foreign_measurements_are_made_again(photos, ours, damage):
+    ours = replace(ours, input=Choice("dataset"))
+    first = prepare(ours, photos).scaling
+    (kept,) = (photos.data / "cache").glob("*/statistics-*.json")
+    whole = kept.read_bytes()
+    kept.write_bytes(damage)
+    assert prepare(ours, photos).scaling == first
+    assert kept.read_bytes() == whole

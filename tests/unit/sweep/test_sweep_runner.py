@@ -6,6 +6,7 @@ import gzip
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -270,6 +271,46 @@ def test_another_identity_is_never_overwritten(
     with pytest.raises(ResultsError, match="the folder holds another trial"):
         run()
     assert json.loads(record.read_text()) == content
+
+
+@pytest.mark.parametrize("name", ["last", "best"])
+def test_a_damaged_state_is_set_aside_and_the_trial_starts_again(
+    name: str, run: Any, folder: ExperimentFolder, queued: list[QueuedTrial], fake_engine: FakeEngine
+) -> None:
+    assert run(should_stop=lambda: len(fake_engine.events) >= 4).state is State.INTERRUPTED
+    trial = folder.trial(queued[0].hash)
+    getattr(trial, name).write_bytes(b"no state")
+    assert run().state is State.COMPLETE
+    assert (trial.path / f"{name}.damaged.pt").read_bytes() == b"no state"
+    log = trial.log.read_text()
+    assert f"{name}.pt: the file is truncated or damaged" in log
+    assert "It was set aside, and the trial starts from its beginning" in log
+    assert trials.read_epochs(trial)["val_dice"].tolist() == [0.1, 0.4, 0.3, 0.2]
+
+
+def test_a_state_of_another_trial_is_set_aside(
+    run: Any, experiment: Experiment, folder: ExperimentFolder, queued: list[QueuedTrial]
+) -> None:
+    for trial in queued[:2]:
+        run_trial(trial, experiment.project, folder, RESOURCES, should_stop=lambda: True)
+    one, other = (folder.trial(trial.hash) for trial in queued[:2])
+    one.last.write_bytes(other.last.read_bytes())
+    assert run().state is State.COMPLETE
+    assert f"last.pt: the file is of another trial, got '{other.hash}'" in one.log.read_text()
+
+
+def test_code_that_the_plan_does_not_know_is_refused(
+    experiment: Experiment, folder: ExperimentFolder, queued: list[QueuedTrial], fake_engine: FakeEngine
+) -> None:
+    edited = replace(queued[0], config={**queued[0].config, "epochs": 5})  # as another digest would show
+    with pytest.raises(ResultsError) as error:
+        run_trial(edited, experiment.project, folder, RESOURCES)
+    assert str(error.value) == (
+        f"trial {edited.hash}: the code is not that of the plan any more. "
+        "Run segbench sweep again: it plans with the code as it is now."
+    )
+    assert not folder.trial(edited.hash).record.exists()
+    assert fake_engine.events == []
 
 
 def test_a_lost_lease_stops_every_write(

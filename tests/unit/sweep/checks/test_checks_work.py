@@ -132,8 +132,14 @@ def test_a_damaged_memory_is_as_good_as_none(load: Callable[..., Experiment]) ->
     project = load().project
     keep(project, ["a"], [])
     (file,) = (project.data / ".cache" / "guards").glob("*.json")
+    content = file.read_bytes()
     file.write_text("{")
     assert recall(project, ["a"]) is None
+    keep(project, ["b"], [])
+    for each in (project.data / ".cache" / "guards").glob("*.json"):
+        each.write_bytes(content)  # of one subject under the other's name, too
+    assert recall(project, ["a"]) == ()
+    assert recall(project, ["b"]) is None
 
 
 def refusal(load: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch, *found: Finding) -> None:
