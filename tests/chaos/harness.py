@@ -281,6 +281,6 @@ def _is_rubbish(name: str) -> bool:
     return (
         ".tmp-" in name
         or name.endswith(".tmp")
-        or name.startswith("lease.")
+        or name.startswith(("lease.", "supervisor."))
         or name in ("stop", "queue.json")
     )
