@@ -30,6 +30,7 @@ from segbench.cli.resources import (
     TrialsPerGpuOption,
     WorkersOption,
 )
+from segbench.cli.slurm import Launcher, LauncherOption, SlurmOption, check_launcher, find_jobs
 
 if TYPE_CHECKING:
     from segbench.store.lease import Lease
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from segbench.sweep.deadline import Deadline
     from segbench.sweep.devices import Slot
     from segbench.sweep.launch import Job
+    from segbench.sweep.slurm.pool import SlurmPool
 
 
 class Retry(StrEnum):
@@ -57,6 +59,8 @@ def sweep(
     trials_per_gpu: TrialsPerGpuOption = None,
     threads: ThreadsOption = None,
     loader_workers: LoaderWorkersOption = None,
+    launcher: LauncherOption = Launcher.LOCAL,
+    slurm: SlurmOption = None,
     retry: Annotated[
         Retry | None, typer.Option("--retry", help="Run failed trials again too.", show_default=False)
     ] = None,
@@ -93,7 +97,10 @@ def sweep(
 
     deadline = None if time_limit is None else Deadline(parse_duration(time_limit))
     hang_timeout_s = None if hang_timeout is None else parse_duration(hang_timeout, "--hang-timeout")
-    loaded = load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke, start=project)
+    check_launcher(launcher, slurm, {"--time-limit": time_limit, "--trials-per-gpu": trials_per_gpu})
+    loaded = load_experiment(
+        experiment, scale=scale, overrides=set_ or (), slurm=slurm or (), smoke=smoke, start=project
+    )
     if loaded.search is not None and (only or seeds):
         raise ExperimentError(
             message(loaded.name, "a search has no cells to choose from: --only and --seeds do not go with it")
@@ -119,16 +126,27 @@ def sweep(
         return
     search = loaded.search
     num_trials = search.num_trials if search is not None else job.most_at_once
-    slots = _slots(
-        device=device, workers=workers, trials_per_gpu=trials_per_gpu, threads=threads, num_trials=num_trials
-    )
+    slots: list[Slot] = []
+    jobs = None
+    if launcher is Launcher.SLURM:
+        resources = {"device": device, "threads": threads, "loader_workers": loader_workers}
+        resources["hang_timeout_s"] = hang_timeout_s
+        jobs = find_jobs(job, workers=workers, num_trials=num_trials, resources=resources)
+    else:
+        slots = _slots(
+            device=device,
+            workers=workers,
+            trials_per_gpu=trials_per_gpu,
+            threads=threads,
+            num_trials=num_trials,
+        )
     if trials_per_gpu is not None:
         _check_memory(job, slots, trials_per_gpu)
     _heed(job, is_strict=strict)
     if detach:
         _detach(job, deadline)
         return
-    how = _How(slots, loader_workers, max_failures, deadline, hang_timeout_s, address)
+    how = _How(slots, jobs, loader_workers, max_failures, deadline, hang_timeout_s, address)
     with notifying(notify, job.folder, lambda problem: typer.echo(problem, err=True)):
         _carry_out(job, how, only=only, seeds=seeds)
 
@@ -138,6 +156,8 @@ class _How:
     """What a sweep runs on, and for how long."""
 
     slots: list[Slot]
+    jobs: SlurmPool | None
+    """Workers are these, and not processes in the slots."""
     loader_workers: int | None
     max_failures: int | None
     deadline: Deadline | None
@@ -207,7 +227,7 @@ def _run(job: Job, how: _How, claim: Lease) -> bool:
     stop.install()
     loader_workers = how.loader_workers
     if loader_workers is None:
-        loader_workers = devices.loader_workers(how.slots[0].device, how.slots[0].threads)
+        loader_workers = devices.loader_workers(how.slots[0].device, how.slots[0].threads) if how.slots else 0
     launch.run_job(
         job,
         slots=how.slots,
@@ -220,6 +240,7 @@ def _run(job: Job, how: _How, claim: Lease) -> bool:
         deadline=how.deadline,
         hang_timeout_s=how.hang_timeout_s,
         claim=claim,
+        jobs=how.jobs,
     )
     return stop()
 

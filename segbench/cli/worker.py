@@ -46,6 +46,7 @@ def worker(
     time_limit: TimeLimitOption = None,
     hang_timeout: HangTimeoutOption = None,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
+    requeue: Annotated[bool, typer.Option("--requeue", hidden=True)] = False,
     project: ProjectOption = None,
 ) -> None:
     """Help a sweep that is running.
@@ -69,7 +70,7 @@ def worker(
     here = Project.around(project or Path.cwd())
     registry.use_project(here.root)
     folder = ResultsFolder(here.results).experiment(Path(experiment).stem)
-    work = _Work(here, folder, stop, deadline, hang_timeout_s, loader_workers)
+    work = _Work(here, folder, stop, deadline, hang_timeout_s, loader_workers, requeue)
     if supervised:
         work.supervised(device, threads or 1)
         return
@@ -93,6 +94,8 @@ class _Work:
     deadline: Deadline | None
     hang_timeout_s: float | None
     loader_workers: int | None
+    requeue: bool
+    """Whether Slurm is asked to start the job again when its time is up."""
 
     def supervised(self, device: str, threads: int) -> None:
         """Work for a supervisor that listens on the other end of standard output."""
@@ -115,10 +118,14 @@ class _Work:
 
     def alone(self, slot: Slot) -> None:
         """Work in this very process."""
+        from segbench.sweep.slurm.job import MoreTime
         from segbench.sweep.worker import PlainEvents
 
+        more_time = MoreTime(self.folder) if self.requeue else None
         os.environ.update(slot.environment)  # before torch is imported
         count, is_out_of_time = self._take_trials(slot.device, slot.threads, PlainEvents(typer.echo))
+        if more_time is not None and is_out_of_time:
+            more_time.ask()
         self._say_end(count, is_out_of_time=is_out_of_time)
 
     def together(self, slots: list[Slot]) -> None:

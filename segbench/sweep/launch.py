@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from segbench.sweep.devices import Slot
     from segbench.sweep.mirror import Mirror
     from segbench.sweep.signals import StopRequest
+    from segbench.sweep.slurm.pool import SlurmPool
     from segbench.sweep.source import TrialSource
 
 
@@ -235,9 +236,12 @@ def run_job(
     deadline: Deadline | None = None,
     hang_timeout_s: float | None = None,
     claim: Lease | None = None,
+    jobs: SlurmPool | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Run what is left with a supervisor, showing progress, and write the index.
+
+    Workers are processes, one a slot, or the jobs of Slurm in `jobs`.
 
     Raises:
         ResultsError: Another sweep of the experiment is running, or the disk refuses.
@@ -250,15 +254,16 @@ def run_job(
     from segbench.sweep.view import SweepView
 
     experiment = job.experiment
-    source = make_source(job, ahead=len(slots))
+    num_workers = len(slots) if jobs is None else jobs.size
+    source = make_source(job, ahead=num_workers)
     view = SweepView(
         total=source.num_expected,
         done=source.num_ended,
         waiting={t.hash: _epochs_left(t, job.folder) for t in source.open_trials()},
-        workers=len(slots),
+        workers=num_workers,
         clock=clock,
     )
-    pool = Pool(
+    pool = jobs or Pool(
         job.folder,
         experiment.project.root,
         slots,
@@ -267,6 +272,8 @@ def run_job(
         hang_timeout_s=hang_timeout_s,
     )
     display = make_display(view, console)
+    if jobs is not None:
+        jobs.note = display.note
     mirror = make_mirror(experiment, job.folder, display.note, storage) if has_study else None
     try:
         if mirror is not None:

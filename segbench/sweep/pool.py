@@ -61,6 +61,9 @@ class Pool:
         self._workers: dict[int, tuple[int, subprocess.Popen[bytes]]] = {}
         self._said: queue.SimpleQueue[tuple[int, Event | Exit]] = queue.SimpleQueue()
 
+    outlives_supervisor = False
+    """These workers end when the process that started them does."""
+
     @property
     def num_running(self) -> int:
         return len(self._workers)

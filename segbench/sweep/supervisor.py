@@ -27,6 +27,7 @@ from segbench.sweep.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from segbench.sweep.mirror import Mirror
+    from segbench.sweep.slurm.pool import SlurmPool
     from segbench.sweep.source import TrialSource
 
 MOST_LOSSES: Final = 3
@@ -57,7 +58,7 @@ class Supervisor:
 
     folder: ExperimentFolder
     source: TrialSource
-    pool: Pool
+    pool: Pool | SlurmPool
     display: Display
     stop: StopRequest
     mirror: Mirror | None = None
@@ -105,7 +106,8 @@ class Supervisor:
                     self._stop_now()
                     break
         except BaseException:
-            self._stop_now()
+            if not self.pool.outlives_supervisor:
+                self._stop_now()
             raise
         if not self._open and not self.stop():
             self.folder.queue.unlink(missing_ok=True)
@@ -238,6 +240,8 @@ class Supervisor:
         if lost is not None and lost in self._open:
             self._on_loss(lost, exit_)
             return
+        if exit_.job is not None and exit_.code:
+            self.display.note(f"a worker ended ({exit_.cause})")
         if self._open and began == self._idle_rounds:
             self._idle_rounds += 1
         if self._open and exit_.code and not self._is_stopping:

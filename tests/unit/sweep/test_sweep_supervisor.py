@@ -46,6 +46,8 @@ class Death(BaseException):
 class ThreadPool:
     """Stands for `Pool`: real workers, in threads instead of processes."""
 
+    outlives_supervisor = False
+
     def __init__(self, make_worker: Callable[[StopRequest], Worker], num_slots: int = 1) -> None:
         self._make, self._num_slots = make_worker, num_slots
         self._said: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()

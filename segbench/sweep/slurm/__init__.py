@@ -1,0 +1,1 @@
+"""Workers as jobs of Slurm: submitted by submitit, followed by `squeue`, remembered in `slurm/jobs.json`."""
