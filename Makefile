@@ -11,7 +11,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export SEGBENCH_KILLS ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test test-full test-slurm chaos chaos-record bench-sweep check format golden system constraints schema axes smoke-reference wheel clean
+.PHONY: help install sweep test test-full test-slurm chaos chaos-record bench-sweep check format golden system constraints schema axes smoke-reference test-postgres wheel clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench-sweep: install  ## Measure a sweep's own costs: between trials, resume sca
 
 test-slurm: install  ## Run sweeps on a real Slurm of one node (installs slurm-wlm and munge where root and apt are)
 	VENV=$(VENV) .ci/slurm
+
+test-postgres: install  ## Run a search and the dashboard on a real PostgreSQL (installed by apt where root)
+	VENV=$(VENV) .ci/postgres
 
 check: install  ## Lint, types, layers, generated files
 	$(PY) -m ruff format --check segbench tests benchmarks
