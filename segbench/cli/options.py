@@ -68,6 +68,16 @@ SeedsOption = Annotated[
     ),
 ]
 
+AsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="NAME",
+        help="Call the experiment NAME in results/ and reports/: a changed file beside old results.",
+        show_default=False,
+    ),
+]
+
 StrictOption = Annotated[bool, typer.Option("--strict", help="Refuse what guards only warn about.")]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for programs to standard output.")]

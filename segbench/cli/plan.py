@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segbench.cli.options import (
+    AsOption,
     ExperimentArgument,
     JsonOption,
     OnlyOption,
@@ -38,6 +39,7 @@ def plan(
         bool,
         typer.Option("--measure", help="Train a few steps of what was never timed on such a device."),
     ] = False,
+    as_: AsOption = None,
     strict: StrictOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -46,13 +48,17 @@ def plan(
     Cells with what they cost, trials to run and done, how long it would take, the smallest difference that
     the seeds can show, and what the guards say. The exit code is 2 where a sweep would be refused.
     """
+    from segbench.cli.changes import print_changes, refusal
     from segbench.cli.plan_table import print_plan
     from segbench.config.load import load_experiment
+    from segbench.sweep.changes import find_changes
     from segbench.sweep.checks import refuses
     from segbench.sweep.plan import plan_trials
 
-    loaded = load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke)
-    found = plan_trials(loaded).narrowed(only=only, seeds=seeds)
+    loaded = load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke, name=as_)
+    whole = plan_trials(loaded)
+    changes = find_changes(whole)
+    found = whole.narrowed(only=only, seeds=seeds) if only or seeds else whole
     findings = _findings(found)
     slots = _slots(found, device)
     costs = _costs(found, slots[0], measures=measure)
@@ -60,10 +66,16 @@ def plan(
         import json
 
         content = {**_content(found, costs), "findings": [finding.to_json() for finding in findings]}
+        content["changes"] = [] if changes is None else [*changes.lines, *changes.effects]
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
     else:
+        if changes is not None:
+            print_changes(changes)
         print_plan(found, costs, slots)
         _print_findings(found, findings)
+    if changes is not None and changes.superseded and not smoke:
+        typer.echo(refusal(loaded.name, changes), err=True)
+        raise typer.Exit(2)
     if any(refuses(finding, is_strict=strict) for finding in findings):
         raise typer.Exit(2)
 
@@ -142,6 +154,7 @@ def _content(plan: Plan, costs: Costs) -> dict[str, Any]:
             for cell, entries in plan.by_cell()
         ],
         **({"tuning": tuning_content(plan)} if plan.tunings else {}),
+        "later": len(plan.later),
         "orphans": [record.hash for record in plan.orphans],
         "unreadable": dict(plan.unreadable),
     }

@@ -93,6 +93,7 @@ def _summary(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> list[str]:
         )
         lines.append(f"{count(plan.num_to_run, 'trial')} to run{copied}; {_time(plan, costs, slots)}.")
     lines += _aliases(plan)
+    lines += _look(plan)
     lines += _whence(costs.values())
     lines += _resolution(plan)
     if plan.orphans:
@@ -101,6 +102,18 @@ def _summary(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> list[str]:
         )
     lines += [f"Left out: {reason}" for _, reason in plan.unreadable]
     return lines
+
+
+def _look(plan: Plan) -> list[str]:
+    """Say which look the trials belong to, and how many only later looks may ask for."""
+    if not plan.later:
+        return []
+    from segbench.sweep.looks import look_words
+
+    experiment = plan.experiment
+    now = experiment.first_seeds(len({entry.trial.seed for entry in plan.entries}))
+    later = count(len(plan.later), "further trial")
+    return [f"{look_words(experiment, now)}; {later} only if a later look asks for them."]
 
 
 def _time(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> str:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segbench.cli.options import ExperimentArgument, ProjectOption, ScaleOption, SetOption, SmokeOption
+from segbench.cli.options import (
+    AsOption,
+    ExperimentArgument,
+    ProjectOption,
+    ScaleOption,
+    SetOption,
+    SmokeOption,
+)
 from segbench.errors import ResultsError, message
 
 if TYPE_CHECKING:
@@ -32,6 +39,7 @@ def report(
     scale: ScaleOption = None,
     set_: SetOption = None,
     smoke: SmokeOption = False,
+    as_: AsOption = None,
     no_pdf: Annotated[bool, typer.Option("--no-pdf", help="Do not compile report.pdf.")] = False,
     open_: Annotated[bool, typer.Option("--open", help="Show report.html in the browser.")] = False,
     project: ProjectOption = None,
@@ -46,9 +54,11 @@ def report(
     from segbench.store.layout import ResultsFolder
 
     # `--project` says where to look, so that a name on the command line means the same everywhere.
-    loaded = load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke, start=project)
+    loaded = load_experiment(
+        experiment, scale=scale, overrides=set_ or (), smoke=smoke, start=project, name=as_
+    )
     folder = ResultsFolder(loaded.project.results).experiment(loaded.name).root
-    command = _sweep_command(experiment, scale, set_, smoke)
+    command = _sweep_command(experiment, scale, set_, smoke, as_)
     if not folder.is_dir():
         raise ResultsError(
             message(_shown(folder), "there are no results of this experiment", see=f"Run: {command}")
@@ -110,13 +120,16 @@ def _print_answer(experiment: Experiment, analysis: Analysis, style: Style) -> N
     console.print()
 
 
-def _sweep_command(experiment: str, scale: str | None, overrides: list[str] | None, smoke: bool) -> str:
+def _sweep_command(
+    experiment: str, scale: str | None, overrides: list[str] | None, smoke: bool, name: str | None
+) -> str:
     import shlex
 
     words = ["segbench", "sweep", experiment]
     words += ["--scale", scale] if scale else []
     for override in overrides or ():
         words += ["--set", override]
+    words += ["--as", name] if name else []
     return shlex.join([*words, "--smoke"] if smoke else words)
 
 

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segbench.cli.options import JsonOption, OptionalExperimentArgument, ScaleOption, SetOption, SmokeOption
+from segbench.cli.options import (
+    AsOption,
+    JsonOption,
+    OptionalExperimentArgument,
+    ScaleOption,
+    SetOption,
+    SmokeOption,
+)
 
 if TYPE_CHECKING:
     from segbench.sweep.overview import Overview
@@ -20,6 +27,7 @@ def status(
     watch: Annotated[
         bool, typer.Option("--watch", help="Show it anew as it changes, until nothing is left to do.")
     ] = False,
+    as_: AsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show where an experiment stands.
@@ -44,7 +52,7 @@ def status(
     from segbench.config.load import load_experiment
     from segbench.sweep.overview import look_over
 
-    loaded = load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke)
+    loaded = load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke, name=as_)
     if watch:
         from segbench.cli.status_view import watch_overview
 

@@ -68,6 +68,8 @@ def _parts(found: Overview) -> Iterator[RenderableType]:
     yield _table(found)
     yield from (Text(line) for line in _running(found))
     yield from (Text(line) for line in _ended(found))
+    if found.look:
+        yield Text(found.look)
     left = time_left_s(found)
     if left is not None:
         yield Text(f"about {duration(left)} left with {count(found.count(State.RUNNING), 'trial')} at a time")

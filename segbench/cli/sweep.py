@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segbench.cli.options import (
+    AsOption,
     ExperimentArgument,
     OnlyOption,
     ProjectOption,
@@ -31,6 +34,8 @@ from segbench.cli.resources import (
     WorkersOption,
 )
 from segbench.cli.slurm import Launcher, LauncherOption, SlurmOption, check_launcher, find_jobs
+from segbench.cli.sweep_text import announce, end, summarise
+from segbench.cli.text import count
 
 if TYPE_CHECKING:
     from segbench.store.lease import Lease
@@ -78,13 +83,24 @@ def sweep(
         bool,
         typer.Option("--verify", help="Read all files of finished trials; run those again that are damaged."),
     ] = False,
+    supersede: Annotated[
+        bool,
+        typer.Option(
+            "--supersede",
+            help="Go on where a changed file leaves finished trials behind: they are kept, unreported.",
+        ),
+    ] = False,
+    as_: AsOption = None,
     strict: StrictOption = False,
     project: ProjectOption = None,
 ) -> None:
     """Train the trials that have no record yet.
 
     Run it again after an interruption, with more seeds or with more levels: only what is missing is trained.
+    Where the file plans looks, the claims are judged at each, and more seeds follow while some are open.
     """
+    from segbench.cli.changes import check_changes
+    from segbench.cli.looks import needs_more
     from segbench.config.load import load_experiment
     from segbench.errors import ExperimentError, message
     from segbench.sweep import launch
@@ -99,7 +115,7 @@ def sweep(
     hang_timeout_s = None if hang_timeout is None else parse_duration(hang_timeout, "--hang-timeout")
     check_launcher(launcher, slurm, {"--time-limit": time_limit, "--trials-per-gpu": trials_per_gpu})
     loaded = load_experiment(
-        experiment, scale=scale, overrides=set_ or (), slurm=slurm or (), smoke=smoke, start=project
+        experiment, scale=scale, overrides=set_ or (), slurm=slurm or (), smoke=smoke, start=project, name=as_
     )
     if loaded.search is not None and (only or seeds):
         raise ExperimentError(
@@ -111,27 +127,33 @@ def sweep(
             for line in launch.reopen_damaged(job):
                 typer.echo(f"damaged  {line}", err=True)
         job = launch.plan_job(loaded, only=only, seeds=seeds, retries_failed=retry is not None)
-    _announce(job)
+    check_changes(job.design, may_supersede=supersede or smoke)
+    announce(job)
     address = None if no_study else find_address(storage, loaded.project.results)
     if address is not None:
         check_storage(loaded, job.folder, address)
-    if job.is_over:
+    while job.is_over:
         tidy_up(job.folder)
         launch.write_document(loaded, job.folder)
-        launch.write_index(loaded)
         describe_test_images(loaded, job.folder, is_new=False)
-        if address is not None and address.is_named:
-            launch.mirror_only(job, address)
-        _end(job, is_new=False)
-        return
+        is_more = needs_more(job)
+        launch.write_index(loaded)
+        if not is_more:
+            if address is not None and address.is_named:
+                launch.mirror_only(job, address)
+            end(job, is_new=False)
+            return
+        job = launch.plan_job(loaded, retries_failed=retry is not None)
+        announce(job)
     search = loaded.search
     num_trials = search.num_trials if search is not None else job.most_at_once
     slots: list[Slot] = []
-    jobs = None
+    find = jobs = None
     if launcher is Launcher.SLURM:
         resources = {"device": device, "threads": threads, "loader_workers": loader_workers}
         resources["hang_timeout_s"] = hang_timeout_s
-        jobs = find_jobs(job, workers=workers, num_trials=num_trials, resources=resources)
+        find = partial(find_jobs, workers=workers, resources=resources)
+        jobs = find(job, num_trials=num_trials)
     else:
         slots = _slots(
             device=device,
@@ -146,7 +168,7 @@ def sweep(
     if detach:
         _detach(job, deadline)
         return
-    how = _How(slots, jobs, loader_workers, max_failures, deadline, hang_timeout_s, address)
+    how = _How(slots, jobs, find, loader_workers, max_failures, deadline, hang_timeout_s, address)
     with notifying(notify, job.folder, lambda problem: typer.echo(problem, err=True)):
         _carry_out(job, how, only=only, seeds=seeds)
 
@@ -158,6 +180,8 @@ class _How:
     slots: list[Slot]
     jobs: SlurmPool | None
     """Workers are these, and not processes in the slots."""
+    find_jobs: Callable[..., SlurmPool] | None
+    """Finds them again for the trials of a further look."""
     loader_workers: int | None
     max_failures: int | None
     deadline: Deadline | None
@@ -173,6 +197,7 @@ def _carry_out(job: Job, how: _How, *, only: list[str] | None, seeds: str | None
         Interrupted: It was asked to stop.
         TrialError: Trials failed.
     """
+    from segbench.cli.looks import needs_more
     from segbench.errors import Interrupted
     from segbench.sweep import launch
     from segbench.sweep.claim import only_supervisor
@@ -180,21 +205,30 @@ def _carry_out(job: Job, how: _How, *, only: list[str] | None, seeds: str | None
 
     loaded = job.experiment
     with only_supervisor(job.folder, say=typer.echo) as claim:
-        if launch.write_document(loaded, job.folder):
-            typer.echo("the experiment has changed since its last sweep: experiment.yaml was written anew")
-        for record in launch.copy_reused(job):
-            typer.echo(
-                f"reused   {', '.join(record.levels.values())}, seed {record.seed}: {record.reused_from}"
-            )
-        launch.reset_failed(job)
-        describe_test_images(loaded, job.folder, is_new=True)
-        is_stopped = _run(job, how, claim)
-        launch.write_index(loaded)
-    after = launch.plan_job(loaded, only=only, seeds=seeds)
+        launch.write_document(loaded, job.folder)
+        while True:
+            for record in launch.copy_reused(job):
+                typer.echo(
+                    f"reused   {', '.join(record.levels.values())}, seed {record.seed}: {record.reused_from}"
+                )
+            launch.reset_failed(job)
+            describe_test_images(loaded, job.folder, is_new=True)
+            is_stopped = _run(job, how, claim)
+            after = launch.plan_job(loaded, only=only, seeds=seeds)
+            is_more = after.is_over and needs_more(after)
+            launch.write_index(loaded)
+            if is_more:
+                after = launch.plan_job(loaded)
+            if is_stopped or not is_more:
+                break
+            job = after
+            announce(job)
+            if how.find_jobs is not None:
+                how = replace(how, jobs=how.find_jobs(job, num_trials=job.most_at_once))
     if is_stopped and not after.is_over:
-        _summarise(after, is_new=True)
+        summarise(after, is_new=True)
         raise Interrupted(f"{loaded.name}: stopped; the same command goes on from here.")
-    _end(after, is_new=True)
+    end(after, is_new=True)
 
 
 def _detach(job: Job, deadline: Deadline | None) -> None:
@@ -259,8 +293,7 @@ def _slots(
         device, workers=workers, trials_per_gpu=trials_per_gpu, threads=threads, num_trials=num_trials
     )
     names = ", ".join(dict.fromkeys(slot.name for slot in slots))
-    count = f"{_count(len(slots), 'worker')} of {_count(slots[0].threads, 'thread')}"
-    typer.echo(f"on {names}: {count}")
+    typer.echo(f"on {names}: {count(len(slots), 'worker')} of {count(slots[0].threads, 'thread')}")
     return slots
 
 
@@ -304,84 +337,3 @@ def _heed(job: Job, *, is_strict: bool) -> None:
         raise ExperimentError(texts)
     if refused:
         raise ResultsError("\n".join(texts))
-
-
-def _announce(job: Job) -> None:
-    experiment = job.experiment
-    if experiment.overrides:
-        changed = ", ".join(f"{key}={value}" for key, value in experiment.overrides.items())
-        typer.echo(f"--set {changed}: these are other trials than those of the file")
-    if experiment.search is not None:
-        search = experiment.search
-        size = f"search of {search.num_trials} proposals by {search.sampler}, pruner {search.pruner}"
-        typer.echo(f"{experiment.name}: {size}")
-    elif experiment.tune is not None:
-        from segbench.sweep.tuning import tuning_size
-
-        typer.echo(f"{experiment.name}: {tuning_size(job.plan)}")
-    else:
-        cells, seeds = {e.trial.cell.label for e in job.entries}, {e.trial.seed for e in job.entries}
-        folds = {e.trial.fold for e in job.entries}
-        size = f"{_count(len(cells), 'cell')} x {_count(len(seeds), 'seed')}"
-        size += f" x {len(folds)} folds" if len(folds) > 1 else ""
-        parts = [f"{len(job.to_run)} to run", f"{job.num_done} done"]
-        parts += [f"{len(job.to_reuse)} reused"] if job.to_reuse else []
-        parts += [f"{len(job.left_failed)} failed"] if job.left_failed else []
-        typer.echo(f"{experiment.name}: {size}, {_count(job.num_trials, 'trial')}: {', '.join(parts)}")
-    typer.echo(f"in {job.folder.root}")
-
-
-def _end(job: Job, *, is_new: bool) -> None:
-    """Print how the sweep ended.
-
-    Raises:
-        ResultsError: Trials could not be run, because of what lies on the disk.
-        TrialError: Trials failed.
-    """
-    from segbench.errors import ResultsError, TrialError, message
-
-    num_failed = _summarise(job, is_new=is_new)
-    if job.to_run:
-        name = job.experiment.name
-        damaged = [entry.problem for entry in job.to_run if entry.problem is not None]
-        rule = f"{_count(len(job.to_run), 'trial')} could not be run"
-        see = f"The reasons are above and in {job.folder.log}; then run the same command again"
-        raise ResultsError("\n".join([*damaged, message(name, rule, see=see)]))
-    if num_failed:
-        name = job.experiment.name
-        raise TrialError(
-            message(
-                name,
-                f"{_count(num_failed, 'trial')} failed",
-                see=f"Each log.txt says why; `segbench sweep {name} --retry failed` runs them again",
-            )
-        )
-
-
-def _summarise(job: Job, *, is_new: bool) -> int:
-    """Print the table of cells and what to do next; return how many trials failed."""
-    from segbench.sweep.summary import cell_table, count_states, proposal_table
-
-    experiment = job.experiment
-    states = count_states(job)
-    num_failed = states.get("failed", 0)
-    shown = ", ".join(f"{count} {state}" for state, count in states.items())
-    if not job.is_over:
-        typer.echo(f"so far: {shown}.")
-    elif num_failed:
-        typer.echo(f"nothing is left to run: {shown}.")
-    else:
-        typer.echo(f"finished: {shown}." if is_new else f"{experiment.name} is finished: {shown}.")
-    if experiment.tune is not None:
-        from segbench.sweep.tuning import tuning_lines
-
-        for line in tuning_lines(job.plan):
-            typer.echo(line)
-    for line in proposal_table(job) if experiment.search is not None else cell_table(job):
-        typer.echo(line)
-    typer.echo(f"segbench report {experiment.name}")
-    return num_failed
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

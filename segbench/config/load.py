@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from segbench import registry
 from segbench.config import remembered
 from segbench.config.experiment import Cell, Experiment
-from segbench.config.locate import Located, locate, shown_path
+from segbench.config.locate import Located, check_name, locate, shown_path
 from segbench.config.trial import TrialConfig, config_hash
 from segbench.errors import ExperimentError, message
 
@@ -30,6 +30,7 @@ def load_experiment(
     slurm: Sequence[str] = (),
     smoke: bool = False,
     start: Path | None = None,
+    name: str | None = None,
 ) -> Experiment:
     """Load an experiment, with every default written out and every mistake reported at once.
 
@@ -41,17 +42,22 @@ def load_experiment(
         slurm: `key=value` of `--slurm`: keys of the block `slurm`.
         smoke: Ask for `NAME_smoke` instead: one epoch, the first seed, few images.
         start: Where to look for the project; None: the current folder.
+        name: What `--as` calls it in results and reports; no other experiment may have that name.
 
     Raises:
         ExperimentError: There is no such experiment, or it has mistakes.
     """
     found = locate(asked, scale=scale, start=start)
+    if name is not None:
+        check_name(name, found)
     registry.use_project(found.project.root)
     key = remembered.key_of(found.file, found.name, found.scale, overrides, found.project, slurm=slurm)
     experiment = remembered.recall(key, found.project)
     if experiment is None:
         experiment, files = _read(found, overrides, slurm)
         remembered.keep(key, experiment, files)
+    if name is not None:
+        experiment = replace(experiment, name=name)
     return smoke_test(experiment) if smoke else experiment
 
 

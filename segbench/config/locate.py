@@ -7,9 +7,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from segbench.config.project import Project
 from segbench.errors import ExperimentError, message
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,25 @@ def experiment_files(project: Project) -> dict[str, Path]:
 def experiment_names(project: Project) -> tuple[str, ...]:
     """Return the names of a project's experiments."""
     return tuple(experiment_files(project))
+
+
+def check_name(name: str, found: Located) -> None:
+    """Check what `--as` calls an experiment.
+
+    Raises:
+        ExperimentError: It is no name for a folder, or that of another experiment of the project.
+    """
+    if not _NAME.fullmatch(name) or name.endswith("_smoke"):
+        rule = "a name has letters, digits, `_`, `-` and `.`, begins with a letter or digit"
+        raise ExperimentError(message("--as", f"{rule}, and does not end in _smoke", got=name))
+    files = experiment_files(found.project)
+    other = files.get(name)
+    if other is not None and other != found.file:
+        raise ExperimentError(message("--as", f"{shown_path(other)} has this name", got=name))
+    of_scale = _file_of_scale(name, files)
+    if of_scale is not None and (files[of_scale[0]], of_scale[1]) != (found.file, found.scale):
+        rule = f"this is the scale {of_scale[1]} of {shown_path(files[of_scale[0]])}"
+        raise ExperimentError(message("--as", rule, got=name))
 
 
 def shown_path(path: Path) -> str:

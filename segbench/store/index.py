@@ -6,11 +6,14 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from segbench.errors import ResultsError, message
 from segbench.records import State
 from segbench.store.atomic import write_bytes
 from segbench.store.layout import ExperimentFolder
+
+_ASKED: Final = "asked"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +25,16 @@ class IndexRow:
     seed: int
     fold: int
     state: State
+    is_later: bool = False
+    """Whether only a later look asks for it."""
 
 
-def write_index(experiment: ExperimentFolder, axes: Sequence[str], rows: Iterable[IndexRow]) -> None:
+def write_index(
+    experiment: ExperimentFolder, axes: Sequence[str], rows: Iterable[IndexRow], *, has_looks: bool = False
+) -> None:
     """Write `index.csv`: `hash`, a column an axis, `seed`, `fold`, `state`, `folder`.
+
+    With looks a column `asked` before `seed` says `now` or `later`.
 
     Equal rows give equal bytes; the file is left alone where it holds exactly this already.
 
@@ -34,9 +43,10 @@ def write_index(experiment: ExperimentFolder, axes: Sequence[str], rows: Iterabl
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["hash", *axes, "seed", "fold", "state", "folder"])
+    writer.writerow(["hash", *axes, *([_ASKED] if has_looks else []), "seed", "fold", "state", "folder"])
     for row in rows:
         labels = [row.levels.get(axis, "") for axis in axes]
+        labels += ["later" if row.is_later else "now"] if has_looks else []
         folder = experiment.trial(row.hash).path.relative_to(experiment.root).as_posix()
         writer.writerow([row.hash, *labels, row.seed, row.fold, row.state.value, folder])
     content = text.getvalue().encode("utf-8")
@@ -62,12 +72,15 @@ def read_index(experiment: ExperimentFolder) -> list[IndexRow]:
         raise ResultsError(
             message(where, "the first line must name the columns", got=",".join(header)[:60], see="Delete it")
         )
-    axes = header[1:-4]
+    has_looks = header[-5:-4] == [_ASKED]
+    end = -5 if has_looks else -4
+    axes = header[1:end]
     try:
         return [
             IndexRow(
                 hash=line[0],
-                levels={axis: label for axis, label in zip(axes, line[1:-4], strict=True) if label},
+                levels={axis: label for axis, label in zip(axes, line[1:end], strict=True) if label},
+                is_later=has_looks and line[-5] == "later",
                 seed=int(line[-4]),
                 fold=int(line[-3]),
                 state=State(line[-2]),

@@ -18,6 +18,7 @@ from segbench.store.scan import scan
 from segbench.sweep.checks import Finding, Severity, check_plan, check_work, sorted_findings
 from segbench.sweep.checks.subjects import distinct_data
 from segbench.sweep.events import label_trial
+from segbench.sweep.looks import present
 from segbench.sweep.plan import Plan, PlanEntry, Planner, plan_trials
 from segbench.sweep.reset import reopen_if_damaged, reset
 from segbench.sweep.reuse import reuse
@@ -50,10 +51,14 @@ class Job:
     """Trials that failed before, and are run again only with `--retry failed`."""
     plan: Plan
     """The part of the design that was asked for; what guards look at."""
+    design: Plan
+    """All of it."""
     is_search_over: bool = True
     """Whether no search and no tuning has anything left to try."""
     tuning_to_retry: tuple[TrialFolder, ...] = ()
     """Tuning trials that failed and are run again."""
+    is_whole: bool = True
+    """Whether all of the design was asked for, that is at a look all of its seeds."""
 
     @property
     def is_over(self) -> bool:
@@ -101,6 +106,7 @@ def plan_job(
             to_reuse=(),
             left_failed=(),
             plan=plan,
+            design=plan,
             is_search_over=is_over(experiment, plan.folder),
         )
     part = plan.narrowed(only=only, seeds=seeds) if only or seeds else plan
@@ -116,6 +122,8 @@ def plan_job(
         plan=part,
         is_search_over=part.is_tuned and not again,
         tuning_to_retry=again,
+        design=plan,
+        is_whole=not (only or seeds),
     )
 
 
@@ -215,7 +223,8 @@ def make_source(job: Job, *, ahead: int) -> TrialSource:
         from segbench.sweep.tune import TuneRun
 
         planner = Planner(job.experiment)
-        return TuneRun(job.experiment, job.folder, job.plan.tunings, planner, workers=ahead)
+        asked = present(job.experiment, job.folder)
+        return TuneRun(asked, job.folder, job.plan.tunings, planner, workers=ahead)
     return FixedTrials(
         [entry.queued() for entry in job.to_run],
         num_ended=job.num_done + len(job.to_reuse),

@@ -18,6 +18,7 @@ from segbench.store.index import read_index
 from segbench.store.layout import HASH_DIGITS, ExperimentFolder, ResultsFolder, TrialFolder
 from segbench.store.scan import Scan, scan
 from segbench.store.tuning import TuningTrial, read_tunings, winner_hash
+from segbench.sweep.looks import look_words, present
 
 _LOG_LINES = 5
 
@@ -57,6 +58,8 @@ class Overview:
     num_orphans: int
     unreadable: Mapping[str, str]
     """Folder name -> why its record cannot be used."""
+    look: str = ""
+    """Which seeds are asked for now, where a later look may ask for more."""
 
     @property
     def num_trials(self) -> int:
@@ -74,19 +77,23 @@ def look_over(experiment: Experiment) -> Overview:
     """Match the records of an experiment with its cells, as a report does."""
     folder = ResultsFolder(experiment.project.results).experiment(experiment.name)
     found = scan(folder)
+    now = present(experiment, folder)
     if experiment.search is not None:
         cells = _proposals(experiment, found)
     elif experiment.tune is not None:
-        cells = _tuned(experiment, found)
+        cells = _tuned(now, found)
     else:
-        cells = _designed(experiment, folder, found)
+        cells = _designed(now, folder, found)
     taken = {record.hash for cell in cells for record in cell.records}
+    if now is not experiment:
+        taken |= {r.hash for cell in _designed(experiment, folder, found) for r in cell.records}
     return Overview(
         name=experiment.name,
         folder=folder,
         cells=cells,
         num_orphans=len(found.records.keys() - taken),
         unreadable=found.unreadable,
+        look=look_words(experiment, now),
     )
 
 
@@ -95,7 +102,7 @@ def count_states(folder: ExperimentFolder) -> Counter[State]:
     found = scan(folder)
     counts = Counter(record.state for record in found.records.values())
     try:
-        known = {row.hash for row in read_index(folder)}
+        known = {row.hash for row in read_index(folder) if not row.is_later}
     except ResultsError:
         known = set()
     counts[State.WAITING] += len(known - found.records.keys() - found.unreadable.keys())
@@ -223,6 +230,7 @@ def _tuned(experiment: Experiment, found: Scan) -> tuple[CellOverview, ...]:
                     levels=tuning.cell.levels,
                     num_trials=count,
                     records=tuple(found.records[h] for h in hashes if h in found.records),
+                    epochs=tuning.cell.config.epochs,
                 )
             )
     return tuple(row for of_cell in rows.values() for row in of_cell)

@@ -16,6 +16,7 @@ from segbench.store.layout import ExperimentFolder, ResultsFolder, TrialFolder
 from segbench.store.queue import QueuedTrial
 from segbench.store.scan import Scan, scan
 from segbench.store.tuning import CellTuning, TuningTrial
+from segbench.sweep.looks import present
 from segbench.sweep.reuse import find_reusable
 from segbench.sweep.selection import parse_selection, select
 
@@ -58,6 +59,8 @@ class Plan:
     experiment: Experiment
     folder: ExperimentFolder
     entries: tuple[PlanEntry, ...]
+    later: tuple[PlanEntry, ...] = ()
+    """Trials of further seeds, which only a later look may ask for."""
     orphans: tuple[TrialRecord, ...] = ()
     """Records in the folder that the design does not ask for: they stay, and are not reported."""
     unreadable: tuple[tuple[str, str], ...] = ()
@@ -67,6 +70,11 @@ class Plan:
     its winner is known."""
     tried: tuple[TrialRecord, ...] = ()
     """Records of tuning trials."""
+
+    @property
+    def all_entries(self) -> tuple[PlanEntry, ...]:
+        """The whole design: what is asked for now, then what a later look may ask for."""
+        return (*self.entries, *self.later)
 
     @property
     def to_run(self) -> tuple[PlanEntry, ...]:
@@ -108,25 +116,29 @@ class Plan:
     def narrowed(self, *, only: Sequence[str] | None = None, seeds: str | None = None) -> Plan:
         """Return the part that `--only` and `--seeds` mean; orphans are the whole design's.
 
+        `--seeds` may name seeds that only a later look asks for.
+
         Raises:
             ExperimentError: An axis, level or seed is not in the experiment, or nothing is left.
         """
-        trials = [entry.trial for entry in self.entries]
+        entries = self.all_entries if seeds else self.entries
+        trials = [entry.trial for entry in entries]
         kept = {id(trial) for trial in select(trials, self.experiment, only=only, seeds=seeds)}
-        entries = tuple(entry for entry in self.entries if id(entry.trial) in kept)
+        entries = tuple(entry for entry in entries if id(entry.trial) in kept)
         if not self.tunings:
-            return replace(self, entries=entries)
+            return replace(self, entries=entries, later=())
         selection = parse_selection(self.experiment, only=only, seeds=seeds)
         tunings = [
             replace(t, seeds=tuple(seed for seed in t.seeds if selection.takes(t.cell.levels, seed)))
             for t in self.tunings
         ]
-        return replace(self, entries=entries, tunings=tuple(t for t in tunings if t.seeds))
+        return replace(self, entries=entries, later=(), tunings=tuple(t for t in tunings if t.seeds))
 
     def write_index(self) -> None:
         """Regenerate `index.csv`; call it on a whole plan, not on a narrowed one."""
         axes = [axis.name for axis in self.experiment.axes]
         tuned = self.experiment.tune is not None
+        now = {entry.trial.seed for entry in self.entries}
         rows = [
             IndexRow(
                 hash=trial.hash,
@@ -145,10 +157,12 @@ class Plan:
                 seed=e.trial.seed,
                 fold=e.trial.fold,
                 state=e.state,
+                is_later=e.trial.seed not in now,
             )
-            for e in self.entries
+            for e in self.all_entries
         ]
-        write_index(self.folder, [*axes, ROLE_COLUMN] if tuned else axes, rows)
+        columns = [*axes, ROLE_COLUMN] if tuned else axes
+        write_index(self.folder, columns, rows, has_looks=bool(self.experiment.looks))
 
 
 def plan_trials(experiment: Experiment, *, fingerprint_of: Fingerprint | None = None) -> Plan:
@@ -165,6 +179,8 @@ def plan_trials(experiment: Experiment, *, fingerprint_of: Fingerprint | None = 
     """
     folder = ResultsFolder(experiment.project.results).experiment(experiment.name)
     found = scan(folder)
+    asked = present(experiment, folder)
+    now = set(asked.seeds)
     tunings: tuple[CellTuning, ...] = ()
     blocks: Mapping[str, Mapping[str, Any]] = {}
     if experiment.tune is None:
@@ -173,9 +189,9 @@ def plan_trials(experiment: Experiment, *, fingerprint_of: Fingerprint | None = 
         from segbench.sweep.tuning import tuned_trials, tunings_of
 
         planner = Planner(experiment, fingerprint_of=fingerprint_of)
-        tunings = tunings_of(experiment, map(TuningTrial.of_record, found.records.values()), planner)
-        trials, blocks = tuned_trials(experiment, tunings, planner)
-    undone = [t.identity for t in trials if not _is_finished(found, t)]
+        tunings = tunings_of(asked, map(TuningTrial.of_record, found.records.values()), planner)
+        trials, blocks = tuned_trials(asked, tunings, planner)
+    undone = [t.identity for t in trials if t.seed in now and not _is_finished(found, t)]
     reusable = find_reusable(experiment.project, undone, beside=experiment.name)
     entries = tuple(
         PlanEntry(
@@ -195,7 +211,8 @@ def plan_trials(experiment: Experiment, *, fingerprint_of: Fingerprint | None = 
     return Plan(
         experiment=experiment,
         folder=folder,
-        entries=entries,
+        entries=tuple(entry for entry in entries if entry.trial.seed in now),
+        later=tuple(entry for entry in entries if entry.trial.seed not in now),
         orphans=tuple(
             r for h, r in found.records.items() if h not in designed and not (is_search and r.search)
         ),
