@@ -11,7 +11,7 @@ from segbench import registry
 from segbench.config import remembered
 from segbench.config.experiment import Cell, Experiment
 from segbench.config.locate import Located, check_name, locate, shown_path
-from segbench.config.trial import TrialConfig, config_hash
+from segbench.config.trial import Hasher, TrialConfig
 from segbench.errors import ExperimentError, message
 
 if TYPE_CHECKING:
@@ -81,9 +81,11 @@ def smoke_test(experiment: Experiment) -> Experiment:
     def narrowed(config: TrialConfig) -> TrialConfig:
         return replace(config, epochs=1, max_images=SMOKE_IMAGES, early_stopping=None)
 
+    hasher = Hasher()
+
     def cell(of: Cell) -> Cell:
         config = narrowed(of.config)
-        return Cell(levels=of.levels, config=config, config_hash=config_hash(config))
+        return Cell(levels=of.levels, config=config, config_hash=hasher.config_hash(config))
 
     search = None if experiment.search is None else replace(experiment.search, num_trials=2)
     tune = experiment.tune

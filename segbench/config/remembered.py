@@ -19,7 +19,7 @@ from types import NoneType, UnionType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from segbench import __version__, registry
-from segbench.config.experiment import Experiment
+from segbench.config.experiment import Cell, Experiment
 from segbench.config.project import Project
 from segbench.config.trial import TrialConfig, canonical_json
 
@@ -91,10 +91,7 @@ def experiment_to_json(experiment: Experiment) -> dict[str, Any]:
     written = {f.name: getattr(experiment, f.name) for f in fields(experiment) if f.name != "project"}
     written["source"] = None if experiment.source is None else str(experiment.source)
     written["baseline"] = experiment.baseline.to_json()
-    written["cells"] = [
-        {"levels": dict(c.levels), "config": c.config.to_json(), "config_hash": c.config_hash}
-        for c in experiment.cells
-    ]
+    written["cells"] = _cells_to_json(experiment)
     for name in ("axes", "claims"):
         written[name] = [asdict(each) for each in written[name]]
     for name in ("design", "search", "tune"):
@@ -104,8 +101,47 @@ def experiment_to_json(experiment: Experiment) -> dict[str, Any]:
 
 def experiment_from_json(written: Mapping[str, Any], project: Project) -> Experiment:
     """Read what `experiment_to_json` wrote."""
-    values = {name: _read(kind, written[name]) for name, kind in _kinds(Experiment) if name != "project"}
-    return Experiment(**values, project=project)
+    kinds = [(name, kind) for name, kind in _kinds(Experiment) if name not in ("project", "cells")]
+    values = {name: _read(kind, written[name]) for name, kind in kinds}
+    cells = _cells_from_json(written["cells"], [axis.name for axis in values["axes"]])
+    return Experiment(**values, cells=cells, project=project)
+
+
+def _cells_to_json(experiment: Experiment) -> dict[str, Any]:
+    """Write cells as numbers of what they have in common: a large design has few values of a field."""
+    first = experiment.cells[0].config if experiment.cells else experiment.baseline
+    names = [f.name for f in fields(first)]
+    configs: list[list[TrialConfig]] = [[] for _ in names]
+    numbers: list[dict[int, int]] = [{} for _ in names]
+    rows = []
+    for cell in experiment.cells:
+        row = []
+        for known, number, name in zip(configs, numbers, names, strict=True):
+            value = id(getattr(cell.config, name))
+            if value not in number:
+                number[value] = len(known)
+                known.append(cell.config)
+            row.append(number[value])
+        levels = [cell.levels.get(axis.name) for axis in experiment.axes]
+        rows.append([levels, row, cell.config_hash])
+    values = {
+        name: [config.to_json()[name] for config in known] for name, known in zip(names, configs, strict=True)
+    }
+    return {"baseline": first.to_json(), "values": values, "rows": rows}
+
+
+def _cells_from_json(written: Mapping[str, Any], axes: Sequence[str]) -> tuple[Cell, ...]:
+    names = list(written["values"])
+    read = [
+        [getattr(TrialConfig.from_json({**written["baseline"], name: value}), name) for value in values]
+        for name, values in written["values"].items()
+    ]
+    cells = []
+    for labels, row, config_hash in written["rows"]:
+        values = {name: known[number] for name, known, number in zip(names, read, row, strict=True)}
+        levels = {axis: label for axis, label in zip(axes, labels, strict=True) if label is not None}
+        cells.append(Cell(levels=levels, config=TrialConfig(**values), config_hash=config_hash))
+    return tuple(cells)
 
 
 def _read(kind: Any, value: Any) -> Any:

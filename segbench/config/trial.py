@@ -155,7 +155,10 @@ _ABSENT_FIELDS: Final[Mapping[str, Any]] = {
 
 def canonical_json(value: Any) -> str:
     """Write JSON with sorted keys and no spaces: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _ENCODER.encode(value)
+
+
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def variant_digests(config: TrialConfig) -> dict[str, str]:
@@ -187,7 +190,7 @@ class Hasher:
     def __init__(self) -> None:
         self._written: dict[tuple[str, int, bool], tuple[Any, str]] = {}
         self._digests: dict[tuple[str, int], tuple[Any, dict[str, str]]] = {}
-        self._wholes: dict[int, tuple[TrialConfig, str, str]] = {}
+        self._ends: dict[int, tuple[TrialConfig, str, str]] = {}
 
     def config_hash(self, config: TrialConfig) -> str:
         """Hash as `config_hash` does."""
@@ -195,15 +198,13 @@ class Hasher:
 
     def identity(self, config: TrialConfig, *, seed: int, fold: int, data_fingerprint: str) -> str:
         """Hash as `identity` does."""
-        if id(config) not in self._wholes:
+        if id(config) not in self._ends:
             variants = {name: digest for each in self._variants(config) for name, digest in each.items()}
-            written = self._config(config, has_places=False)
-            self._wholes[id(config)] = config, written, canonical_json(variants)
-        _, written, variants_text = self._wholes[id(config)]
-        return _digest(
-            f'{{"config":{written},"data":{canonical_json(data_fingerprint)},"fold":{fold},'
-            f'"numerics":{canonical_json(NUMERICS_VERSION)},"seed":{seed},"variants":{variants_text}}}'
-        )
+            start = f'{{"config":{self._config(config, has_places=False)}'
+            self._ends[id(config)] = config, start, f'"variants":{canonical_json(variants)}}}'
+        _, start, end = self._ends[id(config)]
+        middle = f'"fold":{fold},"numerics":{canonical_json(NUMERICS_VERSION)},"seed":{seed}'
+        return _digest(f'{start},"data":{canonical_json(data_fingerprint)},{middle},{end}')
 
     def _config(self, config: TrialConfig, *, has_places: bool) -> str:
         parts = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -108,7 +109,7 @@ class ExperimentFolder:
         """Workers that are jobs of Slurm, for a sweep that finds them again."""
         return self.slurm / "jobs.json"
 
-    @property
+    @cached_property
     def trials(self) -> Path:
         return self.root / "trials"
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from segbench.config.expand import ROLE_COLUMN, expand
 from segbench.config.experiment import Cell, Experiment, PlannedTrial
-from segbench.config.trial import TrialConfig, canonical_json, identity
+from segbench.config.trial import Hasher, TrialConfig, canonical_json
 from segbench.data import fingerprint
 from segbench.records import TUNED, TUNING, State, TrialRecord
 from segbench.store.index import IndexRow, write_index
@@ -76,7 +77,7 @@ class Plan:
         """The whole design: what is asked for now, then what a later look may ask for."""
         return (*self.entries, *self.later)
 
-    @property
+    @cached_property
     def to_run(self) -> tuple[PlanEntry, ...]:
         """The trials that are left to do, each once, also where two cells share one."""
         return _once(entry for entry in self.entries if entry.is_to_run)
@@ -241,6 +242,8 @@ class Planner:
         project = experiment.project
         self._fingerprint_of = fingerprint_of or (lambda config: fingerprint(config, project))
         self._fingerprints: dict[str, str] = {}
+        self._known: dict[tuple[int, int], tuple[TrialConfig, str]] = {}
+        self._hasher = Hasher()
 
     def trial(self, cell: Cell, seed: int, fold: int = 0) -> PlannedTrial:
         """Return a cell with one seed and fold as a trial.
@@ -254,14 +257,17 @@ class Planner:
             seed=seed,
             fold=fold,
             data_fingerprint=data,
-            identity=identity(cell.config, seed=seed, fold=fold, data_fingerprint=data),
+            identity=self._hasher.identity(cell.config, seed=seed, fold=fold, data_fingerprint=data),
         )
 
     def _data_fingerprint(self, config: TrialConfig) -> str:
-        key = canonical_json([config.dataset.to_json(), config.split.to_json()])
-        if key not in self._fingerprints:
-            self._fingerprints[key] = self._fingerprint_of(config)
-        return self._fingerprints[key]
+        ids = id(config.dataset), id(config.split)  # those of configurations that are kept
+        if ids not in self._known:
+            key = canonical_json([config.dataset.to_json(), config.split.to_json()])
+            if key not in self._fingerprints:
+                self._fingerprints[key] = self._fingerprint_of(config)
+            self._known[ids] = config, self._fingerprints[key]
+        return self._known[ids][1]
 
 
 def _is_finished(found: Scan, trial: PlannedTrial) -> bool:

@@ -35,8 +35,12 @@ def estimate_bytes(
         if record is not None and record.parameters is not None
     }
     total, is_known = 0, True
+    networks: dict[tuple[int, int], str] = {}
     for config in (*(entry.trial.cell.config for entry in entries), *and_configs):
-        parameters = sizes.get(_network(config.to_json()))
+        key = id(config.model), id(config.norm)
+        if key not in networks:
+            networks[key] = _network({"model": config.model.to_json(), "norm": config.norm.to_json()})
+        parameters = sizes.get(networks[key])
         is_known &= parameters is not None
         each = BYTES_PER_PARAMETER + (0 if config.ema is None else BYTES_PER_AVERAGED_PARAMETER)
         total += (parameters or PARAMETERS_UNKNOWN) * each + BYTES_PER_TRIAL
