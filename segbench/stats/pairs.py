@@ -45,9 +45,9 @@ class Contrast:
 class Pairs:
     """Planned pairs of a contrast: two trials alike in the other axes, the seed and the fold.
 
-    In a fraction of a factorial no two cells are alike in all other axes, and every cell at the level is set
-    against some cell at the baseline: which one does not matter, as long as all of a seed's cells are there.
-    Over them the other axes are in balance, so the mean difference is the level's effect (orthogonality).
+    In a fraction of a factorial (ADR 10) no two cells are alike in all other axes: every cell at the level is
+    set against some cell at the baseline: which one does not matter, as long as all of a seed's cells are
+    there. Over them the other axes are in balance, so the mean difference is the level's effect.
     """
 
     frame: pd.DataFrame

@@ -88,8 +88,7 @@ def _check_levels(plan: Plan, facts: Facts, on_progress: OnProgress | None) -> t
 
 def _sharing(cells: Iterable[Cell]) -> dict[str, tuple[Cell, ...]]:
     """Return the cells by the data and split that they share."""
-    found: dict[str, tuple[Cell, ...]] = {}
+    found: dict[str, list[Cell]] = {}
     for cell in cells:
-        key = data_key(cell.config)
-        found[key] = (*found.get(key, ()), cell)
-    return found
+        found.setdefault(data_key(cell.config), []).append(cell)
+    return {key: tuple(each) for key, each in found.items()}

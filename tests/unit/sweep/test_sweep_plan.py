@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import math
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -392,3 +394,17 @@ def test_the_last_epoch_and_the_log_are_read_leniently(load: Callable[..., Exper
     assert math.isnan(row["val_dice"])
     folder.epochs.write_text("epoch,val_dice\n")
     assert last_epoch(folder) == {}
+
+
+def test_a_large_design_is_planned_quickly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`benchmarks/plan.py` measures 10,000 cells; these are 1,296, and need a small part of the bound."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[3])
+    from benchmarks.plan import measure, write
+
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    file = write(tmp_path, 6)
+    cells, trials, *seconds = measure(file, tmp_path / "cache")
+    assert (cells, trials) == (6**4, 3 * 6**4)
+    again = measure(file, tmp_path / "cache")
+    assert again[:2] == [cells, trials]
+    assert sum(seconds) + sum(again[2:]) < 40

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from segbench.config.trial import TrialConfig
 from segbench.sweep.checks import levels
 from segbench.sweep.checks.finding import Finding, Severity
 from segbench.sweep.checks.probes import Probes
@@ -176,3 +177,22 @@ def test_norms_swapped_everywhere(probe: Probe, norms: str, model: str) -> None:
     probes = probe(f"axes: {{norm: {norms}}}\n", model=model)
     assert levels.norms_are_swapped_everywhere(probes) == []
     assert levels.declared_norms_stay(probes) == []
+
+
+def test_of_large_designs_pairs_are_taken_evenly(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def likeness(probes: Probes, one: TrialConfig, other: TrialConfig) -> None:
+        seen.append((one.epochs, other.epochs))
+
+    monkeypatch.setattr(levels, "likeness", likeness)
+    monkeypatch.setattr(levels, "_MOST_PAIRS", 12)
+    axes = "norm: [batch, none], epochs: {levels: [1, 2, 3, 4, 5, 6, 7, 8], baseline: 1}"
+    assert alike(probe, axes) == []
+    # 1 + 28 pairs of levels: each once, and norm at one of its eight places.
+    assert len(seen) == 29
+    monkeypatch.setattr(levels, "_MOST_PAIRS", 4 * 29)
+    seen.clear()
+    assert alike(probe, axes) == []
+    assert [pair for pair in seen if pair[0] == pair[1]] == [(1, 1), (3, 3), (5, 5), (7, 7)]
+    assert len(seen) == 4 + 28 * 2
