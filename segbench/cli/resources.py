@@ -34,8 +34,8 @@ HangTimeoutOption = Annotated[
     typer.Option(
         "--hang-timeout",
         metavar="DURATION",
-        help="Silence after which a trial's worker is killed and the trial tried again, such as 10m. Without "
-        "it: 20 of its usual epochs, at least 5 minutes.",
+        help="Silence after a trial's first step for which its worker is killed and the trial tried again, "
+        "such as 10m. Without it: 20 of its usual epochs, at least 5 minutes.",
         show_default=False,
     ),
 ]

@@ -16,7 +16,7 @@ OUT_OF_TIME: Final = 75
 """Exit code of a supervised worker that a time limit ended."""
 
 _CAUTION: Final = 1.2
-"""An epoch may take this much longer than the slowest one before it."""
+"""An epoch may take this much longer than the slowest of those before it."""
 
 _UNITS: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _DURATION: Final = re.compile(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 __all__ = ["Resources", "run_trial"]
 
 _PROGRESS_INTERVAL_S: Final = 0.2
+_RECENT_EPOCHS: Final = 5
+"""By the slowest of them it is judged whether another ends in time."""
 
 
 def run_trial(
@@ -148,7 +151,7 @@ class _Attempt:
         self.config = TrialConfig.from_json(trial.config)
         self._last_progress_s = 0.0
         self._turn_began_s = time.monotonic()
-        self._is_first_turn = True
+        self._turns_s: deque[float] = deque(maxlen=_RECENT_EPOCHS)
         self._run: TrainingRun | None = None
         self._known = _Known()
 
@@ -284,7 +287,7 @@ class _Attempt:
     def _train(self, run: TrainingRun, data: PreparedData, record: TrialRecord) -> TrialRecord:
         for epoch in run:
             self._persist(run, epoch)
-            turn_s = self._end_turn(epoch)
+            self._end_turn()
             if epoch.epoch >= self.config.epochs:
                 continue
             if self.folder.stop_request.exists():
@@ -292,22 +295,21 @@ class _Attempt:
             if self.should_stop():
                 return self._ended(record, State.INTERRUPTED, reason=f"stopped after epoch {epoch.epoch}")
             is_next_last = epoch.epoch == self.config.epochs - 1
-            if self.limit is not None and not self.limit.may_go_on(turn_s, is_last=is_next_last):
+            if self.limit is not None and not self.limit.may_go_on(max(self._turns_s), is_last=is_next_last):
                 reason = f"stopped after epoch {epoch.epoch}: the next would not end within the time limit"
                 return self._ended(record, State.INTERRUPTED, reason=reason)
         self.lease.check()
         test = write_outcome(run, data, self.folder) if self.trial.is_tested else {}
         return self._ended(replace(record, test=test), State.COMPLETE)
 
-    def _end_turn(self, epoch: EpochRecord) -> float:
-        """Note that an epoch is on disk; return the wall time it took, saving included."""
+    def _end_turn(self) -> None:
+        """Note that an epoch is on disk, and the wall time it took, saving included."""
         now_s = time.monotonic()
         turn_s, self._turn_began_s = now_s - self._turn_began_s, now_s
         self.pulse.end_epoch(turn_s)
-        if self.limit is not None and self._is_first_turn:
+        if self.limit is not None and not self._turns_s:
             self.limit.note_first(shape_of(self.trial.config), turn_s)
-        self._is_first_turn = False
-        return turn_s
+        self._turns_s.append(turn_s)
 
     def _persist(self, run: TrainingRun, epoch: EpochRecord) -> None:
         from segbench.store import weights
@@ -324,7 +326,7 @@ class _Attempt:
         self._on_step(1, 1)
 
     def _on_step(self, step: int, num_steps: int) -> None:
-        self.pulse.beat()
+        self.pulse.step()
         if self.limit is not None and self.limit.is_over():
             raise OutOfTime
         at = time.monotonic()

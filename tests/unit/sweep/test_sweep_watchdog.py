@@ -29,6 +29,21 @@ def test_patience(usual_s: float | None, said_s: float | None, expected_s: float
     assert patience_s(usual_s, said_s) == expected_s
 
 
+def test_what_the_user_says_holds_from_the_first_step_on() -> None:
+    assert patience_s(None, 20, has_stepped=False) == 300
+    assert patience_s(None, 900, has_stepped=False) == 900
+    clock = Clock()
+    pulse = Pulse(20, clock)
+    clock.now = 299
+    assert pulse.is_alive(), "libraries and data may take long to load"
+    pulse.beat()
+    clock.now += 299
+    assert pulse.is_alive()
+    pulse.step()
+    clock.now += 20
+    assert not pulse.is_alive()
+
+
 def test_a_pulse_stops_with_the_trial() -> None:
     clock = Clock()
     pulse = Pulse(clock=clock)
@@ -69,7 +84,7 @@ def test_a_step_is_a_sign_of_life_and_an_idle_worker_needs_none() -> None:
     clock = Clock()
     watchdog = Watchdog(5, clock)
     watchdog.hear(1, started())
-    assert wait(watchdog, clock, 4) == []
+    assert wait(watchdog, clock, 299) == []
     watchdog.hear(1, EpochProgress(hash="a", fraction=0.1))
     assert wait(watchdog, clock, 4) == []
     watchdog.hear(1, TrialFinished(hash="a", state="complete"))
@@ -91,6 +106,7 @@ def test_a_supervisor_that_slept_blames_nobody() -> None:
     clock = Clock()
     watchdog = Watchdog(60, clock)
     watchdog.hear(1, started())
+    watchdog.hear(1, EpochProgress(hash="a", fraction=0.1))
     clock.now = 3600
     assert watchdog.hangs() == []
     assert wait(watchdog, clock, 60) == [(1, "a", 60)]
