@@ -87,6 +87,7 @@ def _content(found: Overview) -> dict[str, Any]:
 
     return {
         "experiment": found.name,
+        "look": found.look,
         "time_left_s": time_left_s(found),
         "trials": found.num_trials,
         "states": {str(state): n for state in State if (n := found.count(state))},

@@ -51,7 +51,10 @@ class Planned:
 
     def into_head(self, head: Mapping[str, str]) -> dict[str, str]:
         """Return the head of a report with two more terms after the seeds: `look` and `after results`."""
-        added = {"look": self.look, "after results": " ".join(filter(None, (self.growth, *self.changes)))}
+        added = {
+            "look": self.look.removeprefix("look "),
+            "after results": " ".join(filter(None, (self.growth, *self.changes))),
+        }
         terms = list(head.items())
         place = next((k + 1 for k, (term, _) in enumerate(terms) if term == "seeds"), len(terms))
         return dict([*terms[:place], *((k, v) for k, v in added.items() if v), *terms[place:]])

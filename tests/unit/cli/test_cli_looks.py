@@ -124,7 +124,8 @@ def test_plan_status_and_index_know_what_is_asked_for_now(
     assert header == "hash,norm,asked,seed,fold,state,folder"
     status = CliRunner().invoke(app, ["status", "exp"]).stdout
     assert "look 2 of 3: the first 5 of at most 7 seeds" in status
-    assert json.loads(CliRunner().invoke(app, ["status", "exp", "--json"]).stdout)["trials"] == 10
+    content = json.loads(CliRunner().invoke(app, ["status", "exp", "--json"]).stdout)
+    assert (content["trials"], content["look"]) == (10, "look 2 of 3: the first 5 of at most 7 seeds")
     everything = json.loads(CliRunner().invoke(app, ["status", "--json"]).stdout)
     assert everything == [{"experiment": "exp", "trials": 10, "states": {"complete": 10}}]
 

@@ -60,7 +60,7 @@ def test_a_look_spends_its_share_in_tests_and_intervals(study: Experiment) -> No
     assert "97.5 % interval" in analysis.answer
     assert "95 %" not in analysis.answer
     assert "at two-sided 0.025" in analysis.head["family"]
-    assert analysis.head["look"] == "look 1 of 2, after 3 of at most 5 seeds, at alpha 0.025"
+    assert analysis.head["look"] == "1 of 2, after 3 of at most 5 seeds, at alpha 0.025"
     assert list(analysis.head).index("look") == list(analysis.head).index("seeds") + 1
     assert analysis.head["seeds"] == "3 (0 to 2)"
     note = next(note for note in analysis.notes if note.startswith("Verdicts follow"))
@@ -87,7 +87,7 @@ def test_trials_of_the_next_look_do_not_count_before_it_is_complete(study: Exper
     assert analysis.left_out.empty
     assert "2 trials of further seeds have ended; they count when their look is complete." in analysis.notes
     complete = analysis_of(study, make_results(study, dice))
-    assert complete.head["look"].startswith("look 2 of 2, after 5 of at most 5 seeds")
+    assert complete.head["look"].startswith("2 of 2, after 5 of at most 5 seeds")
 
 
 def test_before_the_first_look_nothing_is_judged(study: Experiment) -> None:
