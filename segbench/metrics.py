@@ -71,6 +71,9 @@ def _columns(part: str) -> tuple[str, ...]:
 VAL_METRICS: Final = ("val_loss", *_columns("val"))
 """What may be the objective."""
 
+COST_METRICS: Final = ("epoch_time_s", "peak_memory_mib", "parameters", "flops")
+"""What a configuration costs: the lower the better. Every trial has them."""
+
 TEST_METRICS: Final = (*_columns("test"), *(f"{name}_last" for name in _columns("test")))
 """What may be the outcome: at the selected weights, and at the last epoch's."""
 

@@ -90,7 +90,7 @@ def assemble(
     search_node = document.get("search")
     search = None
     if search_node is not None and search_node.is_mapping:
-        search = read_search(search_node, base, problems)
+        search = read_search(search_node, base, problems, name=name)
     slurm = read_slurm(document.get("slurm"), problems)
     tune_node = document.get("tune")
     tune = None

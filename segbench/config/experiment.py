@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -165,6 +166,17 @@ class Constraint:
     low: float | None = None
     high: float | None = None
 
+    def violation(self, value: float | None) -> float:
+        """Return how far outside its bounds a value lies, as a share of the bound.
+
+        0 or less: inside; infinite: there is no value.
+        """
+        if value is None or value != value:
+            return math.inf
+        outside = [(self.low, self.low - value)] if self.low is not None else []
+        outside += [(self.high, value - self.high)] if self.high is not None else []
+        return max(excess / (abs(bound) or 1.0) for bound, excess in outside)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
@@ -189,6 +201,14 @@ class Search:
     """Proposals that come first: parameter -> value or label, each complete."""
     warm_start: tuple[str, ...] = ()
     """Experiments whose finished proposals over this space the sampler knows before it proposes."""
+    num_replicated: int = 1
+    """Proposals at the end that are trained with the other seeds: the best, or so many Pareto points."""
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Metrics besides the objective that a proposal is told by, each once."""
+        metrics = [goal.metric for goal in self.goals] + [each.metric for each in self.constraints]
+        return tuple(dict.fromkeys(metrics))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,60 +6,16 @@ registry and the rest of the file.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    PlainValidator,
-    Tag,
-    WithJsonSchema,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import ConfigDict, Field, Tag
 
+from segbench.config.schema_types import Count, Finite, Label, Labels, Levels, Model, one_of
+from segbench.config.search_schema import SearchBody, TuneBody
 from segbench.config.slurm import SlurmBlock
 
-SHAPES: Final = {dict: "mapping", list: "list", str: "text", bool: "bool", int: "number", float: "number"}
 
-
-def _shape(value: Any) -> str:
-    return SHAPES.get(type(value), "nothing")
-
-
-def _one_of(wanted: str) -> Discriminator:
-    """Choose the arm of a union by the value's shape alone, so that one error is about one arm."""
-    return Discriminator(
-        _shape,
-        custom_error_type="shape",
-        custom_error_message=wanted,
-    )
-
-
-Count = Annotated[int, Field(gt=0)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-
-
-def _label(value: Any) -> Any:
-    if isinstance(value, dict | list):
-        raise PydanticCustomError("shape", "a level's label")
-    return value
-
-
-_SCALAR: Final = {"type": ["string", "number", "boolean", "null"]}
-Label = Annotated[Any, PlainValidator(_label), WithJsonSchema(_SCALAR)]
-Labels = Annotated[
-    Annotated[Label, Tag("text")] | Annotated[Annotated[list[Label], Field(min_length=1)], Tag("list")],
-    Discriminator(lambda value: "list" if isinstance(value, list) else "text"),
-]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Stopping(_Model):
+class Stopping(Model):
     """Stop when the objective no longer improves."""
 
     patience: Count = Field(description="Epochs without improvement after which a trial stops.")
@@ -68,7 +24,7 @@ class Stopping(_Model):
     )
 
 
-class Baseline(_Model):
+class Baseline(Model):
     """The complete configuration that the levels change."""
 
     dataset: Any = Field(description="Images and masks.")
@@ -107,14 +63,7 @@ class Baseline(_Model):
     )
 
 
-Levels = Annotated[
-    Annotated[list[Any], Field(min_length=1), Tag("list")]
-    | Annotated[dict[str, Any], Field(min_length=1), Tag("mapping")],
-    _one_of("a list of values or a mapping of labels"),
-]
-
-
-class AxisBody(_Model):
+class AxisBody(Model):
     """Levels of an axis, and what they set."""
 
     levels: Levels = Field(
@@ -129,105 +78,7 @@ class AxisBody(_Model):
     )
 
 
-class Parameter(_Model):
-    """One dimension of a search space."""
-
-    path: str | None = Field(None, description="What it sets; default: the field of its name.")
-    low: Finite | None = Field(None, description="Smallest value.")
-    high: Finite | None = Field(None, description="Largest value.")
-    log: bool = Field(False, description="Sample on a logarithmic scale.")
-    step: Annotated[Finite, Field(gt=0)] | None = Field(None, description="Distance between values.")
-    levels: Levels | None = Field(None, description="Values to choose from, instead of bounds.")
-
-
-class TpeSampler(_Model):
-    """Tree-structured Parzen estimator."""
-
-    seed: Annotated[int, Field(ge=0)] = 0
-
-
-class MedianPruner(_Model):
-    """Stop a proposal that is worse than the median of the others at the same epoch."""
-
-    warmup_epochs: Annotated[int, Field(ge=0)] = 0
-
-
-class Sampler(_Model):
-    """A sampler with its settings."""
-
-    tpe: TpeSampler | None = None
-    random: TpeSampler | None = None
-
-
-class Pruner(_Model):
-    """A pruner with its settings."""
-
-    none: dict[str, Any] | None = None
-    median: MedianPruner | None = None
-    hyperband: MedianPruner | None = None
-
-
-class SpaceBody(_Model):
-    """What a search and a tuning have in common."""
-
-    sampler: Annotated[
-        Annotated[Literal["tpe", "random"], Tag("text")] | Annotated[Sampler, Tag("mapping")],
-        _one_of("a sampler's name or {name: {settings}}"),
-    ] = "tpe"
-    pruner: Annotated[
-        Annotated[Literal["none", "median", "hyperband"], Tag("text")] | Annotated[Pruner, Tag("mapping")],
-        _one_of("a pruner's name or {name: {settings}}"),
-    ] = "none"
-    trials: Count = Field(description="How many proposals are trained.")
-
-
-class SearchBody(SpaceBody):
-    """A space handed to an Optuna sampler."""
-
-    space: Annotated[
-        dict[
-            str,
-            Annotated[
-                Annotated[list[Any], Field(min_length=1), Tag("list")] | Annotated[Parameter, Tag("mapping")],
-                _one_of("a list of values or a mapping with `path`, `low` and `high`"),
-            ],
-        ],
-        Field(min_length=1),
-    ]
-
-
-class TunedParameter(Parameter):
-    """One nuisance knob."""
-
-    when: dict[str, Labels] | None = Field(
-        None, description="Axis -> its levels: cells with another level are tuned without this parameter."
-    )
-
-
-class TuneBody(SpaceBody):
-    """A study of its own for every cell."""
-
-    space: Annotated[
-        dict[
-            str,
-            Annotated[
-                Annotated[list[Any], Field(min_length=1), Tag("list")]
-                | Annotated[TunedParameter, Tag("mapping")],
-                _one_of("a list of values or a mapping with `path`, `low` and `high`"),
-            ],
-        ],
-        Field(min_length=1),
-    ] = Field(description="Nuisance knobs, none of which is an axis.")
-    trials: Count = Field(description="How many tuning trials each cell gets.")
-    seed: Annotated[int, Field(ge=0)] = Field(
-        1000, description="Seed of the tuning trials, 1 more for each further repeat; none may be in `seeds`."
-    )
-    repeats: Count = Field(
-        1, description="How often every cell is tuned afresh; the seeds take the winners in turn."
-    )
-
-
-class FractionalBody(_Model):
+class FractionalBody(Model):
     """A balanced part of the factorial of axes of two levels."""
 
     resolution: Annotated[int, Field(ge=3)] = Field(
@@ -240,7 +91,7 @@ class FractionalBody(_Model):
 AxisNames = Annotated[list[Label], Field(min_length=1)]
 
 
-class DesignBody(_Model):
+class DesignBody(Model):
     """One design: the only key says which."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
@@ -270,19 +121,19 @@ Design = Annotated[
         Tag("text"),
     ]
     | Annotated[DesignBody, Tag("mapping")],
-    _one_of("factorial, one_at_a_time, leave_one_out, fractional or a mapping such as {cells: [...]}"),
+    one_of("factorial, one_at_a_time, leave_one_out, fractional or a mapping such as {cells: [...]}"),
 ]
 DesignBody.model_rebuild()
 
 
-class ObjectiveBody(_Model):
+class ObjectiveBody(Model):
     """The validation metric that selects weights."""
 
     metric: str = "val_dice"
     direction: Literal["maximize", "minimize"] | None = None
 
 
-class SeedsBody(_Model):
+class SeedsBody(Model):
     """Seeds that grow from look to look, until everything that is claimed is resolved."""
 
     start: Annotated[int, Field(ge=2)] = Field(description="Seeds of the first look.")
@@ -292,7 +143,7 @@ class SeedsBody(_Model):
     )
 
 
-class Scale(_Model):
+class Scale(Model):
     """Another size of the same question: `--scale NAME` lays it over the file."""
 
     baseline: dict[str, Any] = Field({}, description="Fields that replace those of the baseline.")
@@ -312,7 +163,7 @@ class Scale(_Model):
     slurm: Any = None
 
 
-class ExperimentFile(_Model):
+class ExperimentFile(Model):
     """One experiment: one question."""
 
     question: Annotated[str, Field(min_length=1)] = Field(description="What the experiment asks.")
@@ -321,7 +172,7 @@ class ExperimentFile(_Model):
         str,
         Annotated[
             Annotated[list[Any], Field(min_length=1), Tag("list")] | Annotated[AxisBody, Tag("mapping")],
-            _one_of("a list of levels or a mapping with `levels`"),
+            one_of("a list of levels or a mapping with `levels`"),
         ],
     ] = Field({}, description="What varies.")
     design: Design = Field(
@@ -336,7 +187,7 @@ class ExperimentFile(_Model):
         Annotated[Count, Tag("number")]
         | Annotated[Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)], Tag("list")]
         | Annotated[SeedsBody, Tag("mapping")],
-        _one_of("a count, a list of whole numbers or {start: ..., max: ...}"),
+        one_of("a count, a list of whole numbers or {start: ..., max: ...}"),
     ] = Field(3, description="A count (5 is 0, 1, 2, 3, 4), a list, or looks: {start: 3, max: 10}.")
     objective: ObjectiveBody = Field(
         ObjectiveBody(), description="Validation metric that selects weights and drives a search."

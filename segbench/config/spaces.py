@@ -2,46 +2,72 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from segbench.config.agreement import check_agreement
 from segbench.config.document import Node
-from segbench.config.experiment import Search, SearchParameter
+from segbench.config.experiment import Goal, Search, SearchParameter
+from segbench.config.goals import read_constraints, read_enqueue, read_goals
 from segbench.config.levels import RESERVED, apply, check_target, read_dimension
 from segbench.config.problems import Place, Problems
 from segbench.config.resolve import FIELDS, Fields, resolve_field, set_path
+from segbench.config.samplers import check_sampler, read_pruner, read_sampler
 from segbench.config.structure import INVALID
+from segbench.metrics import VAL_METRICS
 
 _BOUNDS: Final = ("low", "high", "log", "step")
+_OWN_COLUMNS: Final = ("is_feasible", "is_best")
+"""Columns of the report's frame of proposals."""
+_FRONT_REPLICATED: Final = 3
+"""Pareto points that are replicated where the file does not say how many."""
 
 
-def read_search(node: Node, base: Fields, problems: Problems) -> Search:
-    """Read `search:`; every bound and every level is tried on the baseline."""
+def read_search(node: Node, base: Fields, problems: Problems, *, name: str = "") -> Search:
+    """Read `search:`; every bound and every level is tried on the baseline.
+
+    Args:
+        node: The block, its structure checked.
+        base: The baseline.
+        problems: Takes what is wrong.
+        name: The experiment's, which must not warm its own search.
+    """
     parameters: list[SearchParameter] = []
     writers: dict[str, str] = {}
-    for name, body in node["space"].items():
-        place = node["space"].key_place(name)
-        if name in RESERVED:
-            problems.add(place, "a parameter must not have this name: reports use it", got=name)
-        parameter = _parameter(name, place, body, base, problems)
+    for parameter_name, body in node["space"].items():
+        place = node["space"].key_place(parameter_name)
+        if parameter_name in (*RESERVED, *VAL_METRICS, *_OWN_COLUMNS):
+            problems.add(place, "a parameter must not have this name: reports use it", got=parameter_name)
+        parameter = _parameter(parameter_name, place, body, base, problems)
         if parameter is None:
             continue
         for target in _targets(parameter):
             if target in writers:
                 problems.add(place, f"the parameter {writers[target]} sets {target} too; one may set it")
-            writers.setdefault(target, name)
+            writers.setdefault(target, parameter_name)
         parameters.append(parameter)
-    sampler, sampler_settings = _named(node.get("sampler"), "tpe", problems)
-    pruner, pruner_settings = _named(node.get("pruner"), "none", problems)
     trials = node.get("trials")
-    return Search(
+    sampler, sampler_settings = read_sampler(node.get("sampler"), problems)
+    pruner, pruner_settings = read_pruner(node.get("pruner"), problems)
+    goals = read_goals(node.get("goals"), problems)
+    search = Search(
         parameters=tuple(parameters),
         sampler=sampler,
-        sampler_seed=sampler_settings.get("seed", 0),
+        sampler_seed=sampler_settings.pop("seed"),
+        sampler_settings=sampler_settings,
         pruner=pruner,
-        pruner_warmup_epochs=pruner_settings.get("warmup_epochs", 0),
+        pruner_warmup_epochs=pruner_settings.pop("warmup_epochs", 0),
+        pruner_settings=pruner_settings,
         num_trials=1 if trials is None else trials.value,
+        goals=goals,
+        constraints=read_constraints(node.get("constraints"), problems),
+        warm_start=_warm_start(node.get("warm_start"), name, problems),
+        num_replicated=_num_replicated(node.get("replicate"), goals, problems),
     )
+    check_sampler(search, node, problems)
+    if len(parameters) < len(node["space"].value):
+        return search  # what is enqueued cannot be judged by part of the space
+    return replace(search, enqueue=read_enqueue(node.get("enqueue"), search, problems))
 
 
 def _targets(parameter: SearchParameter) -> set[str]:
@@ -137,14 +163,21 @@ def _path(name: str, body: Node) -> str:
     return name if path is None else str(path.value)
 
 
-def _named(node: Node | None, default: str, problems: Problems) -> tuple[str, dict[str, Any]]:
-    """Read `name` or `{name: {settings}}`."""
-    if node is None:
-        return default, {}
-    if not node.is_mapping:
-        return str(node.value), {}
-    if len(node.value) != 1:
-        problems.add(node.place, "must name one", got=", ".join(node.value))
-        return default, {}
-    name, body = next(node.items())
-    return name, body.plain() or {} if body.is_mapping else {}
+def _num_replicated(node: Node | None, goals: tuple[Goal, ...], problems: Problems) -> int:
+    if node is None or node.value is None:
+        return _FRONT_REPLICATED if goals else 1
+    if not goals:
+        problems.add(node.place, "a search for one goal replicates its best: `replicate` goes with `goals`")
+    return int(node.value)
+
+
+def _warm_start(node: Node | None, experiment: str, problems: Problems) -> tuple[str, ...]:
+    found: list[str] = []
+    for each in () if node is None else node.elements():
+        if each.value == experiment:
+            problems.add(each.place, "a search cannot be warmed by itself", got=each.value)
+        elif each.value in found:
+            problems.add(each.place, "an experiment is listed twice", got=each.value)
+        else:
+            found.append(str(each.value))
+    return tuple(found)

@@ -11,7 +11,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from segbench.config.document import Node
 from segbench.config.problems import Place, Problems
 from segbench.config.rules import rule_of
-from segbench.config.schema import SHAPES, Baseline, ExperimentFile, SeedsBody, Stopping
+from segbench.config.schema import Baseline, ExperimentFile, SeedsBody, Stopping
+from segbench.config.schema_types import SHAPES
 
 
 def check_structure(document: Node, problems: Problems) -> Node:
@@ -162,6 +163,8 @@ def _pruned(document: Node, path: tuple[str, ...]) -> Node:
     if head == "baseline" and inner.is_mapping and len(path) > 1:
         return document.having(head, inner.without(path[1]), document.key_place(head))
     if head == "axes" and inner.is_mapping and len(path) > 1:
+        return document.having(head, inner.without(path[1]), document.key_place(head))
+    if head == "search" and inner.is_mapping and len(path) > 1 and path[1] not in ("space", "trials"):
         return document.having(head, inner.without(path[1]), document.key_place(head))
     if head in ("claims", "exclude", "only") and inner.is_list and len(path) > 1:
         return document  # each entry is read on its own

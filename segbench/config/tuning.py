@@ -13,7 +13,7 @@ from segbench.config.labels import find_label
 from segbench.config.levels import Dimension
 from segbench.config.problems import Place, Problems
 from segbench.config.resolve import FIELDS, Fields
-from segbench.config.schema import TuneBody
+from segbench.config.search_schema import TuneBody
 from segbench.config.spaces import read_search
 
 _MOST_CELLS: Final = 3
