@@ -72,6 +72,13 @@ class Proposal:
     state: State = State.WAITING
     objective: float | None = None
     intermediate: Mapping[int, float] = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)
+    """Goals and constraints: metric -> value; what was not measured is missing."""
+    is_enqueued: bool = False
+    """Whether the file asked for it."""
+    place: Mapping[str, Any] | None = None
+    """Where it stands in the sampler's run: `generation`, and in the first of a generation `parents`, the
+    numbers of the proposals that it descends from; None where the sampler has no generations."""
 
 
 def level_dimension(labels: Sequence[str]) -> dict[str, Any]:
