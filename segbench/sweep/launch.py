@@ -97,7 +97,9 @@ def plan_job(
     plan = plan_trials(experiment)
     if experiment.search is not None:
         from segbench.sweep.search import is_over
+        from segbench.sweep.search_records import read_known
 
+        read_known(experiment)  # refused here where it is to be warmed by what is not there
         return Job(
             experiment=experiment,
             folder=plan.folder,

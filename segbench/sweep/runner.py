@@ -34,6 +34,7 @@ from segbench.sweep.events import (
 )
 from segbench.sweep.failure import classify, one_line, shorten
 from segbench.sweep.ladder import free_memory, step_down
+from segbench.sweep.limits import find_excess
 from segbench.sweep.outcome import write_outcome
 from segbench.sweep.picking import shape_of
 from segbench.sweep.provenance import now, write_diff
@@ -219,6 +220,9 @@ class _Attempt:
             try:
                 self._run = self._open_run(data, record.micro_batch)
                 record = replace(record, **facts(self._run))
+                refusal = find_excess(self.trial.search, record)
+                if refusal is not None:
+                    return self._ended(record, State.PRUNED, reason=refusal)
                 return self._train(self._run, data, record)
             except Exception as error:
                 if classify(error) is not FailureKind.OOM:

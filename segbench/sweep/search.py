@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.config.expand import apply_parameters, num_folds
 from segbench.config.experiment import Cell, Experiment, PlannedTrial
 from segbench.config.trial import TrialConfig
-from segbench.errors import SegbenchError
 from segbench.records import State, TrialRecord
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import Lease
-from segbench.store.queue import Queue, QueuedTrial
+from segbench.store.queue import QueuedTrial
 from segbench.sweep.events import EpochFinished, Event, TrialFinished, TrialRefused
-from segbench.sweep.mirror import read_objectives
+from segbench.sweep.goals import measure_trial, read_column
+from segbench.sweep.limits import is_wrongly_refused, limits_of
+from segbench.sweep.search_records import (
+    PastProposal,
+    chosen_proposals,
+    has_ended,
+    note_proposals,
+    read_known,
+    read_past,
+    read_record,
+)
 from segbench.sweep.study.records import Proposal, search_space
 
 if TYPE_CHECKING:
@@ -28,14 +36,18 @@ class SearchRun:
     """Drives a search: asks ahead, tells what became of proposals, stops the pruned, then replicates the
     best.
 
-    Proposals use the first seed. When the last one has ended, the best configuration is trained with the
-    other seeds (and folds), so that what the report says of it does not rest on the seed that chose it.
+    Proposals use the first seed. When the last one has ended, the best configuration (with several goals:
+    points of the Pareto front) is trained with the other seeds (and folds), so that what the report says of
+    it does not rest on the seed that chose it.
 
     Args:
         experiment: One with a `search`.
         folder: Where its records are.
         plan: (cell, seed, fold) -> the trial with its identity.
         ahead: Proposals that may be open at a time: one a worker.
+
+    Raises:
+        ExperimentError: A search that is to warm this one has left nothing.
     """
 
     def __init__(
@@ -53,19 +65,25 @@ class SearchRun:
         self._plan, self._ahead = plan, ahead
         self._space = search_space(experiment.search)
         self._metric = experiment.baseline.objective.metric
-        self._open: dict[str, list[int]] = {}
+        self._has_pruner = experiment.search.pruner != "none"
+        self._open: dict[str, dict[int, Mapping[str, Any]]] = {}
+        """Hash -> the proposals that it stands for, with their roles."""
         self.trials: list[QueuedTrial] = []
         """What was proposed so far, by number, then the replicates: the queue."""
-        past = read_proposals(folder, self._space)
+        past = [self._reopened(proposal) for proposal in read_past(folder, self._space)]
         self._study: SearchStudy = SearchStudy(
             experiment.name,
             experiment.search,
             direction=experiment.baseline.objective.direction,
             epochs=experiment.baseline.epochs,
-            proposals=[self._proposal(number, trial) for number, trial in past.items()],
+            proposals=[self._proposal(proposal) for proposal in past],
+            known=read_known(experiment),
         )
-        for number, trial in past.items():
-            self._follow(number, trial)
+        for proposal in past:
+            if self._is_settled(proposal):
+                self.trials.append(proposal.trial)
+            else:
+                self._follow(proposal.number, proposal.trial, proposal.role)
         self._has_replicated = False
 
     @property
@@ -76,7 +94,8 @@ class SearchRun:
     @property
     def num_expected(self) -> int:
         """Trials of the whole search, as far as one can tell: proposals may repeat each other."""
-        return self._search.num_trials + len(self._experiment.seeds) * self._experiment.num_folds - 1
+        others = len(self._experiment.seeds) * self._experiment.num_folds - 1
+        return self._search.num_trials + self._search.num_replicated * others
 
     @property
     def num_ended(self) -> int:
@@ -91,9 +110,14 @@ class SearchRun:
         added: list[QueuedTrial] = []
         while self._study.num_proposals < self._search.num_trials and len(self._open) < self._ahead:
             proposal = self._study.ask()
-            trial = self._trial(proposal)
+            role: dict[str, Any] = {"enqueued": True} if proposal.is_enqueued else {}
+            if proposal.place is not None:
+                role["place"] = proposal.place
+            trial = self._queued(
+                proposal.parameters, self._experiment.seeds[0], 0, {"number": proposal.number, **role}
+            )
             added.append(trial)
-            self._follow(proposal.number, trial)
+            self._follow(proposal.number, trial, role)
         if self._study.num_proposals >= self._search.num_trials and not self._open and not self.is_closed:
             self._has_replicated = True
             replicates = self._replicates()
@@ -103,12 +127,11 @@ class SearchRun:
 
     def handle(self, event: Event) -> None:
         """Take an event of a running proposal."""
-        numbers = self._open.get(event.hash)
-        if numbers is None:
+        if event.hash not in self._open:
             return
         if isinstance(event, EpochFinished):
             self._report(event.hash, {event.epoch: event.row[self._metric]})
-        elif isinstance(event, TrialFinished) and _has_ended(State(event.state)):
+        elif isinstance(event, TrialFinished) and has_ended(State(event.state)):
             self._tell(event.hash, State(event.state), event.objective)
         elif isinstance(event, TrialRefused):
             self._tell(event.hash, State.FAILED, None)
@@ -121,185 +144,108 @@ class SearchRun:
                 self._folder.trial(trial_hash).stop_request.touch()
 
     def _tell(self, trial_hash: str, state: State, objective: float | None) -> None:
-        numbers = self._open.pop(trial_hash)
-        for number in numbers:
-            self._study.tell(number, state, objective)
-        note_proposals(self._folder, trial_hash, numbers, self._parameters_of(trial_hash), self._space)
+        roles = self._open.pop(trial_hash)
+        record = read_record(self._folder, trial_hash) if self._search.measures else None
+        measured = self._measured(record) if record is not None else {}
+        for number in roles:
+            self._study.tell(number, state, objective, measured)
+        trial = next(t for t in reversed(self.trials) if t.hash == trial_hash)
+        note_proposals(self._folder, trial_hash, roles, (trial.search or {})["parameters"], self._space)
 
-    def _follow(self, number: int, trial: QueuedTrial) -> None:
+    def _measured(self, record: TrialRecord) -> dict[str, float]:
+        return measure_trial(record, self._folder.trial(record.hash), self._search.measures)
+
+    def _follow(self, number: int, trial: QueuedTrial, role: Mapping[str, Any]) -> None:
         """Watch a proposal; one that equals a trial that has ended is told at once."""
         self.trials.append(trial)
-        self._open.setdefault(trial.hash, []).append(number)
-        record = _read(self._folder, trial.hash)
+        self._open.setdefault(trial.hash, {})[number] = role
+        record = read_record(self._folder, trial.hash)
         if record is None:
             return
-        self._report(trial.hash, read_objectives(self._folder.trial(trial.hash), self._metric))
-        if _has_ended(record.state):
+        self._report(trial.hash, self._objectives(trial.hash))
+        if has_ended(record.state):
             self._folder.trial(trial.hash).stop_request.unlink(missing_ok=True)
             self._tell(trial.hash, record.state, record.objective)
 
-    def _proposal(self, number: int, trial: QueuedTrial) -> Proposal:
-        assert trial.search is not None
-        record = _read(self._folder, trial.hash)
-        state = record.state if record is not None and _has_ended(record.state) else State.WAITING
+    def _objectives(self, trial_hash: str) -> dict[int, float]:
+        """Return the objective by epoch, which only pruners ask for."""
+        return read_column(self._folder.trial(trial_hash), self._metric) if self._has_pruner else {}
+
+    def _is_settled(self, proposal: PastProposal) -> bool:
+        """Whether a proposal has ended, and its record says that it stands for it."""
+        search = (proposal.record.search or {}) if proposal.record is not None else {}
+        noted = (search.get("number"), *search.get("repeats", ()))
+        return proposal.has_ended and search.get("space") == self._space and proposal.number in noted
+
+    def _proposal(self, past: PastProposal) -> Proposal:
+        record = past.record
+        has_result = record is not None and has_ended(record.state)
         return Proposal(
-            number=number,
-            parameters=trial.search["parameters"],
-            state=state,
+            number=past.number,
+            parameters=past.parameters,
+            state=record.state if record is not None and has_result else State.WAITING,
             objective=record.objective if record is not None else None,
-            intermediate=read_objectives(self._folder.trial(trial.hash), self._metric),
+            intermediate=self._objectives(past.trial.hash) if record is not None else {},
+            measured=self._measured(record) if record is not None and self._search.measures else {},
+            is_enqueued=bool(past.role.get("enqueued")),
+            place=past.role.get("place"),
         )
 
-    def _trial(self, proposal: Proposal) -> QueuedTrial:
-        return self._queued(
-            proposal.parameters,
-            self._experiment.seeds[0],
-            0,
-            {"number": proposal.number},
-        )
+    def _reopened(self, past: PastProposal) -> PastProposal:
+        """Have a proposal wait again that was refused untrained by a bound which no longer holds."""
+        record = past.record
+        if record is None or not is_wrongly_refused(self._search, record):
+            return past
+        search = {**(record.search or {}), "limits": limits_of(self._search)}
+        waiting = replace(record, state=State.WAITING, reason=None, finished=None, search=search)
+        lease = Lease.acquire(self._folder.trial(record.hash))
+        if lease is None:
+            return past
+        with lease:
+            lease.check()
+            trials.write_trial(self._folder.trial(record.hash), waiting)
+        queued = replace(past.trial, search={**(past.trial.search or {}), "limits": search["limits"]})
+        return replace(past, record=waiting, trial=queued)
 
     def _replicates(self) -> list[QueuedTrial]:
-        of = best_proposal(self._experiment, self._folder, read_proposals(self._folder, self._space))
-        if of is None:
-            return []
-        assert of.search is not None
+        chosen = chosen_proposals(self._experiment, self._folder, read_past(self._folder, self._space))
         return [
-            self._queued(of.search["parameters"], seed, fold, {"replicate_of": of.hash})
-            for seed, fold in _other_replicates(self._experiment, of)
+            self._queued(of.parameters, seed, fold, {"replicate_of": of.trial.hash})
+            for of in chosen
+            for seed, fold in _other_replicates(self._experiment, of.trial)
         ]
 
     def _queued(
         self, parameters: Mapping[str, Any], seed: int, fold: int, role: Mapping[str, Any]
     ) -> QueuedTrial:
         cell = apply_parameters(self._experiment, parameters)
+        limits = limits_of(self._search) if "number" in role else []
+        search = {**role, "parameters": dict(parameters), "space": self._space}
         return QueuedTrial.of(
-            self._plan(cell, seed, fold),
-            search={**role, "parameters": dict(parameters), "space": self._space},
+            self._plan(cell, seed, fold), search={**search, "limits": limits} if limits else search
         )
-
-    def _parameters_of(self, trial_hash: str) -> Mapping[str, Any]:
-        trial = next(t for t in self.trials if t.hash == trial_hash)
-        assert trial.search is not None
-        return trial.search["parameters"]  # type: ignore[no-any-return]
 
 
 def is_over(experiment: Experiment, folder: ExperimentFolder) -> bool:
     """Whether every proposal and every replicate of the best has ended; asks no sampler."""
     assert experiment.search is not None
-    past = read_proposals(folder, search_space(experiment.search))
-    if len(past) < experiment.search.num_trials or not all(_is_over(folder, t.hash) for t in past.values()):
+    past = read_past(folder, search_space(experiment.search))
+    if len(past) < experiment.search.num_trials or not all(proposal.has_ended for proposal in past):
         return False
-    best = best_proposal(experiment, folder, past)
-    if best is None:
+    if any(is_wrongly_refused(experiment.search, proposal.record) for proposal in past):
+        return False
+    chosen = chosen_proposals(experiment, folder, past)
+    if not chosen:
         return True
-    replicated = {
-        (record.seed, record.fold)
-        for trial_folder in folder.trial_folders()
-        if (record := _read(folder, trial_folder.hash)) is not None
-        and (record.search or {}).get("replicate_of") == best.hash
-        and _has_ended(record.state)
-    }
-    return replicated >= set(_other_replicates(experiment, best))
-
-
-def best_proposal(
-    experiment: Experiment, folder: ExperimentFolder, past: Mapping[int, QueuedTrial]
-) -> QueuedTrial | None:
-    """Return the complete proposal with the best objective, the first of equals, or None."""
-    best, best_value = None, None
-    for trial in past.values():
-        record = _read(folder, trial.hash)
-        if record is None or record.state is not State.COMPLETE or record.objective is None:
-            continue
-        if experiment.baseline.objective.is_better(record.objective, best_value):
-            best, best_value = trial, record.objective
-    return best
-
-
-def read_proposals(folder: ExperimentFolder, space: Mapping[str, Any]) -> dict[int, QueuedTrial]:
-    """Return what a search over this space has proposed, by number.
-
-    It stands in the records, and in a queue left behind for proposals that have none yet.
-    """
-    found: dict[int, QueuedTrial] = {}
+    replicated: dict[str, set[tuple[int, int]]] = {}
     for trial_folder in folder.trial_folders():
-        record = _read(folder, trial_folder.hash)
-        if record is None or record.search is None or record.search.get("space") != space:
-            continue
-        if record.role is not None:
-            continue  # a tuned design of this name stood here
-        for number in (record.search.get("number"), *record.search.get("repeats", ())):
-            if number is not None:
-                found[int(number)] = _queued(record, int(number))
-    for trial in _left_queue(folder.queue):
-        search = trial.search or {}
-        if search.get("space") == space and search.get("number") is not None and "role" not in search:
-            found.setdefault(int(search["number"]), trial)
-    return dict(sorted(found.items()))
-
-
-def note_proposals(
-    folder: ExperimentFolder,
-    trial_hash: str,
-    numbers: Sequence[int],
-    parameters: Mapping[str, Any],
-    space: Mapping[str, Any],
-) -> None:
-    """Have a trial's record say for which proposals it stands, where it does not say so yet.
-
-    A record holds the first in `search.number` and equal ones that came later in `search.repeats`.
-    """
-    trial_folder = folder.trial(trial_hash)
-    record = _read(folder, trial_hash)
-    if record is None:
-        return
-    search = dict(record.search or {})
-    if search.get("space") != space or search.get("number") is None:
-        search = {
-            "number": min(numbers),
-            "parameters": dict(parameters),
-            "space": dict(space),
-        }
-    known = {search["number"], *search.get("repeats", ())}
-    repeats = sorted((known | set(numbers)) - {search["number"]})
-    if repeats:
-        search["repeats"] = repeats
-    if search == record.search:
-        return
-    lease = Lease.acquire(trial_folder)
-    if lease is None:
-        return  # somebody holds it: the numbers stay in the queue, and the next sweep writes them
-    with lease:
-        lease.check()
-        trials.write_trial(trial_folder, replace(record, search=search))
-
-
-def _queued(record: TrialRecord, number: int) -> QueuedTrial:
-    search = {k: v for k, v in (record.search or {}).items() if k != "repeats"}
-    return QueuedTrial(
-        identity=record.identity,
-        config=record.config,
-        config_hash=record.config_hash,
-        levels=record.levels,
-        seed=record.seed,
-        fold=record.fold,
-        data_fingerprint=record.data_fingerprint,
-        search={**search, "number": number},
+        record = read_record(folder, trial_folder.hash)
+        of = None if record is None else (record.search or {}).get("replicate_of")
+        if record is not None and of is not None and has_ended(record.state):
+            replicated.setdefault(of, set()).add((record.seed, record.fold))
+    return all(
+        replicated.get(of.trial.hash, set()) >= set(_other_replicates(experiment, of.trial)) for of in chosen
     )
-
-
-def _left_queue(path: Path) -> Sequence[QueuedTrial]:
-    try:
-        return Queue.read(path).trials
-    except SegbenchError:
-        return ()
-
-
-def _read(folder: ExperimentFolder, trial_hash: str) -> TrialRecord | None:
-    try:
-        return trials.read_trial(folder.trial(trial_hash))
-    except SegbenchError:
-        return None
 
 
 def _other_replicates(experiment: Experiment, of: QueuedTrial) -> list[tuple[int, int]]:
@@ -307,12 +253,3 @@ def _other_replicates(experiment: Experiment, of: QueuedTrial) -> list[tuple[int
     folds = min(experiment.num_folds, num_folds(TrialConfig.from_json(of.config)))
     pairs = [(seed, fold) for seed in experiment.seeds for fold in range(folds)]
     return [pair for pair in pairs if pair != (of.seed, of.fold)]
-
-
-def _is_over(folder: ExperimentFolder, trial_hash: str) -> bool:
-    record = _read(folder, trial_hash)
-    return record is not None and _has_ended(record.state)
-
-
-def _has_ended(state: State) -> bool:
-    return state.is_finished or state is State.FAILED

@@ -18,7 +18,14 @@ from segbench.records import DECIMALS, State
 from segbench.sweep.study.convert import STATES, freeze, is_number, to_distribution
 from segbench.sweep.study.pruners import Hyperband, make_pruner
 from segbench.sweep.study.records import Proposal, search_space
-from segbench.sweep.study.samplers import Generations, Proposer, key_of, make_sampler
+from segbench.sweep.study.samplers import (
+    MOST_DRAWS,
+    Generations,
+    Proposer,
+    key_of,
+    make_sampler,
+    stream,
+)
 
 _GENERATION: Final = {"nsga2": NSGAIISampler._get_generation_key(), "cmaes": "cma:generation"}
 """Sampler -> where Optuna keeps the generation of a trial."""
@@ -100,6 +107,7 @@ class SearchStudy:
                 ),
                 self._space,
                 self._taken,
+                seed=stream(self._search.sampler_seed, number, MOST_DRAWS),
             )
             if waiting is not None:
                 self._study.enqueue_trial(dict(waiting))

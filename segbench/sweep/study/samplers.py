@@ -8,12 +8,14 @@ proposals made it, is handed out with the proposal, kept in its record, and put 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import Any, Final, TypeAlias
 
 import optuna
 from optuna._transform import _SearchSpaceTransform
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler, NSGAIISampler, QMCSampler
 from optuna.samplers._lazy_random_state import LazyRandomState
 from optuna.study import StudyDirection
@@ -24,8 +26,11 @@ from segbench.config.experiment import Search
 Space: TypeAlias = Mapping[str, BaseDistribution]
 Key: TypeAlias = tuple[Any, ...]
 
-MOST_DRAWS: Final = 20
-"""How often a sampler may draw until a proposal is new."""
+MOST_DRAWS: Final = 5
+"""How often a sampler may draw until a proposal is new; then one is drawn from the points that are left."""
+
+MOST_POINTS: Final = 100_000
+"""A space of more points is not listed to find those that are left."""
 
 
 class Proposer(BaseSampler):
@@ -35,10 +40,13 @@ class Proposer(BaseSampler):
         make: Draw, from 0 -> the sampler.
         space: Every parameter.
         taken: The proposals so far.
+        seed: Chooses among the points that are left.
     """
 
-    def __init__(self, make: Callable[[int], BaseSampler], space: Space, taken: set[Key]) -> None:
-        self._make, self._space, self._taken = make, space, taken
+    def __init__(
+        self, make: Callable[[int], BaseSampler], space: Space, taken: set[Key], *, seed: int
+    ) -> None:
+        self._make, self._space, self._taken, self._seed = make, space, taken, seed
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -49,17 +57,20 @@ class Proposer(BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         size = num_points(self._space)
-        draws = MOST_DRAWS if size is None or len(self._taken) < size else 1
+        is_used_up = size is not None and len(self._taken) >= size
         values: dict[str, Any] = {}
-        for draw in range(draws):
+        for draw in range(1 if is_used_up else MOST_DRAWS):
             sampler = self._make(draw)
             values = sampler.sample_relative(study, trial, _jointly(sampler, study, self._space))
             for name, distribution in self._space.items():
                 if name not in values:
                     values[name] = sampler.sample_independent(study, trial, name, distribution)
             if key_of(values, self._space) not in self._taken:
-                break
-        return values
+                return values
+        if is_used_up or size is None or size > MOST_POINTS:
+            return values
+        left = [key for key in product(*map(_points, self._space.values())) if key not in self._taken]
+        return dict(zip(self._space, left[self._seed % len(left)], strict=True))
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -184,18 +195,27 @@ def key_of(values: Mapping[str, Any], space: Space) -> Key:
 
 def num_points(space: Space) -> int | None:
     """Return how many proposals differ; None where there is no end to them."""
-    count = 1
-    for distribution in space.values():
-        if isinstance(distribution, CategoricalDistribution):
-            count *= len(distribution.choices)
-        elif isinstance(distribution, IntDistribution):
-            count *= (distribution.high - distribution.low) // distribution.step + 1
-        elif distribution.step is None:  # type: ignore[attr-defined]
-            return None
-        else:
-            steps = (distribution.high - distribution.low) / distribution.step  # type: ignore[attr-defined]
-            count *= int(steps + 1e-9) + 1
-    return count
+    counts = [_num_points(distribution) for distribution in space.values()]
+    known = [count for count in counts if count is not None]
+    return math.prod(known) if len(known) == len(counts) else None
+
+
+def _num_points(distribution: BaseDistribution) -> int | None:
+    if isinstance(distribution, CategoricalDistribution):
+        return len(distribution.choices)
+    if distribution.step is None:  # type: ignore[attr-defined]
+        return None
+    width = distribution.high - distribution.low  # type: ignore[attr-defined]
+    return round(width / distribution.step) + 1  # type: ignore[attr-defined]
+
+
+def _points(distribution: BaseDistribution) -> list[Any]:
+    """Return every value of a distribution that has an end of them, as samplers give them."""
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    count = _num_points(distribution) or 0
+    low, step = distribution.low, distribution.step  # type: ignore[attr-defined]
+    return [distribution.to_external_repr(low + k * step) for k in range(count)]
 
 
 def _jointly(sampler: BaseSampler, study: optuna.Study, space: Space) -> dict[str, BaseDistribution]:

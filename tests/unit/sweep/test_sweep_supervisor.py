@@ -28,7 +28,8 @@ from segbench.sweep.plan import Planner
 from segbench.sweep.pool import Exit
 from segbench.sweep.progress import PlainDisplay
 from segbench.sweep.runner import Resources
-from segbench.sweep.search import SearchRun, is_over, read_proposals
+from segbench.sweep.search import SearchRun, is_over
+from segbench.sweep.search_records import read_past
 from segbench.sweep.signals import StopRequest
 from segbench.sweep.source import FixedTrials
 from segbench.sweep.stopping import ask
@@ -465,7 +466,7 @@ def by_lr(config: Any, seed: int, epoch: int) -> float:
 
 def proposals_of(folder: ExperimentFolder, experiment: Experiment) -> dict[int, QueuedTrial]:
     assert experiment.search is not None
-    return read_proposals(folder, search_space(experiment.search))
+    return {past.number: past.trial for past in read_past(folder, search_space(experiment.search))}
 
 
 def test_search_proposes_then_replicates_the_best(

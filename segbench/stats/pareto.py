@@ -1,0 +1,44 @@
+"""Several goals at once: which points no other point beats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def pareto_front(values: Sequence[Sequence[float]], directions: Sequence[str]) -> list[int]:
+    """Return the points that no other point dominates, best in the first goal first.
+
+    A point dominates another that it equals or beats in every goal and beats in one; equal points stay
+    together (Deb et al., 2002, IEEE Transactions on Evolutionary Computation 6, 182-197).
+
+    Args:
+        values: (points, goals), finite.
+        directions: `maximize` or `minimize`, one a goal.
+
+    Returns:
+        Rows of `values`; of equal points the first comes first.
+    """
+    if not len(values):
+        return []
+    signs = np.array([-1.0 if direction == "maximize" else 1.0 for direction in directions])
+    costs = np.asarray(values, float) * signs
+    # Sorted by every goal in turn, a point can only be dominated by one before it.
+    order = np.lexsort((np.arange(len(costs)), *costs.T[::-1]))
+    front: list[int] = []
+    for row in order:
+        others = costs[front]
+        is_dominated = (others <= costs[row]).all(axis=1) & (others < costs[row]).any(axis=1)
+        if not is_dominated.any():
+            front.append(int(row))
+    return front
+
+
+def spread_out(front: Sequence[int], count: int) -> list[int]:
+    """Return so many points of a front, both ends and evenly between them; of one, the first."""
+    if count >= len(front):
+        return list(front)
+    if count <= 1:
+        return list(front[:count])
+    return [front[round(k * (len(front) - 1) / (count - 1))] for k in range(count)]

@@ -1,0 +1,271 @@
+"""What the records say of a search: proposals so far, what they measured, which of them are best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from segbench.config.experiment import Experiment, Search
+from segbench.errors import ExperimentError, SegbenchError, message
+from segbench.records import State, TrialRecord
+from segbench.store import trials
+from segbench.store.layout import ExperimentFolder, ResultsFolder
+from segbench.store.lease import Lease
+from segbench.store.queue import Queue, QueuedTrial
+from segbench.sweep.goals import measure_trial
+from segbench.sweep.study.records import Proposal
+
+LEAST_KNOWN_CMAES = 10
+"""CMA-ES makes its first distribution from the best tenth of what it knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastProposal:
+    """One proposal as its record holds it, or the queue where it has none yet."""
+
+    number: int
+    trial: QueuedTrial
+    record: TrialRecord | None
+    role: Mapping[str, Any] = field(default_factory=dict)
+    """`enqueued` and `place`, where the proposal has them."""
+
+    @property
+    def has_ended(self) -> bool:
+        return self.record is not None and has_ended(self.record.state)
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        return (self.trial.search or {})["parameters"]  # type: ignore[no-any-return]
+
+
+def has_ended(state: State) -> bool:
+    return state.is_finished or state is State.FAILED
+
+
+def read_past(folder: ExperimentFolder, space: Mapping[str, Any]) -> list[PastProposal]:
+    """Return what a search over this space has proposed, by number; each record is read once.
+
+    It stands in the records, and in a queue left behind for proposals that have none yet.
+    """
+    found: dict[int, PastProposal] = {}
+    records: dict[str, TrialRecord | None] = {}
+    for trial_folder in folder.trial_folders():
+        record = records[trial_folder.hash] = read_record(folder, trial_folder.hash)
+        if record is None or record.search is None or record.search.get("space") != space:
+            continue
+        if record.role is not None:
+            continue  # a tuned design of this name stood here
+        search = record.search
+        roles = {search.get("number"): search}
+        roles |= {
+            number: search.get("repeated", {}).get(str(number), {}) for number in search.get("repeats", ())
+        }
+        for number, role in roles.items():
+            if number is not None:
+                found[int(number)] = PastProposal(
+                    number=int(number), trial=_queued(record, int(number)), record=record, role=_role(role)
+                )
+    for trial in _left_queue(folder.queue):
+        search = trial.search or {}
+        number = search.get("number")
+        is_own = search.get("space") == space and "role" not in search
+        if is_own and number is not None and int(number) not in found:
+            record = records.get(trial.hash)
+            found[int(number)] = PastProposal(
+                number=int(number), trial=trial, record=record, role=_role(search)
+            )
+    return [found[number] for number in sorted(found)]
+
+
+def read_record(folder: ExperimentFolder, trial_hash: str) -> TrialRecord | None:
+    """Return a trial's record, None where there is none that can be read."""
+    try:
+        return trials.read_trial(folder.trial(trial_hash))
+    except SegbenchError:
+        return None
+
+
+def chosen_proposals(
+    experiment: Experiment, folder: ExperimentFolder, past: Sequence[PastProposal]
+) -> list[PastProposal]:
+    """Return the proposals that are trained with the other seeds.
+
+    Of one goal the best, the first of equals; of several, points of the Pareto front, as many as the file
+    asks for. Only complete proposals that keep every constraint count.
+    """
+    search = experiment.search
+    assert search is not None
+    objective = experiment.baseline.objective
+    directions = [goal.direction for goal in search.goals] or [objective.direction]
+    fit: dict[str, PastProposal] = {}
+    values: list[list[float]] = []
+    for proposal in past:
+        if proposal.trial.hash in fit:
+            continue
+        point = _point(search, folder, proposal)
+        if point is not None:
+            fit[proposal.trial.hash] = proposal
+            values.append(point)
+    from segbench.stats.pareto import pareto_front, spread_out
+
+    front = pareto_front(values, directions)
+    kept = list(fit.values())
+    return [kept[row] for row in spread_out(front, search.num_replicated)]
+
+
+def _point(search: Search, folder: ExperimentFolder, proposal: PastProposal) -> list[float] | None:
+    """Return a proposal's values of the goals; None where it is not complete or breaks a constraint."""
+    record = proposal.record
+    if record is None or record.state is not State.COMPLETE or record.objective is None:
+        return None
+    measured = measure_trial(record, folder.trial(record.hash), search.measures) if search.measures else {}
+    if any(each.violation(measured.get(each.metric)) > 0 for each in search.constraints):
+        return None
+    values = [measured.get(goal.metric) for goal in search.goals] or [record.objective]
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    return known if len(known) == len(values) else None
+
+
+def read_known(experiment: Experiment) -> list[Proposal]:
+    """Return the finished proposals of the searches that warm this one, in their order.
+
+    A proposal counts that is complete, has a value within bounds for each parameter of this space and no
+    other parameter, had the same objective, and holds every goal and constraint.
+
+    Raises:
+        ExperimentError: A search has left nothing that counts, or too little for the sampler.
+    """
+    search = experiment.search
+    assert search is not None
+    results = ResultsFolder(experiment.project.results)
+    problems: list[str] = []
+    known: list[Proposal] = []
+    for name in search.warm_start:
+        found = _known_of(results.experiment(name), experiment, search, first=len(known))
+        if not found:
+            rule = (
+                f"search.warm_start: {name} has left no complete proposal over "
+                f"{', '.join(p.name for p in search.parameters)} with {experiment.baseline.objective.metric}"
+            )
+            problems.append(message(experiment.name, rule, see=f"segbench status {name}"))
+        known += found
+    if search.sampler == "cmaes" and not problems and 0 < len(known) < LEAST_KNOWN_CMAES:
+        rule = f"search.warm_start: cmaes starts from {LEAST_KNOWN_CMAES} proposals or more"
+        problems.append(message(experiment.name, rule, got=len(known)))
+    if problems:
+        raise ExperimentError(problems)
+    return known
+
+
+def _known_of(
+    folder: ExperimentFolder, experiment: Experiment, search: Search, *, first: int
+) -> list[Proposal]:
+    numbered: list[tuple[int, TrialRecord, Mapping[str, Any]]] = []
+    for trial_folder in folder.trial_folders():
+        record = read_record(folder, trial_folder.hash)
+        if record is None or record.state is not State.COMPLETE or record.search is None:
+            continue
+        number, parameters = record.search.get("number"), record.search.get("parameters", {})
+        if record.role is not None:
+            continue  # of a tuned design: proposals of one cell of many
+        has_objective = record.config["objective"]["metric"] == experiment.baseline.objective.metric
+        if number is not None and has_objective and _is_within(search, parameters):
+            numbered.append((int(number), record, parameters))
+    found: list[Proposal] = []
+    for _, record, parameters in sorted(numbered, key=lambda each: (each[0], each[1].hash)):
+        measured = measure_trial(record, folder.trial(record.hash), search.measures)
+        if record.objective is not None and all(name in measured for name in search.measures):
+            found.append(
+                Proposal(
+                    number=first + len(found),
+                    parameters={p.name: parameters[p.name] for p in search.parameters},
+                    state=record.state,
+                    objective=record.objective,
+                    measured=measured,
+                )
+            )
+    return found
+
+
+def _is_within(search: Search, parameters: Mapping[str, Any]) -> bool:
+    if parameters.keys() != {parameter.name for parameter in search.parameters}:
+        return False
+    for parameter in search.parameters:
+        value = parameters[parameter.name]
+        if parameter.levels:
+            if value not in [level.label for level in parameter.levels]:
+                return False
+        elif isinstance(value, str) or not (parameter.low or 0.0) <= value <= (parameter.high or 0.0):
+            return False
+    return True
+
+
+def note_proposals(
+    folder: ExperimentFolder,
+    trial_hash: str,
+    roles: Mapping[int, Mapping[str, Any]],
+    parameters: Mapping[str, Any],
+    space: Mapping[str, Any],
+) -> None:
+    """Have a trial's record say for which proposals it stands, where it does not say so yet.
+
+    A record holds the first in `search.number` and equal ones that came later in `search.repeats`.
+
+    Args:
+        folder: Where the record is.
+        trial_hash: The trial's.
+        roles: The proposals' numbers, each with its `enqueued` and `place`.
+        parameters: What they proposed.
+        space: The search's.
+    """
+    trial_folder = folder.trial(trial_hash)
+    record = read_record(folder, trial_hash)
+    if record is None:
+        return
+    search = dict(record.search or {})
+    if search.get("space") != space or search.get("number") is None:
+        first = min(roles)
+        search = {"number": first, **roles[first], "parameters": dict(parameters), "space": dict(space)}
+    known = {search["number"], *search.get("repeats", ())}
+    repeats = sorted((known | set(roles)) - {search["number"]})
+    if repeats:
+        search["repeats"] = repeats
+        own = {str(n): dict(roles[n]) for n in repeats if roles.get(n)}
+        if own:
+            search["repeated"] = {**search.get("repeated", {}), **own}
+    if search == record.search:
+        return
+    lease = Lease.acquire(trial_folder)
+    if lease is None:
+        return  # somebody holds it: the numbers stay in the queue, and the next sweep writes them
+    with lease:
+        lease.check()
+        trials.write_trial(trial_folder, replace(record, search=search))
+
+
+def _role(search: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: search[key] for key in ("enqueued", "place") if key in search}
+
+
+def _queued(record: TrialRecord, number: int) -> QueuedTrial:
+    search = {k: v for k, v in (record.search or {}).items() if k not in ("repeats", "repeated")}
+    return QueuedTrial(
+        identity=record.identity,
+        config=record.config,
+        config_hash=record.config_hash,
+        levels=record.levels,
+        seed=record.seed,
+        fold=record.fold,
+        data_fingerprint=record.data_fingerprint,
+        search={**search, "number": number},
+    )
+
+
+def _left_queue(path: Path) -> Sequence[QueuedTrial]:
+    try:
+        return Queue.read(path).trials
+    except SegbenchError:
+        return ()
