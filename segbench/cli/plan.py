@@ -56,6 +56,10 @@ def plan(
     from segbench.sweep.plan import plan_trials
 
     loaded = load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke, name=as_)
+    if loaded.search is not None:
+        from segbench.sweep.search_records import read_known
+
+        read_known(loaded)  # refused here where it is to be warmed by what is not there
     whole = plan_trials(loaded)
     changes = find_changes(whole)
     found = whole.narrowed(only=only, seeds=seeds) if only or seeds else whole

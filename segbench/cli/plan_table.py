@@ -25,10 +25,13 @@ def print_plan(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> None:
     console = Console(highlight=False)
     console.print(f"{escape(experiment.name)}: {escape(experiment.question)}", soft_wrap=True)
     if experiment.search is not None:
+        from segbench.cli.search_line import describe_search
+
         names = ", ".join(parameter.name for parameter in experiment.search.parameters)
         console.print(
-            f"A search over {escape(names)}: {experiment.search.num_trials} proposals by "
-            f"{escape(experiment.search.sampler)}. `segbench status` shows those that were made."
+            f"A search over {escape(names)}: {escape(describe_search(experiment.search))}. "
+            "`segbench status` shows those that were made.",
+            soft_wrap=True,
         )
         return
     if plan.entries or not plan.tunings:

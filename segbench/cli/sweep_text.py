@@ -19,9 +19,9 @@ def announce(job: Job) -> None:
         changed = ", ".join(f"{key}={value}" for key, value in experiment.overrides.items())
         typer.echo(f"--set {changed}: these are other trials than those of the file")
     if experiment.search is not None:
-        search = experiment.search
-        size = f"search of {search.num_trials} proposals by {search.sampler}, pruner {search.pruner}"
-        typer.echo(f"{experiment.name}: {size}")
+        from segbench.cli.search_line import describe_search
+
+        typer.echo(f"{experiment.name}: search of {describe_search(experiment.search)}")
     elif experiment.tune is not None:
         from segbench.sweep.tuning import tuning_size
 

@@ -12,14 +12,15 @@ from segbench.config.pairing import Pairing
 from segbench.config.project import Project
 from segbench.records import State
 from segbench.report.analysis import Analysis
-from segbench.report.answer import write_answer, write_search_answer
+from segbench.report.answer import write_answer, write_front_answer, write_search_answer
 from segbench.report.claims import judge_claims
 from segbench.report.effects import effects_frame
 from segbench.report.family import Estimator, Family, build_family
 from segbench.report.head import describe, provenance
 from segbench.report.notes import write_notes
+from segbench.report.phrases import listed
 from segbench.report.planned import MISSING, Planned, last_look
-from segbench.report.proposals import find_best, missing_text, proposals_frame
+from segbench.report.proposals import find_best, find_front, missing_text, proposals_frame
 from segbench.report.subgroups import subgroups_frame, subgroups_notes
 from segbench.report.tuning import (
     reach_text,
@@ -193,7 +194,9 @@ def _analyse_search(
     table = measure(plan, matched.drop(columns="cell"), results.epochs, ["trial"])
     proposals = proposals_frame(experiment, table)
     partial = missing_text(experiment, table)
-    best = find_best(experiment, proposals, table)
+    has_goals = bool(experiment.search.goals)
+    best = None if has_goals else find_best(experiment, proposals, table)
+    front = find_front(experiment, proposals, table) if has_goals else []
     estimator = Estimator(table, Pairing(), results.images)
     family = Family((), {}, is_from_claims=False)
     effects = effects_frame(experiment, family, estimator, is_judged=False)
@@ -202,9 +205,17 @@ def _analyse_search(
     if best is not None:
         head["best configuration"] = f"number {best.number}: {best.settings}"
         head["worth of the best"] = best.worth(experiment.outcome) or "not repeated with another seed"
+    if front:
+        head["Pareto front"] = listed([f"number {point.number}" for point in front])
+        worth = [f"number {p.number}: {said}" for p in front if (said := p.worth(experiment.outcome))]
+        head["worth of its points"] = "; ".join(worth) or "none repeated with another seed"
     return Analysis(
         experiment=experiment,
-        answer=write_search_answer(experiment, len(proposals), best, partial=partial),
+        answer=(
+            write_front_answer(experiment, len(proposals), front, partial=partial)
+            if has_goals
+            else write_search_answer(experiment, len(proposals), best, partial=partial)
+        ),
         head=head,
         cells=cells_frame(experiment, nothing),
         seeds=seeds_frame(experiment, nothing),

@@ -63,8 +63,9 @@ class Analysis:
     left_out: pd.DataFrame
     """Records that are no part of the report: `folder`, `reason` (unreadable, no longer in the design)."""
     search: pd.DataFrame
-    """Search experiments: a row a proposal: `trial`, `number`, a column a parameter, `state`, `value`; else
-    empty. What the best one is worth with other seeds stands in the head and the answer."""
+    """Search experiments: a row a proposal: `trial`, `number`, a column a parameter, `state`, `value`, with
+    goals or constraints a column each, `is_feasible`, `is_best` (on the Pareto front); else empty. What
+    the best one is worth with other seeds stands in the head and the answer."""
     tuning: pd.DataFrame | None = None
     """Tuned designs: a row a cell and repeat: `cell`, a column an axis, `repeat`, `ended` (tuning trials),
     `diverged`, `failed`, `trial` (the winner; empty: none), `value` (its objective), a column a parameter;

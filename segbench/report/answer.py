@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -93,6 +93,32 @@ def write_search_answer(
             f"{text} It has not been repeated with another seed, so what it is worth on test images is open."
         )
     return f"{text} On the test images it reaches {worth}."
+
+
+def write_front_answer(
+    experiment: Experiment, num_proposals: int, front: Sequence[Best], *, partial: str | None
+) -> str:
+    """Say what the Pareto front of a search spans, and what its points are worth with other seeds."""
+    assert experiment.search is not None
+    begin = f"The search has tried {count(num_proposals, 'configuration')}"
+    begin += f" ({partial})." if partial else "."
+    if not front:
+        return f"{begin} None has completed within its constraints, so there is no Pareto front yet."
+    goals = listed([f"{goal.direction[:-1]}ing {goal.metric}" for goal in experiment.search.goals])
+    if len(front) == 1:
+        text = f"{begin} In {goals} one is as good as any other: {front[0].name}, "
+    else:
+        text = (
+            f"{begin} {len(front)} of them stand on the Pareto front of {goals}, where no other is as good "
+            f"in every goal and better in one, from {front[0].name} to {front[-1].name}; none is the best. "
+            "They were "
+        )
+    text += f"chosen among {count(front[0].num_completed, 'validation value')} and so flattering."
+    said = {point.number: point.worth(experiment.outcome) for point in front}
+    worth = [f"number {number} reaches {words}" for number, words in said.items() if words]
+    if not worth:
+        return f"{text} None has been repeated with another seed: what they reach on test images is open."
+    return f"{text} On the test images {listed(worth)}."
 
 
 def _measured(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from segbench.config.experiment import Experiment
+from segbench.config.experiment import Experiment, Search
 from segbench.records import State
+from segbench.report.numbers import is_score, significant
 from segbench.report.phrases import count, listed
 from segbench.stats.intervals import t_interval
+from segbench.stats.pareto import pareto_front, spread_out
 
 _OPEN = (State.WAITING.value, State.RUNNING.value, State.INTERRUPTED.value)
 
@@ -27,6 +30,18 @@ class Best:
     """Proposals that it is the best of."""
     replicates: np.ndarray
     """(seeds,) outcome on the test images with seeds that did not choose it; folds averaged."""
+    trial: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
+    """Of several goals: metric -> value."""
+
+    @property
+    def name(self) -> str:
+        """Such as `number 3 with lr = 0.001 (val_dice 0.91, parameters 31,000)`."""
+        values = ", ".join(
+            f"{name} {value:.4f}" if is_score(name) else f"{name} {significant(value)}"
+            for name, value in self.values.items()
+        )
+        return f"number {self.number} with {self.settings} ({values})"
 
     def worth(self, outcome: str) -> str:
         """Say what the configuration reaches on the test images; empty without a replicate."""
@@ -48,7 +63,9 @@ def proposals_frame(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame
         table: The measured table, with `search_number` and a column `search:<parameter>` a parameter.
 
     Returns:
-        `trial`, `number`, a column a parameter, `state`, `value` (the objective; NaN unless complete).
+        `trial`, `number`, a column a parameter, `state`, `value` (the objective; NaN unless complete); with
+        goals or constraints a column each, with constraints `is_feasible`, with goals `is_best` (on the
+        Pareto front).
     """
     assert experiment.search is not None
     names = [parameter.name for parameter in experiment.search.parameters]
@@ -56,7 +73,39 @@ def proposals_frame(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame
     known = table.assign(**{c: float("nan") for c in columns if c not in table})
     frame = known.drop(columns=[n for n in columns.values() if n in known]).rename(columns=columns)
     frame = frame.loc[frame["number"].notna(), ["trial", "number", *names, "state", "value"]]
-    return frame.astype({"number": int}).sort_values("number", kind="stable").reset_index(drop=True)
+    frame = frame.astype({"number": int}).sort_values("number", kind="stable").reset_index(drop=True)
+    return _with_measures(experiment.search, frame, table)
+
+
+def _with_measures(search: Search, frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Add a column a goal or constraint, whether a proposal keeps the constraints, and whether it is best."""
+    measured = table.drop_duplicates("trial").set_index("trial") if "trial" in table else table
+    for name in search.measures:
+        column = measured[name] if name in measured else pd.Series(dtype=float)
+        frame[name] = pd.to_numeric(frame["trial"].map(column)).astype(float)
+    if search.constraints:
+        frame["is_feasible"] = [
+            all(each.violation(row[each.metric]) <= 0 for each in search.constraints)
+            for row in frame.to_dict("records")
+        ]
+    if search.goals:
+        frame["is_best"] = False
+        frame.loc[front_rows(search, frame), "is_best"] = True
+    return frame
+
+
+def eligible(proposals: pd.DataFrame) -> pd.DataFrame:
+    """Return the proposals that may be best: complete, with a value, and within every constraint."""
+    done = proposals[(proposals["state"] == State.COMPLETE.value) & proposals["value"].notna()]
+    return done[done["is_feasible"].astype(bool)] if "is_feasible" in done else done
+
+
+def front_rows(search: Search, proposals: pd.DataFrame) -> list[int]:
+    """Return the index of every proposal on the Pareto front, best in the first goal first."""
+    names = [goal.metric for goal in search.goals]
+    known = eligible(proposals).dropna(subset=names)
+    front = pareto_front(known[names].to_numpy(float).tolist(), [goal.direction for goal in search.goals])
+    return [int(known.index[row]) for row in front]
 
 
 def missing_text(experiment: Experiment, table: pd.DataFrame) -> str | None:
@@ -70,28 +119,49 @@ def missing_text(experiment: Experiment, table: pd.DataFrame) -> str | None:
     done = len(proposals) + int(proposals["search_repeats"].sum() if "search_repeats" in proposals else 0)
     if done < asked:
         return f"partial: {done} of {asked} proposals"
-    wanted = len(experiment.seeds) * experiment.num_folds - 1
-    replicated = int((table["search_number"].isna() & has_ended).sum())
-    has_best = (proposals["state"] == State.COMPLETE.value).any()
-    if has_best and replicated < wanted:
-        return f"partial: {replicated} of {wanted} replicates of the best proposal"
-    return None
+    others = len(experiment.seeds) * experiment.num_folds - 1
+    frame = proposals_frame(experiment, table)
+    if experiment.search.goals:
+        front = [str(frame.loc[row, "trial"]) for row in front_rows(experiment.search, frame)]
+        chosen, words = spread_out(front, experiment.search.num_replicated), "the Pareto front"
+    else:
+        best = find_best(experiment, frame, table)
+        chosen, words = [] if best is None else [best.trial], "the best proposal"
+    of = table["search_replicate_of"] if "search_replicate_of" in table else pd.Series(index=table.index)
+    replicated = int((of.isin(chosen) & has_ended).sum())
+    wanted = others * len(chosen)
+    return f"partial: {replicated} of {wanted} replicates of {words}" if replicated < wanted else None
 
 
 def find_best(experiment: Experiment, proposals: pd.DataFrame, table: pd.DataFrame) -> Best | None:
     """Return the best complete proposal, the first of equals; None where none has completed."""
-    done = proposals[(proposals["state"] == State.COMPLETE.value) & proposals["value"].notna()]
+    done = eligible(proposals)
     if done.empty:
         return None
     is_maximised = experiment.baseline.objective.direction == "maximize"
-    row = done.loc[done["value"].idxmax() if is_maximised else done["value"].idxmin()]
-    names = [c for c in proposals.columns if c not in ("trial", "number", "state", "value")]
+    row = done["value"].idxmax() if is_maximised else done["value"].idxmin()
+    return _best(experiment, proposals, table, row)
+
+
+def find_front(experiment: Experiment, proposals: pd.DataFrame, table: pd.DataFrame) -> list[Best]:
+    """Return every proposal on the Pareto front, best in the first goal first."""
+    assert experiment.search is not None
+    rows = front_rows(experiment.search, proposals)
+    return [_best(experiment, proposals, table, row) for row in rows]
+
+
+def _best(experiment: Experiment, proposals: pd.DataFrame, table: pd.DataFrame, index: Hashable) -> Best:
+    assert experiment.search is not None
+    row = proposals.loc[index]
+    names = [parameter.name for parameter in experiment.search.parameters if parameter.name in proposals]
     return Best(
         number=int(row["number"]),
         settings=listed([f"{n} = {_setting(row[n])}" for n in names]),
         objective=float(row["value"]),
-        num_completed=len(done),
+        num_completed=len(eligible(proposals)),
         replicates=_replicates(experiment, str(row["trial"]), table),
+        trial=str(row["trial"]),
+        values={goal.metric: float(row[goal.metric]) for goal in experiment.search.goals},
     )
 
 

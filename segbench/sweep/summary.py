@@ -7,10 +7,13 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from segbench.errors import SegbenchError
+from segbench.metrics import COST_METRICS
 from segbench.records import State, TrialRecord
 from segbench.store import trials
+from segbench.sweep.search_records import measure_trial
 
 if TYPE_CHECKING:
+    from segbench.config.experiment import Search
     from segbench.sweep.launch import Job
 
 MOST_PROPOSALS = 10
@@ -52,14 +55,16 @@ def cell_table(job: Job) -> list[str]:
 
 def proposal_table(job: Job) -> list[str]:
     """Return a search's best proposals, the best first, and its replicates."""
+    search = job.experiment.search
+    if search is not None and search.goals:
+        return _front_table(job, search)
     objective = job.experiment.baseline.objective
     valued = [(r.objective, r) for r in _search_records(job) if r.objective is not None]
     valued.sort(key=lambda pair: pair[0], reverse=objective.direction == "maximize")
     rows = [["proposal", "seed", "state", objective.metric, job.experiment.outcome, "parameters"]]
     for _, record in valued[:MOST_PROPOSALS]:
-        search = record.search or {}
-        parameters = ", ".join(f"{k} {_short(v)}" for k, v in search.get("parameters", {}).items())
-        number = "replicate" if "replicate_of" in search else str(search.get("number", ""))
+        is_kept = search is None or _is_within(job, search, record)
+        number = _number(record) if is_kept else f"{_number(record)} (breaks a constraint)"
         test = record.test.get(job.experiment.outcome.removeprefix("test_"))
         rows.append(
             [
@@ -68,10 +73,55 @@ def proposal_table(job: Job) -> list[str]:
                 str(record.state),
                 _mean([record.objective]),
                 _mean([test]),
-                parameters,
+                _parameters(record),
             ]
         )
     return _align(rows)
+
+
+def _front_table(job: Job, search: Search) -> list[str]:
+    """Return the proposals on the Pareto front, marked, best in the first goal first; then the others."""
+    from segbench.stats.pareto import pareto_front
+
+    metrics = [goal.metric for goal in search.goals]
+    rows: list[tuple[TrialRecord, dict[str, float]]] = []
+    for record in _search_records(job):
+        measured = measure_trial(record, job.folder.trial(record.hash), search.measures)
+        if record.state is State.COMPLETE and all(name in measured for name in metrics):
+            rows.append((record, measured))
+    own = [k for k, (r, _) in enumerate(rows) if "number" in (r.search or {}) and _is_within(job, search, r)]
+    values = [[rows[k][1][name] for name in metrics] for k in own]
+    front = [own[k] for k in pareto_front(values, [goal.direction for goal in search.goals])]
+    others = [k for k in range(len(rows)) if k not in front]
+    shown = [["proposal", "", "seed", *metrics, job.experiment.outcome, "parameters"]]
+    for k in [*front, *others[: max(0, MOST_PROPOSALS - len(front))]]:
+        record, measured = rows[k]
+        mark = "Pareto" if k in front else "" if _is_within(job, search, record) else "breaks a constraint"
+        test = record.test.get(job.experiment.outcome.removeprefix("test_"))
+        numbers = [_goal(name, measured[name]) for name in metrics]
+        shown.append([_number(record), mark, str(record.seed), *numbers, _mean([test]), _parameters(record)])
+    return _align(shown)
+
+
+def _is_within(job: Job, search: Search, record: TrialRecord) -> bool:
+    if not search.constraints:
+        return True
+    measured = measure_trial(record, job.folder.trial(record.hash), search.measures)
+    return all(each.violation(measured.get(each.metric)) <= 0 for each in search.constraints)
+
+
+def _number(record: TrialRecord) -> str:
+    search = record.search or {}
+    return "replicate" if "replicate_of" in search else str(search.get("number", ""))
+
+
+def _parameters(record: TrialRecord) -> str:
+    asked = (record.search or {}).get("parameters", {})
+    return ", ".join(f"{name} {_short(value)}" for name, value in asked.items())
+
+
+def _goal(metric: str, value: float) -> str:
+    return f"{value:,.4g}" if metric in COST_METRICS else f"{value:.4f}"
 
 
 def _search_records(job: Job) -> list[TrialRecord]:

@@ -7,6 +7,7 @@ import pandas as pd
 from segbench.report.analysis import Analysis
 from segbench.report.figures.design import slug
 from segbench.report.figures.figure import Facet, Figure, Key, Mark
+from segbench.report.figures.front import front_figure
 from segbench.report.figures.palette import GREY, Look
 from segbench.report.figures.scales import linear, spread
 from segbench.report.labels import Labels
@@ -14,9 +15,11 @@ from segbench.report.numbers import Numbers, significant
 
 _HEIGHT_CM = 4.6
 _COLUMNS = 3
+_OUTSIDE = "breaks a constraint"
 _LOOKS = {
     "complete": Look(colour="#0072B2", marker="circle"),
     "pruned": Look(colour=GREY, marker="cross"),
+    _OUTSIDE: Look(colour=GREY, marker="square"),
 }
 
 
@@ -25,7 +28,12 @@ def search_figure(analysis: Analysis, labels: Labels) -> Figure | None:
     search = analysis.search
     if search.empty or analysis.experiment.search is None:
         return None
+    if analysis.experiment.search.goals:
+        return front_figure(analysis, labels)
     proposals = search[search["value"].notna()].sort_values("number")
+    if "is_feasible" in proposals:
+        is_outside = (proposals["state"] == "complete") & ~proposals["is_feasible"].astype(bool)
+        proposals = proposals.assign(state=proposals["state"].where(~is_outside, _OUTSIDE))
     if proposals.empty:
         return None
     objective = analysis.experiment.baseline.objective
@@ -83,7 +91,7 @@ def _points(proposals: pd.DataFrame, column: str, key: str, numbers: Numbers) ->
             continue
         marks.append(
             Mark(
-                key=f"{key}_{state}",
+                key=f"{key}_{slug(state)}",
                 name=state,
                 kind="points",
                 look=look,

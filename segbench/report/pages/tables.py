@@ -11,6 +11,7 @@ from segbench.report.analysis import Analysis
 from segbench.report.figures.forest import contrast_name
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count, magnitude, p_value, significant, typographic
+from segbench.report.pages.search_table import search_table
 from segbench.report.pages.table import Column, Field, Table
 from segbench.report.pages.tuning import tuning_table
 from segbench.report.phrases import percent, seeds_range
@@ -277,38 +278,6 @@ def costs_table(analysis: Analysis, labels: Labels) -> Table:
     )
 
 
-def search_table(analysis: Analysis, labels: Labels) -> Table:
-    """Return the ten best proposals of a search."""
-    search, spec = analysis.search, analysis.experiment.search
-    if search.empty or spec is None:
-        return Table(name="search", caption="", columns=(), rows=())
-    objective = analysis.experiment.baseline.objective
-    numbers = Numbers(labels.style.digits)
-    parameters = [p.name for p in spec.parameters if p.name in search]
-    best = search[search["state"] == "complete"].sort_values(
-        "value", ascending=objective.direction != "maximize", kind="stable"
-    )
-    rows = [
-        (
-            Field(text=count(row["number"]), sort=row["number"]),
-            Field(text=numbers.of(objective.metric, row["value"]), sort=row["value"]),
-            *(_parameter(row[p], labels) for p in parameters),
-            Field(text=row["trial"]),
-        )
-        for row in _rows(best.head(10))
-    ]
-    columns = (
-        Column(title="Proposal"),
-        Column(title=labels.metric(objective.metric)),
-        *(Column(title=labels.name(p)) for p in parameters),
-        Column(title="Trial", is_number=False),
-    )
-    note = "The best of many validation values flatters; confirm the settings with fresh seeds in a design."
-    return Table(
-        name="search", caption="Best proposals of the search.", columns=columns, rows=tuple(rows), note=note
-    )
-
-
 def failures_table(analysis: Analysis, labels: Labels) -> Table:
     """Return the trials that did not complete, and why."""
     rows = [
@@ -350,12 +319,6 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _plain(value: float) -> str:
     return f"{value:g}" if _is_known(value) else NONE
-
-
-def _parameter(value: object, labels: Labels) -> Field:
-    if isinstance(value, int | float):
-        return Field(text=f"{value:.3g}" if _is_known(value) else NONE, sort=float(value))
-    return Field(text=labels.name(str(value)))
 
 
 def _seeds_needed(row: Mapping[str, Any]) -> str:
