@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from segbench.config.experiment import Experiment
-from segbench.errors import SegbenchError
 from segbench.records import State, TrialRecord
-from segbench.store import trials
 from segbench.store.layout import ExperimentFolder, TrialFolder
 from segbench.sweep.events import label_trial
+from segbench.sweep.goals import measure_trial, read_column
 from segbench.sweep.study.records import ShownTrial, level_dimension
 
 
@@ -104,18 +103,14 @@ class Frame:
         )
 
     def _goals(self, record: TrialRecord) -> tuple[float | None, ...]:
-        """Return the values of the goals: of the record itself, or of the selected epoch."""
-        row = _selected_row(self.folder.trial(record.hash), record.selected_epoch)
-        known = {"parameters": record.parameters, "flops": record.flops, **row}
-        return tuple(None if known.get(name) is None else float(known[name]) for name in self.metrics)  # type: ignore[arg-type]
+        """Return the values of the goals, as the search and its report measure them."""
+        known = measure_trial(record, self.folder.trial(record.hash), self.metrics)
+        return tuple(known.get(name) for name in self.metrics)
 
 
 def read_objectives(folder: TrialFolder, metric: str) -> dict[int, float]:
     """Return epoch -> objective from `epochs.csv`; empty where there is none yet."""
-    columns, rows = _epochs(folder)
-    if metric not in columns:
-        return {}
-    return {int(row[0]): float(row[columns.index(metric)]) for row in rows}
+    return read_column(folder, metric)
 
 
 def write_trial_note(trial: ShownTrial, record: TrialRecord, folder: TrialFolder, *, objective: str) -> str:
@@ -163,17 +158,3 @@ def _knobs(knobs: Mapping[str, Any]) -> str:
 def _cell(text: str) -> str:
     """Keep a text within its cell of a Markdown table."""
     return " ".join(text.split()).replace("|", "\\|")
-
-
-def _selected_row(folder: TrialFolder, epoch: int | None) -> dict[str, float]:
-    columns, rows = _epochs(folder)
-    found = next((row for row in rows if epoch is not None and int(row[0]) == epoch), None)
-    return dict(zip(columns, map(float, found), strict=True)) if found is not None else {}
-
-
-def _epochs(folder: TrialFolder) -> tuple[list[str], list[list[str]]]:
-    try:
-        header, body = trials.split_epochs(str(folder.epochs), folder.epochs.read_bytes())
-    except (OSError, SegbenchError):
-        return [], []
-    return header.split(","), [line.split(",") for line in body.splitlines()]

@@ -391,7 +391,7 @@ SPACES: Final = {
     "space: {number: {path: epochs, low: 1, high: 3}}": "4:11: a parameter must not have this name: reports "
     "use it, got 'number'.",
     "space: {epochs: [1, 2]}\n  sampler: tp": "5:12: sampler must be one of the known words, got 'tp'. "
-    "Did you mean 'tpe'? Known: tpe, random, qmc, cmaes, gp, nsga2.",
+    "Did you mean 'tpe'? Known: tpe, random, qmc, gp, cmaes, nsga2.",
     "space: {epochs: [1, 2]}\n  sampler: {tpe: {}, random: {}}": "5:12: must name one, got 'tpe, random'.",
     "space: {epochs: [1, 2]}\n  pruner: {median: {warmup: 1}}": "5:21: there is no such key, got 'warmup'. "
     "Did you mean 'warmup_epochs'? Known: warmup_epochs, n_startup_trials, interval_steps, n_min_trials.",

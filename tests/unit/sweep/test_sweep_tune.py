@@ -24,7 +24,7 @@ from segbench.sweep.overview import look_over
 from segbench.sweep.plan import Planner, plan_trials
 from segbench.sweep.reuse import find_reusable
 from segbench.sweep.runner import Resources, run_trial
-from segbench.sweep.search import read_proposals
+from segbench.sweep.search_records import read_past
 from segbench.sweep.shown import Frame
 from segbench.sweep.tune import TuneRun
 from segbench.sweep.tuning import tuning_lines, tuning_size
@@ -439,7 +439,7 @@ def test_a_search_of_the_same_name_does_not_take_tuning_trials(make_experiment: 
     experiment = make_experiment(TUNED_DESIGN)
     run(experiment)
     space = said(records(experiment, TUNING)[0])["space"]
-    assert read_proposals(folder_of(experiment), space) == {}
+    assert read_past(folder_of(experiment), space) == []
 
 
 def test_status_has_a_row_for_tuning_and_one_for_replicates(make_experiment: Make) -> None:
