@@ -53,9 +53,9 @@ def reuse(
 ) -> TrialRecord | None:
     """Copy a finished trial of another experiment in, as this experiment's own record.
 
-    The record names where it comes from (`reused_from`) and carries the present labels. Weights and masks are
-    linked where the file system can, else copied. `trial.json` comes last and accepts the rest, with `search`
-    as its own.
+    The record names where it comes from (`reused_from`) and carries the present labels. Weights, masks and
+    pictures are linked where the file system can, else copied. `trial.json` comes last and accepts the rest,
+    with `search` as its own.
 
     Returns:
         The record; None where a worker holds the trial at the moment.
@@ -72,8 +72,8 @@ def reuse(
         sweep_temporaries(target.path)
         for file in (source.epochs, source.images, source.log, source.diff):
             _take(file, target.path / file.name, link=False)  # rows are appended in place
-        for file in (source.best, source.last, source.masks):
-            _take(file, target.path / file.name, link=True)
+        for file in (source.best, source.last, source.masks, source.panels):
+            _take(file, target.path / file.relative_to(source.path), link=True)
         reused = replace(
             record,
             experiment=experiment.name,
@@ -97,6 +97,7 @@ def _is_reusable(folder: TrialFolder, identity: str) -> bool:
 def _take(source: Path, target: Path, *, link: bool) -> None:
     if not source.is_file():
         return
+    target.parent.mkdir(exist_ok=True)
     with replacing(target) as temporary:
         if link:
             try:

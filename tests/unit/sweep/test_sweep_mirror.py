@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,12 @@ from segbench.config.experiment import Experiment
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.queue import QueuedTrial
 from segbench.sweep import mirror as mirrors
-from segbench.sweep.mirror import make_mirror, read_objectives
+from segbench.sweep.address import default_address, find_address
+from segbench.sweep.events import EpochFinished
+from segbench.sweep.mirror import check_storage, make_mirror, read_objectives
 from segbench.sweep.runner import Resources, run_trial
+from segbench.sweep.study.mirror import StudyMirror
+from segbench.sweep.study.records import ShownTrial
 
 
 def read(database: Path, name: str = "exp") -> list[optuna.trial.FrozenTrial]:
@@ -139,3 +144,70 @@ def test_objectives_come_from_epochs_csv(
     with trial.epochs.open("a") as file:
         file.write("5,0.1,torn")
     assert len(read_objectives(trial, "val_dice")) == 4
+
+
+def test_a_sweep_never_waits_for_a_slow_database(
+    experiment: Experiment,
+    folder: ExperimentFolder,
+    queued: list[QueuedTrial],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    is_open = threading.Event()
+    monkeypatch.setattr(StudyMirror, "report", lambda *arguments: is_open.wait(20))
+    notes: list[str] = []
+    mirror = make_mirror(experiment, folder, notes.append)
+    mirror.start(queued, {})
+    began = time.monotonic()
+    for epoch in range(1, 2001):
+        mirror.handle(EpochFinished(hash=queued[0].hash, epoch=epoch, row={"val_dice": 0.5}))
+    assert time.monotonic() - began < 1.0  # each one would wait for twenty seconds
+    mirror.close(timeout_s=0.2)
+    assert notes == [
+        "optuna.db: the dashboard's database is slower than the sweep; "
+        "`segbench results sync exp` writes what it lacks."
+    ]
+    monkeypatch.setattr(StudyMirror, "report", lambda *arguments: None)
+    is_open.set()
+    mirror.close(timeout_s=None)
+
+
+def test_what_waits_during_an_outage_is_forgotten_and_read_from_the_files(
+    experiment: Experiment,
+    folder: ExperimentFolder,
+    queued: list[QueuedTrial],
+    database: Path,
+    train: Callable[..., object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mirrors, "RETRY_S", 0.05)
+    failures = iter([True] * 2)
+
+    def fail(self: StudyMirror, trial: ShownTrial) -> None:
+        if next(failures, False):
+            raise OSError("gone")
+        real(self, trial)
+
+    real = StudyMirror.set_state
+    monkeypatch.setattr(StudyMirror, "set_state", fail)
+    notes: list[str] = []
+    mirror = make_mirror(experiment, folder, notes.append)
+    mirror.start(queued, {})
+    train(queued[0], mirror.handle)
+    until = time.monotonic() + 20
+    while time.monotonic() < until and _num_complete(database) == 0:
+        time.sleep(0.05)
+    mirror.close()
+    assert [t.state.name for t in read(database)] == ["COMPLETE", "WAITING", "WAITING", "WAITING"]
+    assert read(database)[0].intermediate_values == {1: 0.1, 2: 0.4, 3: 0.3, 4: 0.2}
+    assert len(notes) == 1
+    assert "(gone). The sweep goes on" in notes[0]
+
+
+def test_a_check_writes_and_leaves_the_study(
+    experiment: Experiment, folder: ExperimentFolder, tmp_path: Path
+) -> None:
+    address = find_address(f"sqlite:///{tmp_path}/named.db", experiment.project.results)
+    check_storage(experiment, folder, address)
+    assert read(tmp_path / "named.db") == []
+    check_storage(experiment, folder, default_address(experiment.project.results))
+    assert not experiment.project.results.exists()  # the default is not asked for before work starts

@@ -223,6 +223,8 @@ def test_a_trial_of_another_experiment_is_copied_in_once(load: Callable[..., Exp
                                         epoch_time_s=1, images_per_s=1, peak_memory_mib=1)])  # fmt: skip
     write_images(source, [ImageValue("a", "", "test", "foreground", "dice", 0.5)])
     source.best.write_bytes(b"weights")
+    source.panels.parent.mkdir()
+    source.panels.write_bytes(b"picture")
     second = load(TEXT.replace("Batch:", "BN:"), "second")
     plan = plan_of(second)
     assert [e.reusable for e in plan.entries[:2]] == [source, None]
@@ -240,11 +242,13 @@ def test_a_trial_of_another_experiment_is_copied_in_once(load: Callable[..., Exp
     assert target.epochs.read_bytes() == source.epochs.read_bytes()
     assert target.images.read_bytes() == source.images.read_bytes()
     assert target.best.stat().st_ino == source.best.stat().st_ino
+    assert target.panels.read_bytes() == b"picture"
     assert target.epochs.stat().st_ino != source.epochs.stat().st_ino
     assert sorted(p.name for p in target.path.iterdir()) == [
         "best.pt",
         "epochs.csv",
         "images.csv.gz",
+        "panels",
         "trial.json",
     ]
     assert plan_of(second).entries[0].state is State.COMPLETE

@@ -122,6 +122,35 @@ def test_mirror_takes_every_telling_twice(mirror: StudyMirror, tmp_path: Path) -
     assert (found.state.name, found.value, found.intermediate_values) == ("COMPLETE", 0.5, {1: 0.5})
 
 
+def test_a_write_costs_the_same_however_many_trials_there_are(
+    mirror: StudyMirror, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    storage = mirror._storage
+    for name in dir(type(storage)):
+        if name.startswith(("get_", "set_", "create_", "delete_")):
+
+            def counted(
+                *arguments: object, name: str = name, call: object = getattr(storage, name)
+            ) -> object:
+                calls.append(name)
+                return call(*arguments)  # type: ignore[operator]
+
+            monkeypatch.setattr(storage, name, counted)
+    costs = []
+    for k in range(0, 40, 10):
+        for other in range(k, k + 9):
+            mirror.add(shown(other % 4, hash=f"{other:012x}"))
+        calls.clear()
+        trial = shown(k % 4, hash=f"{k + 9:012x}", note="note")
+        mirror.add(trial)
+        mirror.report(trial.hash, 1, 0.5)
+        mirror.set_state(replace(trial, state=State.COMPLETE, objective=0.5, note="another note"))
+        costs.append(list(calls))
+    assert all(cost == costs[0] for cost in costs)
+    assert not any(name.startswith("get_") for name in costs[0])
+
+
 def test_mirror_is_rebuilt_where_the_design_contradicts_it(mirror: StudyMirror, tmp_path: Path) -> None:
     complete = shown(0, State.COMPLETE, objective=0.5, intermediate={1: 0.4, 2: 0.5})
     mirror.synchronise([complete, shown(1, State.FAILED)])
