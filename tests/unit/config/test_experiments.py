@@ -16,6 +16,8 @@ SHAPES = {  # name -> labels of each axis, seeds
     "quickstart": ({"norm": 2, "flips": 2}, 2),
     "norm_ablation": ({"model": 2, "norm": 3}, 5),
     "norm_ablation_small": ({"model": 2, "norm": 3}, 3),
+    "norm_tuned": ({"norm": 3}, 5),
+    "norm_tuned_small": ({"norm": 3}, 3),
     "flips": ({"model": 2, "flips": 2}, 5),
     "flips_small": ({"model": 2, "flips": 2}, 3),
     "loss": ({"loss": 3}, 5),
