@@ -64,6 +64,9 @@ class TuneRun:
         ]
         for study in self._studies:
             self._take(study.recall())
+            if study.is_over:
+                study.has_replicated = True
+                self._take(self._replicates(study.tuning))
 
     @property
     def is_closed(self) -> bool:

@@ -222,6 +222,8 @@ def test_a_record_that_is_gone_is_trained_again_alike(make_experiment: Make) -> 
 def test_growing_seeds_trains_the_recorded_winner(make_experiment: Make) -> None:
     run(make_experiment(TUNED_DESIGN))
     grown = make_experiment(TUNED_DESIGN.replace("seeds: 2", "seeds: 3"))
+    source = source_of(grown)
+    assert (source.num_ended, source.num_expected) == (12, 14)
     ended = run(grown)
     assert [(trials.read_trial(folder_of(grown).trial(h)).seed) for h in ended] == [2, 2]
     assert plan_trials(grown).is_finished
