@@ -111,6 +111,7 @@ class Supervisor:
             raise
         if not self._open and not self.stop():
             self.folder.queue.unlink(missing_ok=True)
+            self.folder.stop_request.unlink(missing_ok=True)
 
     def _step(self) -> None:
         if self.stop() and not self._is_stopping:
