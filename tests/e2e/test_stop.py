@@ -144,12 +144,10 @@ def test_a_time_limit_leaves_resumable_trials(tmp_path: Path, data: Path) -> Non
     assert "the same command goes on from here" in done.stderr
     assert took_s < 150, "the interpreter's start and end come on top"
     reasons = [json.loads(trial.record.read_text())["reason"] for trial in project.trials()]
-    in_time, late = (
-        "the next would not end within the time limit",
-        "stopped within an epoch: the time is over",
-    )
-    assert reasons
-    assert all(reason.endswith(in_time) or reason == late for reason in reasons), reasons
+    assert set(project.states()) == {"interrupted"}
+    # On a crowded machine even the first epoch may not end in time.
+    in_time, late = "the next would not end within the time limit", "stopped within an epoch"
+    assert all(reason.endswith(in_time) or reason.startswith(late) for reason in reasons), reasons
     assert project.processes() == []
 
 
