@@ -29,8 +29,9 @@ def tidy(experiment: ExperimentFolder) -> None:
 def is_untidy(experiment: ExperimentFolder) -> bool:
     """Whether something lies there that is left over, or belongs to a sweep that runs."""
     claim = experiment.supervisor.lease(0).name.removesuffix("0")
-    is_here = any(TEMPORARY in name or name.startswith(claim) for name in _names(experiment.root))
-    return is_here or any(map(_is_trial_untidy, experiment.trial_folders()))
+    names = _names(experiment.root)
+    is_here = any(TEMPORARY in name or name.startswith(claim) for name in names)
+    return is_here or experiment.queue.name in names or any(map(_is_trial_untidy, experiment.trial_folders()))
 
 
 def _is_trial_untidy(folder: TrialFolder) -> bool:

@@ -62,11 +62,11 @@ def only_supervisor(
 
 
 def tidy_up(folder: ExperimentFolder) -> None:
-    """Remove what killed processes have left, where there is something and no sweep is running."""
+    """Remove what killed processes have left of a sweep that has nothing to do; leave a running one alone."""
     present = holder(folder.supervisor)
     if is_untidy(folder) and (present is None or present.place == place()):
         with suppress(ResultsError), only_supervisor(folder):
-            pass
+            folder.queue.unlink(missing_ok=True)
 
 
 def _claim(folder: ExperimentFolder, say: Callable[[str], None], stale_after_s: float) -> Lease:

@@ -45,9 +45,15 @@ def read_commit(root: Path) -> Commit:
 
 def write_diff(root: Path, folder: TrialFolder) -> None:
     """Keep what the project's code had beyond its commit, as a patch; a huge one is left out."""
-    patch = _git(root, "diff", "HEAD", "--", *_CODE)
+    patch = _read_patch(root)
     if patch and len(patch) <= _MOST_DIFF:
         write_text(folder.diff, patch + "\n")
+
+
+@cache
+def _read_patch(root: Path) -> str | None:
+    """Ask git once a process, as `read_commit` does: the code that runs was imported once, too."""
+    return _git(root, "diff", "HEAD", "--", *_CODE)
 
 
 @cache

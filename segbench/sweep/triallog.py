@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -37,4 +37,5 @@ def logging_to(path: Path) -> Iterator[logging.Logger]:
         for logger, level in zip(loggers, levels, strict=True):
             logger.removeHandler(handler)
             logger.setLevel(level)
-        handler.close()
+        with suppress(OSError):  # what a full disk did not take is still in the buffer
+            handler.close()

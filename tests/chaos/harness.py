@@ -177,7 +177,7 @@ class Project:
                 found.append(int(entry.name))
         return found
 
-    def wait_for_orphans(self, seconds: float = 60.0) -> None:
+    def wait_for_orphans(self, seconds: float = 240.0) -> None:
         """A worker whose supervisor is gone ends by itself, at the next epoch at the latest."""
         wait_until(lambda: not self.processes(), seconds)
         assert self.processes() == []
@@ -208,8 +208,9 @@ class Project:
         found = self.records()
         assert found.keys() == undisturbed.keys()
         for key, value in undisturbed.items():
-            assert found[key] == value, key
-        assert self.left_behind() == []
+            assert found[key] == value, f"{key}: {found[key]!r:.500} is not {value!r:.500}"
+        left = self.left_behind()
+        assert not left, left
         num_trials = sum(key.endswith("trial.json") for key in found)
         count("compared", "trials: record, epochs, values per image, masks", num_trials)
         count("compared", "sweeps")
@@ -252,7 +253,7 @@ def epochs_done(trial: TrialFolder) -> int:
         return 0
 
 
-def wait_until(is_so: Any, seconds: float = 60.0, *, pause_s: float = 0.01) -> bool:
+def wait_until(is_so: Any, seconds: float = 240.0, *, pause_s: float = 0.01) -> bool:
     """Wait for something; return whether it came."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

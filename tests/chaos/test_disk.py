@@ -170,7 +170,7 @@ def test_a_results_folder_that_becomes_read_only(project: Project, small: dict[s
         assert wait_until(lambda: any(project.folder.trials.glob("*/epochs.csv")))
         with mounted(results, "--bind", str(results)):
             subprocess.run(["mount", "-o", "remount,bind,ro", str(results)], check=True)
-            assert wait_until(lambda: not is_running(sweep.pid), 120)
+            assert wait_until(lambda: not is_running(sweep.pid), 240)
             said = project.said
     finally:
         with suppress(ProcessLookupError):

@@ -92,7 +92,7 @@ def test_the_experiment_is_edited_while_it_runs(project: Project, small: dict[st
     sweep = project.start()
     assert wait_until(lambda: has_begun(project)), project.said
     project.yaml.write_text("question: [unfinished\n")  # as an editor may leave it for a moment
-    assert wait_until(lambda: "[2/4]" in project.said, 120), project.said
+    assert wait_until(lambda: "[2/4]" in project.said, 240), project.said
     project.yaml.write_text(SMALL.replace("seeds: 2", "seeds: 3"))
     assert sweep.wait(timeout=240) == 0, project.said
     count("fault", "an experiment's file edited while it ran")

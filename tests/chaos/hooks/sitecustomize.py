@@ -7,7 +7,7 @@ A write is the opening of a file below `CHAOS_ROOT` for writing, a sync, a renam
 
 `CHAOS_CLOCK`: `<after_s> <by_s>`: so long after the process started the clock of the day jumps by so much.
 
-`CHAOS_LEASE_S`: a claim that stands still for this long is stale.
+`CHAOS_HANG`: a file. The first worker to sleep while it is there takes it away and sleeps for ever.
 """
 
 import os
@@ -84,6 +84,25 @@ def shift_clock(after_s: float, by_s: float) -> None:
     datetime.datetime = Shifted
 
 
+def hang(switch: str) -> None:
+    import time
+
+    real_sleep = time.sleep
+
+    def sleep(seconds: float) -> None:
+        try:
+            os.unlink(switch)
+        except FileNotFoundError:
+            real_sleep(seconds)
+            return
+        while True:
+            real_sleep(3600)
+
+    time.sleep = sleep
+
+
+if role() == "worker" and "CHAOS_HANG" in os.environ:
+    hang(os.environ["CHAOS_HANG"])
 if role() and "CHAOS_TICKETS" in os.environ:
     kill_within_writes(os.environ["CHAOS_TICKETS"], os.environ["CHAOS_ROOT"])
 if role() and "CHAOS_CLOCK" in os.environ:

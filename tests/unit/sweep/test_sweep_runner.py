@@ -313,6 +313,15 @@ def test_code_that_the_plan_does_not_know_is_refused(
     assert fake_engine.events == []
 
 
+def test_a_full_disk_under_the_log_stops_no_trial(
+    run: Any, folder: ExperimentFolder, queued: list[QueuedTrial]
+) -> None:
+    trial = folder.trial(queued[0].hash)
+    trial.path.mkdir(parents=True)
+    trial.log.symlink_to("/dev/full")
+    assert run().state is State.COMPLETE
+
+
 def test_a_lost_lease_stops_every_write(
     run: Any, folder: ExperimentFolder, queued: list[QueuedTrial], fake_engine: FakeEngine
 ) -> None:
