@@ -178,8 +178,9 @@ class Lease:
             if self._ended.is_set():
                 return
             self._ended.set()
-            if self._is_in_place():
-                self.folder.lease(self._generation).unlink(missing_ok=True)
+            with suppress(OSError):  # a disk that has become read-only: the claim goes stale by itself
+                if self._is_in_place():
+                    self.folder.lease(self._generation).unlink(missing_ok=True)
             os.close(self._descriptor)
         if self._heart is not None and self._heart is not threading.current_thread():
             self._heart.join(timeout=5)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import segbench
+from segbench.store.atomic import write_errors
 from segbench.store.layout import ExperimentFolder
 from segbench.sweep.deadline import Deadline
 from segbench.sweep.devices import Slot
@@ -88,7 +89,7 @@ class Pool:
             command += ["--time-limit", f"{max(1.0, self._deadline.left_s()):.3f}s"]
         if self._hang_timeout_s is not None:
             command += ["--hang-timeout", f"{self._hang_timeout_s:g}s"]
-        with self.log.open("ab") as log:
+        with write_errors(self.log), self.log.open("ab") as log:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,  # held open: its end tells the worker that we are gone
