@@ -84,10 +84,14 @@ def sweep_temporaries(folder: Path) -> list[Path]:
     """Remove what interrupted writers left in `folder` (not below it); return what was removed.
 
     Call it only while no other process writes there, such as right after taking a trial's lease.
+
+    Raises:
+        ResultsError: The folder is read-only.
     """
     left = [p for p in sorted(folder.glob(f"*{TEMPORARY}*")) if p.is_file()]
     for path in left:
-        path.unlink(missing_ok=True)
+        with write_errors(path):
+            path.unlink(missing_ok=True)
     return left
 
 

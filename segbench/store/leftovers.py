@@ -19,7 +19,7 @@ def tidy(experiment: ExperimentFolder) -> None:
     A trial's folder that somebody holds is left alone, and so is a folder that cannot be written: whatever is
     done next says so. What a silent host left is removed once its claim has been seen standing still.
     """
-    with suppress(OSError):
+    with suppress(ResultsError):
         sweep_temporaries(experiment.root)
     for folder in filter(_is_trial_untidy, experiment.trial_folders()):
         with suppress(OSError, ResultsError):

@@ -65,7 +65,7 @@ def tidy_up(folder: ExperimentFolder) -> None:
     """Remove what killed processes have left of a sweep that has nothing to do; leave a running one alone."""
     present = holder(folder.supervisor)
     if is_untidy(folder) and (present is None or present.place == place()):
-        with suppress(ResultsError), only_supervisor(folder):
+        with suppress(ResultsError, OSError), only_supervisor(folder):
             folder.queue.unlink(missing_ok=True)
 
 

@@ -12,6 +12,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -192,7 +193,8 @@ class _Attempt:
         finally:
             self._close_run()
         self._write(record)
-        self.folder.stop_request.unlink(missing_ok=True)
+        with suppress(OSError):  # the record is accepted; the next sweep tidies up
+            self.folder.stop_request.unlink(missing_ok=True)
         self.log.info("%s%s", record.state, f": {record.reason}" if record.reason else "")
         return record
 

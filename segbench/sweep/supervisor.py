@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from segbench.errors import SegbenchError, TrialError, message
 from segbench.records import FailureKind, State
 from segbench.store import trials
+from segbench.store.atomic import write_errors
 from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import Lease
 from segbench.store.queue import Queue
@@ -110,8 +111,9 @@ class Supervisor:
                 self._stop_now()
             raise
         if not self._open and not self.stop():
-            self.folder.queue.unlink(missing_ok=True)
-            self.folder.stop_request.unlink(missing_ok=True)
+            with write_errors(self.folder.queue):
+                self.folder.queue.unlink(missing_ok=True)
+                self.folder.stop_request.unlink(missing_ok=True)
 
     def _step(self) -> None:
         if self.stop() and not self._is_stopping:
