@@ -93,7 +93,7 @@ def _front_table(job: Job, search: Search) -> list[str]:
     values = [[rows[k][1][name] for name in metrics] for k in own]
     front = [own[k] for k in pareto_front(values, [goal.direction for goal in search.goals])]
     others = [k for k in range(len(rows)) if k not in front]
-    shown = [["proposal", "", "seed", *metrics, job.experiment.outcome, "parameters"]]
+    shown = [["proposal", "", "seed", *metrics, job.experiment.outcome, "settings"]]
     for k in [*front, *others[: max(0, MOST_PROPOSALS - len(front))]]:
         record, measured = rows[k]
         mark = "Pareto" if k in front else "" if _is_within(job, search, record) else "breaks a constraint"
@@ -121,7 +121,9 @@ def _parameters(record: TrialRecord) -> str:
 
 
 def _goal(metric: str, value: float) -> str:
-    return f"{value:,.4g}" if metric in COST_METRICS else f"{value:.4f}"
+    if metric not in COST_METRICS:
+        return f"{value:.4f}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _search_records(job: Job) -> list[TrialRecord]:

@@ -30,7 +30,7 @@ def cost_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         known = cells[cells[column].notna()]
         if known.empty or (column == "parameters" and known[column].nunique() < 2):
             continue
-        unit, suffix = _unit(column, known[column].max())
+        unit, suffix = unit_of(column, known[column].max())
         marks = []
         for row in known.to_dict(orient="records"):
             levels = labels.levels(row["cell"])
@@ -88,7 +88,7 @@ def cost_figure(analysis: Analysis, labels: Labels) -> Figure | None:
     )
 
 
-def _unit(column: str, largest: float) -> tuple[float, str]:
+def unit_of(column: str, largest: float) -> tuple[float, str]:
     """Return what values are divided by and what the axis then says."""
     if column != "parameters":
         return 1.0, ""

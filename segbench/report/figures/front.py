@@ -6,6 +6,7 @@ import pandas as pd
 
 from segbench.config.experiment import Search
 from segbench.report.analysis import Analysis
+from segbench.report.figures.cost import unit_of
 from segbench.report.figures.design import slug
 from segbench.report.figures.figure import Facet, Figure, Key, Mark
 from segbench.report.figures.palette import GREY, Look
@@ -35,8 +36,13 @@ def front_figure(analysis: Analysis, labels: Labels) -> Figure | None:
     y = linear(done[names[0]], labels.metric(names[0]))
     facets = []
     for name in names[1:]:
-        marks = tuple(_points(done[kinds == kind], names[0], name, kind, numbers) for kind in found)
-        facets.append(Facet(x=spread([float(v) for v in done[name]], labels.metric(name)), y=y, marks=marks))
+        unit, suffix = unit_of(name, float(done[name].max()))
+        x = spread([float(v) / unit for v in done[name]], labels.metric(name) + suffix)
+        # The front comes last: it lies over what it beats.
+        marks = [
+            _points(done[kinds == kind], names[0], name, kind, unit, numbers) for kind in reversed(found)
+        ]
+        facets.append(Facet(x=x, y=y, marks=tuple(marks)))
     return Figure(
         name="search",
         title="Search",
@@ -61,13 +67,13 @@ def _kinds(done: pd.DataFrame) -> pd.Series:
     return kinds
 
 
-def _points(rows: pd.DataFrame, first: str, other: str, kind: str, numbers: Numbers) -> Mark:
+def _points(rows: pd.DataFrame, first: str, other: str, kind: str, unit: float, numbers: Numbers) -> Mark:
     return Mark(
         key=f"{slug(other)}_{slug(kind)}",
         name=kind,
         kind="points",
         look=_LOOKS[kind],
-        x=tuple(rows[other].astype(float)),
+        x=tuple(rows[other].astype(float) / unit),
         y=tuple(rows[first].astype(float)),
         hover=tuple(
             f"proposal {row['number']}: {numbers.of(first, row[first])} at "
