@@ -43,11 +43,12 @@ chaos: install  ## Kill sweeps SEGBENCH_KILLS times, fill disks, damage files; c
 chaos-record: install  ## The same, and write docs/chaos.md: what was done, with date and commit
 	SEGBENCH_CHAOS_RECORD=docs/chaos.md $(PY) -m pytest tests/chaos $(CHAOS_ARGS)
 
-bench-sweep: install  ## Measure a sweep's own costs: between trials, resume scan, claiming, planning (on an idle machine)
+bench-sweep: install  ## Measure a sweep's own costs: between trials, resume scan, claiming, planning, searching (on an idle machine)
 	@$(PY) -m benchmarks.between_trials
 	@$(PY) -m benchmarks.scan
 	@$(PY) -m benchmarks.claiming
 	@$(PY) -m benchmarks.plan
+	@$(PY) -m benchmarks.search
 
 bench-mirror: install  ## Measure what the dashboard's mirror costs an epoch and a trial, up to 10,000 trials
 	@$(PY) -m benchmarks.mirror

@@ -288,7 +288,7 @@ def run_job(
     mirror = make_mirror(experiment, job.folder, display.note, storage) if has_study else None
     try:
         if mirror is not None:
-            start_mirror(mirror, experiment, source.trials)
+            start_mirror(mirror, experiment, source.asked)
         supervisor = Supervisor(
             folder=job.folder,
             source=source,
@@ -314,7 +314,7 @@ def mirror_only(job: Job, storage: StorageAddress | None = None) -> None:
 
     mirror = make_mirror(job.experiment, job.folder, lambda text: None, storage)
     source = make_source(job, ahead=1)
-    start_mirror(mirror, job.experiment, source.trials)
+    start_mirror(mirror, job.experiment, source.asked)
     mirror.close(None)
 
 

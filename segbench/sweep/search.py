@@ -68,8 +68,11 @@ class SearchRun:
         self._has_pruner = experiment.search.pruner != "none"
         self._open: dict[str, dict[int, Mapping[str, Any]]] = {}
         """Hash -> the proposals that it stands for, with their roles."""
-        self.trials: list[QueuedTrial] = []
-        """What was proposed so far, by number, then the replicates: the queue."""
+        self.asked: list[QueuedTrial] = []
+        """What was proposed so far, by number, then the replicates."""
+        self._unnoted: set[str] = set()
+        """Ended trials whose records do not hold all of their proposals yet."""
+        self._replicated: list[QueuedTrial] = []
         past = [self._reopened(proposal) for proposal in read_past(folder, self._space)]
         self._study: SearchStudy = SearchStudy(
             experiment.name,
@@ -81,10 +84,19 @@ class SearchRun:
         )
         for proposal in past:
             if self._is_settled(proposal):
-                self.trials.append(proposal.trial)
+                self.asked.append(proposal.trial)
             else:
                 self._follow(proposal.number, proposal.trial, proposal.role)
         self._has_replicated = False
+
+    @property
+    def trials(self) -> list[QueuedTrial]:
+        """The queue: proposals that no record holds for good yet, then the replicates.
+
+        Of thousands of proposals few are open, and the queue is written with each new one.
+        """
+        waiting = [t for t in self.asked if t.hash in self._open or t.hash in self._unnoted]
+        return [*waiting, *self._replicated]
 
     @property
     def is_closed(self) -> bool:
@@ -99,11 +111,11 @@ class SearchRun:
 
     @property
     def num_ended(self) -> int:
-        return len({t.hash for t in self.trials} - self._open.keys())
+        return len({t.hash for t in self.asked} - self._open.keys())
 
     def open_trials(self) -> list[QueuedTrial]:
         """Return the proposals of an earlier sweep that have not ended."""
-        return list({t.hash: t for t in self.trials if t.hash in self._open}.values())
+        return list({t.hash: t for t in self.asked if t.hash in self._open}.values())
 
     def advance(self) -> list[QueuedTrial]:
         """Return the trials to add to the queue now: further proposals, or the replicates."""
@@ -120,9 +132,9 @@ class SearchRun:
             self._follow(proposal.number, trial, role)
         if self._study.num_proposals >= self._search.num_trials and not self._open and not self.is_closed:
             self._has_replicated = True
-            replicates = self._replicates()
-            self.trials += replicates
-            added += replicates
+            self._replicated = self._replicates()
+            self.asked += self._replicated
+            added += self._replicated
         return added
 
     def handle(self, event: Event) -> None:
@@ -149,15 +161,17 @@ class SearchRun:
         measured = self._measured(record) if record is not None else {}
         for number in roles:
             self._study.tell(number, state, objective, measured)
-        trial = next(t for t in reversed(self.trials) if t.hash == trial_hash)
-        note_proposals(self._folder, trial_hash, roles, (trial.search or {})["parameters"], self._space)
+        trial = next(t for t in reversed(self.asked) if t.hash == trial_hash)
+        parameters = (trial.search or {})["parameters"]
+        if not note_proposals(self._folder, trial_hash, roles, parameters, self._space):
+            self._unnoted.add(trial_hash)
 
     def _measured(self, record: TrialRecord) -> dict[str, float]:
         return measure_trial(record, self._folder.trial(record.hash), self._search.measures)
 
     def _follow(self, number: int, trial: QueuedTrial, role: Mapping[str, Any]) -> None:
         """Watch a proposal; one that equals a trial that has ended is told at once."""
-        self.trials.append(trial)
+        self.asked.append(trial)
         self._open.setdefault(trial.hash, {})[number] = role
         record = read_record(self._folder, trial.hash)
         if record is None:

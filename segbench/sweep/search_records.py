@@ -209,7 +209,7 @@ def note_proposals(
     roles: Mapping[int, Mapping[str, Any]],
     parameters: Mapping[str, Any],
     space: Mapping[str, Any],
-) -> None:
+) -> bool:
     """Have a trial's record say for which proposals it stands, where it does not say so yet.
 
     A record holds the first in `search.number` and equal ones that came later in `search.repeats`.
@@ -220,11 +220,14 @@ def note_proposals(
         roles: The proposals' numbers, each with its `enqueued` and `place`.
         parameters: What they proposed.
         space: The search's.
+
+    Returns:
+        Whether the record says so now.
     """
     trial_folder = folder.trial(trial_hash)
     record = read_record(folder, trial_hash)
     if record is None:
-        return
+        return False
     search = dict(record.search or {})
     if search.get("space") != space or search.get("number") is None:
         first = min(roles)
@@ -237,13 +240,14 @@ def note_proposals(
         if own:
             search["repeated"] = {**search.get("repeated", {}), **own}
     if search == record.search:
-        return
+        return True
     lease = Lease.acquire(trial_folder)
     if lease is None:
-        return  # somebody holds it: the numbers stay in the queue, and the next sweep writes them
+        return False  # somebody holds it: the numbers stay in the queue, and the next sweep writes them
     with lease:
         lease.check()
         trials.write_trial(trial_folder, replace(record, search=search))
+    return True
 
 
 def _role(search: Mapping[str, Any]) -> dict[str, Any]:

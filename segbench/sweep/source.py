@@ -17,7 +17,11 @@ class TrialSource(Protocol):
 
     @property
     def trials(self) -> Sequence[QueuedTrial]:
-        """Everything asked for so far, in order: the queue."""
+        """The queue: what is to be run, in order; what has ended may be left out."""
+
+    @property
+    def asked(self) -> Sequence[QueuedTrial]:
+        """Everything asked for so far, in order: what the dashboard shows."""
 
     @property
     def is_closed(self) -> bool:
@@ -53,7 +57,7 @@ class FixedTrials:
     def __init__(
         self, trials: Sequence[QueuedTrial], *, num_ended: int = 0, num_expected: int | None = None
     ) -> None:
-        self.trials = tuple(trials)
+        self.trials = self.asked = tuple(trials)
         self.is_closed = True
         self.num_ended = num_ended
         self.num_expected = len(self.trials) + num_ended if num_expected is None else num_expected

@@ -69,6 +69,11 @@ class TuneRun:
                 self._take(self._replicates(study.tuning))
 
     @property
+    def asked(self) -> Sequence[QueuedTrial]:
+        """Everything asked for so far."""
+        return self.trials
+
+    @property
     def is_closed(self) -> bool:
         """Whether no trial will be added any more."""
         return all(study.has_replicated for study in self._studies)

@@ -48,6 +48,17 @@ def test_the_search_is_over_learning_rate_and_weight_decay(name: str) -> None:
     assert (search.sampler, search.pruner) == ("tpe", "median")
 
 
+@pytest.mark.parametrize("name", ["size_search", "size_search_small"])
+def test_the_size_search_has_two_goals(name: str) -> None:
+    search = load_experiment(name, start=FOLDER).search
+    assert search is not None
+    assert [(goal.metric, goal.direction) for goal in search.goals] == [
+        ("val_dice", "maximize"),
+        ("parameters", "minimize"),
+    ]
+    assert (len(search.enqueue), search.constraints[0].metric, search.num_replicated) == (1, "parameters", 3)
+
+
 def test_norm_ablation_has_the_settings_of_its_study() -> None:
     config = load_experiment("norm_ablation", start=FOLDER).baseline
     assert config.dataset.knobs == {"size_px": 256, "border": "foreground"}
@@ -68,5 +79,5 @@ def test_norm_ablation_has_the_settings_of_its_study() -> None:
 
 def test_every_file_is_listed_here() -> None:
     assert {file.stem for file in FOLDER.glob("*.yaml")} == {
-        name for name in (*SHAPES, "lr_search") if not name.endswith("_small")
+        name for name in (*SHAPES, "lr_search", "size_search") if not name.endswith("_small")
     }

@@ -11,9 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from segbench.config.experiment import Experiment, Search, SearchParameter
+from segbench.config.experiment import Constraint, Experiment, Goal, Search, SearchParameter
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
+from segbench.report.figures.search import search_figure
+from segbench.report.labels import Labels
+from segbench.report.pages.search_table import search_table
+from segbench.report.style import Style
 from segbench.stats.intervals import t_interval
 from segbench.store.results import Results
 
@@ -124,3 +128,112 @@ def test_nothing_proposed_yet(experiment: Experiment) -> None:
     analysis = run(experiment, nothing)
     assert "None has completed, so there is no best one yet." in analysis.answer
     assert analysis.search.empty
+
+
+# ---- several goals and constraints
+
+
+SIZES = [1e4, 3e4, 4e4]
+"""Parameters of the complete proposals: the first is small, the second good, the third neither."""
+
+
+def with_sizes(results: Results, sizes: Sequence[float] = SIZES) -> Results:
+    rows = [*sizes, 9e4, *[sizes[1]] * (len(results.trials) - 4)]
+    return replace(results, trials=results.trials.assign(parameters=rows[: len(results.trials)]))
+
+
+@pytest.fixture
+def two_goals(experiment: Experiment) -> Experiment:
+    goals = (Goal(metric="val_dice", direction="maximize"), Goal(metric="parameters", direction="minimize"))
+    assert experiment.search is not None
+    return replace(experiment, search=replace(experiment.search, goals=goals, num_replicated=1))
+
+
+def results_of_goals(sizes: Sequence[float] = SIZES) -> Results:
+    """val_dice stands in the epochs, as the search told it."""
+    results = with_sizes(make_results(), sizes)
+    epochs = pd.DataFrame(
+        {
+            "trial": results.trials["trial"],
+            "epoch": 12,
+            "val_dice": results.trials["objective"],
+            "epoch_time_s": 1.0,
+            "peak_memory_mib": 5.0,
+        }
+    )
+    return replace(results, epochs=epochs)
+
+
+def test_several_goals_have_a_front_and_no_best(two_goals: Experiment) -> None:
+    analysis = run(two_goals, results_of_goals())
+    assert analysis.search["is_best"].tolist() == [True, True, False, False]
+    assert "best configuration" not in analysis.head
+    assert analysis.head["Pareto front"] == "number 1 and number 0"
+    assert "2 of them stand on the Pareto front of maximizing val_dice and minimizing parameters" in (
+        analysis.answer
+    )
+    assert "from number 1 with lr = 0.001 (val_dice 0.9000, parameters 30,000)" in analysis.answer
+    assert "to number 0 with lr = 0.0001 (val_dice 0.8000, parameters 10,000); none is the best." in (
+        analysis.answer
+    )
+    assert "On the test images number 1 reaches 0.8850 in test_dice with 2 other seeds" in analysis.answer
+
+
+def test_the_front_is_partial_until_its_points_are_replicated(two_goals: Experiment) -> None:
+    assert two_goals.search is not None
+    more = replace(two_goals, search=replace(two_goals.search, num_replicated=2))
+    assert "(partial: 2 of 4 replicates of the Pareto front)" in run(more, results_of_goals()).answer
+
+
+def test_a_front_of_one_point_says_so(two_goals: Experiment) -> None:
+    answer = run(two_goals, results_of_goals((5e4, 1e4, 5e4))).answer
+    assert "one is as good as any other: number 1 with lr = 0.001" in answer
+
+
+def test_the_page_of_several_goals_shows_the_front(two_goals: Experiment) -> None:
+    analysis = run(two_goals, results_of_goals())
+    labels = Labels(analysis, Style())
+    table = search_table(analysis, labels)
+    assert [row[0].text for row in table.rows] == ["1", "0"]
+    assert [column.title for column in table.columns] == [
+        "Proposal",
+        "Dice (validation)",
+        "Parameters",
+        "lr",
+        "Trial",
+    ]
+    figure = search_figure(analysis, labels)
+    assert figure is not None
+    marks = {mark.name: mark for mark in figure.marks}
+    assert set(marks) == {"on the Pareto front", "another is better"}
+    assert marks["on the Pareto front"].x == (10.0, 30.0)
+    assert marks["on the Pareto front"].y == (0.8, 0.9)
+    assert figure.facets[0][0].x.label == "Parameters (thousands)"
+    assert figure.marks[-1].name == "on the Pareto front", "it lies over the others"
+
+
+def test_what_breaks_a_constraint_is_not_best(experiment: Experiment) -> None:
+    assert experiment.search is not None
+    bound = (Constraint(metric="parameters", high=2.5e4),)
+    bounded = replace(experiment, search=replace(experiment.search, constraints=bound))
+    analysis = run(bounded, with_sizes(make_results(replicates=[]), (1e4, 3e4, 2e4)))
+    assert analysis.search["is_feasible"].tolist() == [True, False, True, False]
+    assert analysis.head["best configuration"] == "number 2: lr = 0.01"
+    labels = Labels(analysis, Style())
+    table = search_table(analysis, labels)
+    assert [row[0].text for row in table.rows] == ["2", "0"]
+    assert table.note.endswith("Proposals outside Parameters \u2264 25,000 are left out.")
+    figure = search_figure(analysis, labels)
+    assert figure is not None
+    marks = {mark.key: mark for mark in figure.marks}
+    assert marks["best"].y == (0.8, 0.85)
+    assert marks["number_breaks-a-constraint"].x == (1.0,)
+
+
+def test_without_a_feasible_proposal_there_is_no_front(two_goals: Experiment) -> None:
+    assert two_goals.search is not None
+    bound = (Constraint(metric="parameters", high=1.0),)
+    none = replace(two_goals, search=replace(two_goals.search, constraints=bound))
+    assert "None has completed within its constraints, so there is no Pareto front yet." in (
+        run(none, results_of_goals()).answer
+    )
