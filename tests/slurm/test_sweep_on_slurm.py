@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,8 +106,12 @@ class Project:
         self.wait_for_epochs()
         return sweep
 
-    def wait_for_epochs(self) -> None:
-        wait_for(lambda: len(list(self.folder.root.glob("trials/*/epochs.csv"))) >= 2, "two trials", 300)
+    def wait_for_epochs(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        def have_begun() -> bool:
+            meanwhile()
+            return len(list(self.folder.root.glob("trials/*/epochs.csv"))) >= 2
+
+        wait_for(have_begun, "two trials", 300)
 
     def records(self) -> dict[str, object]:
         """Return what must not depend on where it ran."""
@@ -137,6 +141,13 @@ class Project:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
+
+
+def drain(terminal: int) -> None:
+    """Take what is written to a terminal, as a terminal does: a full one makes writers wait."""
+    with suppress(BlockingIOError):
+        while os.read(terminal, 65536):
+            pass
 
 
 @dataclass(frozen=True)
@@ -231,7 +242,6 @@ def test_a_sweep_survives_the_loss_of_a_job_of_slurmd_and_of_itself(
     assert "jobs of an earlier sweep live and are taken over: " in again.stdout
     assert "submitted to Slurm" not in again.stdout
     assert project.records() == local
-    assert "going on after epoch" in "".join(t.log.read_text() for t in project.folder.trial_folders())
 
 
 def test_asking_a_sweep_to_stop_stops_its_jobs_after_their_epochs(
@@ -253,16 +263,17 @@ def test_asking_a_sweep_to_stop_stops_its_jobs_after_their_epochs(
 def test_jobs_outlive_a_lost_terminal_and_go_on_when_their_time_is_up(
     project: Project, cluster: Cluster, run_here: Local
 ) -> None:
-    budget_s = round(15 + run_here.took_s)  # enough to start and for an epoch, and too little for all
+    budget_s = round(15 + run_here.took_s / 2)  # enough to start and for an epoch, and too little for all
     time_min = math.ceil((budget_s + 30) / 60)
-    pause_s = budget_s / 16 / 5  # two workers have eight epochs each of 16 images
-    more = ["--launcher", "slurm", "--set", f"augment.pause_s={pause_s:.3f}"]
+    num_images = round(budget_s / 5 / 0.05)  # an epoch in a fifth of it; two workers have eight each
+    more = ["--launcher", "slurm", "--set", f"dataset.num_train={num_images}"]
     more += ["--slurm", f"time={time_min}", "--slurm", f"notice_s={60 * time_min - budget_s}"]
     pid, terminal = pty.fork()
     if not pid:
         os.chdir(project.root)
         os.execve(sys.executable, project.command(*more), project.environment)
-    project.wait_for_epochs()
+    os.set_blocking(terminal, False)
+    project.wait_for_epochs(meanwhile=lambda: drain(terminal))
     os.close(terminal)  # SIGHUP, and an error to whoever writes to it
     time.sleep(2)
     with suppress(ProcessLookupError):
