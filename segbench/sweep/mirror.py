@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 RETRY_S: Final = 30.0
 """A database that failed is tried again after this long."""
 
+STEADY_S: Final = 30.0
+"""A database that failed after it worked for this long is tried again at once, and nothing is said."""
+
 HEADLINE_EVERY_S: Final = 5.0
 """The note on the study is written at most this often while trials end."""
 
@@ -115,10 +118,13 @@ class Mirror:
 
     def _work(self) -> None:
         while True:
+            began_s = time.monotonic()
             try:
                 self._mirror_until_closed()
                 return
             except Exception as error:  # whatever a database does, the sweep goes on
+                if time.monotonic() - began_s > STEADY_S:
+                    continue  # a server has closed what was idle, or was started anew
                 self._complain(error)
             if self._stop.wait(RETRY_S):
                 return

@@ -20,7 +20,7 @@ from segbench.sweep.study.convert import STATES, freeze, is_number, to_distribut
 from segbench.sweep.study.notes import study_note, trial_note
 from segbench.sweep.study.pictures import picture_attribute
 from segbench.sweep.study.records import ShownTrial
-from segbench.sweep.study.rows import MARK, Row, delete_study, read_rows
+from segbench.sweep.study.rows import MARK, Row, delete_study, read_rows, write_attributes, writes_at_once
 from segbench.sweep.study.storage import close_storage, open_storage, refusal
 
 OPENED: Final = "mirrored_at"
@@ -33,9 +33,8 @@ class _Known:
 
     trial_id: int
     state: TrialState
-    attributes: dict[str, Any] = field(default_factory=dict)
-    """User attributes that this process has written."""
-    mark: Any = None
+    attributes: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """(`user` or `system`, key) -> value that the storage shows, as far as this process knows."""
     note: str = ""
     num_notes: int = 0
 
@@ -113,7 +112,7 @@ class StudyMirror:
             if row is None:
                 self.add(detail(trial))
                 continue
-            seen = self._known[trial.hash] = _Known(row.trial_id, row.state, mark=row.mark)
+            seen = self._known[trial.hash] = _Known(row.trial_id, row.state)
             if not seen.is_finished and (_has_started(trial) or seen.state is not TrialState.WAITING):
                 self._catch_up(detail(trial))
         return is_rebuilt
@@ -122,10 +121,14 @@ class StudyMirror:
         """Show one more trial; one that is shown already stays as it is."""
         if trial.hash in self._known:
             return
-        frozen, mark = _frozen_shown(trial), _mark_of(trial)
-        trial_id = self._storage.create_new_trial(self._study_id, frozen)
-        self._known[trial.hash] = seen = _Known(trial_id, frozen.state, dict(frozen.user_attrs), mark)
-        self._write_note(seen, trial.note)
+        at_once = writes_at_once(self._storage)
+        frozen = _frozen_shown(trial, with_attributes=not at_once)
+        seen = _Known(self._storage.create_new_trial(self._study_id, frozen), frozen.state)
+        if not at_once:
+            seen.attributes = _attributes(trial)
+        # A kill before this leaves a trial without a mark: the next start writes the study anew.
+        self._write_attributes(seen, trial)
+        self._known[trial.hash] = seen
 
     def report(self, trial_hash: str, epoch: int, value: float) -> None:
         """Show the objective after an epoch; one that is not shown, or has ended, is left alone."""
@@ -151,8 +154,7 @@ class StudyMirror:
         """Show a note on the study."""
         if body == self._note:
             return
-        for key, value in study_note(body).items():
-            self._storage.set_study_system_attr(self._study_id, key, value)
+        write_attributes(self._storage, self._study_id, 0, user={}, system={}, study=study_note(body))
         self._note = body
 
     def close(self) -> None:
@@ -160,20 +162,29 @@ class StudyMirror:
         close_storage(self._storage)
 
     def _update(self, seen: _Known, trial: ShownTrial) -> None:
-        for key, value in trial.attributes().items():
-            if seen.attributes.get(key) != value:
-                self._storage.set_trial_user_attr(seen.trial_id, key, value)
-                seen.attributes[key] = value
-        self._write_note(seen, trial.note)
-        mark, state = _mark_of(trial), _optuna_state(trial)
-        if mark != seen.mark:
-            self._storage.set_trial_system_attr(seen.trial_id, MARK, mark)
-            seen.mark = mark
-        if trial.picture is not None:
-            self._storage.set_trial_system_attr(seen.trial_id, *picture_attribute(trial.picture))
+        self._write_attributes(seen, trial)
+        state = _optuna_state(trial)
         if state is not seen.state:
             self._storage.set_trial_state_values(seen.trial_id, state, _values(trial, state))
             seen.state = state
+
+    def _write_attributes(self, seen: _Known, trial: ShownTrial) -> None:
+        """Write the attributes and the note that the storage does not show yet."""
+        attributes, note = _attributes(trial), {}
+        if trial.note and trial.note != seen.note:
+            seen.note, seen.num_notes = trial.note, seen.num_notes + 1
+            note = trial_note(seen.trial_id, trial.note, version=seen.num_notes)
+        new = {k: v for k, v in attributes.items() if k not in seen.attributes or seen.attributes[k] != v}
+        if new or note:
+            write_attributes(
+                self._storage,
+                self._study_id,
+                seen.trial_id,
+                user={key: value for (kind, key), value in new.items() if kind == "user"},
+                system={key: value for (kind, key), value in new.items() if kind == "system"},
+                study=note,
+            )
+        seen.attributes.update(new)
 
     def _catch_up(self, trial: ShownTrial) -> None:
         """Write what happened while nobody mirrored."""
@@ -182,19 +193,11 @@ class StudyMirror:
         if shown.state.is_finished():
             seen.state = shown.state
             return
-        seen.attributes = dict(shown.user_attrs)
+        seen.attributes = {("user", key): value for key, value in shown.user_attrs.items()}
         for epoch, value in trial.intermediate.items():
             if epoch not in shown.intermediate_values:
                 self.report(trial.hash, epoch, value)
         self.set_state(trial)
-
-    def _write_note(self, seen: _Known, body: str) -> None:
-        if not body or body == seen.note:
-            return
-        seen.num_notes += 1
-        for key, value in trial_note(seen.trial_id, body, version=seen.num_notes).items():
-            self._storage.set_study_system_attr(self._study_id, key, value)
-        seen.note = body
 
     def _open(self) -> None:
         study = self._create()
@@ -263,19 +266,28 @@ def _has_started(trial: ShownTrial) -> bool:
     return trial.started is not None
 
 
-def _frozen_shown(trial: ShownTrial) -> FrozenTrial:
-    state = _optuna_state(trial)
-    hidden: dict[str, Any] = {MARK: _mark_of(trial)}
+def _attributes(trial: ShownTrial) -> dict[tuple[str, str], Any]:
+    """Return (`user` or `system`, key) -> value: what the dashboard lists, the mark, the picture."""
+    system: dict[str, Any] = {MARK: _mark_of(trial)}
     if trial.picture is not None:
         key, value = picture_attribute(trial.picture)
-        hidden[key] = value
+        system[key] = value
+    return {
+        **{("user", key): value for key, value in trial.attributes().items()},
+        **{("system", key): value for key, value in system.items()},
+    }
+
+
+def _frozen_shown(trial: ShownTrial, *, with_attributes: bool) -> FrozenTrial:
+    state = _optuna_state(trial)
+    attributes = _attributes(trial) if with_attributes else {}
     return freeze(
         state,
         values=_values(trial, state),
         params=trial.parameters,
         distributions={name: to_distribution(d) for name, d in trial.space.items()},
-        attributes=trial.attributes(),
-        hidden=hidden,
+        attributes={key: value for (kind, key), value in attributes.items() if kind == "user"},
+        hidden={key: value for (kind, key), value in attributes.items() if kind == "system"},
         intermediate=trial.intermediate,
         started=_local_time(trial.started),
         finished=_local_time(trial.finished),

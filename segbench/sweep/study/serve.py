@@ -32,7 +32,7 @@ def serve(
     """
     from optuna_dashboard import run_server  # type: ignore[import-untyped]
 
-    storage = open_storage(address)
+    storage = open_storage(address, is_often_idle=True)
     try:
         on_open()
         run_server(storage, host=host, port=port, artifact_store=TrialPictures(results))

@@ -34,15 +34,20 @@ _ATTEMPTS: Final = 6
 _DRIVERS_WITH_TIMEOUT: Final = ("psycopg", "psycopg2", "pymysql", "mysqldb")
 
 
-def open_storage(address: StorageAddress) -> BaseStorage:
+def open_storage(address: StorageAddress, *, is_often_idle: bool = False) -> BaseStorage:
     """Open a storage, and make its tables or its file where they are missing.
+
+    Args:
+        address: Which.
+        is_often_idle: Whether to ask before each use if the server has closed the connection meanwhile, which
+            costs a round trip; else the first use fails.
 
     Raises:
         ResultsError: Its driver is missing, it does not answer, or it is damaged; no password is in the text.
     """
     for attempt in range(_ATTEMPTS):
         try:
-            return _open(address)
+            return _open(address, is_often_idle=is_often_idle)
         except ResultsError:
             raise
         except Exception as error:
@@ -123,12 +128,12 @@ def _is_race(error: Exception) -> bool:
     )
 
 
-def _open(address: StorageAddress) -> BaseStorage:
+def _open(address: StorageAddress, *, is_often_idle: bool = False) -> BaseStorage:
     if address.kind is Kind.JOURNAL:
         return _open_journal(address)
     if address.kind is Kind.SQLITE:
         return _open_sqlite(address)
-    options: dict[str, Any] = {"pool_pre_ping": True}  # a server may have closed what was idle for an epoch
+    options: dict[str, Any] = {"pool_pre_ping": is_often_idle}
     driver = address.url.partition(":")[0].partition("+")[2]
     if driver in _DRIVERS_WITH_TIMEOUT:
         options["connect_args"] = {"connect_timeout": CONNECT_TIMEOUT_S}

@@ -211,3 +211,28 @@ def test_a_check_writes_and_leaves_the_study(
     assert read(tmp_path / "named.db") == []
     check_storage(experiment, folder, default_address(experiment.project.results))
     assert not experiment.project.results.exists()  # the default is not asked for before work starts
+
+
+def test_a_connection_that_was_closed_while_idle_is_opened_again_at_once(
+    experiment: Experiment,
+    folder: ExperimentFolder,
+    queued: list[QueuedTrial],
+    database: Path,
+    train: Callable[..., object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mirrors, "STEADY_S", 0.0)
+    failures = iter([True])
+    real = StudyMirror.set_state
+
+    def fail_once(self: StudyMirror, trial: ShownTrial) -> None:
+        if next(failures, False):
+            raise OSError("the server closed the connection")
+        real(self, trial)
+
+    monkeypatch.setattr(StudyMirror, "set_state", fail_once)
+    mirror = make_mirror(experiment, folder, pytest.fail)
+    mirror.start(queued, {})
+    train(queued[0], mirror.handle)
+    mirror.close()
+    assert read(database)[0].state.name == "COMPLETE"
