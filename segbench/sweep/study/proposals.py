@@ -190,7 +190,7 @@ class SearchStudy:
         parents = self._generations.parents
         if self._search.sampler == "nsga2" and generation and generation not in parents:
             kept = self._storage.get_study_system_attrs(self._study._study_id)[_parents_key(generation)]
-            parents[generation] = [trial_id - self._num_known for trial_id in kept]
+            parents[generation] = [_number_of(trial_id, self._num_known) for trial_id in kept]
         if generation in parents and generation not in self._announced:
             self._announced.add(generation)
             place["parents"] = parents[generation]
@@ -213,7 +213,7 @@ class SearchStudy:
             self._generations.parents[generation] = parents
             self._announced.add(generation)
             if self._search.sampler == "nsga2":
-                kept = [self._num_known + number for number in parents]
+                kept = [_id_of(number, self._num_known) for number in parents]
                 self._storage.set_study_system_attr(self._study._study_id, _parents_key(generation), kept)
 
     def _frozen(self, proposal: Proposal, *, generation: int | None) -> FrozenTrial:
@@ -230,6 +230,18 @@ class SearchStudy:
             hidden={**constraints, **place},
             intermediate={e: _rounded(v) for e, v in proposal.intermediate.items()},
         )
+
+
+def _number_of(trial_id: int, num_known: int) -> int:
+    """Return a trial's number: from 0 a proposal's; below, -1 is the first of those known before the search.
+
+    What is known may grow at its end, and numbers stay.
+    """
+    return trial_id - num_known if trial_id >= num_known else -1 - trial_id
+
+
+def _id_of(number: int, num_known: int) -> int:
+    return num_known + number if number >= 0 else -1 - number
 
 
 class _Memory(InMemoryStorage):

@@ -91,7 +91,9 @@ def asked(proposals: Sequence[Proposal]) -> list[tuple[dict[str, Any], Any]]:
 
 
 @pytest.mark.parametrize("ahead", [1, 3])
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize(
+    "sampler", [pytest.param(name, marks=pytest.mark.slow) if name == "gp" else name for name in SAMPLERS]
+)
 def test_a_killed_search_asks_for_what_it_would_have_asked_for(sampler: str, ahead: int) -> None:
     num, restarts = (6, (5,)) if sampler == "gp" else (16, range(1, 16))
     search = make(sampler)
@@ -111,6 +113,7 @@ def test_several_goals_go_on_too(sampler: str) -> None:
     assert asked(run(search, 12, restarts=range(1, 12), ahead=2)) == asked(run(search, 12, ahead=2))
 
 
+@pytest.mark.slow
 def test_the_gaussian_process_takes_several_goals_and_constraints() -> None:
     search = make("gp", goals=GOALS, constraints=(Constraint(metric="parameters", high=450),))
     assert asked(run(search, 6, restarts=(5,))) == asked(run(search, 6))
@@ -182,6 +185,19 @@ def test_a_warm_start_is_known_and_not_counted(sampler: str) -> None:
     assert [p.number for p in warm] == list(range(8))
     assert asked(warm) != asked(cold)
     assert asked(run(search, 8, restarts=range(1, 8), known=known)) == asked(warm)
+
+
+def test_what_is_known_may_grow_without_moving_the_parents() -> None:
+    search, known = make("nsga2"), run(make("random"), 9)
+    past = run(search, 6, known=known[:6])
+    firsts = {p.place["generation"]: p.place["parents"] for p in past if p.place and "parents" in p.place}
+    assert any(number < 0 for number in firsts[1])
+    assert min(firsts[1]) >= -6
+    grown = SearchStudy("exp", search, direction="maximize", epochs=9, proposals=past, known=known)._study
+    kept = grown._storage.get_study_system_attrs(grown._study_id)
+    (ids,) = [value for key, value in kept.items() if key.endswith(":1")]
+    parents = [known[-1 - n] if n < 0 else past[n] for n in firsts[1]]
+    assert [grown.trials[i].params for i in ids] == [p.parameters for p in parents]
 
 
 def test_constraints_turn_tpe_and_nsga2_away_from_what_breaks_them() -> None:
