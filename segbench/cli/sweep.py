@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from segbench.sweep.deadline import Deadline
     from segbench.sweep.devices import Slot
     from segbench.sweep.launch import Job
+    from segbench.sweep.signals import StopRequest
     from segbench.sweep.slurm.pool import SlurmPool
 
 
@@ -202,8 +203,11 @@ def _carry_out(job: Job, how: _How, *, only: list[str] | None, seeds: str | None
     from segbench.sweep import launch
     from segbench.sweep.claim import only_supervisor
     from segbench.sweep.describe import describe_test_images
+    from segbench.sweep.signals import StopRequest
 
     loaded = job.experiment
+    stop = StopRequest()
+    stop.install()  # one for all looks: a request between two of them counts
     with only_supervisor(job.folder, say=typer.echo) as claim:
         launch.write_document(loaded, job.folder)
         while True:
@@ -213,19 +217,19 @@ def _carry_out(job: Job, how: _How, *, only: list[str] | None, seeds: str | None
                 )
             launch.reset_failed(job)
             describe_test_images(loaded, job.folder, is_new=True)
-            is_stopped = _run(job, how, claim)
+            _run(job, how, claim, stop)
             after = launch.plan_job(loaded, only=only, seeds=seeds)
             is_more = after.is_over and needs_more(after)
             launch.write_index(loaded)
             if is_more:
                 after = launch.plan_job(loaded)
-            if is_stopped or not is_more:
+            if stop() or not is_more:
                 break
             job = after
             announce(job)
             if how.find_jobs is not None:
                 how = replace(how, jobs=how.find_jobs(job, num_trials=job.most_at_once))
-    if is_stopped and not after.is_over:
+    if stop() and not after.is_over:
         summarise(after, is_new=True)
         raise Interrupted(f"{loaded.name}: stopped; the same command goes on from here.")
     end(after, is_new=True)
@@ -246,19 +250,16 @@ def _detach(job: Job, deadline: Deadline | None) -> None:
     typer.echo(f"segbench stop {name}    lets each running trial finish its epoch, saves and ends it")
 
 
-def _run(job: Job, how: _How, claim: Lease) -> bool:
-    """Run the job; return whether it was asked to stop."""
+def _run(job: Job, how: _How, claim: Lease, stop: StopRequest) -> None:
+    """Run the job, until it is done or asked to stop."""
     from rich.console import Console
 
     from segbench.sweep import devices, launch
-    from segbench.sweep.signals import StopRequest
 
     if not job.to_run and job.is_search_over:
         if how.storage is not None:
             launch.mirror_only(job, how.storage)
-        return False
-    stop = StopRequest()
-    stop.install()
+        return
     loader_workers = how.loader_workers
     if loader_workers is None:
         loader_workers = devices.loader_workers(how.slots[0].device, how.slots[0].threads) if how.slots else 0
@@ -276,7 +277,6 @@ def _run(job: Job, how: _How, claim: Lease) -> bool:
         claim=claim,
         jobs=how.jobs,
     )
-    return stop()
 
 
 def _slots(
