@@ -111,11 +111,6 @@ class TuneRun:
         if has_ended or isinstance(event, TrialRefused):
             self._open.discard(event.hash)
 
-    def poll(self) -> None:
-        """Read the rows of proposals that a worker without a supervisor trains."""
-        for study in self._studies:
-            study.poll()
-
     def _take(self, added: Sequence[QueuedTrial]) -> None:
         for trial in added:
             self.trials.append(trial)
@@ -220,10 +215,6 @@ class _Study:
             self._tell(event.hash, State(event.state), event.objective)
         elif isinstance(event, TrialRefused):
             self._tell(event.hash, State.FAILED, None)
-
-    def poll(self) -> None:
-        for trial_hash in list(self._open):
-            self._report(trial_hash, read_objectives(self._folder.trial(trial_hash), self._metric))
 
     def _asked(self) -> SearchStudy:
         """Return the study, made when it is first needed: optuna is slow to import."""
