@@ -63,9 +63,9 @@ def make_records(root: Path, num_trials: int) -> Path:
     from segbench.records import State
     from segbench.store.layout import ExperimentFolder
     from segbench.store.queue import QueuedTrial
+    from segbench.sweep.beginning import new_record
     from segbench.sweep.plan import planned_trials
     from segbench.sweep.provenance import hash_host, name_device, now, read_versions
-    from segbench.sweep.runner import _new_record
 
     file = root / "experiments" / "many.yaml"
     file.parent.mkdir()
@@ -86,7 +86,7 @@ def make_records(root: Path, num_trials: int) -> Path:
     test = {f"{name}{end}": 0.123456789 for name in names for end in ("", "_last")}
     for trial in planned_trials(experiment):
         record = replace(
-            _new_record(QueuedTrial.of(trial), folder),
+            new_record(QueuedTrial.of(trial), folder),
             state=State.COMPLETE,
             attempts=1,
             epochs_done=4,
