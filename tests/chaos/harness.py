@@ -22,6 +22,9 @@ from segbench.store.masks import read_masks
 HOOKS = Path(__file__).parent / "hooks"
 NUM_TRIALS = 24
 
+PATIENCE_S = 600.0
+"""For what takes seconds on an idle machine."""
+
 EXPERIMENT = """\
 question: Does trouble change anything?
 baseline:
@@ -177,7 +180,7 @@ class Project:
                 found.append(int(entry.name))
         return found
 
-    def wait_for_orphans(self, seconds: float = 240.0) -> None:
+    def wait_for_orphans(self, seconds: float = PATIENCE_S) -> None:
         """A worker whose supervisor is gone ends by itself, at the next epoch at the latest."""
         wait_until(lambda: not self.processes(), seconds)
         assert self.processes() == []
@@ -253,7 +256,7 @@ def epochs_done(trial: TrialFolder) -> int:
         return 0
 
 
-def wait_until(is_so: Any, seconds: float = 240.0, *, pause_s: float = 0.01) -> bool:
+def wait_until(is_so: Any, seconds: float = PATIENCE_S, *, pause_s: float = 0.01) -> bool:
     """Wait for something; return whether it came."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

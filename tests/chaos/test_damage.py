@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 from chaos.counts import count
-from chaos.harness import SMALL, Project, wait_until
+from chaos.harness import PATIENCE_S, SMALL, Project, wait_until
 from chaos.swept import copy_of
 
 from segbench.store.index import read_index
 from segbench.store.layout import TrialFolder
 from segbench.store.results import read_results
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3600)]
 
 DAMAGES = ("empty", "truncated", "garbage", "foreign")
 
@@ -149,7 +149,7 @@ def test_a_record_that_is_damaged_while_a_sweep_runs(project: Project, small: di
     victim = project.folder.trial(last)
     victim.path.mkdir(parents=True)
     victim.record.write_bytes(b"\0" * 900)
-    assert sweep.wait(timeout=300) == 3, project.said
+    assert sweep.wait(timeout=PATIENCE_S) == 3, project.said
     assert f"{victim.record}: the record is truncated or not JSON" in project.said
     assert "1 trial could not be run" in project.said
     assert project.said.count(" complete ") >= 3

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from chaos.counts import count
-from chaos.harness import Project, is_running, wait_until
+from chaos.harness import PATIENCE_S, Project, is_running, wait_until
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3600)]
 
 
 def test_memory_runs_out(project: Project, small: dict[str, Any]) -> None:
@@ -53,7 +53,7 @@ def test_a_worker_hangs(how: str, project: Project, small: dict[str, Any]) -> No
     else:
         switch.touch()
         assert wait_until(lambda: not switch.exists())
-    assert sweep.wait(timeout=240) == 0, project.said
+    assert sweep.wait(timeout=PATIENCE_S) == 0, project.said
     assert "no sign of life for" in project.said
     assert "its worker is killed" in project.said
     assert any(not is_running(pid) for pid in workers)

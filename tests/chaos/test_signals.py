@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from chaos.counts import count
-from chaos.harness import Project, is_running, wait_until
+from chaos.harness import PATIENCE_S, Project, is_running, wait_until
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3600)]
 
 
 def start(project: Project) -> Any:
@@ -34,7 +34,7 @@ def test_the_supervisor_is_asked_to_stop(
     for again in range(times):
         time.sleep(0.3 * again)  # signals of one number sent at once are one signal
         sweep.send_signal(number)
-    assert sweep.wait(timeout=240) == 130, project.said
+    assert sweep.wait(timeout=PATIENCE_S) == 130, project.said
     assert "stopping: each running trial finishes its epoch and saves" in project.said
     assert "the same command goes on from here" in project.said
     assert "Traceback" not in project.said
@@ -49,7 +49,7 @@ def test_sighup_stops_nobody(project: Project, small: dict[str, Any]) -> None:
     sweep = start(project)
     for pid in project.processes():
         os.kill(pid, signal.SIGHUP)
-    assert sweep.wait(timeout=240) == 0, project.said
+    assert sweep.wait(timeout=PATIENCE_S) == 0, project.said
     assert "a worker died" not in project.said
     count("signal", "SIGHUP to supervisor and workers")
     project.assert_whole(small)
@@ -62,6 +62,6 @@ def test_a_worker_is_asked_to_stop(number: signal.Signals, project: Project, sma
     asked = workers_of(project, sweep.pid)[0]
     os.kill(asked, number)
     assert wait_until(lambda: not is_running(asked))
-    assert sweep.wait(timeout=240) == 0, project.said
+    assert sweep.wait(timeout=PATIENCE_S) == 0, project.said
     count("signal", f"{number.name} to a worker")
     project.assert_whole(small)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from chaos.counts import count
-from chaos.harness import SMALL, Project, wait_until
+from chaos.harness import PATIENCE_S, SMALL, Project, wait_until
 from command_line import command
 from PIL import Image
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3600)]
 
 
 def has_begun(project: Project) -> bool:
@@ -79,7 +79,7 @@ def test_two_supervisors(project: Project, small: dict[str, Any]) -> None:
                     stderr=subprocess.STDOUT,
                 )
             )
-    codes = [each.wait(timeout=240) for each in both]
+    codes = [each.wait(timeout=PATIENCE_S) for each in both]
     assert sorted(codes) == [0, 3], [file.read_text() for file in said]
     refused = said[codes.index(3)].read_text()
     assert "a sweep of this experiment is running already, process" in refused
@@ -92,9 +92,9 @@ def test_the_experiment_is_edited_while_it_runs(project: Project, small: dict[st
     sweep = project.start()
     assert wait_until(lambda: has_begun(project)), project.said
     project.yaml.write_text("question: [unfinished\n")  # as an editor may leave it for a moment
-    assert wait_until(lambda: "[2/4]" in project.said, 240), project.said
+    assert wait_until(lambda: "[2/4]" in project.said), project.said
     project.yaml.write_text(SMALL.replace("seeds: 2", "seeds: 3"))
-    assert sweep.wait(timeout=240) == 0, project.said
+    assert sweep.wait(timeout=PATIENCE_S) == 0, project.said
     count("fault", "an experiment's file edited while it ran")
     project.assert_whole(small)
     done = project.sweep()
@@ -114,7 +114,7 @@ def test_a_users_code_is_edited_while_it_runs(project: Project, small: dict[str,
     augment.write_text(text.replace("seed % 2", "seed % 3"))
     worker = next(pid for pid in project.processes() if pid != sweep.pid)
     subprocess.run(["kill", "-9", str(worker)], check=False)  # the next one imports the new code
-    assert sweep.wait(timeout=240) == 3, project.said
+    assert sweep.wait(timeout=PATIENCE_S) == 3, project.said
     assert (
         "the code is not that of the plan any more (your own: model/slow_unet, augment/slow_flips)"
         in project.said
@@ -161,7 +161,7 @@ def test_an_image_disappears(tmp_path: Path, data: Path) -> None:
     assert wait_until(lambda: has_begun(project)), project.said
     image = project.root / "b" / "images" / "07.png"
     shutil.move(image, tmp_path / "07.png")
-    assert sweep.wait(timeout=240) == 4, project.said
+    assert sweep.wait(timeout=PATIENCE_S) == 4, project.said
     records = [json.loads(t.record.read_text()) for t in project.trials()]
     failed = [r for r in records if r["state"] == "failed"]
     assert {r["levels"]["dataset"] for r in failed} == {"b"}
