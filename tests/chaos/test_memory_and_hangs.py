@@ -15,30 +15,20 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3600)]
 
 
 def test_memory_runs_out(project: Project, small: dict[str, Any]) -> None:
-    """What may go through in parts does; what may not fails with what would fit, and is the same again."""
+    """A loss over the batch forbids parts: the trials fail with what would fit, and are run again."""
     done = project.sweep(SEGBENCH_TEST_OOM="1")
     assert done.returncode == 4, done.stdout + done.stderr
-    records = {t.hash: json.loads(t.record.read_text()) for t in project.trials()}
-    of = {norm: [r for r in records.values() if r["levels"]["norm"] == norm] for norm in ("batch", "none")}
-    assert [(r["state"], r["failure"], r["fitting_batch_size"]) for r in of["batch"]] == [
+    records = [json.loads(trial.record.read_text()) for trial in project.trials()]
+    assert [(r["state"], r["failure"], r["fitting_batch_size"]) for r in records] == [
         ("failed", "oom", 1)
-    ] * 2
-    assert [(r["state"], r["micro_batch"]) for r in of["none"]] == [("complete", 1)] * 2
+    ] * 4
+    assert all("a batch of 2 does not fit and cannot be split" in r["reason"] for r in records)
     count("fault", "memory that ran out", 4)
+    done = project.sweep()
+    assert done.returncode == 4, done.stdout + done.stderr
     done = project.sweep("--retry", "failed")
     assert done.returncode == 0, done.stdout + done.stderr
-    project.wait_for_orphans()
-    assert project.left_behind() == []
-    found = project.records()
-    whole = [key for key in small if not any(key.startswith(r["hash"]) for r in of["none"])]
-    assert len(whole) == 2 * 4 + 1
-    for key in whole:
-        assert found[key] == small[key], key
-    for record in of["none"]:  # equal to rounding only
-        key = f"{record['hash']}/epochs.csv"
-        rows = zip(found[key][1:], small[key][1:], strict=True)
-        for ours, theirs in rows:
-            assert [float(v) for v in ours] == pytest.approx([float(v) for v in theirs], abs=0.02)
+    project.assert_whole(small)
 
 
 @pytest.mark.parametrize("how", ["stopped", "in an endless sleep"])

@@ -5,7 +5,7 @@
 that role to reach its n-th write kills itself there, and leaves `done-<pid>` that says what it was writing.
 A write is the opening of a file below `CHAOS_ROOT` for writing, a sync, a rename, a removal.
 
-`CHAOS_CLOCK`: `<after_s> <by_s>`: so long after the process started the clock of the day jumps by so much.
+`CHAOS_CLOCK`: a file. While it is there the clock of the day is an hour behind.
 
 `CHAOS_HANG`: a file. The first worker to sleep while it is there takes it away and sleeps for ever.
 """
@@ -64,15 +64,14 @@ def kill_within_writes(tickets: str, root: str) -> None:
     sys.addaudithook(audit)
 
 
-def shift_clock(after_s: float, by_s: float) -> None:
+def shift_clock(switch: str) -> None:
     import datetime
     import time
 
-    began = time.monotonic()
     real_time, real_time_ns, real_datetime = time.time, time.time_ns, datetime.datetime
 
     def offset() -> float:
-        return by_s if time.monotonic() - began >= after_s else 0.0
+        return -3600.0 if os.path.exists(switch) else 0.0
 
     class Shifted(real_datetime):
         @classmethod
@@ -106,4 +105,4 @@ if role() == "worker" and "CHAOS_HANG" in os.environ:
 if role() and "CHAOS_TICKETS" in os.environ:
     kill_within_writes(os.environ["CHAOS_TICKETS"], os.environ["CHAOS_ROOT"])
 if role() and "CHAOS_CLOCK" in os.environ:
-    shift_clock(*map(float, os.environ["CHAOS_CLOCK"].split()))
+    shift_clock(os.environ["CHAOS_CLOCK"])
