@@ -13,6 +13,7 @@ import pytest
 from sweep_fakes import FakeEngine
 
 from segbench.config.experiment import Experiment
+from segbench.config.trial import TrialConfig, identity
 from segbench.records import State
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
@@ -34,6 +35,13 @@ def make(queued: list[QueuedTrial]):  # type: ignore[no-untyped-def]
         return replace(queued[0], identity=identity, config=config, seed=seed, **options)  # type: ignore[arg-type]
 
     return make
+
+
+def reseeded(trial: QueuedTrial, seed: int) -> QueuedTrial:
+    """Return a trial under another seed, with the identity that a plan would give it: a worker checks it."""
+    config = TrialConfig.from_json(trial.config)
+    new = identity(config, seed=seed, fold=trial.fold, data_fingerprint=trial.data_fingerprint)
+    return replace(trial, identity=new, seed=seed)
 
 
 def all_of(picker: Picker) -> list[QueuedTrial]:
@@ -131,10 +139,8 @@ def test_sixteen_workers_run_everything_once(
     log = contextlib.nullcontext(logging.getLogger("segbench.trial"))
     monkeypatch.setattr("segbench.sweep.runner.logging_to", lambda path: log)
     folder.root.mkdir(parents=True)
-    many = [
-        replace(queued[k % 4], identity=f"{k:012x}" + "0" * 52, seed=k % 3)
-        for k in sorted(range(48), key=lambda k: k % 3)
-    ]
+    first_of = {trial.config_hash: trial for trial in queued}
+    many = [reseeded(trial, seed) for seed in range(24) for trial in first_of.values()]
     Queue(experiment="exp", trials=tuple(many)).write(folder.queue)
     heard: list[Event] = []
 
