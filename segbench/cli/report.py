@@ -96,8 +96,9 @@ def _print_answer(experiment: Experiment, analysis: Analysis, style: Style) -> N
 
     from segbench.report.labels import Labels
     from segbench.report.numbers import typographic
-    from segbench.report.pages.tables import claims_table, effects_table
     from segbench.report.phrases import percent
+    from segbench.report.tables.claims import claims_table
+    from segbench.report.tables.effects import effects_table
 
     console = Console(highlight=False)
     console.print(Text(experiment.question, style="bold"))

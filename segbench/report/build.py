@@ -22,20 +22,9 @@ from segbench.report.pages.latex import write_latex, write_numbers, write_table
 from segbench.report.pages.markdown import write_markdown
 from segbench.report.panels import PANELS_FILE, Panels
 from segbench.report.style import create_style, read_style
+from segbench.report.tables.make import TABLE_NAMES
 from segbench.store.atomic import write_bytes
 
-_TABLE_NAMES: Final = (
-    "claims",
-    "effects",
-    "effects-exploratory",
-    "subgroups",
-    "cells",
-    "costs",
-    "search",
-    "tuning",
-    "failures",
-    "left-out",
-)
 _FRAMES: Final = ("cells", "seeds", "effects", "subgroups", "curves", "failures", "search", "tuning")
 
 
@@ -165,7 +154,7 @@ def _owned_names() -> set[str]:
         *(f"figures/{name}.{suffix}" for name in FIGURE_NAMES for suffix in suffixes),
         *(f"data/figure-{name}.csv" for name in FIGURE_NAMES),
         *(f"data/{name}.csv" for name in _FRAMES),
-        *(f"tables/{name}.tex" for name in _TABLE_NAMES),
+        *(f"tables/{name}.tex" for name in TABLE_NAMES),
     }
 
 

@@ -13,8 +13,8 @@ from segbench.report.figures.draw_svg import draw_svg
 from segbench.report.figures.make import make_figures
 from segbench.report.labels import Labels
 from segbench.report.pages.latex import write_table
-from segbench.report.pages.tables import make_tables
 from segbench.report.style import Style
+from segbench.report.tables.make import make_tables
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "report"))
 import fake_analysis as fake

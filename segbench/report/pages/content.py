@@ -10,9 +10,9 @@ from segbench.report.figures.figure import Figure
 from segbench.report.figures.make import make_figures
 from segbench.report.labels import Labels
 from segbench.report.numbers import typographic
-from segbench.report.pages.table import Table
-from segbench.report.pages.tables import make_tables
 from segbench.report.style import Style
+from segbench.report.tables.make import make_tables
+from segbench.report.tables.table import Table
 
 
 @dataclass(frozen=True, kw_only=True)

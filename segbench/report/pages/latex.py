@@ -10,7 +10,7 @@ from segbench.report.labels import Labels
 from segbench.report.latex_text import escape
 from segbench.report.numbers import Numbers, count, p_value, significant
 from segbench.report.pages.content import Content, Section
-from segbench.report.pages.table import Column, Field, Table
+from segbench.report.tables.table import Column, Field, Table
 
 _MOST_ROWS = 30
 """Rows of one table; longer ones go on in another."""

@@ -16,8 +16,8 @@ from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
 from segbench.report.figures.search import search_figure
 from segbench.report.labels import Labels
-from segbench.report.pages.search_table import search_table
 from segbench.report.style import Style
+from segbench.report.tables.search import search_table
 from segbench.stats.intervals import t_interval
 from segbench.store.results import Results
 

@@ -20,8 +20,8 @@ from segbench.report.pages.html import write_html
 from segbench.report.pages.latex import write_latex, write_numbers, write_table
 from segbench.report.pages.markdown import escape as markdown
 from segbench.report.pages.markdown import write_markdown
-from segbench.report.pages.tables import make_tables
 from segbench.report.style import TEMPLATE, Style, create_style, read_style
+from segbench.report.tables.make import make_tables
 
 
 def tables_of(analysis, **style):

@@ -14,8 +14,8 @@ from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
 from segbench.report.labels import Labels
 from segbench.report.looks import judge_look
-from segbench.report.pages.tables import effects_table
 from segbench.report.style import Style
+from segbench.report.tables.effects import effects_table
 from segbench.stats.intervals import t_interval
 from segbench.store.history import append_history, describe
 from segbench.store.layout import ExperimentFolder

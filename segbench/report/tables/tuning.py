@@ -8,7 +8,7 @@ from typing import Any
 from segbench.report.analysis import Analysis
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count
-from segbench.report.pages.table import Column, Field, Table
+from segbench.report.tables.table import Column, Field, Table
 
 
 def tuning_table(analysis: Analysis, labels: Labels) -> Table:

@@ -8,8 +8,8 @@ from segbench.config.experiment import Constraint, Search
 from segbench.report.analysis import Analysis
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count
-from segbench.report.pages.table import Column, Field, Table
 from segbench.report.proposals import eligible
+from segbench.report.tables.table import Column, Field, Table
 
 
 def search_table(analysis: Analysis, labels: Labels) -> Table:

@@ -1,0 +1,100 @@
+"""The tables of cells: what each reached, and what it costs."""
+
+from __future__ import annotations
+
+from segbench.report.analysis import Analysis
+from segbench.report.labels import Labels
+from segbench.report.numbers import NONE, Numbers, count, magnitude, significant
+from segbench.report.tables.parts import is_known, rows_of
+from segbench.report.tables.table import Column, Field, Table
+
+
+def cells_table(analysis: Analysis, labels: Labels) -> Table:
+    """Return the outcome of every cell."""
+    numbers = Numbers(labels.style.digits)
+    frame = rows_of(labels.ordered(analysis.cells))
+    axes = labels.axes
+    has_lost = any(row[key] for row in frame for key in ("diverged", "failed", "missing"))
+    rows = []
+    for row in frame:
+        lost = [f"{int(row[key])} {key}" for key in ("diverged", "failed", "missing") if row[key]]
+        names = [Field(text=labels.name(str(row[axis])) or NONE) for axis in axes] or [
+            Field(text=labels.cell(row["cell"]))
+        ]
+        rows.append(
+            (
+                *names,
+                Field(text=count(row["n"]), sort=row["n"]),
+                Field(text=numbers.value(row["mean"]), sort=row["mean"]),
+                Field(text=numbers.interval(row["low"], row["high"]), sort=row["low"]),
+                Field(text=numbers.value(row["sd"]), sort=row["sd"]),
+                Field(text=numbers.value(row["mean_last"]), sort=row["mean_last"]),
+                Field(text=numbers.value(row["val_mean"]), sort=row["val_mean"]),
+                Field(text=_plain(row["selected_epoch"]), sort=row["selected_epoch"]),
+                *([Field(text=", ".join(lost) or NONE, tone="bad" if lost else "")] if has_lost else []),
+            )
+        )
+    outcome = labels.metric(analysis.experiment.outcome)
+    objective = labels.metric(analysis.experiment.baseline.objective.metric)
+    columns = (
+        *(Column(title=labels.name(axis), is_number=False) for axis in axes or ["cell"]),
+        Column(title="n"),
+        Column(title=outcome),
+        Column(title="95 % interval"),
+        Column(title="sd"),
+        Column(title="Last epoch"),
+        Column(title=objective, in_print=False),
+        Column(title="Epoch", in_print=False),
+        *([Column(title="Lost", is_number=False)] if has_lost else []),
+    )
+    note = (
+        f"Means over n seeds of {outcome} at the selected weights, with t-intervals over seeds. Intervals of "
+        "two cells do not judge their difference; the effects do."
+    )
+    return Table(name="cells", caption="Outcome of every cell.", columns=columns, rows=tuple(rows), note=note)
+
+
+def costs_table(analysis: Analysis, labels: Labels) -> Table:
+    """Return size, time and memory of every cell."""
+    axes = labels.axes
+    rows = []
+    for row in rows_of(labels.ordered(analysis.cells)):
+        names = [Field(text=labels.name(str(row[axis])) or NONE) for axis in axes] or [
+            Field(text=labels.cell(row["cell"]))
+        ]
+        rows.append(
+            (
+                *names,
+                Field(text=magnitude(row["parameters"]), sort=row["parameters"]),
+                Field(text=magnitude(row["flops"]), sort=row["flops"]),
+                Field(text=significant(row["epoch_time_s"]), sort=row["epoch_time_s"]),
+                Field(text=significant(row["images_per_s"]), sort=row["images_per_s"]),
+                Field(text=count(row["peak_memory_mib"]), sort=row["peak_memory_mib"]),
+            )
+        )
+    columns = (
+        *(Column(title=labels.name(axis), is_number=False) for axis in axes or ["cell"]),
+        Column(title="Parameters"),
+        Column(title="FLOPs"),
+        Column(title="s per epoch"),
+        Column(title="Images per s"),
+        Column(title="Peak MiB"),
+    )
+    note = (
+        "FLOPs: of one forward pass of one image, two per multiply-add. Times, throughput of training and "
+        "memory are medians over seeds on the hardware named under provenance."
+    )
+    has_costs = any(
+        is_known(row["parameters"]) or is_known(row["epoch_time_s"]) for row in rows_of(analysis.cells)
+    )
+    return Table(
+        name="costs",
+        caption="Cost of every cell.",
+        columns=columns,
+        rows=tuple(rows) if has_costs else (),
+        note=note,
+    )
+
+
+def _plain(value: float) -> str:
+    return f"{value:g}" if is_known(value) else NONE

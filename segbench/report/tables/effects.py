@@ -1,0 +1,108 @@
+"""The tables of effects: the judged family, and the exploratory rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from segbench.report.analysis import Analysis
+from segbench.report.figures.forest import contrast_name
+from segbench.report.labels import Labels
+from segbench.report.numbers import NONE, Numbers, count, p_value
+from segbench.report.phrases import percent, seeds_range
+from segbench.report.tables.parts import is_known, is_text, rows_of, tone_of
+from segbench.report.tables.table import Column, Field, Table
+from segbench.stats.intervals import LEVEL
+
+
+def effects_table(analysis: Analysis, labels: Labels, *, is_family: bool) -> Table:
+    """Return the judged family of contrasts, or the exploratory rest."""
+    effects = analysis.effects
+    if not effects.empty:
+        effects = effects[effects["is_family"].astype(bool) == is_family]
+    numbers = Numbers(labels.style.digits)
+    frame = rows_of(effects)
+    metrics = {row["metric"] for row in frame}
+    has_new = any(is_known(row["low_new"]) for row in frame)
+    rows = [tuple(_effect(row, labels, numbers, has_new=has_new, metrics=metrics)) for row in frame]
+    columns = [Column(title="Contrast", is_number=False)]
+    if len(metrics) > 1:
+        columns.append(Column(title="Metric", is_number=False))
+    title = f"{percent(analysis.level if is_family else LEVEL)} interval, this test set"
+    columns += [Column(title="n"), Column(title="Difference"), Column(title=title)]
+    if has_new:
+        columns.append(Column(title="new images"))
+    columns.append(Column(title="Last epoch"))
+    if is_family:
+        columns += [Column(title="p (Holm)"), Column(title="Verdict", is_number=False)]
+        columns.append(Column(title="Seeds for 80 % power", in_print=False))
+    margin = analysis.experiment.margin
+    note = "Level minus baseline, paired by seed; n counts seeds. Bold: resolved. "
+    note += f"Margin {margin:g}. " if margin is not None else "No margin is declared. "
+    if any(row["depends_on_selection"] for row in frame):
+        note += "*: another verdict at the last epoch's weights, so it depends on checkpoint selection. "
+    note += " ".join(_remarks(frame, labels))
+    caption = (
+        "Effects that are judged, with Holm-adjusted p."
+        if is_family
+        else ("Exploratory contrasts: intervals without verdicts.")
+    )
+    return Table(
+        name="effects" if is_family else "effects-exploratory",
+        caption=caption,
+        columns=tuple(columns),
+        rows=tuple(rows),
+        note=note.strip(),
+    )
+
+
+def _remarks(rows: Iterable[Mapping[str, Any]], labels: Labels) -> list[str]:
+    """Return each remark once, with the contrasts that it is about."""
+    about: dict[str, list[str]] = {}
+    for row in rows:
+        if is_text(row["note"]):
+            about.setdefault(str(row["note"]), []).append(contrast_name(dict(row), labels))
+    return [f"{'; '.join(dict.fromkeys(names))}: {remark}." for remark, names in about.items()]
+
+
+def _effect(
+    row: Mapping[str, Any],
+    labels: Labels,
+    numbers: Numbers,
+    *,
+    has_new: bool,
+    metrics: set[str],
+) -> Iterable[Field]:
+    metric, verdict = row["metric"], row["verdict"] or ""
+    is_family = bool(row["is_family"])
+    is_resolved = bool(verdict) and "unresolved" not in verdict and is_family
+    star = "*" if row["depends_on_selection"] else ""
+    yield Field(text=contrast_name(dict(row), labels))
+    if len(metrics) > 1:
+        yield Field(text=labels.metric(metric))
+    yield Field(text=count(row["n"]), sort=row["n"])
+    yield Field(
+        text=numbers.of(metric, row["difference"], is_difference=True),
+        sort=row["difference"],
+        is_bold=is_resolved,
+    )
+    yield Field(text=numbers.interval_of(metric, row["low"], row["high"]), sort=row["low"])
+    if has_new:
+        yield Field(text=numbers.interval_of(metric, row["low_new"], row["high_new"]), sort=row["low_new"])
+    yield Field(
+        text=numbers.of(metric, row["difference_last"], is_difference=True) + star,
+        sort=row["difference_last"],
+    )
+    if is_family:
+        equivalent = "equivalent" in verdict and is_known(row["p_equivalence_holm"])
+        p = row["p_equivalence_holm"] if equivalent else row["p_holm"]
+        yield Field(text=p_value(p) + (" (TOST)" if equivalent else ""), sort=p)
+        yield Field(text=verdict or NONE, tone=tone_of(verdict), is_bold=is_resolved)
+        yield Field(text=_seeds_needed(row), sort=row["seeds_needed_low"])
+
+
+def _seeds_needed(row: Mapping[str, Any]) -> str:
+    low, high = row["seeds_needed_low"], row["seeds_needed_high"]
+    if not is_known(low):
+        return NONE
+    return seeds_range(low, low if not is_known(high) else high).removesuffix(" seeds")

@@ -1,0 +1,45 @@
+"""All tables of a report."""
+
+from __future__ import annotations
+
+from segbench.report.analysis import Analysis
+from segbench.report.labels import Labels
+from segbench.report.tables.cells import cells_table, costs_table
+from segbench.report.tables.claims import claims_table
+from segbench.report.tables.effects import effects_table
+from segbench.report.tables.failures import failures_table, left_out_table
+from segbench.report.tables.search import search_table
+from segbench.report.tables.subgroups import subgroups_table
+from segbench.report.tables.table import Table
+from segbench.report.tables.tuning import tuning_table
+
+TABLE_NAMES = (
+    "claims",
+    "effects",
+    "effects-exploratory",
+    "subgroups",
+    "cells",
+    "costs",
+    "search",
+    "tuning",
+    "failures",
+    "left-out",
+)
+"""Every name a table can have."""
+
+
+def make_tables(analysis: Analysis, labels: Labels) -> dict[str, Table]:
+    """Return name -> table, without those that would be empty."""
+    tables = [
+        claims_table(analysis),
+        effects_table(analysis, labels, is_family=True),
+        effects_table(analysis, labels, is_family=False),
+        subgroups_table(analysis, labels),
+        cells_table(analysis, labels),
+        costs_table(analysis, labels),
+        search_table(analysis, labels),
+        tuning_table(analysis, labels),
+        failures_table(analysis, labels),
+        left_out_table(analysis),
+    ]
+    return {table.name: table for table in tables if table.rows}
