@@ -11,7 +11,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export SEGBENCH_KILLS ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test test-full test-slurm chaos chaos-record bench-sweep bench-mirror check format golden system constraints schema axes smoke-reference test-postgres wheel clean
+.PHONY: help install sweep test test-full test-slurm chaos chaos-record bench-sweep bench-mirror calibrate check format golden system constraints schema axes smoke-reference test-postgres wheel clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ bench-sweep: install  ## Measure a sweep's own costs: between trials, resume sca
 
 bench-mirror: install  ## Measure what the dashboard's mirror costs an epoch and a trial, up to 10,000 trials
 	@$(PY) -m benchmarks.mirror
+
+calibrate: install  ## Simulate experiments whose truth is known, write docs/calibration.md (10,000 runs a scenario: minutes)
+	@OMP_NUM_THREADS=1 $(PY) -m benchmarks.calibration
 
 test-slurm: install  ## Run sweeps on a real Slurm of one node (installs slurm-wlm and munge where root and apt are)
 	VENV=$(VENV) .ci/slurm

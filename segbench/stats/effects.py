@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from segbench.config.pairing import Pairing
+from segbench.stats.decisions import Evidence, p_of_counts
 from segbench.stats.images import ImageTable
 from segbench.stats.intervals import LEVEL, Spread
 from segbench.stats.metrics import Metric
+from segbench.stats.moments import Moments
 from segbench.stats.pairs import Contrast, Pairs
 
 
@@ -52,6 +53,19 @@ class Effect:
             return self.spread
         return self.spread_new or Spread(float("nan"), 0)
 
+    def evidence(self, on: str = "test_set") -> Evidence:
+        """Return what the tests of verdicts ask for."""
+        worst = self.worst
+        return Evidence(
+            difference=self.difference,
+            spread=self.spread_on(on),
+            n=self.n,
+            has_unequal_divergence=worst is not None,
+            worst_difference=float("nan") if worst is None else worst.difference,
+            worst_spread=None if worst is None else worst.spread,
+            p_counts=self.p_counts,
+        )
+
     def interval(self, on: str = "test_set", level: float = LEVEL) -> tuple[float, float]:
         """Return the two-sided interval of this coverage; NaN for one seed."""
         half = float(self.spread_on(on).half_width(level))
@@ -80,7 +94,7 @@ def estimate(
     level, baseline, seeds = planned.num_seeds_diverged
     return replace(
         effect,
-        p_counts=float(stats.fisher_exact([[level, seeds - level], [baseline, seeds - baseline]]).pvalue),
+        p_counts=float(p_of_counts(level, baseline, seeds)),
         worst=None if metric.worst is None else _from_pairs(planned.with_worst(metric.worst), contrast, None),
         has_unbounded_worst=metric.worst is None,
     )
@@ -97,8 +111,18 @@ def log_ratio(effect: Effect, table: pd.DataFrame, pairing: Pairing) -> Effect:
         logs = np.log(per_seed["level"].to_numpy()) - np.log(per_seed["baseline"].to_numpy())
     if not np.isfinite(logs).all():
         logs = np.full(logs.shape, np.nan)
+    moments = Moments.of(logs)
     has_worst = effect.worst is not None or effect.has_unbounded_worst  # its logarithm has none
-    return replace(effect, **_moments(logs), spread_new=None, worst=None, has_unbounded_worst=has_worst)
+    return replace(
+        effect,
+        n=int(moments.n),
+        difference=float(moments.difference),
+        sd=float(moments.sd),
+        spread=moments.spread,
+        spread_new=None,
+        worst=None,
+        has_unbounded_worst=has_worst,
+    )
 
 
 def hedges_g(level: np.ndarray, baseline: np.ndarray) -> float:
@@ -117,18 +141,20 @@ def hedges_g(level: np.ndarray, baseline: np.ndarray) -> float:
 def _from_pairs(planned: Pairs, contrast: Contrast, images: ImageTable | None) -> Effect:
     kept = planned.balanced()
     per_seed = kept.per_seed()
-    moments = _moments(per_seed["difference"].to_numpy())
-    spread = moments["spread"]
-    assert isinstance(spread, Spread)
+    moments = Moments.of(per_seed["difference"].to_numpy())
     spread_new, num_units = None, 0
-    if images is not None and spread.df >= 1:
-        added, num_units = images.variance_of_new_images(kept)
-        if np.isfinite(added):
-            spread_new = Spread(spread.var, spread.df, added, num_units - 1)
+    layout = images.layout(kept) if images is not None and moments.n > 1 else None
+    if layout is not None:
+        wider = moments.spread_new(*layout)
+        num_units = int(wider.df_new) + 1
+        spread_new = wider if np.isfinite(wider.var_new) else None
     has_seeds = len(per_seed) > 0
     return Effect(
         contrast=contrast,
-        **moments,  # type: ignore[arg-type]
+        n=int(moments.n),
+        difference=float(moments.difference),
+        sd=float(moments.sd),
+        spread=moments.spread,
         level_mean=float(per_seed["level"].mean()) if has_seeds else float("nan"),
         baseline_mean=float(per_seed["baseline"].mean()) if has_seeds else float("nan"),
         spread_new=spread_new,
@@ -139,17 +165,6 @@ def _from_pairs(planned: Pairs, contrast: Contrast, images: ImageTable | None) -
         num_diverged=planned.num_diverged,
         note=_what_was_dropped(planned, kept),
     )
-
-
-def _moments(differences: np.ndarray) -> dict[str, object]:
-    n = differences.size
-    sd = float(differences.std(ddof=1)) if n > 1 else float("nan")
-    return {
-        "n": n,
-        "difference": float(differences.mean()) if n else float("nan"),
-        "sd": sd,
-        "spread": Spread(sd**2 / n if n > 1 else float("nan"), n - 1),
-    }
 
 
 def _what_was_dropped(planned: Pairs, kept: Pairs) -> str:

@@ -66,22 +66,20 @@ class ImageTable:
             per_seed[seed] = np.nansum(mine, axis=0) / np.where(count > 0, count, np.nan)
         return per_seed
 
-    def variance_of_new_images(self, pairs: Pairs) -> tuple[float, int]:
-        """Return the variance that new images add to the mean difference, and the number of units.
+    def layout(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray | None] | None:
+        """Return the (seeds, images) differences on the images that all seeds saw, and those images' groups.
 
-        (NaN, 0) where the images are not recorded for these trials.
+        None where the images are not recorded for these trials.
         """
-        layout = self.differences(pairs)
-        if layout is None:
-            return float("nan"), 0
-        is_seen = np.isfinite(layout).all(axis=0)
-        groups = None if self.groups is None else self.groups[is_seen]
-        units = unit_values(layout[:, is_seen], groups)
-        return float(image_variance(units)), units.shape[1]
+        differences = self.differences(pairs)
+        if differences is None:
+            return None
+        is_seen = np.isfinite(differences).all(axis=0)
+        return differences[:, is_seen], None if self.groups is None else self.groups[is_seen]
 
 
 def unit_values(layout: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
-    """Turn (seeds, images) differences into (seeds, units): images, or groups where `groups` names them.
+    """Turn (..., S, images) differences into (..., S, units): images, or groups where `groups` names them.
 
     With groups the mean over images is a ratio estimate, sum over images by number of images; its linearised
     value of a group g of n_g images is D_s + (n_g / mean n)·(mean_g − D_s). The units' mean is D_s exactly,
@@ -93,9 +91,9 @@ def unit_values(layout: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
         return layout
     names, codes = np.unique(groups, return_inverse=True)
     size = np.bincount(codes, minlength=len(names))
-    mean = layout.mean(axis=1, keepdims=True)
-    member = np.zeros((layout.shape[1], len(names)))
-    member[np.arange(layout.shape[1]), codes] = 1.0
+    mean = layout.mean(axis=-1, keepdims=True)
+    member = np.zeros((layout.shape[-1], len(names)))
+    member[np.arange(layout.shape[-1]), codes] = 1.0
     sums = (layout - mean) @ member
     return mean + sums / size.mean()
 

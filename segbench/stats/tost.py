@@ -7,21 +7,21 @@ import numpy as np
 from segbench.stats.intervals import Spread
 
 
-def p_within(difference: float, spread: Spread, bounds: tuple[float, float]) -> float:
+def p_within(
+    difference: np.ndarray | float, spread: Spread, bounds: tuple[np.ndarray | float, np.ndarray | float]
+) -> np.ndarray:
     """Return the p of two one-sided tests that the true difference lies between `bounds`.
 
     It is the larger of the two one-sided p-values; below .05 exactly where the 90 % interval lies inside the
-    bounds. NaN for one seed or a difference that is NaN.
+    bounds. NaN for one seed or a difference that is NaN. Arrays broadcast.
 
     Reference: Schuirmann (1987), J. Pharmacokinetics and Biopharmaceutics 15:657; Lakens (2017), SPPS 8:355.
     """
     low, high = bounds
-    if np.isnan(difference):
-        return float("nan")
-    return float(max(_one_sided(difference - low, spread), _one_sided(high - difference, spread)))
+    return np.maximum(_one_sided(difference - low, spread), _one_sided(high - difference, spread))
 
 
-def _one_sided(distance: float, spread: Spread) -> float:
-    p = spread.tail(distance)
+def _one_sided(distance: np.ndarray | float, spread: Spread) -> np.ndarray:
     # Exactly on the bound without any spread the hypothesis "outside or on it" is true.
-    return 1.0 if distance == 0 and spread.df >= 1 and spread.half_width() == 0 else p
+    is_on_bound = (np.asarray(distance) == 0) & (spread.half_width() == 0)
+    return np.where(is_on_bound, 1.0, spread.tail(distance))[()]

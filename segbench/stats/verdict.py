@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segbench.stats.decisions import adjust, p_difference, p_equivalence
 from segbench.stats.effects import Effect
 from segbench.stats.intervals import LEVEL
-from segbench.stats.multiplicity import holm
 from segbench.stats.power import seeds_needed_range
-from segbench.stats.tost import p_within
 
 ALPHA = 0.05
 """Error of a family, in all of its looks together."""
@@ -77,25 +76,20 @@ def alpha_at_a_look(num_looks: int) -> float:
 def judge(family: Sequence[Hypothesis], alpha: float = ALPHA) -> list[Judgement]:
     """Test a family: Holm over the differences, and Holm over the equivalences as a second family.
 
-    Where the arms differ in divergences the p-value is the larger of the completers' and the worst case's,
-    and 1 when these point in opposite directions: both must agree (an intersection-union test needs no
-    correction). With fewer than two seeds that completed in both arms, the counts of diverged seeds decide
-    (Fisher's exact test), since nothing else was measured.
+    Each test is that of `decisions.py`, where arms that differ in divergences are explained too.
 
-    Reference: Holm (1979); Berger (1982), Technometrics 24:295 (intersection-union).
+    Reference: Holm (1979), Scandinavian Journal of Statistics 6:65.
     """
     p = np.array([_p_difference(h) for h in family])
-    p_equivalence = np.array([_p_equivalence(h) for h in family])
-    p_holm = holm(p)
+    p_equivalent = np.array([_p_equivalence(h) for h in family])
     has_margin = np.array([h.within is not None for h in family], bool)
-    p_equivalence_holm = np.full(len(family), np.nan)
-    p_equivalence_holm[has_margin] = holm(p_equivalence[has_margin])
+    p_holm, p_equivalent_holm = adjust(p, p_equivalent, has_margin)
     return [
         Judgement(
             p=float(p[i]),
             p_holm=float(p_holm[i]),
-            p_equivalence=float(p_equivalence[i]),
-            p_equivalence_holm=float(p_equivalence_holm[i]),
+            p_equivalence=float(p_equivalent[i]),
+            p_equivalence_holm=float(p_equivalent_holm[i]),
             sign=_sign(h.effect),
             num_family=len(family),
             num_equivalences=int(has_margin.sum()),
@@ -153,29 +147,15 @@ def _sign(effect: Effect) -> int:
 
 
 def _p_difference(hypothesis: Hypothesis) -> float:
-    effect = hypothesis.effect
-    spread = effect.spread_on(hypothesis.on)
-    p = spread.p_outside(effect.difference, hypothesis.null)
-    if effect.has_unbounded_worst:
+    if hypothesis.effect.has_unbounded_worst:
         return float("nan")
-    if effect.worst is None:
-        return p
-    if effect.n < 2:
-        return effect.p_counts
-    worst = effect.worst
-    if np.sign(worst.difference) != np.sign(effect.difference):
-        return 1.0
-    return float(np.maximum(p, worst.spread.p_outside(worst.difference, hypothesis.null)))
+    return float(p_difference(hypothesis.effect.evidence(hypothesis.on), hypothesis.null))
 
 
 def _p_equivalence(hypothesis: Hypothesis) -> float:
-    effect, within = hypothesis.effect, hypothesis.within
-    if within is None or effect.has_unbounded_worst:
+    if hypothesis.within is None or hypothesis.effect.has_unbounded_worst:
         return float("nan")
-    p = p_within(effect.difference, effect.spread_on(hypothesis.on), within)
-    if effect.worst is None:
-        return p
-    return float(np.maximum(p, p_within(effect.worst.difference, effect.worst.spread, within)))
+    return float(p_equivalence(hypothesis.effect.evidence(hypothesis.on), hypothesis.within))
 
 
 def _lies_within(hypothesis: Hypothesis, margin: float, level: float) -> bool:

@@ -1,0 +1,1 @@
+"""Simulated experiments: do the report's intervals and verdicts keep what they promise? `make calibrate`"""
