@@ -18,6 +18,7 @@ from segbench.cli.resources import (
     TimeLimitOption,
     TrialsPerGpuOption,
 )
+from segbench.cli.text import count
 
 if TYPE_CHECKING:
     from segbench.config.project import Project
@@ -108,11 +109,9 @@ class _Work:
         self.stop.watch_parent()
         on_event = EventWriter(claim_stdout(), self.stop)
         faulthandler.enable()
-        count, is_out_of_time = self._take_trials(device, threads, on_event)
+        ended, is_out_of_time = self._take_trials(device, threads, on_event)
         if self.stop():
-            raise Interrupted(
-                f"{self.folder.name}: the worker was stopped after {count} trials; what it had is saved."
-            )
+            raise Interrupted(_stopped_text(self.folder.name, ended))
         if is_out_of_time:
             raise typer.Exit(OUT_OF_TIME)
 
@@ -123,10 +122,10 @@ class _Work:
 
         more_time = MoreTime(self.folder) if self.requeue else None
         os.environ.update(slot.environment)  # before torch is imported
-        count, is_out_of_time = self._take_trials(slot.device, slot.threads, PlainEvents(typer.echo))
+        ended, is_out_of_time = self._take_trials(slot.device, slot.threads, PlainEvents(typer.echo))
         if more_time is not None and is_out_of_time:
             more_time.ask()
-        self._say_end(count, is_out_of_time=is_out_of_time)
+        self._say_end(ended, is_out_of_time=is_out_of_time)
 
     def together(self, slots: list[Slot]) -> None:
         """Start a process a slot and pass on what they say."""
@@ -180,10 +179,14 @@ class _Work:
         )
         return worker.work(), worker.is_out_of_time
 
-    def _say_end(self, count: int, *, is_out_of_time: bool) -> None:
+    def _say_end(self, ended: int, *, is_out_of_time: bool) -> None:
         from segbench.errors import Interrupted
 
         name = self.folder.name
         if self.stop() or is_out_of_time:
-            raise Interrupted(f"{name}: the worker was stopped after {count} trials; what it had is saved.")
-        typer.echo(f"{name}: {count} trials ended here; nothing is left to take.")
+            raise Interrupted(_stopped_text(name, ended))
+        typer.echo(f"{name}: {count(ended, 'trial')} ended here; nothing is left to take.")
+
+
+def _stopped_text(name: str, number: int) -> str:
+    return f"{name}: the worker was stopped after {count(number, 'trial')}; what it had is saved."

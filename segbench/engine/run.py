@@ -35,6 +35,9 @@ from segbench.streams import stream_seed
 
 __all__ = ["Diverged", "Evaluation", "Run"]
 
+_FLOPS: dict[tuple[object, ...], int] = {}
+"""Counted by this process: (model, norm, shape, device, precision) -> operations."""
+
 
 class Run:
     """Trains one configuration with one seed.
@@ -134,7 +137,12 @@ class Run:
     def flops(self) -> int:
         """Floating-point operations of one forward pass of one image, two a multiply-add."""
         _, height, width, channels = self._data.images.shape
-        return count_flops(self._model, (channels, height, width), self._numerics)
+        config, shape = self.config, (channels, height, width)
+        # A warm worker runs many trials of one network: what it costs was counted with the first.
+        key = (repr(config.model), repr(config.norm), shape, self.device.type, config.precision)
+        if key not in _FLOPS:
+            _FLOPS[key] = count_flops(self._model, shape, self._numerics)
+        return _FLOPS[key]
 
     @property
     def input_spec(self) -> dict[str, Any]:
