@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 _NEGATIVE = re.compile(r"(?<![\w.\-])-(?=\d)")
+_PERCENT = re.compile(r"(?<=\d) %")
 
 MINUS = "−"
 NONE = "–"
@@ -88,8 +89,11 @@ def magnitude(value: float) -> str:
 
 
 def typographic(text: str) -> str:
-    """Return a sentence with the minus sign before its negative numbers; ranges and names stay."""
-    return _NEGATIVE.sub(MINUS, text)
+    """Return a sentence with the minus sign before its negative numbers, and `95 %` in one line.
+
+    Ranges and names stay.
+    """
+    return _PERCENT.sub("\u00a0%", _NEGATIVE.sub(MINUS, text))
 
 
 def _is_missing(value: float) -> bool:

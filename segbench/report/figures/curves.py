@@ -10,7 +10,7 @@ from segbench.report.analysis import Analysis
 from segbench.report.figures.design import Layout, axes_of_loss, lay_out, unique_slugs
 from segbench.report.figures.figure import Facet, Figure, Key, Mark, Note, Scale
 from segbench.report.figures.geometry import LINE_CM, text_width
-from segbench.report.figures.palette import Look
+from segbench.report.figures.palette import Look, marker
 from segbench.report.figures.scales import dodge, linear
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers
@@ -19,6 +19,7 @@ _HEIGHT_CM = 5.2
 _LONGEST_DIRECT = 16
 _MOST_DIRECT = 6
 _MOST_COLUMNS = 3
+_LEAST_POINTS = 4
 _LEAST_SEEDS = 3
 """Two seeds give an interval of 12.7 standard errors: a band that covers the plot and says nothing."""
 _QUANTITIES = {"dice": "Dice", "loss": "Loss"}
@@ -77,8 +78,8 @@ def _figure(analysis: Analysis, labels: Labels, quantity: str) -> Figure | None:
         legend.insert(1, Key(text="its 95 % interval", look=Look(alpha=0.2), kind="region"))
     if not direct and layout.colour_axis:
         legend = [
-            Key(text=name, look=Look(colour=layout.colour(level)))
-            for name, level in zip(names, layout.levels, strict=True)
+            Key(text=name, look=Look(colour=layout.colour(level), marker=marker(number)), kind="marked")
+            for number, (name, level) in enumerate(zip(names, layout.levels, strict=True))
         ] + legend
     caption = f"{_QUANTITIES[quantity]} by epoch: mean over the seeds of a cell. "
     if has_bands:
@@ -154,12 +155,16 @@ def _marks(
                 continue
             level = layout.level_of(labels.levels(cell))
             has_band = not is_train and rows["n"].min() >= _LEAST_SEEDS and rows["low"].notna().any()
+            number = layout.levels.index(level)
+            name = labels.name(level) or labels.cell(cell)
             marks.append(
                 Mark(
                     key=f"{slugs[cell]}_{metric.split('_')[0]}",
-                    name=labels.name(level) or labels.cell(cell),
+                    name=name,
+                    label=f"{name}, {'training' if is_train else 'validation'}",
                     look=Look(
                         colour=layout.colour(level),
+                        marker=marker(number),
                         dash="dashed" if is_train else "solid",
                         size=0.75 if is_train else 1.0,
                         alpha=0.8 if is_train else 1.0,
@@ -168,14 +173,24 @@ def _marks(
                     y=tuple(rows["mean"].astype(float)),
                     low=tuple(rows["low"].astype(float)) if has_band else (),
                     high=tuple(rows["high"].astype(float)) if has_band else (),
-                    hover=tuple(
-                        f"{labels.cell(cell)}, epoch {row.epoch}: {labels.metric(metric)} "
-                        f"{numbers.value(row.mean)} {numbers.interval(row.low, row.high)}, n = {row.n}"
+                    readings=tuple(
+                        f"{numbers.value(row.mean)} {numbers.interval(row.low, row.high)}"
+                        if row.low == row.low
+                        else numbers.value(row.mean)
                         for row in rows.itertuples()
                     ),
+                    marked=None if is_train or len(layout.levels) < 2 else _marked(len(rows), number),
                 )
             )
     return marks
+
+
+def _marked(num_points: int, number: int) -> tuple[int, int] | None:
+    """Return where a level's line has its markers: six or so a line, those of neighbouring levels apart."""
+    if num_points < _LEAST_POINTS:
+        return None
+    step = max(2, num_points // 6)
+    return (step // 2 + number * max(1, step // 4)) % step, step
 
 
 def _end_names(marks: list[Mark], scale: Scale) -> tuple[Note, ...]:

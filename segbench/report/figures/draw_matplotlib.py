@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 
 from segbench.report.figures.figure import Figure, Mark
 from segbench.report.figures.geometry import TEXT_PT, TITLE_PT, Geometry, Placed, PlacedKey, place, shortened
+from segbench.report.figures.palette import small, text_colour
 
 _INCH = 2.54
 _DPI = 200
@@ -123,7 +124,7 @@ def _draw_facet(canvas: Canvas, geometry: Geometry, placed: Placed) -> None:
     for note in facet.right:
         x = (box.left + box.width + 0.12) / geometry.width
         y = 1 - box.y(note.y, facet.y) / geometry.height
-        colour = note.look.colour if note.look else "#222222"
+        colour = text_colour(note.look.colour) if note.look else "#222222"
         canvas.text(x, y, note.text, color=colour, va="center_baseline", ha="left")
 
 
@@ -141,6 +142,9 @@ def _draw_line(axes: Axes, mark: Mark) -> None:
         marker="o" if len(mark.x) == 1 else None,
         markersize=4,
     )
+    if mark.marked:
+        first, step = mark.marked
+        axes.plot(mark.x[first::step], mark.y[first::step], **{**_marker(small(look)), "clip_on": True})
 
 
 def _draw_points(axes: Axes, mark: Mark) -> None:
@@ -198,4 +202,6 @@ def _draw_key(canvas: Canvas, geometry: Geometry, placed: PlacedKey) -> None:
                 alpha=look.alpha,
             )
         )
+        if kind == "marked":
+            canvas.add_artist(Line2D([(left + right) / 2], [y], **_marker(small(look))))
     canvas.text((placed.left + 0.6) / geometry.width, y, placed.key.text, va="center_baseline", ha="left")

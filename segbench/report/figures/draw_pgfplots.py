@@ -6,7 +6,7 @@ from typing import Final
 
 from segbench.report.figures.figure import Facet, Figure, Mark, Scale
 from segbench.report.figures.geometry import Geometry, Placed, PlacedKey, place, shortened
-from segbench.report.figures.palette import Look
+from segbench.report.figures.palette import Look, small, text_colour
 from segbench.report.latex_text import escape
 
 _DASHES: Final = {
@@ -54,7 +54,7 @@ def draw_pgfplots(figure: Figure) -> str:
 def _colours(figure: Figure) -> list[str]:
     notes = [n.look for row in figure.facets for facet in row for n in facet.right if n.look]
     looks = [m.look for m in figure.marks] + [k.look for k in figure.legend] + notes
-    return sorted({look.colour for look in looks})
+    return sorted({look.colour for look in looks} | {text_colour(n.colour) for n in notes})
 
 
 def _facet(figure: Figure, geometry: Geometry, placed: Placed) -> list[str]:
@@ -108,7 +108,7 @@ def _right(geometry: Geometry, placed: Placed, facet: Facet) -> list[str]:
     box = placed.box
     lines = []
     for note in facet.right:
-        colour = f", text=seg{note.look.colour[1:]}" if note.look else ""
+        colour = f", text=seg{text_colour(note.look.colour)[1:]}" if note.look else ""
         y = geometry.height - box.y(note.y, facet.y)
         lines.append(
             f"\\node[anchor=west, inner sep=0pt{colour}] at ({_n(box.left + box.width + 0.12)},{_n(y)}) "
@@ -152,6 +152,9 @@ def _line(figure: Figure, mark: Mark) -> list[str]:
             f"fill between[of={mark.key}-low and {mark.key}-high];"
         )
     dot = "mark=*, mark size=1.6pt" if len(mark.x) == 1 else "mark=none"
+    if mark.marked:
+        first, step = mark.marked
+        dot = f"{_marker(small(mark.look))}, mark repeat={step}, mark phase={first + 1}"
     lines.append(f"\\addplot[{style}, {dot}] {_table(figure, mark)};")
     return lines
 
@@ -211,6 +214,8 @@ def _key(geometry: Geometry, placed: PlacedKey) -> list[str]:
         swatch = f"\\path plot[{_marker(look)}] coordinates {{({_n(left + 0.25)},{_n(y)})}};"
     else:
         swatch = f"\\draw[{_stroke(look, 0.9)}] ({_n(left)},{_n(y)}) -- ({_n(left + 0.5)},{_n(y)});"
+        if placed.key.kind == "marked":
+            swatch += f"\\path plot[{_marker(small(look))}] coordinates {{({_n(left + 0.25)},{_n(y)})}};"
     text = f"\\node[anchor=west, inner sep=0pt] at ({_n(left + 0.62)},{_n(y)}) {{{escape(placed.key.text)}}};"
     return [swatch, text]
 

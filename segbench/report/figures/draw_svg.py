@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 from typing import Final
 
-from segbench.report.figures.figure import Figure, Mark, Scale
+from segbench.report.figures.figure import Facet, Figure, Mark, Scale
 from segbench.report.figures.geometry import Box, Placed, PlacedKey, place, shortened
-from segbench.report.figures.palette import DARK, Look
+from segbench.report.figures.palette import DARK, Look, small, text_colour
 
 PX_PER_CM = 45
 _DASHES: Final = {"solid": "", "dashed": "6 3", "dotted": "1.5 2.5", "dashdot": "6 2.5 1.5 2.5"}
 
 
 def draw_svg(figure: Figure) -> str:
-    """Return one `<svg>` element; `data-series` names what a toggle hides."""
+    """Return one `<svg>` element.
+
+    `data-series` names what a toggle hides. A line of `Mark.readings` carries its points' x in `data-at` and
+    their values in `data-says`, in the order of its path: the page's script reads them at the pointer.
+    """
     geometry = place(figure)
     width, height = geometry.width * PX_PER_CM, geometry.height * PX_PER_CM
     parts = [
@@ -40,7 +45,9 @@ def colour_of(figure: Figure, name: str) -> Look:
 
 def colour_style(look: Look) -> str:
     """Return the custom properties that give a mark its colour on a light and a dark page."""
-    return f"--c:{look.colour};--d:{DARK.get(look.colour, look.colour)}"
+    dark = DARK.get(look.colour, look.colour)
+    text = text_colour(look.colour)
+    return f"--c:{look.colour};--d:{dark}" + (f";--t:{text}" if text != look.colour else "")
 
 
 def _facet(placed: Placed, clip: str) -> str:
@@ -48,7 +55,10 @@ def _facet(placed: Placed, clip: str) -> str:
     left, top, right, bottom = (
         PX_PER_CM * v for v in (box.left, box.top, box.left + box.width, box.top + box.height)
     )
-    parts = ["<g>"]
+    parts = [
+        f'<g class="facet" data-title="{escape(facet.title)}" data-x="{escape(facet.x.label)}" '
+        f'data-box="{_n(left)} {_n(top)} {_n(right)} {_n(bottom)}">'
+    ]
     if facet.region:
         low, high = (_x(box, edge, facet.x) for edge in facet.region)
         low, high = max(low, left), min(high, right)
@@ -76,7 +86,7 @@ def _facet(placed: Placed, clip: str) -> str:
     )
     parts.append(f'<path class="axis" d="{edge}"/>')
     if facet.title:
-        parts.append(_text(left, top - 7, shortened(facet.title, box.width), kind="facet"))
+        parts.append(_text(left, top - 7, shortened(facet.title, box.width), kind="facet-title"))
     if placed.shows_x_label and facet.x.label:
         parts.append(_text((left + right) / 2, bottom + 34, facet.x.label, anchor="middle"))
     if placed.shows_y and facet.y.label and not facet.y.is_category:
@@ -91,17 +101,7 @@ def _facet(placed: Placed, clip: str) -> str:
         f'<clipPath id="{escape(clip)}"><rect x="{_n(left)}" y="{_n(top)}" width="{_n(right - left)}" '
         f'height="{_n(bottom - top)}"/></clipPath>'
     )
-    for mark in facet.marks:
-        body = (
-            _line(mark, box, facet.x, facet.y)
-            if mark.kind == "line"
-            else _points(mark, box, facet.x, facet.y)
-        )
-        clipped = f' clip-path="url(#{escape(clip)})"' if mark.kind == "line" else ""
-        parts.append(
-            f'<g class="mark" data-series="{escape(mark.name)}" style="{colour_style(mark.look)}"{clipped}>'
-            f"{body}</g>"
-        )
+    parts += [_mark(mark, box, facet, clip) for mark in facet.marks]
     for note in facet.right:
         style = f' class="t c" style="{colour_style(note.look)}"' if note.look else ' class="t num"'
         series = f' data-series="{escape(note.text)}"' if note.look else ""
@@ -110,6 +110,20 @@ def _facet(placed: Placed, clip: str) -> str:
             f"{escape(note.text)}</text>"
         )
     return "".join([*parts, "</g>"])
+
+
+def _mark(mark: Mark, box: Box, facet: Facet, clip: str) -> str:
+    opening = f'<g class="mark" data-series="{escape(mark.name)}" style="{colour_style(mark.look)}"'
+    if mark.kind != "line":
+        return f"{opening}>{_points(mark, box, facet.x, facet.y)}</g>"
+    if mark.readings:
+        says = [(x, r) for x, y, r in zip(mark.x, mark.y, mark.readings, strict=True) if math.isfinite(y)]
+        opening += (
+            f' data-label="{escape(mark.label or mark.name)}" data-at="{" ".join(f"{x:g}" for x, _ in says)}"'
+            f' data-says="{escape("|".join(reading for _, reading in says))}"'
+        )
+    title = _title(mark.label or mark.name) if mark.readings else ""
+    return f'{opening} clip-path="url(#{escape(clip)})">{title}{_line(mark, box, facet.x, facet.y)}</g>'
 
 
 def _line(mark: Mark, box: Box, x_scale: Scale, y_scale: Scale) -> str:
@@ -123,14 +137,28 @@ def _line(mark: Mark, box: Box, x_scale: Scale, y_scale: Scale) -> str:
         ]
         outline = [(x, high) for x, _, high in known] + [(x, low) for x, low, _ in reversed(known)]
         parts.append(f'<path class="band" d="M{"L".join(f"{_n(x)} {_n(y)}" for x, y in outline)}Z"/>')
-    ys = [_y(box, y, y_scale) for y in mark.y]
-    path = "L".join(f"{_n(x)} {_n(y)}" for x, y in zip(xs, ys, strict=True))
-    parts.append(f'<path class="line" d="M{path}"{_stroke(mark.look, 1.8)}/>')
-    for x, y, text in zip(xs, ys, mark.hover, strict=False):
-        radius = 3.5 if len(xs) == 1 else 5
-        kind = "dot" if len(xs) == 1 else "spot"
-        parts.append(f'<circle class="{kind}" cx="{_n(x)}" cy="{_n(y)}" r="{radius}">{_title(text)}</circle>')
+    points = [(x, _y(box, y, y_scale)) if math.isfinite(y) else None for x, y in zip(xs, mark.y, strict=True)]
+    parts.append(f'<path class="line" d="{_path(points)}"{_stroke(mark.look, 1.8)}/>')
+    for point, text in zip(points, mark.hover, strict=False):
+        if point is not None:
+            kind = 'dot" r="3.5' if len(xs) == 1 else 'spot" r="5'
+            parts.append(
+                f'<circle class="{kind}" cx="{_n(point[0])}" cy="{_n(point[1])}">{_title(text)}</circle>'
+            )
+    first, step = mark.marked or (0, len(points) + 1 if len(points) > 1 else 1)
+    if mark.marked or (len(points) == 1 and not mark.hover):
+        parts += [_shape(small(mark.look), *point) for point in points[first::step] if point is not None]
     return "".join(parts)
+
+
+def _path(points: list[tuple[float, float] | None]) -> str:
+    """Write a line that is broken where a point is missing."""
+    text, is_drawing = "", False
+    for point in points:
+        if point is not None:
+            text += f"{'L' if is_drawing else 'M'}{_n(point[0])} {_n(point[1])}"
+        is_drawing = point is not None
+    return text
 
 
 def _points(mark: Mark, box: Box, x_scale: Scale, y_scale: Scale) -> str:
@@ -146,7 +174,7 @@ def _points(mark: Mark, box: Box, x_scale: Scale, y_scale: Scale) -> str:
                 ends = f"M{_n(cx)} {_n(_y(box, mark.low[k], y_scale))}V{_n(_y(box, mark.high[k], y_scale))}"
             body += f'<path class="line" d="{ends}"{_stroke(mark.look, 2.2 if mark.is_horizontal else 1.4)}/>'
         body += _shape(mark.look, cx, cy)
-        parts.append(f"<g>{title}{body}</g>" if title else body)
+        parts.append(f'<g class="item">{title}{body}</g>' if title else body)
     return "".join(parts)
 
 
@@ -184,6 +212,7 @@ def _key(placed: PlacedKey) -> str:
         swatch = _shape(look, left + 11, y)
     else:
         swatch = f'<path class="line" d="M{_n(left)} {_n(y)}h22"{_stroke(look, 1.8)}/>'
+        swatch += _shape(small(look), left + 11, y) if placed.key.kind == "marked" else ""
     return f'<g style="{colour_style(look)}">{swatch}</g>' + _text(left + 27, y + 4, placed.key.text)
 
 

@@ -42,6 +42,13 @@ class Mark:
     is_horizontal: bool = True
     hover: tuple[str, ...] = ()
     """One text a point."""
+    label: str = ""
+    """What a readout calls a line where `name` is not enough (`BatchNorm, validation`)."""
+    readings: tuple[str, ...] = ()
+    """Line: its value at each point, in print; the HTML page reads all lines of a facet at the pointer."""
+    marked: tuple[int, int] | None = None
+    """Line: draw the look's marker at the first of these points and at every so many after it; None: none.
+    Without colour it is the markers that tell lines apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +83,7 @@ class Key:
     text: str
     look: Look
     kind: str = "line"
-    """`line`, `points` or `region`."""
+    """`line`, `points`, `marked` (a line with its marker) or `region`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from segbench.report.analysis import Analysis
 from segbench.report.figures.figure import Figure
 from segbench.report.figures.make import make_figures
 from segbench.report.labels import Labels
-from segbench.report.numbers import typographic
+from segbench.report.numbers import NONE, typographic
 from segbench.report.style import Style
 from segbench.report.tables.make import make_tables
 from segbench.report.tables.table import Table
@@ -23,6 +23,16 @@ class PanelPicture:
     content: bytes
     caption: str
     width_px: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """One line of what was found."""
+
+    about: str
+    """A claim as written, or a contrast."""
+    word: str
+    tone: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +61,8 @@ class Content:
     answer: str
     head: Mapping[str, str]
     sections: tuple[Section, ...]
+    verdicts: tuple[Verdict, ...] = ()
+    """The claims' verdicts; without claims those of the judged contrasts."""
 
     @property
     def tables(self) -> list[Table]:
@@ -114,4 +126,18 @@ def make_content(
         answer=typographic(analysis.answer),
         head={term: typographic(text) for term, text in analysis.head.items()},
         sections=tuple(section for section in sections if not section.is_empty),
+        verdicts=_verdicts(tables),
+    )
+
+
+def _verdicts(tables: Mapping[str, Table]) -> tuple[Verdict, ...]:
+    of = tables.get("claims") or tables.get("effects")
+    titles = [column.title for column in of.columns] if of is not None else []
+    if of is None or "Verdict" not in titles:
+        return ()
+    where = titles.index("Verdict")
+    return tuple(
+        Verdict(about=row[0].text, word=row[where].text, tone=row[where].tone)
+        for row in of.rows
+        if row[where].text not in ("", NONE)
     )

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import base64
+import re
 from html import escape
 from importlib import resources
 
 from segbench.report.figures.draw_svg import colour_of, colour_style, draw_svg, series_names
 from segbench.report.figures.figure import Figure
 from segbench.report.pages.content import Content, PanelPicture, Section
+from segbench.report.pages.latex import write_table
 from segbench.report.tables.table import Field, Table
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 """The browser itself refuses anything from outside, also if a label were to smuggle it in."""
 
 _MIME = {"jpg": "image/jpeg", "png": "image/png"}
+_MOST_VERDICTS = 8
+"""On the first screen; the section has all."""
+_MOST_LATEX_ROWS = 100
+"""Rows of a table that the page offers as LaTeX; the file in `tables/` has all."""
+_LONG = 14
+"""Characters of a word that may be broken."""
 
 
 def write_html(content: Content) -> str:
     """Return the page; every text is escaped."""
     links = "".join(f'<li><a href="#{s.key}">{escape(s.title)}</a></li>' for s in content.sections)
-    head = "".join(f"<dt>{escape(term)}</dt><dd>{escape(text)}</dd>" for term, text in content.head.items())
     sections = "\n".join(_section(section) for section in content.sections)
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -33,18 +40,21 @@ def write_html(content: Content) -> str:
 {_package_file("report.css")}</style>
 </head>
 <body>
+<a class="skip" href="#content">Skip to the results</a>
 <header>
 <div class="top"><p class="name">{escape(content.name)}</p>
 <button class="theme" type="button" hidden>Theme</button></div>
 <h1>{escape(content.question)}</h1>
-<p class="answer">{escape(content.answer)}</p>
-<dl>{head}</dl>
+<div class="first"><p class="answer">{escape(content.answer)}</p>
+{_verdicts(content)}</div>
+{_facts(content)}
 </header>
 <nav aria-label="Sections"><ul>{links}</ul></nav>
-<main>
+<main id="content" tabindex="-1">
 {sections}
 </main>
-<footer>Written by segbench from the records alone. Point at a mark to read its numbers.</footer>
+<footer>Written by segbench from the records alone. Point at a figure to read its numbers, or press
+the arrow keys in it; press a column's title to sort by it.</footer>
 <script>
 {_package_file("report.js")}</script>
 </body>
@@ -54,6 +64,30 @@ def write_html(content: Content) -> str:
 
 def _package_file(name: str) -> str:
     return (resources.files("segbench.report.pages") / name).read_text(encoding="utf-8")
+
+
+def _verdicts(content: Content) -> str:
+    if not content.verdicts:
+        return ""
+    section = next((s.key for s in content.sections if s.key in ("claims", "effects")), "content")
+    items = "".join(
+        f'<li><span class="{v.tone or "open"}">{escape(v.word)}</span> {_broken(v.about)}</li>'
+        for v in content.verdicts[:_MOST_VERDICTS]
+    )
+    left = len(content.verdicts) - _MOST_VERDICTS
+    more = f'<li><a href="#{section}">{left} more</a></li>' if left > 0 else ""
+    return (
+        '<section class="verdicts" aria-labelledby="verdicts-title"><h2 id="verdicts-title">'
+        f'<a href="#{section}">Verdicts</a></h2><ul>{items}{more}</ul></section>'
+    )
+
+
+def _facts(content: Content) -> str:
+    terms = "".join(
+        f"<div{' class=wide' if len(text) > 60 else ''}><dt>{escape(term)}</dt><dd>{escape(text)}</dd></div>"
+        for term, text in content.head.items()
+    )
+    return f'<dl class="facts">{terms}</dl>' if terms else ""
 
 
 def _section(section: Section) -> str:
@@ -84,15 +118,18 @@ def _table(table: Table, *, has_title: bool) -> str:
     )
     title = f"<h3>{escape(table.caption)}</h3>" if has_title else ""
     note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
+    has_latex = len(table.rows) <= _MOST_LATEX_ROWS
+    latex = f'<template class="latex">{escape(write_table(table))}</template>' if has_latex else ""
     return (
-        f'{title}<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.caption)}">'
+        f'<div class="sheet">{title}<div class="scroll" tabindex="0" role="region" '
+        f'aria-label="{escape(table.caption)}">'
         f'<table class="sortable"><thead><tr>{heads}</tr></thead>\n<tbody>\n'
-        f"{rows}\n</tbody></table></div>{note}"
+        f"{rows}\n</tbody></table></div>{note}{latex}</div>"
     )
 
 
 def _field(field: Field, is_number: bool) -> str:
-    text = escape(field.text)
+    text = escape(field.text) if is_number else _broken(field.text)
     if field.tone:
         text = f'<span class="{field.tone}">{text}</span>'
     elif field.is_bold:
@@ -100,6 +137,14 @@ def _field(field: Field, is_number: bool) -> str:
     has_key = field.sort is not None and field.sort == field.sort
     key = f' data-sort="{field.sort:.9g}"' if has_key else ""
     return f'<td class="{"num" if is_number else "text"}"{key}>{text}</td>'
+
+
+def _broken(text: str) -> str:
+    """Escape a text and let long words, such as identifiers, go on in the next line."""
+    if max(map(len, text.split(" "))) <= _LONG:
+        return escape(text)
+    pieces = re.findall(rf".{{1,{_LONG}}}?[_/,.=-]+|.{{1,{_LONG}}}? |.{{1,{_LONG}}}", text, re.DOTALL)
+    return "<wbr>".join(escape(piece) for piece in pieces).replace(" <wbr>", " ")
 
 
 def _figure(figure: Figure) -> str:
@@ -112,8 +157,8 @@ def _figure(figure: Figure) -> str:
     row = f'<div class="toggles" role="group" aria-label="Show or hide">{toggles}</div>' if names else ""
     return (
         f'<figure id="figure-{figure.name}"><h3>{escape(figure.title)}</h3>{row}'
-        f'<div class="picture" tabindex="0" role="region" aria-label="{escape(figure.title)}">'
-        f"{draw_svg(figure)}</div>"
+        f'<div class="picture" tabindex="0" role="group" aria-label="{escape(figure.title)}; arrow keys read '
+        f'its numbers">{draw_svg(figure)}</div>'
         f"<figcaption>{escape(figure.caption)}</figcaption></figure>"
     )
 

@@ -86,9 +86,10 @@ def seeds_suffice_for_some_spread(plan: Plan) -> Iterator[str]:
     enough = experiment.margin / smallest_difference(1.0, num_seeds, alpha=alpha)
     needed = seeds_needed(experiment.margin, experiment.margin, alpha=alpha)
     yield (
-        f"{experiment.name}: seeds: {num_seeds} tell differences of the margin {experiment.margin:g} with "
-        f"{100 * POWER:.0f} % power if per-seed differences have an sd of {enough:.2g} or less; an sd as "
-        f"large as the margin needs {needed:.0f}. `--scale` or a first sweep tells the sd."
+        f"{experiment.name}: seeds: with {num_seeds} seeds a difference as large as the margin "
+        f"({experiment.margin:g}) is found with {100 * POWER:.0f} % power where the sd of per-seed "
+        f"differences is {enough:.2g} or less; an sd as large as the margin takes {needed:.0f} seeds. "
+        "The sd is known after a first sweep, also of a smaller scale."
     )
 
 

@@ -23,8 +23,6 @@ PICTURE = Panels(
 NONE = Panels(missing="no masks.")
 
 needs_latex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-needs_browser = pytest.mark.skipif(chromium is None, reason="Chromium is not installed")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -151,31 +149,6 @@ def test_without_pdflatex_the_report_says_so(tmp_path, monkeypatch):
 
 def test_error_lines_without_a_log(tmp_path):
     assert error_lines(tmp_path / "none.log") == ["(pdflatex left no log)"]
-
-
-@pytest.mark.browser
-@needs_browser
-def test_the_page_runs_in_a_browser(tmp_path):
-    write_report(fake.make_analysis(fake.HOSTILE), tmp_path, panels=PICTURE, with_pdf=False)
-    done = subprocess.run(
-        [
-            chromium,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-background-networking",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            "--dump-dom",
-            f"file://{tmp_path / 'report.html'}#theme=dark",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert 'data-theme="dark"' in done.stdout
-    assert ">Light page</button>" in done.stdout
-    assert done.stdout.count("<script>") == 1
 
 
 def test_a_report_imports_neither_torch_nor_optuna(tmp_path):

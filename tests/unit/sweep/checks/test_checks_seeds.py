@@ -90,9 +90,9 @@ def test_before_any_record_the_spread_that_would_do_is_noted(make_plan: MakePlan
     enough = 0.01 / smallest_difference(1.0, 3)
     (found,) = seeds_suffice_for_some_spread(make_plan(MARGIN))
     assert found.text == (
-        f"exp: seeds: 3 tell differences of the margin 0.01 with 80 % power if per-seed differences have an "
-        f"sd of {enough:.2g} or less; an sd as large as the margin needs 10. `--scale` or a first sweep "
-        "tells the sd."
+        "exp: seeds: with 3 seeds a difference as large as the margin (0.01) is found with 80 % power "
+        f"where the sd of per-seed differences is {enough:.2g} or less; an sd as large as the margin takes "
+        "10 seeds. The sd is known after a first sweep, also of a smaller scale."
     )
 
 
@@ -102,8 +102,8 @@ def test_more_claims_need_more_seeds(make_plan: MakePlan) -> None:
     (one,) = seeds_suffice_for_some_spread(make_plan(axes, **wide))
     (two,) = seeds_suffice_for_some_spread(make_plan(axes + "  - {norm: group > none}\n", **wide))
     enough = [0.01 / smallest_difference(1.0, 3, alpha=0.05 / m) for m in (1, 2)]
-    assert f"sd of {enough[0]:.2g} or less" in one.text
-    assert f"sd of {enough[1]:.2g} or less" in two.text
+    assert f"differences is {enough[0]:.2g} or less" in one.text
+    assert f"differences is {enough[1]:.2g} or less" in two.text
     assert enough[0] > enough[1]
 
 
