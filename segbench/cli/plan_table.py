@@ -45,28 +45,59 @@ def print_plan(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> None:
         console.print(escape(line), soft_wrap=True)
 
 
-def _print_cells(plan: Plan, costs: Costs, console: Console) -> None:
-    from rich.markup import escape
-    from rich.table import Table
+_MOST_WRAPPED = 500
+"""Rows up to which a table is fitted to the terminal; laying out 10,000 would take rich 8 s."""
 
+
+def _print_cells(plan: Plan, costs: Costs, console: Console) -> None:
     axes = [axis.name for axis in plan.experiment.axes]
-    table = Table(box=None, header_style="bold")
-    for axis in axes or ["cell"]:
-        table.add_column(escape(axis))
     known = [name for name, value in _COLUMNS.items() if any(value(cost) for cost in costs.values())]
-    for name in ("done", *known):
-        table.add_column(name, justify="right")
-    table.add_column("state")
+    rows = []
     for cell, entries in plan.by_cell():
         done = sum(entry.state.is_finished for entry in entries)
         cost = costs[cell.config_hash]
-        table.add_row(
-            *([escape(cell.levels.get(axis, "-")) for axis in axes] or [cell.label]),
-            f"{done}/{len(entries)}",
-            *(_COLUMNS[name](cost) or "-" for name in known),
-            _states(entries),
+        rows.append(
+            (
+                *([cell.levels.get(axis, "-") for axis in axes] or [cell.label]),
+                f"{done}/{len(entries)}",
+                *(_COLUMNS[name](cost) or "-" for name in known),
+                _states(entries),
+            )
         )
+    names, numbers = axes or ["cell"], ("done", *known)
+    if len(rows) > _MOST_WRAPPED:
+        _print_long(names, numbers, rows, console)
+        return
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold")
+    for name in names:
+        table.add_column(escape(name))
+    for name in numbers:
+        table.add_column(name, justify="right")
+    table.add_column("state")
+    for row in rows:
+        table.add_row(*map(escape, row))
     console.print(table)
+
+
+def _print_long(
+    names: Sequence[str], numbers: Sequence[str], rows: Sequence[Sequence[str]], console: Console
+) -> None:
+    """Print rows below each other, as wide as they are."""
+    from rich.cells import cell_len
+
+    head = (*names, *numbers, "state")
+    widths = [max(map(cell_len, column)) for column in zip(head, *rows, strict=True)]
+    lines = []
+    for row in (head, *rows):
+        padded = []
+        for place, (text, width) in enumerate(zip(row, widths, strict=True)):
+            room = " " * (width - cell_len(text))
+            padded.append(room + text if len(names) <= place < len(head) - 1 else text + room)
+        lines.append("  ".join(padded).rstrip())
+    console.out("\n".join(lines), highlight=False)
 
 
 _COLUMNS = {

@@ -72,20 +72,27 @@ def costs_of(
     """
     configs = {e.trial.cell.config_hash: e.trial.cell.config for e in plan.entries}
     configs |= {t.cell.config_hash: t.cell.config for t in plan.tunings}
+    keys = {hash: cost_key(config) for hash, config in configs.items()}
+    # Cells that cost the same are asked about once: a grid of learning rates is one network.
+    kinds = {key: configs[hash] for hash, key in keys.items()}
     known = _Records(plan, slot.device)
-    costs = {hash: known.cost(config) for hash, config in configs.items()}
-    unsized = [h for h, cost in costs.items() if cost.parameters is None or cost.flops is None]
-    for hash in unsized:
-        parameters, flops = _network(plan, configs[hash])
-        costs[hash] = replace(costs[hash], parameters=parameters, flops=flops)
-    untimed = [h for h, cost in costs.items() if not known.is_timed_here(configs[h])]
-    for number, hash in enumerate(untimed):
+    costs = {key: known.cost(key) for key in kinds}
+    for key, cost in costs.items():
+        if cost.parameters is None or cost.flops is None:
+            parameters, flops = _network(plan, kinds[key])
+            costs[key] = replace(cost, parameters=parameters, flops=flops)
+    fingerprints = {e.trial.cell.config_hash: e.trial.data_fingerprint for e in plan.entries}
+    prints = {keys[hash]: fingerprints[hash] for hash in configs if hash in fingerprints}
+    untimed = [key for key in kinds if not known.is_timed_here(key)]
+    for number, key in enumerate(untimed):
         if measures and on_progress is not None:
             on_progress(number, len(untimed))
-        costs[hash] = _with_steps(plan, configs[hash], costs[hash], slot, measures=measures)
+        costs[key] = _with_steps(
+            plan, kinds[key], costs[key], slot, data_fingerprint=prints.get(key), measures=measures
+        )
     if measures and untimed and on_progress is not None:
         on_progress(len(untimed), len(untimed))
-    return costs
+    return {hash: costs[key] for hash, key in keys.items()}
 
 
 def time_s(plan: Plan, costs: Costs) -> float | None:
@@ -115,8 +122,9 @@ class _Records:
         self._own = _by_key((plan.folder, record) for record in own if record is not None)
         self._others: dict[str, list[tuple[ExperimentFolder, TrialRecord]]] | None = None
 
-    def cost(self, config: TrialConfig) -> Cost:
-        found = self._find(config)
+    def cost(self, key: str) -> Cost:
+        """Return what records tell of configurations of this key."""
+        found = self._find(key)
         sized = next((r for _, r in found if r.parameters is not None and r.flops is not None), None)
         timed = self._timed(found)
         cost = Cost(
@@ -133,9 +141,9 @@ class _Records:
             source=f"{newest.device_name or newest.device}, on record",
         )
 
-    def is_timed_here(self, config: TrialConfig) -> bool:
-        """Whether a trial of such a configuration was timed on a device of the kind that is asked about."""
-        return any(record.device == self._device for _, record in self._timed(self._find(config)))
+    def is_timed_here(self, key: str) -> bool:
+        """Whether a trial of this key was timed on a device of the kind that is asked about."""
+        return any(record.device == self._device for _, record in self._timed(self._find(key)))
 
     def _timed(self, found: Found) -> Found:
         """Return the records with a time on the device asked about, else those on another one."""
@@ -143,8 +151,7 @@ class _Records:
         here = [(f, r) for f, r in timed if r.device == self._device]
         return here or [(f, r) for f, r in timed if r.device_name == timed[0][1].device_name]
 
-    def _find(self, config: TrialConfig) -> Found:
-        key = cost_key(config)
+    def _find(self, key: str) -> Found:
         if key in self._own:
             return self._own[key]
         if self._others is None:
@@ -190,17 +197,24 @@ def _network(plan: Plan, config: TrialConfig) -> tuple[int | None, int | None]:
     return known["parameters"], known["flops"]
 
 
-def _with_steps(plan: Plan, config: TrialConfig, cost: Cost, slot: Slot, *, measures: bool) -> Cost:
+def _with_steps(
+    plan: Plan,
+    config: TrialConfig,
+    cost: Cost,
+    slot: Slot,
+    *,
+    data_fingerprint: str | None,
+    measures: bool,
+) -> Cost:
     """Return the cost with time and memory of a few steps, from memory or, where it may, by taking them."""
     from segbench.sweep.provenance import name_device
 
     project = plan.experiment.project
     device = name_device(slot.device)
-    entry = next((e for e in plan.entries if e.trial.cell.config is config), None)
     subject = [
         cost_key(config),
         variant_digests(config),
-        fingerprint(config, project) if entry is None else entry.trial.data_fingerprint,
+        data_fingerprint or fingerprint(config, project),
         device,
         slot.threads,
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import combinations
 from math import ceil, comb
 from typing import Final
@@ -15,7 +16,7 @@ from segbench.errors import message
 from segbench.sweep.checks.finding import Severity, guard
 from segbench.sweep.checks.likeness import Likeness, likeness
 from segbench.sweep.checks.networks import listed
-from segbench.sweep.checks.probe import quiet
+from segbench.sweep.checks.probe import NetworkProbe, quiet
 from segbench.sweep.checks.probes import Probes
 
 _MOST_PAIRS: Final = 500
@@ -112,6 +113,8 @@ def _left_in_place(probes: Probes, *, is_declared: bool) -> Iterator[str]:
 def _swapped(probes: Probes, axis: Axis, *, is_declared: bool) -> list[dict[str, dict[str, str]]]:
     """Return the norms of each network under every norm that an axis gives it, by the norm's name."""
     found: dict[str, dict[str, dict[str, str]]] = {}
+    if len({cell.config.norm.name for cell in probes.cells}) < 2:
+        return []
     for cell in probes.cells:
         probe = probes.network(cell.config)
         if probe is None or (cell.config.model.knobs.get("norm_scope") == "double_convs") != is_declared:
@@ -120,8 +123,13 @@ def _swapped(probes: Probes, axis: Axis, *, is_declared: bool) -> list[dict[str,
         by_norm = found.setdefault(shared, {})
         if cell.config.norm.name not in by_norm:
             with quiet():
-                by_norm[cell.config.norm.name] = _norms(probe.build())
+                key = ("norms", probe.config.model, cell.config.norm, probe.size_px)
+                by_norm[cell.config.norm.name] = probes.once(key, partial(_norms_of, probe))
     return list(found.values())
+
+
+def _norms_of(probe: NetworkProbe) -> dict[str, str]:
+    return _norms(probe.build())
 
 
 def _norms(network: nn.Module) -> dict[str, str]:

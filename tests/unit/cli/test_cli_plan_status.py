@@ -88,6 +88,18 @@ def test_plan_shows_cells_and_says_that_nothing_is_timed_yet() -> None:
     assert "seeds show differences" not in text
 
 
+def test_a_long_plan_holds_the_same_words_in_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    def words(text: str) -> list[list[str]]:
+        return [line.split() for line in text.splitlines()]
+
+    fitted = run("plan", "norms")
+    monkeypatch.setattr("segbench.cli.plan_table._MOST_WRAPPED", 0)
+    long = run("plan", "norms")
+    assert words(long) == words(fitted)
+    head, first = long.splitlines()[1:3]
+    assert head.index("state") == first.index("2 waiting"), long
+
+
 def test_plan_reckons_the_time_from_records_of_each_cell(project: Path) -> None:
     leave(project, 0)
     assert "no record yet" in run("plan", "norms")
