@@ -9,17 +9,31 @@ import typer
 
 from segbench.cli.options import (
     AsOption,
-    ExperimentArgument,
+    OptionalExperimentArgument,
     ProjectOption,
     ScaleOption,
     SetOption,
     SmokeOption,
+)
+from segbench.cli.report_from import (
+    BaselineOption,
+    DirectionOption,
+    ForeignOptions,
+    FromOption,
+    MarginOption,
+    MetricOption,
+    NameOption,
+    QuestionOption,
+    refuse_with_file,
+    refuse_without_file,
+    report_from,
 )
 from segbench.errors import ResultsError, message
 
 if TYPE_CHECKING:
     from segbench.config.experiment import Experiment
     from segbench.report.analysis import Analysis
+    from segbench.report.build import Written
     from segbench.report.style import Style
 
 
@@ -35,7 +49,7 @@ _SHOWN_CLAIMS = {"Claim": "claim", "Verdict": "verdict"}
 
 
 def report(
-    experiment: ExperimentArgument,
+    experiment: OptionalExperimentArgument = None,
     scale: ScaleOption = None,
     set_: SetOption = None,
     smoke: SmokeOption = False,
@@ -43,6 +57,13 @@ def report(
     no_pdf: Annotated[bool, typer.Option("--no-pdf", help="Do not compile report.pdf.")] = False,
     open_: Annotated[bool, typer.Option("--open", help="Show report.html in the browser.")] = False,
     project: ProjectOption = None,
+    from_: FromOption = None,
+    baseline: BaselineOption = None,
+    question: QuestionOption = None,
+    margin: MarginOption = None,
+    metric: MetricOption = None,
+    direction: DirectionOption = None,
+    name: NameOption = None,
 ) -> None:
     """Write tables, figures and verdicts.
 
@@ -50,6 +71,22 @@ def report(
 
     Needs neither the data set nor a GPU. Only files whose content changed are touched; style.yaml is yours.
     """
+    foreign = ForeignOptions(
+        baseline=baseline or (),
+        question=question,
+        margin=margin,
+        metric=metric,
+        direction=direction,
+        name=name,
+    )
+    if from_ is not None:
+        refuse_with_file(experiment, scale, set_, smoke, as_)
+        made, done = report_from(from_, foreign, project=project, with_pdf=not no_pdf)
+        _print_written(made, done, made.experiment.project.reports / made.experiment.name, open_=open_)
+        return
+    refuse_without_file(foreign)
+    if experiment is None:
+        raise typer.BadParameter("name an experiment, or a table with --from", param_hint="EXPERIMENT")
     from segbench.config.load import load_experiment
     from segbench.store.layout import ResultsFolder
 
@@ -80,13 +117,19 @@ def report(
     style = read_style(target / "style.yaml")
     panels = make_panels(analysis, results.images, loaded.project, style)
     written = write_report(analysis, target, panels=panels, with_pdf=not no_pdf)
-    _print_answer(loaded, analysis, style)
+    _print_written(analysis, written, target, open_=open_)
+
+
+def _print_written(analysis: Analysis, written: Written, folder: Path, *, open_: bool) -> None:
+    from segbench.report.style import read_style
+
+    _print_answer(analysis.experiment, analysis, read_style(folder / "style.yaml"))
     for warning in written.warnings:
         typer.echo(f"Warning: {warning}", err=True)
     for page in written.pages:
         typer.echo(f"{_shown(page)}{'' if page in written.changed else ' (unchanged)'}")
     if open_:
-        typer.launch(str(target / "report.html"))
+        typer.launch(str(folder / "report.html"))
 
 
 def _print_answer(experiment: Experiment, analysis: Analysis, style: Style) -> None:

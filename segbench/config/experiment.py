@@ -265,6 +265,9 @@ class Experiment:
     """Whether variants may run that make a known mistake on purpose."""
     overrides: Mapping[str, Any] = field(default_factory=dict)
     """What `--set` changed."""
+    foreign: str = ""
+    """Name of the file that holds the results, where they were made elsewhere (`report --from`): the
+    configurations then say nothing."""
 
     def first_seeds(self, number: int) -> Experiment:
         """Return the experiment with the first seeds alone: what a look at so many of them sees."""

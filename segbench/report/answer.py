@@ -127,8 +127,10 @@ def _measured(
     cells, axes = len(experiment.cells), [axis.name for axis in experiment.axes]
     seeds = count(len(experiment.seeds), "seed") + (" each" if cells > 1 else "")
     folds = f" and {experiment.num_folds} folds" if experiment.num_folds > 1 else ""
-    over = f" on {head['test images']} test images" if "test images" in head else ""
-    data = experiment.baseline.dataset.name
+    number, _, groups = head.get("test images", "").partition(" in ")
+    over = f" on {number} test images" if number else ""
+    over += f" in {groups}" if groups else ""
+    data = experiment.foreign or experiment.baseline.dataset.name
     varied = f" ({listed(axes)} varied)" if axes else ""
     outcome = _NAMES.get(experiment.outcome) or _outcome_words(experiment.outcome)
     return f"Measured was {outcome}{over} of {data} in {count(cells, 'cell')}{varied}, with {seeds}{folds}."

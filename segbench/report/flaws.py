@@ -12,6 +12,8 @@ from segbench.report.phrases import listed
 
 def flaws_text(experiment: Experiment) -> str:
     """Name every variant that is flawed on purpose, its cells and its mistake; empty where there is none."""
+    if experiment.foreign:
+        return ""
     cells_of: dict[tuple[str, str, str], list[str]] = {}
     for cell, axis, name in _chosen(experiment):
         flaw = registry.find(axis, name).flawed

@@ -40,10 +40,9 @@ def describe(
     trials = partial or f"{states.get(State.COMPLETE.value, 0)} of {len(table)} complete"
     others = [State.DIVERGED, State.PRUNED, State.FAILED]
     trials += "".join(f", {states[s.value]} {s.value}" for s in others if s.value in states)
-    selector = experiment.baseline.objective
     head = {
         "flawed on purpose": flaws_text(experiment),
-        "outcome": f"{experiment.outcome}, weights selected by {selector.metric} ({selector.direction})",
+        "outcome": _outcome(experiment),
         "seeds": seeds_text(experiment.seeds)
         + (f", {experiment.num_folds} folds" if experiment.num_folds > 1 else ""),
         "trials": trials,
@@ -172,7 +171,18 @@ def _fingerprints(records: Sequence[object]) -> set[str]:
     return found
 
 
+def _outcome(experiment: Experiment) -> str:
+    if experiment.foreign:
+        metric = read_metric(experiment.outcome)
+        way = "lower" if metric is not None and metric.is_lower_better else "higher"
+        return f"{experiment.outcome}, the {way} the better"
+    selector = experiment.baseline.objective
+    return f"{experiment.outcome}, weights selected by {selector.metric} ({selector.direction})"
+
+
 def _data_set(experiment: Experiment) -> str:
+    if experiment.foreign:
+        return f"results made elsewhere, from {experiment.foreign}"
     if varies(experiment, "dataset"):
         return "varies by level"
     choice = experiment.baseline.dataset

@@ -20,6 +20,11 @@ PROTOCOL = (
     "All cells share one protocol (the baseline with the levels' changes): a level that would need other "
     "settings is judged at these."
 )
+FOREIGN = (
+    "These results were made elsewhere: how the arms were trained, on what, and how their weights were "
+    "selected is not known here. Arms are paired by seed; where a seed means nothing across arms, that is "
+    "still right and only less sharp than it could be."
+)
 CURVES = (
     "Curves: train_loss and train_dice are running means over an epoch's augmented batches in training "
     "mode, each before its step; val_loss and val_dice are measured after the epoch in evaluation mode on "
@@ -53,9 +58,12 @@ def write_notes(
     if partial:
         notes.append(f"{partial[0].upper()}{partial[1:]}. Intervals are preliminary, and nothing is judged.")
     protocol = PROTOCOL if experiment.tune is None else TUNED_PROTOCOL
+    if experiment.foreign:
+        protocol = FOREIGN
     notes += [SEARCH] if is_search else [INTERVALS, correction_note(experiment), protocol]
     notes += _design_notes(experiment)
-    notes.append(CURVES)
+    if not experiment.foreign:
+        notes.append(CURVES)
     if varies(experiment, "model"):
         notes.append(ARCHITECTURES)
     if varies(experiment, "loss"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -55,6 +58,29 @@ class Metric:
         return self.name if self.name.endswith("_last") else f"{self.name}_last"
 
 
+_DECLARED: ContextVar[Mapping[str, bool]] = ContextVar("_DECLARED", default={})  # noqa: B039 (never changed)
+
+
+@contextmanager
+def declared(directions: Mapping[str, bool]) -> Iterator[None]:
+    """Say of metrics that segbench does not know whether lower is better, for as long as the block lasts.
+
+    Args:
+        directions: Column (`test_drift`) -> whether lower is better.
+    """
+    token = _DECLARED.set(directions)
+    try:
+        yield
+    finally:
+        _DECLARED.reset(token)
+
+
+def is_direction_known(name: str) -> bool:
+    """Whether the name of a metric says which way is better."""
+    words = set(name.partition("_")[2].removesuffix("_last").split("_"))
+    return find_spec(name) is not None or bool(words & {*OVERLAPS, *LOWER_IS_BETTER})
+
+
 def read_metric(name: str) -> Metric | None:
     """Return what is known of a metric; None where the name belongs to no kind."""
     if name in DETERMINISTIC:
@@ -72,5 +98,5 @@ def read_metric(name: str) -> Metric | None:
         return Metric(name, kind, spec.is_lower_better, spec.worst, True)
     core = rest.removesuffix("_last")
     words = set(core.split("_"))
-    is_lower = bool(words & set(LOWER_IS_BETTER))
+    is_lower = _DECLARED.get().get(name.removesuffix("_last"), bool(words & set(LOWER_IS_BETTER)))
     return Metric(name, kind, is_lower, 0.0 if words & set(OVERLAPS) and not is_lower else None, True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from segbench.report.analysis import Analysis
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count, magnitude, significant
-from segbench.report.tables.parts import is_known, rows_of
+from segbench.report.tables.parts import is_known, rows_of, without_empty
 from segbench.report.tables.table import Column, Field, Table
 
 
@@ -47,11 +47,15 @@ def cells_table(analysis: Analysis, labels: Labels) -> Table:
         Column(title="Epoch", in_print=False),
         *([Column(title="Lost", is_number=False)] if has_lost else []),
     )
+    weights = "" if analysis.experiment.foreign else " at the selected weights"
     note = (
-        f"Means over n seeds of {outcome} at the selected weights, with t-intervals over seeds. Intervals of "
-        "two cells do not judge their difference; the effects do."
+        f"Means over n seeds of {outcome}{weights}, with t-intervals over seeds. Intervals of two cells do "
+        "not judge their difference; the effects do."
     )
-    return Table(name="cells", caption="Outcome of every cell.", columns=columns, rows=tuple(rows), note=note)
+    table = Table(
+        name="cells", caption="Outcome of every cell.", columns=columns, rows=tuple(rows), note=note
+    )
+    return without_empty(table) if analysis.experiment.foreign else table
 
 
 def costs_table(analysis: Analysis, labels: Labels) -> Table:

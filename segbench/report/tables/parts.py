@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 import pandas as pd
+
+from segbench.report.numbers import NONE
+from segbench.report.tables.table import Table
 
 _TONES: Final = {
     "better": "good",
@@ -39,3 +43,14 @@ def is_known(value: Any) -> bool:
 def is_text(value: Any) -> bool:
     """Whether a value is text, and not empty."""
     return isinstance(value, str) and bool(value)
+
+
+def without_empty(table: Table) -> Table:
+    """Leave out the columns of numbers in which no row has one."""
+    kept = [
+        k
+        for k, column in enumerate(table.columns)
+        if not column.is_number or any(row[k].text != NONE for row in table.rows)
+    ]
+    rows = tuple(tuple(row[k] for k in kept) for row in table.rows)
+    return replace(table, columns=tuple(table.columns[k] for k in kept), rows=rows)

@@ -1,0 +1,277 @@
+"""Results made elsewhere as an experiment and its results: what `segbench report --from` analyses."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from segbench.config.experiment import Axis, Cell, Design, Experiment, Level
+from segbench.config.project import Project
+from segbench.config.trial import Choice, TrialConfig
+from segbench.errors import ResultsError, message
+from segbench.records import State
+from segbench.report.analyse import analyse
+from segbench.report.analysis import Analysis
+from segbench.report.foreign_table import ForeignTable
+from segbench.stats.metrics import is_direction_known, read_metric
+from segbench.store.layout import HASH_DIGITS
+from segbench.store.results import Results
+
+DIRECTIONS = ("maximize", "minimize")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreign:
+    """A table as an experiment with results."""
+
+    experiment: Experiment
+    results: Results
+    notes: tuple[str, ...]
+    """What of the table does not count, and why."""
+    directions: Mapping[str, bool]
+    """Outcome -> whether lower is better, where `--direction` says so (`stats.metrics.declared`)."""
+
+
+def make_foreign(
+    table: ForeignTable,
+    *,
+    name: str,
+    project: Project,
+    question: str = "",
+    baseline: Sequence[str] = (),
+    metric: str | None = None,
+    direction: str | None = None,
+    margin: float | None = None,
+) -> Foreign:
+    """Turn a table into an experiment whose cells are its arms.
+
+    Args:
+        table: What was read.
+        name: Of the experiment.
+        project: Where its report goes.
+        question: What the report answers; empty: which arm differs from the baseline.
+        baseline: `ARM`, or `AXIS=LEVEL` for each axis; what is not named is the first in the file.
+        metric: The outcome, with or without `test_`; None: the first in the file.
+        direction: `maximize` or `minimize`, for metrics that segbench does not know.
+        margin: Largest difference that does not matter.
+
+    Raises:
+        ResultsError: An arm or metric is not in the table, or a direction is missing or wrong.
+    """
+    chosen = _metric(table, metric)
+    outcome = f"test_{chosen.removeprefix('test_')}"
+    directions = _directions(table, outcome, direction)
+    axes = _read_axes(table, baseline)
+    cells = _read_cells(table, axes)
+    experiment = Experiment(
+        name=name,
+        question=question or f"Which {axes[0].name} differs from {axes[0].baseline}?"
+        if len(axes) == 1
+        else question or f"What do {' and '.join(axis.name for axis in axes)} change?",
+        project=project,
+        source=table.path,
+        document={},
+        baseline=_CONFIG,
+        axes=axes,
+        cells=cells,
+        seeds=tuple(sorted(int(seed) for seed in table.rows["seed"].unique())),
+        num_folds=1,
+        margin=margin,
+        outcome=outcome,
+        claims=(),
+        design=Design(kind="factorial" if len(cells) == np.prod([len(a.labels) for a in axes]) else "cells"),
+        foreign=table.path.name,
+    )
+    return _with_results(table, experiment, directions)
+
+
+def analyse_foreign(foreign: Foreign, command: str) -> Analysis:
+    """Work out the report; `command` is what makes it again."""
+    analysis = analyse(foreign.experiment, foreign.results, project=foreign.experiment.project)
+    return replace(
+        analysis,
+        notes=(*analysis.notes, *foreign.notes),
+        provenance={**analysis.provenance, "command": command},
+    )
+
+
+def _metric(table: ForeignTable, metric: str | None) -> str:
+    if metric is None:
+        return table.metrics[0]
+    for name in table.metrics:
+        if name.removeprefix("test_") == metric.removeprefix("test_"):
+            return name
+    raise ResultsError(
+        message(str(table.path), "the metric is not in the file", got=metric, known=table.metrics)
+    )
+
+
+def _directions(table: ForeignTable, outcome: str, direction: str | None) -> dict[str, bool]:
+    known = read_metric(outcome)
+    assert known is not None
+    if direction is None:
+        if is_direction_known(outcome):
+            return {}
+        rule = f"segbench does not know whether {outcome.removeprefix('test_')} is better high or low"
+        raise ResultsError(message(str(table.path), rule, see="Say --direction maximize or minimize"))
+    if direction not in DIRECTIONS:
+        raise ResultsError(
+            message("--direction", "the direction is unknown", got=direction, known=DIRECTIONS)
+        )
+    is_lower = direction == "minimize"
+    if is_direction_known(outcome) and known.is_lower_better != is_lower:
+        way = "lower" if known.is_lower_better else "higher"
+        raise ResultsError(message("--direction", f"of {outcome} the {way} is better", got=direction))
+    return {outcome: is_lower}
+
+
+def _read_axes(table: ForeignTable, baseline: Sequence[str]) -> tuple[Axis, ...]:
+    labels = {axis: [str(label) for label in table.rows[axis].unique()] for axis in table.axes}
+    chosen = {axis: found[0] for axis, found in labels.items()}
+    for text in baseline:
+        axis, label = _read_baseline(table, labels, text)
+        chosen[axis] = label
+    for axis, found in labels.items():
+        if len(found) < 2:
+            raise ResultsError(message(str(table.path), f"the axis {axis} has one level", got=found[0]))
+    return tuple(
+        Axis(axis, tuple(Level(label, {}) for label in labels[axis]), chosen[axis]) for axis in labels
+    )
+
+
+def _read_baseline(table: ForeignTable, labels: Mapping[str, Sequence[str]], text: str) -> tuple[str, str]:
+    only = next(iter(labels))
+    if len(labels) == 1 and text in labels[only]:
+        return only, text
+    axis, found, label = text.partition("=")
+    if not found or axis not in labels:
+        if len(labels) == 1:
+            raise ResultsError(
+                message("--baseline", f"there is no such {only}", got=text, known=labels[only])
+            )
+        known = [f"{name}=LEVEL" for name in labels]
+        raise ResultsError(message("--baseline", "a baseline is written AXIS=LEVEL", got=text, known=known))
+    if label not in labels[axis]:
+        raise ResultsError(message("--baseline", f"there is no such {axis}", got=label, known=labels[axis]))
+    return axis, label
+
+
+def _read_cells(table: ForeignTable, axes: Sequence[Axis]) -> tuple[Cell, ...]:
+    """Return the arms in the order of the axes' levels; of several axes those that the table holds."""
+    there = set(table.rows[[axis.name for axis in axes]].itertuples(index=False, name=None))
+    return tuple(
+        Cell(
+            levels=dict(zip((axis.name for axis in axes), labels, strict=True)),
+            config=_CONFIG,
+            config_hash=_digest(*labels),
+        )
+        for labels in itertools.product(*(axis.labels for axis in axes))
+        if labels in there
+    )
+
+
+def _with_results(table: ForeignTable, experiment: Experiment, directions: Mapping[str, bool]) -> Foreign:
+    """Make a trial of each cell and seed; its value is the mean over the images that all trials have."""
+    axes = list(table.axes)
+    rows = table.rows.assign(
+        trial=[
+            _digest(*row)[:HASH_DIGITS]
+            for row in table.rows[[*axes, "seed"]].itertuples(index=False, name=None)
+        ],
+        metric=table.rows["metric"].str.removeprefix("test_"),
+    )
+    outcome = experiment.outcome.removeprefix("test_")
+    rows, notes = _common_images(table, rows, outcome) if table.has_images else (rows, [])
+    means = rows.pivot_table(index="trial", columns="metric", values="value", aggfunc="mean", sort=False)
+    records, missing = [], []
+    for cell in experiment.cells:
+        for seed in experiment.seeds:
+            trial = _digest(*cell.levels.values(), seed)[:HASH_DIGITS]
+            is_there = trial in means.index and np.isfinite(means.loc[trial, outcome])
+            if not is_there:
+                missing.append(f"{cell.label}, seed {seed}")
+            records.append(_record(cell, seed, trial, experiment.foreign, is_there=bool(is_there)))
+    if missing:
+        shown = "; ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
+        notes.append(
+            f"Without {outcome} in the file: {shown}. Effects are over the seeds that both arms have."
+        )
+    trials = pd.DataFrame(records).merge(means.add_prefix("test_"), on="trial", how="left")
+    nothing = pd.DataFrame({"folder": pd.Series(dtype="str"), "reason": pd.Series(dtype="str")})
+    results = Results(
+        trials=trials.assign(data_fingerprint=_digest(*map(str, rows["value"]))),
+        epochs=pd.DataFrame({"trial": pd.Series(dtype="str"), "epoch": pd.Series(dtype="int64")}),
+        images=_images(rows) if table.has_images else _images(rows.iloc[:0]),
+        left_out=nothing,
+    )
+    return Foreign(experiment=experiment, results=results, notes=tuple(notes), directions=directions)
+
+
+def _common_images(table: ForeignTable, rows: pd.DataFrame, outcome: str) -> tuple[pd.DataFrame, list[str]]:
+    """Keep of each metric the images that all of its trials have: means over others would differ by them."""
+    trials = rows.groupby("metric")["trial"].transform("nunique")
+    seen = rows.groupby(["metric", "image"])["trial"].transform("nunique")
+    kept = rows[seen == trials]
+    notes = []
+    for metric, group in rows.groupby("metric", sort=False):
+        num_all = group["image"].nunique()
+        num_kept = kept.loc[kept["metric"] == metric, "image"].nunique()
+        if num_kept == 0 and metric == outcome:
+            raise ResultsError(message(str(table.path), f"no image has {metric} in every arm and seed"))
+        if num_kept < num_all:
+            notes.append(
+                f"{metric}: {num_all - num_kept} of {num_all} images are left out, since not every arm and "
+                "seed has them; means over different images cannot be compared."
+            )
+    return kept, notes
+
+
+def _record(cell: Cell, seed: int, trial: str, file: str, *, is_there: bool) -> dict[str, object]:
+    return {
+        "trial": trial,
+        "config_hash": cell.config_hash,
+        "seed": seed,
+        "fold": 0,
+        "state": (State.COMPLETE if is_there else State.FAILED).value,
+        "failure": "",
+        "reason": "" if is_there else f"not in {file}",
+        "selected_epoch": float("nan"),
+        "objective": float("nan"),
+        "finished": "",
+        "folder": "",
+        **{f"axis:{axis}": label for axis, label in cell.levels.items()},
+    }
+
+
+def _images(rows: pd.DataFrame) -> pd.DataFrame:
+    columns = ["trial", "image", "group", "split", "class", "metric", "value"]
+    images = rows.assign(split="test", **{"class": "foreground"})[columns].reset_index(drop=True)
+    return images.astype({"split": "str", "class": "str"})
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()
+
+
+_CONFIG = TrialConfig(
+    dataset=Choice("shapes"),
+    split=Choice("course"),
+    input=Choice("unit"),
+    model=Choice("unet"),
+    norm=Choice("none"),
+    init=Choice("default"),
+    augment=Choice("none"),
+    loss=(),
+    optimizer=Choice("adam"),
+    schedule=Choice("constant"),
+    grad_clip=None,
+    batch_size=1,
+    epochs=1,
+    precision="fp32",
+)
+"""Stands where a cell needs a configuration; nothing of it is true of these results."""
