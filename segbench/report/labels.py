@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
@@ -62,11 +63,17 @@ class Labels:
 
         Nothing where the cell is unknown or the design has no axes.
         """
-        cells = self.analysis.cells
-        if cells.empty or not (cells["cell"] == cell).any():
-            return {}
-        row = cells[cells["cell"] == cell].iloc[0]
-        return {axis: str(row[axis]) for axis in self.axes}
+        return dict(self._levels.get(cell, {}))
+
+    @cached_property
+    def _levels(self) -> dict[str, dict[str, str]]:
+        """Cell -> axis -> label: figures ask it of every point."""
+        axes = self.axes
+        rows = self.analysis.cells[["cell", *axes]].to_dict(orient="records") if axes else []
+        found: dict[str, dict[str, str]] = {}
+        for row in rows:
+            found.setdefault(str(row["cell"]), {axis: str(row[axis]) for axis in axes})
+        return found
 
     @property
     def axes(self) -> list[str]:
