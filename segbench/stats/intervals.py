@@ -135,10 +135,17 @@ def summarise(frame: pd.DataFrame, by: Sequence[str], value: str, level: float =
     """
     groups = frame.groupby(list(by), sort=False, dropna=False, observed=True)[value]
     table = groups.agg(n="count", mean="mean", sd="std").reset_index()
-    n = table["n"].to_numpy(float)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        half = t_quantile((1 - level) / 2, n - 1) * table["sd"].to_numpy(float) / np.sqrt(n)
+    half = half_widths(table["n"].to_numpy(), table["sd"].to_numpy(), level)
     return table.assign(low=table["mean"] - half, high=table["mean"] + half)
+
+
+def half_widths(n: np.ndarray, sd: np.ndarray, level: float = LEVEL) -> np.ndarray:
+    """Return half the widths of the t-intervals of means of n values with this sd; NaN where n < 2."""
+    n = np.asarray(n, float)
+    # A quantile costs more than all the rest, and there are few different n.
+    different, place = np.unique(n, return_inverse=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return t_quantile((1 - level) / 2, different - 1)[place] * np.asarray(sd, float) / np.sqrt(n)
 
 
 def average_folds(frame: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:

@@ -63,10 +63,12 @@ class Pairs:
         Where a row has no level of an axis (NaN or empty) the axis's baseline stands for it, in the pairing
         alone.
         """
-        rows = table
+        others = list(pairing.others(contrast.axis))
+        columns = {"trial": "trial", contrast.metric: "value", "state": "state"}
+        held = [axis for axis, _ in contrast.at]
+        rows = table[list(dict.fromkeys([contrast.axis, *held, *others, "seed", "fold", *columns]))]
         for axis, level in contrast.at:
             rows = rows[rows[axis] == level]
-        others = list(pairing.others(contrast.axis))
         if absent := {axis: label for axis, label in pairing.stand_ins.items() if axis in others}:
             filled = {axis: rows[axis].where(_is_there(rows[axis]), label) for axis, label in absent.items()}
             rows = rows.assign(**filled)
@@ -74,14 +76,12 @@ class Pairs:
             number = rows.groupby([contrast.axis, *others], sort=False).ngroup()
             place = number.groupby(rows[contrast.axis]).rank("dense").astype(int)
             rows, others = rows.assign(_place=place), ["_place"]
-        keys = [*others, "seed", "fold"]
-        columns = {"trial": "trial", contrast.metric: "value", "state": "state"}
         arms = []
         for arm, label in (("level", contrast.level), ("baseline", contrast.baseline)):
-            picked = rows.loc[rows[contrast.axis] == label, [*keys, *columns]]
+            picked = rows.loc[rows[contrast.axis] == label, [*others, "seed", "fold", *columns]]
             renamed = {"trial": f"trial_{arm}", contrast.metric: arm, "state": f"state_{arm}"}
-            arms.append(picked.set_index(keys).rename(columns=renamed))
-        joined = arms[0].join(arms[1], how="inner").reset_index()
+            arms.append(picked.rename(columns=renamed))
+        joined = arms[0].merge(arms[1], on=[*others, "seed", "fold"], how="inner")
         block = joined.groupby([*others, "fold"], sort=False).ngroup()
         return cls(joined.drop(columns=others).assign(block=block), pairing.is_fraction)
 

@@ -165,10 +165,11 @@ def _candidates(trials: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
     facts = facts[in_design]
     exact = wanted.merge(facts, on="config_hash", how="inner")
     rest = facts[~facts["trial"].isin(exact["trial"].tolist())]
+    others = rest.to_dict("records")
     moved = [
         {**dict(zip(wanted, row, strict=True)), **fact}
         for row, cell in zip(wanted.itertuples(index=False), experiment.cells, strict=True)
-        for fact in rest.to_dict("records")
+        for fact in others
         if _is_same_trial(fact, cell)
     ]
     if not moved:

@@ -199,7 +199,7 @@ def parse_epochs(where: str, header: str, body: str) -> pd.DataFrame:
     types = dict.fromkeys(columns, "float64") | {"epoch": "int64", "trial": "str"}
     try:
         frame = pd.read_csv(
-            io.StringIO(body),
+            io.BytesIO(body.encode()),  # a StringIO would hold four bytes a character
             names=columns,
             dtype=types,
             keep_default_na=False,
@@ -305,7 +305,7 @@ def parse_images(where: str, header: str, body: str) -> pd.DataFrame:
     columns = header.split(",")
     try:
         return pd.read_csv(
-            io.StringIO(body),
+            io.BytesIO(body.encode()),
             names=columns,
             dtype=dict.fromkeys(columns, "str") | {"value": "float64"},
             keep_default_na=False,

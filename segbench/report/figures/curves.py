@@ -22,6 +22,7 @@ _MOST_COLUMNS = 3
 _LEAST_POINTS = 4
 _LEAST_SEEDS = 3
 """Two seeds give an interval of 12.7 standard errors: a band that covers the plot and says nothing."""
+_SUMMARY = ("mean", "low", "high")
 _QUANTITIES = {"dice": "Dice", "loss": "Loss"}
 _TRAIN = "train: running mean over augmented batches"
 
@@ -174,10 +175,10 @@ def _marks(
                     low=tuple(rows["low"].astype(float)) if has_band else (),
                     high=tuple(rows["high"].astype(float)) if has_band else (),
                     readings=tuple(
-                        f"{numbers.value(row.mean)} {numbers.interval(row.low, row.high)}"
-                        if row.low == row.low
-                        else numbers.value(row.mean)
-                        for row in rows.itertuples()
+                        f"{numbers.value(mean)} {numbers.interval(low, high)}"
+                        if low == low
+                        else numbers.value(mean)
+                        for mean, low, high in zip(*(rows[c].tolist() for c in _SUMMARY), strict=True)
                     ),
                     marked=None if is_train or len(layout.levels) < 2 else _marked(len(rows), number),
                 )
