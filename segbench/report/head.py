@@ -144,7 +144,7 @@ def content_hash(results: Results) -> str:
     digest = hashlib.sha256()
     for frame in (results.trials.drop(columns="folder", errors="ignore"), results.epochs, results.images):
         plain = (
-            frame.apply(lambda c: c.map(str) if c.map(_is_mapping).any() else c)
+            frame.apply(lambda c: c.map(str) if c.dtype == object and c.map(_is_mapping).any() else c)
             if len(frame) < 10_000
             else frame
         )
