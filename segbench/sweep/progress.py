@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import termios
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from rich.console import Console, Group
@@ -101,7 +102,8 @@ class LiveDisplay:
     def close(self) -> None:
         self._live.stop()
         if self._terminal is not None:
-            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._terminal)
+            with suppress(termios.error):  # the terminal is gone
+                termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._terminal)
 
     def _count_wrapped_rows(self, width: int) -> None:
         """Tell rich how many rows its last drawing takes now: a narrowed terminal has wrapped its lines."""

@@ -7,6 +7,8 @@ import signal
 import threading
 from types import FrameType
 
+from segbench.sweep.terminal import outlive_terminal
+
 
 class StopRequest:
     """Set by SIGINT, SIGTERM, or by whoever calls `set`; the work looks at it between two epochs."""
@@ -25,14 +27,14 @@ class StopRequest:
         return self._event.wait(seconds)
 
     def install(self) -> None:
-        """Handle signals: the second SIGINT or SIGTERM raises `KeyboardInterrupt`; SIGHUP is ignored.
+        """Handle signals: the second SIGINT or SIGTERM raises `KeyboardInterrupt`; SIGHUP ends nothing.
 
         SIGUSR1, which `segbench stop` sends, asks politely however often it comes.
         """
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGUSR1, lambda number, frame: self._event.set())
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        outlive_terminal()
 
     def watch_parent(self) -> None:
         """Set the request when the process that started this one is gone: standard input ends then."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import random
 import signal
 import subprocess
+import termios
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -65,6 +68,35 @@ def begin(project: Project, *arguments: str) -> subprocess.Popen[str]:
         stderr=pipe,
         text=True,
     )
+
+
+def test_a_sweep_outlives_its_terminal(tmp_path: Path, data: Path) -> None:
+    """Its window is closed: SIGHUP comes, and every write to the terminal is an error from then on."""
+    project = Project(tmp_path / "closed", data, SMALL.replace("epochs: 3", "epochs: 30"))
+    terminal, end = pty.openpty()
+    sweep = subprocess.Popen(
+        command(*TINY),
+        cwd=project.root,
+        env=project.environment(),
+        stdin=end,
+        stdout=end,
+        stderr=end,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(end)
+    os.set_blocking(terminal, False)
+    shown = b""
+    deadline = time.monotonic() + 240
+    while count_epochs(project) < 2 and time.monotonic() < deadline:
+        with suppress(BlockingIOError):
+            shown += os.read(terminal, 65536)
+        time.sleep(0.05)
+    assert b"tiny" in shown
+    assert sweep.poll() is None, shown
+    os.close(terminal)
+    assert sweep.wait(300) == 0
+    assert set(project.states()) == {"complete"}
 
 
 def count_epochs(project: Project) -> int:
