@@ -46,6 +46,12 @@ class TrialError(SegbenchError):
     exit_code = 4
 
 
+class StaleReport(SegbenchError):
+    """A report is older than what it was made from (`segbench report --check`)."""
+
+    exit_code = 5
+
+
 class Interrupted(SegbenchError):
     """The user asked to stop; what was finished is saved."""
 

@@ -12,6 +12,7 @@ COMMANDS = (
     "init",
     "sweep",
     "report",
+    "explain",
     "plan",
     "status",
     "logs",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segbench.cli.analysed import Asked, say_written, write_one
 from segbench.cli.options import (
     AsOption,
     OptionalExperimentArgument,
@@ -28,13 +30,10 @@ from segbench.cli.report_from import (
     refuse_without_file,
     report_from,
 )
-from segbench.errors import ResultsError, message
 
 if TYPE_CHECKING:
-    from segbench.config.experiment import Experiment
     from segbench.report.analysis import Analysis
     from segbench.report.build import Written
-    from segbench.report.style import Style
 
 
 _SHOWN_EFFECTS = {
@@ -54,6 +53,12 @@ def report(
     set_: SetOption = None,
     smoke: SmokeOption = False,
     as_: AsOption = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Every experiment with results, and reports/index.html.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit with 5 if the report is out of date.")
+    ] = False,
     no_pdf: Annotated[bool, typer.Option("--no-pdf", help="Do not compile report.pdf.")] = False,
     open_: Annotated[bool, typer.Option("--open", help="Show report.html in the browser.")] = False,
     project: ProjectOption = None,
@@ -71,6 +76,8 @@ def report(
 
     Needs neither the data set nor a GPU. Only files whose content changed are touched; style.yaml is yours.
     """
+    from segbench.cli.report_all import check_all, check_report, report_all
+
     foreign = ForeignOptions(
         baseline=baseline or (),
         question=question,
@@ -80,59 +87,51 @@ def report(
         name=name,
     )
     if from_ is not None:
-        refuse_with_file(experiment, scale, set_, smoke, as_)
-        made, done = report_from(from_, foreign, project=project, with_pdf=not no_pdf)
-        _print_written(made, done, made.experiment.project.reports / made.experiment.name, open_=open_)
+        refuse_with_file(experiment, scale, set_, smoke, as_, all_, check)
+        _print_written(*report_from(from_, foreign, project=project, with_pdf=not no_pdf), open_=open_)
         return
     refuse_without_file(foreign)
-    if experiment is None:
-        raise typer.BadParameter("name an experiment, or a table with --from", param_hint="EXPERIMENT")
-    from segbench.config.load import load_experiment
-    from segbench.store.layout import ResultsFolder
 
-    # `--project` says where to look, so that a name on the command line means the same everywhere.
-    loaded = load_experiment(
-        experiment, scale=scale, overrides=set_ or (), smoke=smoke, start=project, name=as_
+    if all_ or experiment is None:
+        _refuse_one(experiment, all_, {"--scale": scale, "--set": set_, "--smoke": smoke, "--as": as_})
+        if check:
+            check_all(project)
+        else:
+            index = report_all(project, with_pdf=not no_pdf)
+            if open_:
+                typer.launch(str(index))
+        return
+    asked = Asked(
+        experiment=experiment,
+        scale=scale,
+        overrides=set_ or (),
+        is_smoke=smoke,
+        name=as_,
+        project=project,
     )
-    folder = ResultsFolder(loaded.project.results).experiment(loaded.name).root
-    command = _sweep_command(experiment, scale, set_, smoke, as_)
-    if not folder.is_dir():
-        raise ResultsError(
-            message(_shown(folder), "there are no results of this experiment", see=f"Run: {command}")
-        )
-
-    from segbench.report.analyse import analyse
-    from segbench.report.build import write_report
-    from segbench.report.panels import make_panels
-    from segbench.report.style import read_style
-    from segbench.store.results import read_results
-
-    results = read_results(folder)
-    analysis = analyse(loaded, results, project=loaded.project)
-    if analysis.seeds.empty and analysis.failures.empty and analysis.search.empty:
-        raise ResultsError(
-            message(_shown(folder), "no trial of this experiment has ended", see=f"Run: {command}")
-        )
-    target = loaded.project.reports / loaded.name
-    style = read_style(target / "style.yaml")
-    panels = make_panels(analysis, results.images, loaded.project, style)
-    written = write_report(analysis, target, panels=panels, with_pdf=not no_pdf)
-    _print_written(analysis, written, target, open_=open_)
+    if check:
+        check_report(asked)
+        return
+    _print_written(*write_one(asked, with_pdf=not no_pdf), open_=open_)
 
 
-def _print_written(analysis: Analysis, written: Written, folder: Path, *, open_: bool) -> None:
-    from segbench.report.style import read_style
-
-    _print_answer(analysis.experiment, analysis, read_style(folder / "style.yaml"))
-    for warning in written.warnings:
-        typer.echo(f"Warning: {warning}", err=True)
-    for page in written.pages:
-        typer.echo(f"{_shown(page)}{'' if page in written.changed else ' (unchanged)'}")
+def _print_written(analysis: Analysis, written: Written, *, open_: bool) -> None:
+    _print_answer(analysis, written.folder)
+    say_written(written)
     if open_:
-        typer.launch(str(folder / "report.html"))
+        typer.launch(str(written.folder / "report.html"))
 
 
-def _print_answer(experiment: Experiment, analysis: Analysis, style: Style) -> None:
+def _refuse_one(experiment: str | None, is_all: bool, options: Mapping[str, object]) -> None:
+    given = [name for name, value in options.items() if value]
+    if not is_all:
+        raise typer.BadParameter("name an experiment, a table with --from, or --all", param_hint="EXPERIMENT")
+    if experiment is not None or given:
+        extra = " ".join([*([experiment] if experiment else []), *given])
+        raise typer.BadParameter(f"--all takes every experiment as it was swept, so without {extra}")
+
+
+def _print_answer(analysis: Analysis, folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -140,16 +139,18 @@ def _print_answer(experiment: Experiment, analysis: Analysis, style: Style) -> N
     from segbench.report.labels import Labels
     from segbench.report.numbers import typographic
     from segbench.report.phrases import percent
+    from segbench.report.style import read_style
     from segbench.report.tables.claims import claims_table
     from segbench.report.tables.effects import effects_table
 
     console = Console(highlight=False)
-    console.print(Text(experiment.question, style="bold"))
+    console.print(Text(analysis.experiment.question, style="bold"))
     console.print(Text(typographic(analysis.answer)))
-    effects = effects_table(analysis, Labels(analysis, style), is_family=True)
+    labels = Labels(analysis, read_style(folder / "style.yaml"))
+    effects = effects_table(analysis, labels, is_family=True)
     interval = f"{percent(analysis.level)} interval"
     shown_effects = {**_SHOWN_EFFECTS, f"{interval}, this test set": interval}
-    for table, titles in ((effects, shown_effects), (claims_table(analysis), _SHOWN_CLAIMS)):
+    for table, titles in ((effects, shown_effects), (claims_table(analysis, labels), _SHOWN_CLAIMS)):
         if not table.rows:
             continue
         kept = [k for k, column in enumerate(table.columns) if column.title in titles]
@@ -162,24 +163,3 @@ def _print_answer(experiment: Experiment, analysis: Analysis, style: Style) -> N
         console.print()
         console.print(shown)
     console.print()
-
-
-def _sweep_command(
-    experiment: str, scale: str | None, overrides: list[str] | None, smoke: bool, name: str | None
-) -> str:
-    import shlex
-
-    words = ["segbench", "sweep", experiment]
-    words += ["--scale", scale] if scale else []
-    for override in overrides or ():
-        words += ["--set", override]
-    words += ["--as", name] if name else []
-    return shlex.join([*words, "--smoke"] if smoke else words)
-
-
-def _shown(path: Path) -> str:
-    """Return a path relative to the current folder where it lies below it."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

@@ -103,7 +103,9 @@ def refuse_with_file(experiment: str | None, *others: object) -> None:
     """
     if experiment is not None or any(others):
         rule = "a report is of an experiment or of a table"
-        raise ResultsError(message("--from", rule, got=experiment or "--scale, --set, --smoke or --as"))
+        raise ResultsError(
+            message("--from", rule, got=experiment or "--scale, --set, --smoke, --as, --all or --check")
+        )
 
 
 def refuse_without_file(options: ForeignOptions) -> None:

@@ -99,6 +99,7 @@ def analyse(experiment: Experiment, results: Results, *, project: Project) -> An
         left_out=left_out,
         search=pd.DataFrame({name: [] for name in ("trial", "number", "state", "value")}),
         tuning=tuning_frame(experiment, tunings) if experiment.tune is not None else None,
+        measured=table,
         notes=(
             *write_notes(experiment, table, effects, matched, partial=partial),
             *planned.notes,
@@ -226,6 +227,7 @@ def _analyse_search(
         failures=failures_frame(table),
         left_out=_left_out(results, experiment),
         search=proposals,
+        measured=table,
         notes=write_notes(experiment, table, effects, matched, partial=partial),
         provenance=provenance(experiment, results, table),
     )

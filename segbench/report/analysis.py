@@ -46,14 +46,18 @@ class Analysis:
     `equivalent`, `unresolved`; empty: not judged), `seeds_needed_low`, `seeds_needed_high` (may be
     infinite), `difference_last`, `low_last`, `high_last`, `depends_on_selection` (bool), `is_family` (bool:
     judged; else exploratory, without verdict), `is_lower_better` (bool), `hedges_g`, `trials` (tuple of
-    hashes), `note`. `difference` is NaN where no seed completed in both arms."""
+    hashes), `note`, then the columns of `evidence.EVIDENCE`: what each seed measured. `difference` is NaN
+    where no seed completed in both arms."""
     claims: pd.DataFrame
     """A row a claim: `claim` (as written), `verdict` (`supported`, `contradicted`, `unresolved`, `not
-    judged`), `evidence` (one sentence with numbers)."""
+    judged`), `evidence` (one sentence with numbers), and as far as it was compared `level`, `baseline`, `at`,
+    `metric`, `on`, `is_ratio`, `n`, `difference` (of a ratio: of logarithms), `low`, `high`, `p`,
+    `p_holm`, `p_equivalence`, `p_equivalence_holm`, `trials` and the columns of `evidence.EVIDENCE`."""
     subgroups: pd.DataFrame
     """A row a sub-group of the test images and contrast on the outcome: `division`, `label`, `num_images`,
     `axis`, `level`, `baseline`, `n`, `level_mean`, `baseline_mean`, `difference`, `low`, `high` (this test
-    set), `low_new`, `high_new`; exploratory. Empty unless the experiment asks for sub-groups."""
+    set), `low_new`, `high_new`, `trials` and the columns of `evidence.EVIDENCE`; exploratory.
+    Empty unless the experiment asks for sub-groups."""
     curves: pd.DataFrame
     """A row a cell, metric and epoch: `cell`, a column an axis, `epoch`, `metric` (`train_loss`,
     `train_dice`, `val_loss`, `val_dice`, then other `val_*`), `n`, `mean`, `low`, `high` (t-interval over
@@ -70,6 +74,9 @@ class Analysis:
     """Tuned designs: a row a cell and repeat: `cell`, a column an axis, `repeat`, `ended` (tuning trials),
     `diverged`, `failed`, `trial` (the winner; empty: none), `value` (its objective), a column a parameter;
     else None."""
+    measured: pd.DataFrame | None = None
+    """What the numbers above are made from: a row a trial of the design: `trial` (None: no record), `cell`,
+    `seed`, `fold`, `state` and a column each thing that was measured (`test_dice`, `instability`, ...)."""
     notes: tuple[str, ...]
     """Caveats to print: what the intervals hold fixed, what the curves' estimators are, disagreements."""
     provenance: Mapping[str, str]

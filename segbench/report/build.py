@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
@@ -15,11 +16,13 @@ from segbench.report.figures.draw_pgfplots import draw_pgfplots
 from segbench.report.figures.drawn import Drawn, draw_all
 from segbench.report.figures.figure import Figure
 from segbench.report.figures.make import FIGURE_NAMES
+from segbench.report.freshness import NUMBERS_FILE, described, recorded
 from segbench.report.labels import Labels
 from segbench.report.pages.content import Content, PanelPicture, make_content
 from segbench.report.pages.html import write_html
 from segbench.report.pages.latex import write_latex, write_numbers, write_table
 from segbench.report.pages.markdown import write_markdown
+from segbench.report.pages.numbers_json import write_numbers_json
 from segbench.report.panels import PANELS_FILE, Panels
 from segbench.report.style import create_style, read_style
 from segbench.report.tables.make import TABLE_NAMES
@@ -39,7 +42,14 @@ class Written:
     warnings: tuple[str, ...]
 
 
-def write_report(analysis: Analysis, folder: Path, *, panels: Panels, with_pdf: bool = True) -> Written:
+def write_report(
+    analysis: Analysis,
+    folder: Path,
+    *,
+    panels: Panels,
+    with_pdf: bool = True,
+    made_from: Mapping[str, Any] | None = None,
+) -> Written:
     """Write `reports/<experiment>/`.
 
     Args:
@@ -47,6 +57,7 @@ def write_report(analysis: Analysis, folder: Path, *, panels: Panels, with_pdf: 
         folder: Made where missing. `style.yaml` in it is the user's.
         panels: The grid of test images, or why there is none; a grid of an earlier report is then kept.
         with_pdf: Compile `report.pdf` where pdflatex is installed.
+        made_from: What `freshness.recorded` gave before the results were read; None: as they are now.
 
     Raises:
         ResultsError: `style.yaml` has mistakes, or the disk refuses.
@@ -57,7 +68,9 @@ def write_report(analysis: Analysis, folder: Path, *, panels: Panels, with_pdf: 
     labels = Labels(analysis, style)
     picture, missing = _picture(folder, panels)
     content = make_content(analysis, style, panels=picture, panels_missing=missing)
-    files = _files(content, analysis, labels, folder)
+    if made_from is None:
+        made_from = recorded(analysis.experiment)
+    files = _files(content, analysis, labels, folder, made_from)
     if picture is not None:
         files[f"figures/{PANELS_FILE}"] = picture.content
         files[f"figures/{_CAPTION_FILE}"] = picture.caption.encode()
@@ -110,18 +123,23 @@ def _picture(folder: Path, panels: Panels) -> tuple[PanelPicture | None, str | N
     return None, f"No pictures: {panels.missing}" if panels.missing else None
 
 
-def _files(content: Content, analysis: Analysis, labels: Labels, folder: Path) -> dict[str, bytes]:
+def _files(
+    content: Content, analysis: Analysis, labels: Labels, folder: Path, made_from: Mapping[str, Any]
+) -> dict[str, bytes]:
+    name = analysis.experiment.name
+    made_from = {**made_from, **described(analysis.experiment, labels.style)}
     texts = {
         "report.html": write_html(content),
         "report.md": write_markdown(content),
         "report.tex": write_latex(content),
         "numbers.tex": write_numbers(analysis, labels),
+        NUMBERS_FILE: write_numbers_json(labels.traces, name=name, made_from=made_from),
         **{f"tables/{table.name}.tex": write_table(table) for table in content.tables},
     }
-    for name in _FRAMES:
-        frame: pd.DataFrame | None = getattr(analysis, name)
+    for field in _FRAMES:
+        frame: pd.DataFrame | None = getattr(analysis, field)
         if frame is not None and not frame.empty:
-            texts[f"data/{name}.csv"] = csv(frame)
+            texts[f"data/{field}.csv"] = csv(frame)
     files = {name: text.encode("utf-8") for name, text in texts.items()}
     drawn = draw_all(content.figures, folder / "figures")
     for figure in content.figures:
@@ -159,7 +177,7 @@ def _texts(column: pd.Series) -> list[str]:
 
 def _text(value: object) -> str:
     if isinstance(value, tuple | list):
-        return _quoted(" ".join(value))
+        return _quoted(" ".join(f"{v:.{DECIMALS}g}" if isinstance(v, float) else str(v) for v in value))
     return "nan" if value is None or value is pd.NA or value != value else _quoted(str(value))
 
 

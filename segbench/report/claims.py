@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from segbench.config.experiment import Claim, Experiment
+from segbench.report.evidence import evidence as evidence_of
 from segbench.report.family import Estimator, Family, Member
 from segbench.report.phrases import count, decimals_for, interval, p_value, percent, seeds_range, signed
 from segbench.stats.effects import Effect
@@ -44,8 +45,43 @@ def judge_claims(
             verdict, evidence = _without_test(claim, experiment, estimator)
         if partial is not None and verdict != NOT_JUDGED:
             verdict, evidence = NOT_JUDGED, f"{partial}. So far: {evidence}"
-        rows.append({"claim": claim.source, "verdict": verdict, "evidence": evidence})
-    return pd.DataFrame(rows, columns=["claim", "verdict", "evidence"]).astype(str)
+        words = {"claim": str(claim.source), "verdict": verdict, "evidence": evidence}
+        rows.append(words | _compared(claim, experiment, member, estimator, is_judged=partial is None))
+    frame = pd.DataFrame(rows, columns=None if rows else ["claim", "verdict", "evidence"])
+    return frame.astype(dict.fromkeys(["claim", "verdict", "evidence"], str))
+
+
+def _compared(
+    claim: Claim, experiment: Experiment, member: Member | None, estimator: Estimator, *, is_judged: bool
+) -> dict[str, object]:
+    """Return the numbers of a claim and what they rest on; nothing where nothing was compared."""
+    if member is not None:
+        effect = member.hypothesis.effect
+    elif not _is_known(claim, estimator):
+        return {}
+    else:
+        effect = estimator.effect(claim_contrast(claim, experiment))
+    judgement = member.judgement if member is not None and is_judged else None
+    low, high = effect.interval(claim.on, LEVEL if member is None else member.judgement.level)
+    nan = float("nan")
+    return {
+        "level": claim.left,
+        "baseline": claim.right,
+        "at": effect.contrast.at_text,
+        "metric": claim.metric,
+        "on": claim.on,
+        "is_ratio": member is not None and member.is_ratio,
+        "n": float(effect.n),
+        "difference": effect.difference,
+        "low": low,
+        "high": high,
+        "p": nan if judgement is None else judgement.p,
+        "p_holm": nan if judgement is None else judgement.p_holm,
+        "p_equivalence": nan if judgement is None else judgement.p_equivalence,
+        "p_equivalence_holm": nan if judgement is None else judgement.p_equivalence_holm,
+        "trials": effect.trials,
+        **evidence_of(effect),
+    }
 
 
 def _judge_member(claim: Claim, member: Member, margin: float | None, *, is_judged: bool) -> tuple[str, str]:
@@ -127,6 +163,12 @@ def divergence_text(effect: Effect, level: float = LEVEL) -> list[str]:
     if effect.n < 2:
         return [f"{counts} (Fisher {p_value(effect.p_counts)} over seeds)", worst]
     return [counts, worst]
+
+
+def _is_known(claim: Claim, estimator: Estimator) -> bool:
+    """Whether there is something to compare."""
+    is_there = claim.axis is not None and claim.metric in estimator.table
+    return is_there and not (claim.among and not estimator.subgroups.images(tuple(claim.among.items())))
 
 
 def _without_test(claim: Claim, experiment: Experiment, estimator: Estimator) -> tuple[str, str]:

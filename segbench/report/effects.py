@@ -11,6 +11,7 @@ from segbench.config.aliasing import alias_note
 from segbench.config.experiment import Experiment
 from segbench.config.pairing import Pairing
 from segbench.report.claims import divergence_text
+from segbench.report.evidence import EVIDENCE, evidence, turned_round
 from segbench.report.family import Estimator, Family, Member, exploratory_contrasts
 from segbench.report.phrases import listed
 from segbench.stats.effects import Effect
@@ -53,6 +54,7 @@ COLUMNS = (
     ),
     *("difference_last", "low_last", "high_last", "depends_on_selection", "is_family", "is_lower_better"),
     *("hedges_g", "trials", "note"),
+    *EVIDENCE,
 )
 
 
@@ -142,7 +144,7 @@ def _level_minus_baseline(row: dict[str, object], experiment: Experiment) -> dic
     for low, high in (*_MIRRORED, *_MIRRORED_BOUNDS):
         turned[low], turned[high] = (0.0 - float(row[name]) for name in (high, low))  # type: ignore[arg-type]
     words = str(row["verdict"]).split(" ")
-    return turned | {"verdict": " ".join(_OPPOSITE.get(word, word) for word in words)}
+    return turned_round(turned) | {"verdict": " ".join(_OPPOSITE.get(word, word) for word in words)}
 
 
 def _row(effect: Effect, estimator: Estimator, level: float = LEVEL) -> dict[str, object]:
@@ -183,6 +185,7 @@ def _row(effect: Effect, estimator: Estimator, level: float = LEVEL) -> dict[str
         "hedges_g": effect.hedges_g,
         "trials": effect.trials,
         "note": "; ".join(notes),
+        **evidence(effect),
     }
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from segbench.metrics import find_spec
 from segbench.report.analysis import Analysis
 from segbench.report.style import Style
+
+if TYPE_CHECKING:
+    from segbench.report.trace import Traces
 
 _PARTS = {"test": "test", "val": "validation", "train": "train"}
 
@@ -40,6 +44,13 @@ class Labels:
 
     analysis: Analysis
     style: Style
+
+    @cached_property
+    def traces(self) -> Traces:
+        """From every number to its trials: what a field's `hover` says."""
+        from segbench.report.trace import Traces
+
+        return Traces.of(self.analysis, self.style)
 
     def name(self, text: str) -> str:
         """Return the user's word for an axis, a level or a cell; else the text itself."""

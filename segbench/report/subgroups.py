@@ -7,12 +7,14 @@ from dataclasses import replace
 import pandas as pd
 
 from segbench.config.experiment import Experiment
+from segbench.report.evidence import EVIDENCE, evidence
 from segbench.report.family import Estimator
 from segbench.stats.questions import baseline_contrasts
 
 COLUMNS = (
     *("division", "label", "num_images", "axis", "level", "baseline", "n", "level_mean", "baseline_mean"),
-    *("difference", "low", "high", "low_new", "high_new"),
+    *("difference", "low", "high", "low_new", "high_new", "trials"),
+    *EVIDENCE,
 )
 
 MISSING = (
@@ -50,6 +52,8 @@ def subgroups_frame(experiment: Experiment, estimator: Estimator) -> pd.DataFram
                         "difference": effect.difference,
                         **dict(zip(("low", "high"), effect.interval(), strict=True)),
                         **dict(zip(("low_new", "high_new"), effect.interval("new_images"), strict=True)),
+                        "trials": effect.trials,
+                        **evidence(effect),
                     }
                 )
     return pd.DataFrame(rows, columns=list(COLUMNS))

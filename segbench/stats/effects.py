@@ -36,6 +36,10 @@ class Effect:
     """Images, or groups, that `spread_new` rests on."""
     hedges_g: float = float("nan")
     per_seed: tuple[float, ...] = ()
+    seeds: tuple[int, ...] = ()
+    """The seed of each of `per_seed`, `level_per_seed` and `baseline_per_seed`."""
+    level_per_seed: tuple[float, ...] = ()
+    baseline_per_seed: tuple[float, ...] = ()
     trials: tuple[str, ...] = ()
     num_diverged: tuple[int, int, int] = (0, 0, 0)
     """At the level, at the baseline, and trials of each."""
@@ -119,6 +123,7 @@ def log_ratio(effect: Effect, table: pd.DataFrame, pairing: Pairing) -> Effect:
         difference=float(moments.difference),
         sd=float(moments.sd),
         spread=moments.spread,
+        per_seed=tuple(logs.tolist()),
         spread_new=None,
         worst=None,
         has_unbounded_worst=has_worst,
@@ -160,7 +165,10 @@ def _from_pairs(planned: Pairs, contrast: Contrast, images: ImageTable | None) -
         spread_new=spread_new,
         num_units=num_units,
         hedges_g=hedges_g(per_seed["level"].to_numpy(), per_seed["baseline"].to_numpy()),
-        per_seed=tuple(per_seed["difference"]),
+        per_seed=tuple(per_seed["difference"].tolist()),
+        seeds=tuple(int(seed) for seed in per_seed.index),
+        level_per_seed=tuple(per_seed["level"].tolist()),
+        baseline_per_seed=tuple(per_seed["baseline"].tolist()),
         trials=kept.trials,
         num_diverged=planned.num_diverged,
         note=_what_was_dropped(planned, kept),

@@ -37,7 +37,8 @@ def write_html(content: Content) -> str:
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <title>{escape(content.name)}</title>
 <style>
-{_package_file("report.css")}</style>
+{_package_file("report.css")}
+{_package_file("trace.css")}</style>
 </head>
 <body>
 <a class="skip" href="#content">Skip to the results</a>
@@ -54,12 +55,19 @@ def write_html(content: Content) -> str:
 {sections}
 </main>
 <footer>Written by segbench from the records alone. Point at a figure to read its numbers, or press
-the arrow keys in it; press a column's title to sort by it.</footer>
+the arrow keys in it; press a column's title to sort by it. Point at a number of a table, or walk there with
+Tab and the arrow keys, to see which trials it rests on.</footer>
 <script>
-{_package_file("report.js")}</script>
+{_package_file("report.js")}
+{_package_file("trace.js")}</script>
 </body>
 </html>
 """
+
+
+def page_css() -> str:
+    """Return the style sheet of the pages."""
+    return _package_file("report.css")
 
 
 def _package_file(name: str) -> str:
@@ -136,7 +144,8 @@ def _field(field: Field, is_number: bool) -> str:
         text = f"<b>{text}</b>"
     has_key = field.sort is not None and field.sort == field.sort
     key = f' data-sort="{field.sort:.9g}"' if has_key else ""
-    return f'<td class="{"num" if is_number else "text"}"{key}>{text}</td>'
+    traced = f' data-trace="{escape(field.hover)}"' if field.hover else ""
+    return f'<td class="{"num" if is_number else "text"}"{key}{traced}>{text}</td>'
 
 
 def _broken(text: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from segbench.report.analysis import Analysis
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count, magnitude, significant
@@ -15,6 +18,7 @@ def cells_table(analysis: Analysis, labels: Labels) -> Table:
     frame = rows_of(labels.ordered(analysis.cells))
     axes = labels.axes
     has_lost = any(row[key] for row in frame for key in ("diverged", "failed", "missing"))
+    traced = _tracer(labels)
     rows = []
     for row in frame:
         lost = [f"{int(row[key])} {key}" for key in ("diverged", "failed", "missing") if row[key]]
@@ -24,13 +28,27 @@ def cells_table(analysis: Analysis, labels: Labels) -> Table:
         rows.append(
             (
                 *names,
-                Field(text=count(row["n"]), sort=row["n"]),
-                Field(text=numbers.value(row["mean"]), sort=row["mean"]),
-                Field(text=numbers.interval(row["low"], row["high"]), sort=row["low"]),
-                Field(text=numbers.value(row["sd"]), sort=row["sd"]),
-                Field(text=numbers.value(row["mean_last"]), sort=row["mean_last"]),
-                Field(text=numbers.value(row["val_mean"]), sort=row["val_mean"]),
-                Field(text=_plain(row["selected_epoch"]), sort=row["selected_epoch"]),
+                Field(text=count(row["n"]), sort=row["n"], hover=traced(row, "n")),
+                Field(text=numbers.value(row["mean"]), sort=row["mean"], hover=traced(row, "mean")),
+                Field(
+                    text=numbers.interval(row["low"], row["high"]),
+                    sort=row["low"],
+                    hover=traced(row, "interval"),
+                ),
+                Field(text=numbers.value(row["sd"]), sort=row["sd"], hover=traced(row, "sd")),
+                Field(
+                    text=numbers.value(row["mean_last"]),
+                    sort=row["mean_last"],
+                    hover=traced(row, "mean_last"),
+                ),
+                Field(
+                    text=numbers.value(row["val_mean"]), sort=row["val_mean"], hover=traced(row, "val_mean")
+                ),
+                Field(
+                    text=_plain(row["selected_epoch"]),
+                    sort=row["selected_epoch"],
+                    hover=traced(row, "selected_epoch"),
+                ),
                 *([Field(text=", ".join(lost) or NONE, tone="bad" if lost else "")] if has_lost else []),
             )
         )
@@ -61,6 +79,7 @@ def cells_table(analysis: Analysis, labels: Labels) -> Table:
 def costs_table(analysis: Analysis, labels: Labels) -> Table:
     """Return size, time and memory of every cell."""
     axes = labels.axes
+    traced = _tracer(labels)
     rows = []
     for row in rows_of(labels.ordered(analysis.cells)):
         names = [Field(text=labels.name(str(row[axis])) or NONE) for axis in axes] or [
@@ -69,11 +88,25 @@ def costs_table(analysis: Analysis, labels: Labels) -> Table:
         rows.append(
             (
                 *names,
-                Field(text=magnitude(row["parameters"]), sort=row["parameters"]),
-                Field(text=magnitude(row["flops"]), sort=row["flops"]),
-                Field(text=significant(row["epoch_time_s"]), sort=row["epoch_time_s"]),
-                Field(text=significant(row["images_per_s"]), sort=row["images_per_s"]),
-                Field(text=count(row["peak_memory_mib"]), sort=row["peak_memory_mib"]),
+                Field(
+                    text=magnitude(row["parameters"]), sort=row["parameters"], hover=traced(row, "parameters")
+                ),
+                Field(text=magnitude(row["flops"]), sort=row["flops"], hover=traced(row, "flops")),
+                Field(
+                    text=significant(row["epoch_time_s"]),
+                    sort=row["epoch_time_s"],
+                    hover=traced(row, "epoch_time_s"),
+                ),
+                Field(
+                    text=significant(row["images_per_s"]),
+                    sort=row["images_per_s"],
+                    hover=traced(row, "images_per_s"),
+                ),
+                Field(
+                    text=count(row["peak_memory_mib"]),
+                    sort=row["peak_memory_mib"],
+                    hover=traced(row, "peak_memory_mib"),
+                ),
             )
         )
     columns = (
@@ -98,6 +131,10 @@ def costs_table(analysis: Analysis, labels: Labels) -> Table:
         rows=tuple(rows) if has_costs else (),
         note=note,
     )
+
+
+def _tracer(labels: Labels) -> Callable[[Mapping[str, Any], str], str]:
+    return lambda row, name: labels.traces.hover("cells", str(row["cell"]), name)
 
 
 def _plain(value: float) -> str:

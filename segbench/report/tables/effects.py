@@ -12,6 +12,7 @@ from segbench.report.numbers import NONE, Numbers, count, p_value
 from segbench.report.phrases import percent, seeds_range
 from segbench.report.tables.parts import is_known, is_text, rows_of, tone_of
 from segbench.report.tables.table import Column, Field, Table
+from segbench.report.trace_frames import contrast_subject
 from segbench.stats.intervals import LEVEL
 
 
@@ -80,25 +81,35 @@ def _effect(
     yield Field(text=contrast_name(dict(row), labels))
     if len(metrics) > 1:
         yield Field(text=labels.metric(metric))
-    yield Field(text=count(row["n"]), sort=row["n"])
+    subject = contrast_subject(labels.analysis, row)
+
+    def traced(name: str) -> str:
+        return labels.traces.hover("effects", subject, name)
+
+    yield Field(text=count(row["n"]), sort=row["n"], hover=traced("n"))
     yield Field(
         text=numbers.of(metric, row["difference"], is_difference=True),
         sort=row["difference"],
         is_bold=is_resolved,
+        hover=traced("difference"),
     )
-    yield Field(text=numbers.interval_of(metric, row["low"], row["high"]), sort=row["low"])
+    this = numbers.interval_of(metric, row["low"], row["high"])
+    yield Field(text=this, sort=row["low"], hover=traced("interval"))
     if has_new:
-        yield Field(text=numbers.interval_of(metric, row["low_new"], row["high_new"]), sort=row["low_new"])
+        new = numbers.interval_of(metric, row["low_new"], row["high_new"])
+        yield Field(text=new, sort=row["low_new"], hover=traced("interval_new"))
     yield Field(
         text=numbers.of(metric, row["difference_last"], is_difference=True) + star,
         sort=row["difference_last"],
+        hover=traced("difference_last"),
     )
     if is_family:
         equivalent = "equivalent" in verdict and is_known(row["p_equivalence_holm"])
         p = row["p_equivalence_holm"] if equivalent else row["p_holm"]
-        yield Field(text=p_value(p) + (" (TOST)" if equivalent else ""), sort=p)
-        yield Field(text=verdict or NONE, tone=tone_of(verdict), is_bold=is_resolved)
-        yield Field(text=_seeds_needed(row), sort=row["seeds_needed_low"])
+        how = traced("p_equivalence_holm" if equivalent else "p_holm")
+        yield Field(text=p_value(p) + (" (TOST)" if equivalent else ""), sort=p, hover=how)
+        yield Field(text=verdict or NONE, tone=tone_of(verdict), is_bold=is_resolved, hover=traced("verdict"))
+        yield Field(text=_seeds_needed(row), sort=row["seeds_needed_low"], hover=traced("seeds_needed"))
 
 
 def _seeds_needed(row: Mapping[str, Any]) -> str:

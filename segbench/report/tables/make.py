@@ -31,7 +31,7 @@ TABLE_NAMES = (
 def make_tables(analysis: Analysis, labels: Labels) -> dict[str, Table]:
     """Return name -> table, without those that would be empty."""
     tables = [
-        claims_table(analysis),
+        claims_table(analysis, labels),
         effects_table(analysis, labels, is_family=True),
         effects_table(analysis, labels, is_family=False),
         subgroups_table(analysis, labels),

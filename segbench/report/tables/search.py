@@ -10,6 +10,7 @@ from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count
 from segbench.report.proposals import eligible
 from segbench.report.tables.table import Column, Field, Table
+from segbench.report.trace_frames import proposal_subject
 
 
 def search_table(analysis: Analysis, labels: Labels) -> Table:
@@ -26,7 +27,11 @@ def search_table(analysis: Analysis, labels: Labels) -> Table:
     rows = [
         (
             Field(text=count(row["number"]), sort=row["number"]),
-            Field(text=numbers.of(objective.metric, row["value"]), sort=row["value"]),
+            Field(
+                text=numbers.of(objective.metric, row["value"]),
+                sort=row["value"],
+                hover=labels.traces.hover("search", proposal_subject(analysis, row), "value"),
+            ),
             *(_parameter(row[p], labels) for p in parameters),
             Field(text=row["trial"]),
         )

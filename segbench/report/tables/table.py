@@ -15,6 +15,8 @@ class Field:
     is_bold: bool = False
     tone: str = ""
     """`good`, `bad`, `same` or `open`: colour in the HTML page; never the only carrier of a meaning."""
+    hover: str = ""
+    """What the HTML page tells of a number that is pointed at or focused: its trials and its formula."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from segbench.report.analysis import Analysis
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count
 from segbench.report.tables.table import Column, Field, Table
+from segbench.report.trace_frames import tuning_subject
 
 
 def tuning_table(analysis: Analysis, labels: Labels) -> Table:
@@ -25,7 +26,11 @@ def tuning_table(analysis: Analysis, labels: Labels) -> Table:
             Field(text=labels.cell(row["cell"])),
             *([Field(text=count(row["repeat"]), sort=row["repeat"])] if is_repeated else []),
             *(_setting(row[name], labels) for name in parameters),
-            _value(row["value"], numbers.of(metric, row["value"])),
+            _value(
+                row["value"],
+                numbers.of(metric, row["value"]),
+                labels.traces.hover("tuning", tuning_subject(analysis, row), "value"),
+            ),
             Field(text=f"{count(row['ended'])}/{count(tune.search.num_trials)}", sort=row["ended"]),
             Field(text=count(row["diverged"]), sort=row["diverged"]),
             Field(text=count(row["failed"]), sort=row["failed"]),
@@ -58,5 +63,5 @@ def _setting(value: Any, labels: Labels) -> Field:
     return Field(text=NONE if value is None else labels.name(str(value)))
 
 
-def _value(value: float, text: str) -> Field:
-    return Field(text=NONE) if math.isnan(value) else Field(text=text, sort=value)
+def _value(value: float, text: str, hover: str) -> Field:
+    return Field(text=NONE) if math.isnan(value) else Field(text=text, sort=value, hover=hover)

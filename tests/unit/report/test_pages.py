@@ -171,7 +171,7 @@ def test_html_says_question_answer_and_claims_before_all_else():
 
 def test_html_tables_can_be_sorted_by_their_numbers():
     page = write_html(make_content(fake.make_analysis(), Style()))
-    assert '<td class="num" data-sort="-0.012"><b>−0.012</b></td>' in page
+    assert re.search(r'<td class="num" data-sort="-0.012" data-trace="[^"]+"><b>−0.012</b></td>', page)
 
 
 def test_markdown_escapes_what_would_break_a_table():

@@ -1,0 +1,110 @@
+"""From what a user types to the analysis of an experiment: what `report` and `explain` begin with."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segbench.errors import ResultsError, message
+
+if TYPE_CHECKING:
+    from segbench.config.experiment import Experiment
+    from segbench.report.analysis import Analysis
+    from segbench.report.build import Written
+    from segbench.store.results import Results
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """An experiment as the command line names it."""
+
+    experiment: str
+    scale: str | None = None
+    overrides: Sequence[str] = ()
+    is_smoke: bool = False
+    name: str | None = None
+    project: Path | None = None
+
+    def load(self) -> Experiment:
+        """Load it; `--project` says where to look, so that a name means the same everywhere."""
+        from segbench.config.load import load_experiment
+
+        return load_experiment(
+            self.experiment,
+            scale=self.scale,
+            overrides=self.overrides,
+            smoke=self.is_smoke,
+            start=self.project,
+            name=self.name,
+        )
+
+    @property
+    def sweep_command(self) -> str:
+        words = ["segbench", "sweep", self.experiment]
+        words += ["--scale", self.scale] if self.scale else []
+        for override in self.overrides:
+            words += ["--set", override]
+        words += ["--as", self.name] if self.name else []
+        return shlex.join([*words, "--smoke"] if self.is_smoke else words)
+
+
+def analysed(asked: Asked) -> tuple[Analysis, Results, Mapping[str, Any]]:
+    """Read and analyse an experiment's results; the last item says what was read, as `recorded` does.
+
+    Raises:
+        ResultsError: There are none yet.
+    """
+    from segbench.store.layout import ResultsFolder
+
+    loaded = asked.load()
+    folder = ResultsFolder(loaded.project.results).experiment(loaded.name).root
+    see = f"Run: {asked.sweep_command}"
+    if not folder.is_dir():
+        raise ResultsError(message(shown(folder), "there are no results of this experiment", see=see))
+
+    from segbench.report.analyse import analyse
+    from segbench.report.freshness import recorded
+    from segbench.store.results import read_results
+
+    made_from = recorded(loaded)
+    results = read_results(folder)
+    analysis = analyse(loaded, results, project=loaded.project)
+    if analysis.seeds.empty and analysis.failures.empty and analysis.search.empty:
+        raise ResultsError(message(shown(folder), "no trial of this experiment has ended", see=see))
+    return analysis, results, made_from
+
+
+def write_one(asked: Asked, *, with_pdf: bool) -> tuple[Analysis, Written]:
+    """Write one experiment's report."""
+    analysis, results, made_from = analysed(asked)
+
+    from segbench.report.build import write_report
+    from segbench.report.panels import make_panels
+    from segbench.report.style import read_style
+
+    experiment = analysis.experiment
+    target = experiment.project.reports / experiment.name
+    style = read_style(target / "style.yaml")
+    panels = make_panels(analysis, results.images, experiment.project, style)
+    return analysis, write_report(analysis, target, panels=panels, with_pdf=with_pdf, made_from=made_from)
+
+
+def say_written(written: Written) -> None:
+    """Print warnings and the pages, with which of them stayed as they were."""
+    import typer
+
+    for warning in written.warnings:
+        typer.echo(f"Warning: {warning}", err=True)
+    for page in written.pages:
+        typer.echo(f"{shown(page)}{'' if page in written.changed else ' (unchanged)'}")
+
+
+def shown(path: Path) -> str:
+    """Return a path relative to the current folder where it lies below it."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,48 @@
+"""`segbench explain`: which trials a number of a report rests on, and how it was computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segbench.cli.analysed import Asked, analysed, shown
+from segbench.cli.options import AsOption, ExperimentArgument, ProjectOption, ScaleOption, SetOption
+
+
+def explain(
+    experiment: ExperimentArgument,
+    number: Annotated[
+        str,
+        typer.Argument(
+            metavar="NUMBER",
+            help="A contrast ('norm: BatchNorm - none'), a cell ('unet, BatchNorm'), a claim, or a key of "
+            "the report's numbers.json.",
+            show_default=False,
+        ),
+    ],
+    scale: ScaleOption = None,
+    set_: SetOption = None,
+    as_: AsOption = None,
+    project: ProjectOption = None,
+) -> None:
+    """Show what a number of the report rests on.
+
+    Its trials with their values by seed and their records, the interval step by step, and its place in
+    Holm's correction. Writes nothing.
+    """
+    asked = Asked(experiment=experiment, scale=scale, overrides=set_ or (), name=as_, project=project)
+    analysis, _, _ = analysed(asked)
+    from segbench.report.explain import explain as text_of
+    from segbench.report.explain import find
+    from segbench.report.style import read_style
+    from segbench.report.trace import Traces
+    from segbench.store.layout import ResultsFolder
+
+    of = analysis.experiment
+    style = read_style(of.project.reports / of.name / "style.yaml")
+    traces = Traces.of(analysis, style)
+    frame, subject = find(traces, number)
+    records = ResultsFolder(of.project.results).experiment(of.name).trials
+    typer.echo(text_of(analysis, traces, frame, subject, records=Path(shown(records))))

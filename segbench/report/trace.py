@@ -1,0 +1,248 @@
+"""From every number of a report to the trials behind it.
+
+A frame of `Analysis` is traced by a `FrameSpec` in `trace_frames.py`: what names a row, which of its columns
+are numbers, how each is printed and in words computed, and which trials with which values it rests on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from segbench.report.numbers import Numbers
+
+if TYPE_CHECKING:
+    from segbench.report.analysis import Analysis
+    from segbench.report.style import Style
+
+Row = Mapping[str, Any]
+Value = float | str | tuple[float, ...] | None
+
+_MOST_HASHES = 4
+"""Hashes that a hint names; `segbench explain` names all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What a number was made from."""
+
+    trials: tuple[str, ...] = ()
+    """Hashes."""
+    seeds: tuple[int, ...] = ()
+    by_seed: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Name of what was measured -> its value at each of `seeds`; folds (and cells) of a seed averaged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """One number of the report."""
+
+    key: str
+    """`frame/subject/name`, such as `cells/unet, BatchNorm/mean`."""
+    frame: str
+    subject: str
+    name: str
+    quantity: str
+    """What it is, in words."""
+    value: Value
+    """As computed; a tuple: an interval; None: there is none."""
+    printed: str
+    formula: str
+    """How it comes from the values by seed, in words."""
+    source: Source = Source()
+
+    @property
+    def trials(self) -> tuple[str, ...]:
+        return self.source.trials
+
+    @property
+    def hover(self) -> str:
+        """What the page shows of it: how many trials, which, their seeds, the formula."""
+        trials, seeds = self.trials, self.source.seeds
+        if not trials:
+            return self.formula
+        shown = ", ".join(trials[:_MOST_HASHES])
+        if len(trials) > _MOST_HASHES:
+            shown += f" and {len(trials) - _MOST_HASHES} more"
+        number = "1 trial" if len(trials) == 1 else f"{len(trials):,} trials"
+        of_seeds = f", seed{'s' * (len(seeds) > 1)} {seeds_text(seeds)}" if seeds else ""
+        return f"{self.formula} {number}{of_seeds}: {shown}."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """A number (or interval) in each row of a frame."""
+
+    name: str
+    words: str
+    formula: str | Callable[[Row], str]
+    """One sentence."""
+    show: Callable[[Numbers, Row, tuple[Any, ...]], str]
+    """Prints the values of `columns`."""
+    columns: tuple[str, ...] = ()
+    """Columns of the frame; empty: the one called `name`."""
+    behind: str = ""
+    """The measured column that it is made from, where the source asks for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameSpec:
+    """How the numbers of one frame of the analysis are traced."""
+
+    name: str
+    """The field of `Analysis`, and the first part of the keys."""
+    subject: Callable[[Analysis, Row], str]
+    """What a row is about."""
+    quantities: Callable[[Analysis], Sequence[Quantity]]
+    source: Callable[[Measured, Row, Quantity], Source]
+    keep: Callable[[Row], bool] = lambda row: True
+    """Whether a row is printed."""
+
+
+class Measured:
+    """What each trial measured, by cell and by hash."""
+
+    def __init__(self, analysis: Analysis) -> None:
+        self.analysis = analysis
+        frame = analysis.measured
+        if frame is None or frame.empty or "trial" not in frame:
+            self.frame = None
+            self._of_cell: dict[str, list[int]] = {}
+            self._of_trial: dict[str, list[int]] = {}
+            return
+        frame = frame[frame["trial"].notna()]
+        keys = [name for name in ("seed", "fold") if name in frame]
+        self.frame = frame.sort_values(keys, kind="stable").reset_index(drop=True)
+        self._of_cell = _places(self.frame["cell"])
+        self._of_trial = _places(self.frame["trial"])
+        self._trials = [str(trial) for trial in self.frame["trial"]]
+        self._seeds = [int(seed) for seed in self.frame["seed"]]
+        self._states = [str(state) for state in self.frame["state"]]
+        self._columns: dict[str, list[float]] = {}
+
+    def of_cell(self, cell: str, column: str, states: Sequence[str] = ("complete",)) -> Source:
+        """Return the trials of a cell in these states and what they measured, folds of a seed averaged."""
+        return self._source([k for k in self._of_cell.get(cell, ()) if self._states[k] in states], column)
+
+    def of_trials(self, trials: Sequence[str], column: str = "") -> Source:
+        """Return these trials and what they measured."""
+        places = sorted({k for trial in trials for k in self._of_trial.get(trial, ())[:1]})
+        found = self._source(places, column)
+        return Source(trials=tuple(trials), seeds=found.seeds, by_seed=found.by_seed)
+
+    def value(self, trial: str, column: str) -> float:
+        """Return what one trial measured; NaN where it did not."""
+        places = self._of_trial.get(trial)
+        return self._column(column)[places[0]] if places else float("nan")
+
+    def _column(self, name: str) -> list[float]:
+        assert self.frame is not None
+        if name not in self._columns:
+            values = self.frame[name] if name in self.frame else [float("nan")] * len(self.frame)
+            self._columns[name] = [float(value) for value in values]
+        return self._columns[name]
+
+    def _source(self, places: Sequence[int], column: str) -> Source:
+        if not places or self.frame is None:
+            return Source()
+        trials = tuple(dict.fromkeys(self._trials[k] for k in places))
+        if not column or column not in self.frame:
+            return Source(trials=trials, seeds=tuple(sorted({self._seeds[k] for k in places})))
+        values = self._column(column)
+        by_seed: dict[int, list[float]] = {}
+        for k in places:
+            by_seed.setdefault(self._seeds[k], []).append(values[k])
+        means = tuple(_mean(of_folds) for of_folds in by_seed.values())
+        return Source(trials=trials, seeds=tuple(by_seed), by_seed={column: means})
+
+
+@dataclass(frozen=True)
+class Traces:
+    """Every number of a report, by frame, row and name."""
+
+    all: tuple[Trace, ...]
+
+    @classmethod
+    def of(cls, analysis: Analysis, style: Style) -> Traces:
+        """Trace every frame that `FRAMES` knows, in its order."""
+        from segbench.report.trace_frames import FRAMES
+
+        measured, numbers = Measured(analysis), Numbers(style.digits)
+        found = [trace for spec in FRAMES for trace in _traces(spec, measured, numbers)]
+        return cls(tuple({trace.key: trace for trace in reversed(found)}.values())[::-1])
+
+    @cached_property
+    def by_key(self) -> dict[str, Trace]:
+        return {trace.key: trace for trace in self.all}
+
+    def hover(self, frame: str, subject: str, name: str) -> str:
+        """Return what a page says of a number; empty where it is not traced."""
+        trace = self.by_key.get(key_of(frame, subject, name))
+        return "" if trace is None or trace.value is None else trace.hover
+
+    def of_subject(self, frame: str, subject: str) -> list[Trace]:
+        return [trace for trace in self.all if (trace.frame, trace.subject) == (frame, subject)]
+
+
+def key_of(frame: str, subject: str, name: str) -> str:
+    return f"{frame}/{subject}/{name}"
+
+
+def seeds_text(seeds: Sequence[int]) -> str:
+    """Write `0 to 4`, `0, 2, 7`."""
+    if len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
+        return f"{seeds[0]} to {seeds[-1]}"
+    return ", ".join(map(str, seeds))
+
+
+def _places(names: Iterable[object]) -> dict[str, list[int]]:
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(str(name), []).append(place)
+    return places
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if value == value]
+    return math.fsum(known) / len(known) if known else float("nan")
+
+
+def _traces(spec: FrameSpec, measured: Measured, numbers: Numbers) -> Iterator[Trace]:
+    frame = getattr(measured.analysis, spec.name, None)
+    if frame is None or frame.empty:
+        return
+    quantities = spec.quantities(measured.analysis)
+    for row in frame.to_dict(orient="records"):
+        if not spec.keep(row):
+            continue
+        subject = spec.subject(measured.analysis, row)
+        sources: dict[str, Source] = {}
+        for quantity in quantities:
+            columns = quantity.columns or (quantity.name,)
+            if any(column not in row for column in columns):
+                continue
+            if quantity.behind not in sources:
+                sources[quantity.behind] = spec.source(measured, row, quantity)
+            values = tuple(row[column] for column in columns)
+            yield Trace(
+                key=key_of(spec.name, subject, quantity.name),
+                frame=spec.name,
+                subject=subject,
+                name=quantity.name,
+                quantity=f"{quantity.words}, {subject}",
+                value=_plain(values),
+                printed=quantity.show(numbers, row, values),
+                formula=quantity.formula if isinstance(quantity.formula, str) else quantity.formula(row),
+                source=sources[quantity.behind],
+            )
+
+
+def _plain(values: tuple[Any, ...]) -> Value:
+    if any(value is None or value != value for value in values):
+        return None
+    if len(values) > 1:
+        return tuple(float(value) for value in values)
+    return values[0] if isinstance(values[0], str) else float(values[0])
