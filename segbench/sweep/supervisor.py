@@ -208,6 +208,8 @@ class Supervisor:
                 return
             self._open.discard(event.hash)
             self.states[event.hash] = State(event.state) if isinstance(event, TrialFinished) else State.FAILED
+        if isinstance(event, TrialRefused):
+            self.display.note(event.reason)
         self.display.handle(event)
         if self.mirror is not None:
             self.mirror.handle(event)
