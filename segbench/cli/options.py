@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from segbench.sweep.loggers.kinds import Logger
+
 ExperimentArgument = Annotated[
     str,
     typer.Argument(
@@ -90,6 +92,16 @@ StorageOption = Annotated[
         envvar="SEGBENCH_STORAGE",
         help="Where the dashboard's studies lie: sqlite:///FILE, postgresql+psycopg://USER@HOST/DATABASE, "
         "journal:///FILE or FILE.log. Without it: results/optuna.db.",
+        show_default=False,
+    ),
+]
+
+LogOption = Annotated[
+    list[Logger] | None,
+    typer.Option(
+        "--log",
+        help="Write the same numbers for TensorBoard or wandb (offline unless WANDB_MODE says otherwise), "
+        "each an extra of its name. May be repeated.",
         show_default=False,
     ),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from segbench.cli.options import ProjectOption, StorageOption
 from segbench.store.gc import Keep
+from segbench.sweep.loggers.kinds import Logger
 
 app = typer.Typer(help="Look after what lies under results/.", no_args_is_help=True)
 
@@ -59,6 +61,55 @@ def sync(
 
 
 @app.command()
+def log(
+    experiments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[EXPERIMENT]...", help="Names under results/. Without: all.", show_default=False
+        ),
+    ] = None,
+    to: Annotated[
+        list[Logger] | None, typer.Option("--to", help="Which logger. May be repeated.", show_default=False)
+    ] = None,
+    project: ProjectOption = None,
+) -> None:
+    """Write what TensorBoard and wandb show from the files.
+
+    For trials that ran without `sweep --log`, or whose logs were lost; a second call changes nothing.
+    """
+    from segbench.cli.text import count
+    from segbench.config.project import Project
+    from segbench.errors import ExperimentError, message
+    from segbench.store.layout import ResultsFolder
+    from segbench.sweep.loggers.kinds import check_installed
+    from segbench.sweep.loggers.log import Log
+
+    if not to:
+        raise ExperimentError(message("results log", "say which logger with --to", known=list(Logger)))
+    check_installed(to, "--to")
+    folders = ResultsFolder(Project.around(project or Path.cwd()).results).experiments()
+    _check_names("results log", experiments or (), [folder.name for folder in folders])
+    for folder in folders:
+        if experiments and folder.name not in experiments:
+            continue
+        for logger in dict.fromkeys(to):
+            written = Log(logger, folder)
+            num_written, num_found = written.update()
+            written.close()
+            where = logger.folder(folder)
+            where = where.relative_to(Path.cwd()) if where.is_relative_to(Path.cwd()) else where
+            typer.echo(f"{folder.name}: {num_written} of {count(num_found, 'trial')} written to {where}")
+
+
+def _check_names(where: str, names: Iterable[str], known: Sequence[str]) -> None:
+    from segbench.errors import ResultsError, message
+
+    for name in names:
+        if name not in known:
+            raise ResultsError(message(where, "there are no results of this name", got=name, known=known))
+
+
+@app.command()
 def gc(
     experiments: Annotated[
         list[str] | None,
@@ -83,17 +134,11 @@ def gc(
     """
     from segbench.cli.text import count, size
     from segbench.config.project import Project
-    from segbench.errors import ResultsError, message
     from segbench.store.gc import find_garbage, remove_garbage
     from segbench.store.layout import ResultsFolder
 
     folders = ResultsFolder(Project.around(project or Path.cwd()).results).experiments()
-    known = [folder.name for folder in folders]
-    for name in experiments or ():
-        if name not in known:
-            raise ResultsError(
-                message("results gc", "there are no results of this name", got=name, known=known)
-            )
+    _check_names("results gc", experiments or (), [folder.name for folder in folders])
     total = 0
     for folder in folders:
         if experiments and folder.name not in experiments:

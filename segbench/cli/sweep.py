@@ -13,6 +13,7 @@ import typer
 from segbench.cli.options import (
     AsOption,
     ExperimentArgument,
+    LogOption,
     OnlyOption,
     ProjectOption,
     ScaleOption,
@@ -79,6 +80,7 @@ def sweep(
     notify: NotifyOption = None,
     detach: DetachOption = False,
     storage: StorageOption = None,
+    log: LogOption = None,
     no_study: Annotated[bool, typer.Option("--no-study", help="Write nothing for the dashboard.")] = False,
     verify: Annotated[
         bool,
@@ -109,9 +111,12 @@ def sweep(
     from segbench.sweep.claim import only_supervisor, tidy_up
     from segbench.sweep.deadline import Deadline, parse_duration
     from segbench.sweep.describe import describe_test_images
+    from segbench.sweep.loggers.kinds import check_installed
+    from segbench.sweep.loggers.log import logging
     from segbench.sweep.mirror import check_storage
     from segbench.sweep.notify import notifying
 
+    check_installed(log or (), "--log")
     deadline = None if time_limit is None else Deadline(parse_duration(time_limit))
     hang_timeout_s = None if hang_timeout is None else parse_duration(hang_timeout, "--hang-timeout")
     check_launcher(launcher, slurm, {"--time-limit": time_limit, "--trials-per-gpu": trials_per_gpu})
@@ -142,6 +147,8 @@ def sweep(
         if not is_more:
             if address is not None and address.is_named:
                 launch.mirror_only(job, address)
+            with logging(log or (), job.folder, typer.echo):
+                pass  # one look: what is finished is written
             end(job, is_new=False)
             return
         job = launch.plan_job(loaded, retries_failed=retry is not None)
@@ -170,7 +177,10 @@ def sweep(
         _detach(job, deadline)
         return
     how = _How(slots, jobs, find, loader_workers, max_failures, deadline, hang_timeout_s, address)
-    with notifying(notify, job.folder, lambda problem: typer.echo(problem, err=True)):
+    with (
+        notifying(notify, job.folder, lambda problem: typer.echo(problem, err=True)),
+        logging(log or (), job.folder, lambda problem: typer.echo(problem, err=True)),
+    ):
         _carry_out(job, how, only=only, seeds=seeds)
 
 

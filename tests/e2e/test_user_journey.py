@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 REPOSITORY = Path(__file__).parents[2]
+HAS_TENSORBOARD = importlib.util.find_spec("tensorboard") is not None
 
 
 def segbench(project: Path, *words: str, code: int = 0) -> str:
@@ -56,7 +58,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ["--images", "raw/scans", "--masks", "raw/labels", "--group", r"(patient\d+)", "--size-px", "32"]
     said = segbench(project, "init", "my_study", *words)
     assert "24" in said.split("images")[1].split("\n")[0]
-    segbench(project, "sweep", "my_study", "--smoke", "--device", "cpu")
+    logged = ["--log", "tensorboard"] if HAS_TENSORBOARD else []
+    segbench(project, "sweep", "my_study", "--smoke", "--device", "cpu", *logged)
     segbench(project, "report", "my_study", "--smoke", "--no-pdf")
     return project
 
@@ -73,6 +76,23 @@ def test_init_does_not_overwrite(project: Path) -> None:
     before = (project / "experiments" / "my_study.yaml").read_bytes()
     assert "my_study" in segbench(project, "init", "my_study", code=2)
     assert (project / "experiments" / "my_study.yaml").read_bytes() == before
+
+
+@pytest.mark.skipif(not HAS_TENSORBOARD, reason="tensorboard (an extra) is not installed")
+def test_the_sweep_has_logged_every_trial(project: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    results = project / "results" / "my_study_smoke"
+    for trial in sorted((results / "trials").iterdir()):
+        (run,) = (results / "tensorboard").glob(f"*_{trial.name}")
+        events = EventAccumulator(str(run))
+        events.Reload()
+        record = json.loads((trial / "trial.json").read_text())
+        assert len(events.Scalars("val_dice")) == record["epochs_done"]
+        assert events.Scalars("test_dice")[0].value == pytest.approx(record["test"]["dice"], rel=1e-6)
+        assert events.Images("test_images")
+    said = segbench(project, "results", "log", "my_study_smoke", "--to", "tensorboard")
+    assert said.startswith("my_study_smoke: 0 of 4 trials written")
 
 
 def test_the_sweep_leaves_complete_records(project: Path) -> None:
