@@ -17,8 +17,8 @@ def explain(
         str,
         typer.Argument(
             metavar="NUMBER",
-            help="A contrast ('norm: BatchNorm - none'), a cell ('unet, BatchNorm'), a claim, or a key of "
-            "the report's numbers.json.",
+            help="A contrast ('norm: BatchNorm - none'), a cell ('unet, BatchNorm'), a claim, a key of the "
+            "report's numbers.json, or what \\segval is given.",
             show_default=False,
         ),
     ],
@@ -36,6 +36,7 @@ def explain(
     analysis, _, _ = analysed(asked)
     from segbench.report.explain import explain as text_of
     from segbench.report.explain import find
+    from segbench.report.macros import macro_rows
     from segbench.report.style import read_style
     from segbench.report.trace import Traces
     from segbench.store.layout import ResultsFolder
@@ -43,6 +44,6 @@ def explain(
     of = analysis.experiment
     style = read_style(of.project.reports / of.name / "style.yaml")
     traces = Traces.of(analysis, style)
-    frame, subject = find(traces, number)
+    frame, subject = find(traces, number, macro_rows(analysis, traces))
     records = ResultsFolder(of.project.results).experiment(of.name).trials
     typer.echo(text_of(analysis, traces, frame, subject, records=Path(shown(records))))

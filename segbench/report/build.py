@@ -20,7 +20,8 @@ from segbench.report.freshness import NUMBERS_FILE, described, recorded
 from segbench.report.labels import Labels
 from segbench.report.pages.content import Content, PanelPicture, make_content
 from segbench.report.pages.html import write_html
-from segbench.report.pages.latex import write_latex, write_numbers, write_table
+from segbench.report.pages.latex import write_latex, write_table
+from segbench.report.pages.macros import write_numbers
 from segbench.report.pages.markdown import write_markdown
 from segbench.report.pages.numbers_json import write_numbers_json
 from segbench.report.panels import PANELS_FILE, Panels

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from segbench.errors import ExperimentError, did_you_mean, message
 from segbench.report.analysis import Analysis
+from segbench.report.macros import MacroRow
 from segbench.report.numbers import p_value
 from segbench.report.phrases import percent
 from segbench.report.trace import Measured, Row, Trace, Traces
@@ -18,13 +20,14 @@ from segbench.stats.intervals import LEVEL, t_quantile
 _CONTRASTS = ("effects", "claims", "subgroups")
 
 
-def find(traces: Traces, asked: str) -> tuple[str, str]:
+def find(traces: Traces, asked: str, rows: Sequence[MacroRow] = ()) -> tuple[str, str]:
     """Return the frame and subject that are asked for.
 
     Args:
         traces: Every number.
-        asked: A subject (`unet, BatchNorm`; `norm: none - BatchNorm`, either way round), or a key of
-            `numbers.json`.
+        asked: A subject (`unet, BatchNorm`; `norm: none - BatchNorm`, either way round), a key of
+            `numbers.json`, or what LaTeX is given: `\\segval{study}{unet-BatchNorm}{mean}`, or its row.
+        rows: What `\\segval` knows.
 
     Raises:
         ExperimentError: There is none; the message lists what there is.
@@ -32,6 +35,11 @@ def find(traces: Traces, asked: str) -> tuple[str, str]:
     trace = traces.by_key.get(asked)
     if trace is not None:
         return trace.frame, trace.subject
+    macro = re.fullmatch(r"\\segval\{[^{}]*\}\{([^{}]*)\}\{[^{}]*\}", asked.strip())
+    wanted_row = macro[1].strip() if macro else asked
+    for row in rows:
+        if wanted_row in (row.key, *row.aliases):
+            return row.frame, row.subject
     subjects = {(t.frame, t.subject): None for t in traces.all}
     for wanted in (_plain(asked), _turned(_plain(asked))):
         for frame, subject in subjects:

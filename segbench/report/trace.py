@@ -133,6 +133,18 @@ class Measured:
         found = self._source(places, column)
         return Source(trials=tuple(trials), seeds=found.seeds, by_seed=found.by_seed)
 
+    def with_levels(self, wanted: Mapping[str, Sequence[str]], column: str) -> Source:
+        """Return the complete trials whose cells have one of these levels of each axis."""
+        if self.frame is None or any(axis not in self.frame for axis in wanted):
+            return Source()
+        levels = {axis: [str(label) for label in self.frame[axis]] for axis in wanted}
+        places = [
+            k
+            for k, state in enumerate(self._states)
+            if state == "complete" and all(levels[axis][k] in labels for axis, labels in wanted.items())
+        ]
+        return self._source(places, column)
+
     def value(self, trial: str, column: str) -> float:
         """Return what one trial measured; NaN where it did not."""
         places = self._of_trial.get(trial)

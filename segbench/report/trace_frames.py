@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from segbench.report import trace_designs
 from segbench.report.analysis import Analysis
 from segbench.report.numbers import NONE, Numbers, count, magnitude, p_value, significant
 from segbench.report.phrases import percent, seeds_range
@@ -340,5 +341,6 @@ FRAMES: Final = (
     FrameSpec(name="subgroups", subject=subgroup_subject, quantities=_subgroups, source=contrast_source),
     FrameSpec(name="tuning", subject=tuning_subject, quantities=_tuning, source=one_trial),
     FrameSpec(name="search", subject=proposal_subject, quantities=_search, source=one_trial),
+    *trace_designs.FRAMES,
 )
 """In the order of `numbers.json`."""

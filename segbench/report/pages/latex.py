@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from segbench.report.analysis import Analysis
-from segbench.report.figures.design import slug, unique_slugs
-from segbench.report.labels import Labels
+from segbench.report.figures.design import slug
 from segbench.report.latex_text import escape
-from segbench.report.numbers import Numbers, count, p_value, significant
 from segbench.report.pages.content import Content, Section
 from segbench.report.tables.table import Column, Field, Table
 
@@ -76,68 +73,6 @@ def write_table(table: Table) -> str:
         "% needs: booktabs, tabularx, array and "
         r"\newcolumntype{L}{>{\raggedright\arraybackslash}X}" + "\n" + "\n".join(texts)
     )
-
-
-def write_numbers(analysis: Analysis, labels: Labels) -> str:
-    r"""Return `numbers.tex`: `\segval{experiment}{cell}{metric}` prints a number of the report.
-
-    `cell` is a cell's name in the experiment with every character but letters, digits, `.` and `+` as `-`
-    (`unet-DyT`), or an effect (`norm.DyT`, `norm.DyT.at-model-unet`); the comments in the file list all.
-    """
-    numbers = Numbers(labels.style.digits)
-    name = slug(analysis.experiment.name)
-    lines = [
-        r"% \segval{experiment}{cell}{metric}: this report's numbers for your own text.",
-        r"\providecommand{\segval}[3]{\ifcsname segval@#1@#2@#3\endcsname",
-        r"  \csname segval@#1@#2@#3\endcsname\else\textbf{??}\fi}",
-    ]
-    cells = [] if analysis.cells.empty else analysis.cells.to_dict(orient="records")
-    slugs = unique_slugs([row["cell"] for row in cells])
-    for row in cells:
-        values = {
-            "mean": numbers.value(row["mean"]),
-            "sd": numbers.value(row["sd"]),
-            "low": numbers.value(row["low"]),
-            "high": numbers.value(row["high"]),
-            "interval": numbers.interval(row["low"], row["high"]),
-            "n": count(row["n"]),
-            "mean-last": numbers.value(row["mean_last"]),
-            "epoch-time-s": significant(row["epoch_time_s"]),
-            "parameters": count(row["parameters"]),
-        }
-        values[slug(analysis.experiment.outcome)] = values["mean"]
-        lines += [f"% {slugs[row['cell']]}: {_comment(row['cell'])}"]
-        lines += [_definition(name, slugs[row["cell"]], metric, text) for metric, text in values.items()]
-    effects = [] if analysis.effects.empty else analysis.effects.to_dict(orient="records")
-    effects = [row for row in effects if row["metric"] == analysis.experiment.outcome]
-    keys = unique_slugs([_effect_key(row) for row in effects])
-    for row in effects:
-        values = {
-            "difference": numbers.difference(row["difference"]),
-            "low": numbers.value(row["low"]),
-            "high": numbers.value(row["high"]),
-            "interval": numbers.interval(row["low"], row["high"]),
-            "n": count(row["n"]),
-            "p": p_value(row["p_holm"]),
-            "verdict": row["verdict"] or "exploratory",
-        }
-        key = keys[_effect_key(row)]
-        lines.append(f"% {key}: {_comment(row['level'])} minus {_comment(row['baseline'])}")
-        lines += [_definition(name, key, metric, text) for metric, text in values.items()]
-    return "\n".join([*lines, ""])
-
-
-def _effect_key(row: dict[str, object]) -> str:
-    place = f".at-{slug(str(row['at']))}" if row["at"] else ""
-    return f"{slug(str(row['axis']))}.{slug(str(row['level']))}{place}"
-
-
-def _definition(experiment: str, cell: str, metric: str, text: str) -> str:
-    return rf"\expandafter\def\csname segval@{experiment}@{cell}@{metric}\endcsname{{{escape(text)}}}"
-
-
-def _comment(text: object) -> str:
-    return " ".join(str(text).split())
 
 
 def _section(section: Section) -> list[str]:
