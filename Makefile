@@ -53,6 +53,9 @@ bench-sweep: install  ## Measure a sweep's own costs: between trials, resume sca
 bench-mirror: install  ## Measure what the dashboard's mirror costs an epoch and a trial, up to 10,000 trials
 	@$(PY) -m benchmarks.mirror
 
+bench-report: install  ## Measure a report of 1,000 trials x 200 epochs: cold, one record changed, unchanged; memory
+	@$(PY) -m benchmarks.report
+
 calibrate: install  ## Simulate experiments whose truth is known, write docs/calibration.md (10,000 runs a scenario: minutes)
 	@OMP_NUM_THREADS=1 $(PY) -m benchmarks.calibration
 

@@ -95,7 +95,15 @@ def row(what: str, promised: str, runs: list[Run]) -> list[str]:
     ]
 
 
-def make_records(root: Path, num_trials: int, num_epochs: int, num_images: int) -> Path:
+def make_records(
+    root: Path,
+    num_trials: int,
+    num_epochs: int,
+    num_images: int,
+    *,
+    text: str = EXPERIMENT,
+    cells: int = CELLS,
+) -> Path:
     """Write an experiment and a finished record, with its rows, for each of its trials; return the file."""
     from segbench.config.load import load_experiment
     from segbench.records import State
@@ -107,7 +115,7 @@ def make_records(root: Path, num_trials: int, num_epochs: int, num_images: int) 
 
     file = root / "experiments" / "many.yaml"
     file.parent.mkdir()
-    file.write_text(EXPERIMENT.format(seeds=num_trials // CELLS, epochs=num_epochs))
+    file.write_text(text.format(seeds=num_trials // cells, epochs=num_epochs))
     experiment = load_experiment(file)
     folder = ExperimentFolder(experiment.project.results / "many")
     facts = {

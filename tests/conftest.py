@@ -7,6 +7,7 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = (
 )
 
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 def pytest_configure() -> None:
     """One thread a process: tests run side by side, and sums do not depend on the machine's cores."""
     os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ.setdefault("SEGBENCH_CACHE", tempfile.mkdtemp(prefix="segbench-remembered-"))
     import torch
 
     torch.set_num_threads(1)

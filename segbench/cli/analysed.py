@@ -94,12 +94,17 @@ def write_one(asked: Asked, *, with_pdf: bool) -> tuple[Analysis, Written]:
 
 def say_written(written: Written) -> None:
     """Print warnings and the pages, with which of them stayed as they were."""
+    say_pages(written.warnings, written.pages, written.changed)
+
+
+def say_pages(warnings: Sequence[str], pages: Sequence[Path], changed: Sequence[Path] = ()) -> None:
+    """Print warnings and pages; those that are not among the changed ones stayed as they were."""
     import typer
 
-    for warning in written.warnings:
+    for warning in warnings:
         typer.echo(f"Warning: {warning}", err=True)
-    for page in written.pages:
-        typer.echo(f"{shown(page)}{'' if page in written.changed else ' (unchanged)'}")
+    for page in pages:
+        typer.echo(f"{shown(page)}{'' if page in changed else ' (unchanged)'}")
 
 
 def shown(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segbench.cli.analysed import Asked, say_written, write_one
+from segbench.cli.analysed import Asked, say_pages, write_one
 from segbench.cli.options import (
     AsOption,
     OptionalExperimentArgument,
@@ -112,14 +112,32 @@ def report(
     if check:
         check_report(asked)
         return
-    _print_written(*write_one(asked, with_pdf=not no_pdf), open_=open_)
+    _report_one(asked, with_pdf=not no_pdf, open_=open_)
 
 
-def _print_written(analysis: Analysis, written: Written, *, open_: bool) -> None:
-    _print_answer(analysis, written.folder)
-    say_written(written)
+def _report_one(asked: Asked, *, with_pdf: bool, open_: bool) -> None:
+    from segbench.report.unchanged import Said, Stamp
+
+    stamp = Stamp.of(asked.load(), with_pdf=with_pdf)
+    if (last := stamp.recall()) is not None:
+        typer.echo(last.answer, nl=False)
+        say_pages(last.warnings, last.pages)
+        if open_:
+            typer.launch(str(stamp.folder / "report.html"))
+        return
+    analysis, written = write_one(asked, with_pdf=with_pdf)
+    answer = _print_written(analysis, written, open_=open_)
+    if not analysis.head.get("trials", "").startswith("partial"):
+        stamp.keep(Said(answer, written.warnings, written.pages))
+
+
+def _print_written(analysis: Analysis, written: Written, *, open_: bool) -> str:
+    """Print answer, warnings and pages; return the answer as it was printed."""
+    answer = _print_answer(analysis, written.folder)
+    say_pages(written.warnings, written.pages, written.changed)
     if open_:
         typer.launch(str(written.folder / "report.html"))
+    return answer
 
 
 def _refuse_one(experiment: str | None, is_all: bool, options: Mapping[str, object]) -> None:
@@ -131,7 +149,7 @@ def _refuse_one(experiment: str | None, is_all: bool, options: Mapping[str, obje
         raise typer.BadParameter(f"--all takes every experiment as it was swept, so without {extra}")
 
 
-def _print_answer(analysis: Analysis, folder: Path) -> None:
+def _print_answer(analysis: Analysis, folder: Path) -> str:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -143,7 +161,7 @@ def _print_answer(analysis: Analysis, folder: Path) -> None:
     from segbench.report.tables.claims import claims_table
     from segbench.report.tables.effects import effects_table
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, record=True)
     console.print(Text(analysis.experiment.question, style="bold"))
     console.print(Text(typographic(analysis.answer)))
     labels = Labels(analysis, read_style(folder / "style.yaml"))
@@ -163,3 +181,4 @@ def _print_answer(analysis: Analysis, folder: Path) -> None:
         console.print()
         console.print(shown)
     console.print()
+    return console.export_text(styles=True)

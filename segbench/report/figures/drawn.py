@@ -37,7 +37,7 @@ def draw_all(figures: Sequence[Figure], folder: Path) -> dict[str, Drawn]:
         figures: What the report shows.
         folder: Where the files of the last report lie: `NAME.png`, `NAME.svg`, `NAME.pdf`.
     """
-    place = f"drawn-{remembered.digest(str(folder.resolve()).encode())[:32]}"
+    place = _place(folder)
     entry = remembered.recall_entry(place)
     wanted = {each.name: _digest(each) for each in figures}
     kept = {name: _standing(folder, name, entry.get(name), digest) for name, digest in wanted.items()}
@@ -49,6 +49,10 @@ def draw_all(figures: Sequence[Figure], folder: Path) -> dict[str, Drawn]:
             place, {name: {"of": wanted[name], "files": _hashes(files[name])} for name in wanted}
         )
     return files
+
+
+def _place(folder: Path) -> str:
+    return f"drawn-{remembered.digest(str(folder.resolve()).encode())[:32]}"
 
 
 def _standing(folder: Path, name: str, known: object, digest: str) -> Drawn | None:
