@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from requirements import pytest_runtest_makereport as pytest_runtest_makereport
 
 
 def pytest_configure() -> None:

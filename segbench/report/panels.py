@@ -31,10 +31,16 @@ if TYPE_CHECKING:
     from segbench.data.prepared import PreparedData
 
 PANELS_FILE: Final = "panels.jpg"
-_MOST_IMAGES: Final = 5
+GAIN: Final = "largest gain"
+LOSS: Final = "largest loss"
+WORST: Final = "worst mean"
+MEDIAN: Final = "median"
+DRAWN: Final = "drawn"
+_MOST_IMAGES: Final = 6
 _MOST_CELLS: Final = 12
 _DRAW_SEED: Final = 0
 _WIDTH_PX: Final = 1600
+_FRAME: Final = (30, 30, 30)
 _MOST_BYTES: Final = 1_500_000
 
 
@@ -54,6 +60,8 @@ class Chosen:
 
     image: str
     rule: str
+    cell: int | None = None
+    """Column of the cell whose difference from the baseline's cell is meant; None: a rule about all cells."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,7 @@ class _Column:
     """A cell's trial with its predictions."""
 
     title: str
+    levels: Mapping[str, str]
     config: TrialConfig
     masks: Mapping[str, np.ndarray]
     dice: Mapping[str, float]
@@ -87,7 +96,9 @@ def make_panels(
     shared = sorted(set.intersection(*(set(c.masks) & set(c.dice) for c in columns)))
     if not shared:
         return Panels(missing="the cells share no test image.")
-    chosen = choose_images(pd.DataFrame({str(k): pd.Series(c.dice)[shared] for k, c in enumerate(columns)}))
+    baseline = _baseline(columns, analysis)
+    dice = pd.DataFrame({str(k): pd.Series(c.dice)[shared] for k, c in enumerate(columns)})
+    chosen = choose_images(dice, baseline=baseline)
     try:
         pixels = dict(_pixels(columns, project, [c.image for c in chosen]))
     except SegbenchError as error:
@@ -95,46 +106,73 @@ def make_panels(
     if not pixels:
         return Panels(missing="the data set here does not hold the test images of the records.")
     content, width = _draw(columns, chosen, pixels, Numbers(labels.style.digits))
-    rules = "; ".join(f"{c.image}: {c.rule}" for c in chosen)
+    rules = "; ".join(_rule_text(c, columns, baseline) for c in chosen)
     left = len(analysis.cells) - len(columns)
     has_ignored = any((mask == IGNORED).any() for _, mask in pixels.values())
     caption = (
         "The same test images across the cells, each by its first completed seed. White: found, orange: "
         f"false positive, blue: missed{', grey: does not count' if has_ignored else ''}; the number is the "
-        f"image's Dice. Chosen by rule: {rules}."
+        "image's Dice. Chosen by rule: largest paired differences from the baseline's cell both ways "
+        f"(framed), worst and median of the mean over the cells, the others drawn with a fixed seed. {rules}."
         + (f" {left} cells have no predictions here." if left > 0 else "")
     )
     return Panels(content=content, caption=caption, width_px=width)
 
 
-def choose_images(dice: pd.DataFrame, *, most: int = _MOST_IMAGES) -> list[Chosen]:
-    """Choose test images by rule: largest difference between cells, median, worst, then drawn with seed 0.
+def choose_images(dice: pd.DataFrame, *, baseline: int = 0, most: int = _MOST_IMAGES) -> list[Chosen]:
+    """Choose test images by rule: largest paired differences both ways, worst, median, then a seeded draw.
+
+    A paired difference is the Dice of a cell minus that of the baseline's cell on the same image; the largest
+    of all cells counts. An image that a rule before has chosen leaves the place to the next.
 
     Args:
         dice: A row an image (index: its name), a column a cell.
+        baseline: Number of the baseline's column.
         most: How many at most.
     """
     dice = dice.sort_index()
     means = dice.mean(axis=1)
-    spread = dice.max(axis=1) - dice.min(axis=1)
-    by_median = (means - means.median()).abs()
-    order = {
-        "worst mean Dice": means.sort_values(kind="stable").index,
-        "median": by_median.sort_values(kind="stable").index,
-    }
+    ranked: list[tuple[str, pd.Series, np.ndarray | None]] = [
+        (WORST, means, None),
+        (MEDIAN, (means - means.median()).abs(), None),
+    ]
     if dice.shape[1] > 1:
-        largest = spread.sort_values(ascending=False, kind="stable").index
-        order = {"largest difference between cells": largest, **order}
-    taken: dict[str, str] = {}
-    for rule, names in order.items():
-        first = next((name for name in names if name not in taken), None)
-        if first is not None and len(taken) < most:
-            taken[first] = rule
+        pairs = dice.sub(dice.iloc[:, baseline], axis=0).to_numpy().copy()
+        pairs[:, baseline] = -np.inf
+        gain = pd.Series(pairs.max(axis=1), index=dice.index), pairs.argmax(axis=1)
+        pairs[:, baseline] = np.inf
+        loss = pd.Series(pairs.min(axis=1), index=dice.index), pairs.argmin(axis=1)
+        ranked = [
+            (GAIN, -gain[0].where(gain[0] > 0), gain[1]),
+            (LOSS, loss[0].where(loss[0] < 0), loss[1]),
+            *ranked,
+        ]
+    taken: dict[str, Chosen] = {}
+    for rule, score, cells in ranked:
+        names = [name for name in score.dropna().sort_values(kind="stable").index if name not in taken]
+        if names and len(taken) < most:
+            cell = None if cells is None else int(cells[dice.index.get_loc(names[0])])
+            taken[names[0]] = Chosen(str(names[0]), rule, cell)
     rest = [name for name in dice.index if name not in taken]
     draw = np.random.default_rng(_DRAW_SEED).permutation(len(rest))
-    for number in draw[: max(0, most - len(taken))]:
-        taken[rest[int(number)]] = "drawn"
-    return [Chosen(str(name), rule) for name, rule in taken.items()]
+    drawn = [Chosen(str(rest[int(k)]), DRAWN) for k in draw[: max(0, most - len(taken))]]
+    return [*taken.values(), *drawn]
+
+
+def _baseline(columns: Sequence[_Column], analysis: Analysis) -> int:
+    """Return the column whose cell has every axis at its baseline; the first where none has."""
+    wanted = {axis.name: axis.baseline for axis in analysis.experiment.axes}
+    for number, column in enumerate(columns):
+        if all(wanted.get(axis) == label for axis, label in column.levels.items()):
+            return number
+    return 0
+
+
+def _rule_text(chosen: Chosen, columns: Sequence[_Column], baseline: int) -> str:
+    if chosen.cell is None:
+        return f"{chosen.image}: {chosen.rule}"
+    way = "gains most over" if chosen.rule == GAIN else "loses most against"
+    return f"{chosen.image}: {columns[chosen.cell].title} {way} {columns[baseline].title}"
 
 
 def _columns(
@@ -156,6 +194,7 @@ def _columns(
             columns.append(
                 _Column(
                     labels.cell(cell),
+                    labels.levels(cell),
                     configs[cell],
                     dict(zip(names, masks, strict=True)),
                     {str(k): float(v) for k, v in own.items()},
@@ -212,10 +251,7 @@ def _draw(
         top = head + r * (tile + foot + gap)
         image, labels = pixels[pick.image, _data_key(columns[0].config)]
         tiles = [image, overlay(labels, labels == 1)]
-        texts = [
-            pick.rule.replace("largest difference between cells", "differs most").replace(" mean Dice", ""),
-            "",
-        ]
+        texts = [pick.rule, ""]
         for column in columns:
             own_labels = pixels[pick.image, _data_key(column.config)][1]
             tiles.append(overlay(own_labels, column.masks[pick.image]))
@@ -224,6 +260,8 @@ def _draw(
             left = gap + k * (tile + gap)
             method = Image.Resampling.BICUBIC if k == 0 else Image.Resampling.NEAREST
             canvas.paste(Image.fromarray(picture).resize((tile, tile), method), (left, top))
+            if pick.cell is not None and k == pick.cell + 2:
+                draw.rectangle((left - 5, top - 5, left + tile + 4, top + tile + 4), outline=_FRAME, width=4)
             _text(draw, (left + tile // 2, top + tile + 3), text, font, tile, anchor="mt")
     return _encode(canvas), width
 

@@ -1,18 +1,27 @@
-"""One table and one figure, character by character; `make golden` rewrites them: look at the diff first."""
+"""A table and a figure of every renderer, character by character (PNG: as it looks).
+
+`make golden` rewrites them: look at the diff before it is committed.
+"""
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from segbench.report.figures.draw_matplotlib import draw_files
 from segbench.report.figures.draw_pgfplots import draw_pgfplots
 from segbench.report.figures.draw_svg import draw_svg
 from segbench.report.figures.make import make_figures
 from segbench.report.labels import Labels
+from segbench.report.pages.html import write_sheet
 from segbench.report.pages.latex import write_table
+from segbench.report.pages.markdown import table as write_markdown_table
 from segbench.report.style import Style
 from segbench.report.tables.make import make_tables
 
@@ -20,23 +29,69 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "report"))
 import fake_analysis as fake
 
 FOLDER = Path(__file__).parent / "report"
+TEXTS = (
+    "table-effects.tex",
+    "table-effects.html",
+    "table-effects.md",
+    "figure-effects.tex",
+    "figure-effects.svg",
+    "figure-curves-dice.tex",
+    "figure-curves-dice.svg",
+)
+PICTURES = ("figure-effects.png", "figure-curves-dice.png")
+_WIDTH_PX = 240
+"""Of the pictures kept: small enough that another version of a font gives nearly the same."""
 
 
-def produced() -> dict[str, str]:
-    analysis = fake.make_analysis()
-    labels = Labels(analysis, Style())
-    effects = make_figures(analysis, labels)[0]
+@pytest.fixture(scope="module")
+def labels() -> Labels:
+    return Labels(fake.make_analysis(), Style())
+
+
+@pytest.fixture(scope="module")
+def figures(labels):
+    return {figure.name: figure for figure in make_figures(labels.analysis, labels)}
+
+
+@pytest.fixture(scope="module")
+def texts(labels, figures) -> dict[str, str]:
+    effects = make_tables(labels.analysis, labels)["effects"]
     return {
-        "table-effects.tex": write_table(make_tables(analysis, labels)["effects"]),
-        "figure-effects.tex": draw_pgfplots(effects),
-        "figure-effects.svg": draw_svg(effects),
+        "table-effects.tex": write_table(effects),
+        "table-effects.html": write_sheet(effects, has_title=True),
+        "table-effects.md": write_markdown_table(effects) + "\n",
+        **{
+            f"figure-{name}.{suffix}": draw(figures[name])
+            for name in ("effects", "curves-dice")
+            for suffix, draw in (("tex", draw_pgfplots), ("svg", draw_svg))
+        },
     }
 
 
-@pytest.mark.parametrize("name", ["table-effects.tex", "figure-effects.tex", "figure-effects.svg"])
-def test_golden(name):
-    text = produced()[name]
+@pytest.mark.parametrize("name", TEXTS)
+def test_golden(name, texts):
+    text = texts[name]
     if os.environ.get("SEGBENCH_GOLDEN") == "rewrite":
         FOLDER.mkdir(exist_ok=True)
         (FOLDER / name).write_text(text, encoding="utf-8")
     assert text == (FOLDER / name).read_text(encoding="utf-8")
+
+
+def shrunk(png: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(png)) as image:
+        height = round(image.height * _WIDTH_PX / image.width)
+        return image.convert("RGB").resize((_WIDTH_PX, height), Image.Resampling.BOX)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_golden_picture(name, figures):
+    figure = figures[name.removeprefix("figure-").removesuffix(".png")]
+    image = shrunk(draw_files(figure)["png"])
+    if os.environ.get("SEGBENCH_GOLDEN") == "rewrite":
+        image.save(FOLDER / name, optimize=True)
+    with Image.open(FOLDER / name) as kept:
+        assert image.size == kept.size
+        difference = np.abs(np.asarray(image, float) - np.asarray(kept.convert("RGB"), float))
+    # A mark that is missing or moved changes its pixels by half of their range.
+    assert difference.mean() < 1.5
+    assert np.percentile(difference, 99.8) < 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -14,11 +15,17 @@ from segbench.report.figures.palette import Look, marker
 from segbench.report.figures.scales import dodge, linear
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers
+from segbench.report.phrases import count
 
 _HEIGHT_CM = 5.2
 _LONGEST_DIRECT = 16
 _MOST_DIRECT = 6
 _MOST_COLUMNS = 3
+_MOST_FACETS = 32
+_MANY_FACETS = 9
+"""More stand in rows of four."""
+_TALLEST_CM = 17.5
+"""Of all rows together: a page holds them with their titles and ticks."""
 _LEAST_POINTS = 4
 _LEAST_SEEDS = 3
 """Two seeds give an interval of 12.7 standard errors: a band that covers the plot and says nothing."""
@@ -48,7 +55,6 @@ def _figure(analysis: Analysis, labels: Labels, quantity: str) -> Figure | None:
     slugs = unique_slugs(list(analysis.cells["cell"]))
     x = _epochs(curves)
     names = [labels.name(level) for level in layout.levels]
-    direct = 1 < len(names) <= _MOST_DIRECT and max(map(len, names)) <= _LONGEST_DIRECT
     shared = _y_scale(curves, quantity)
     facets = []
     for combination in layout.facets:
@@ -63,13 +69,20 @@ def _figure(analysis: Analysis, labels: Labels, quantity: str) -> Figure | None:
                 y=scale,
                 marks=tuple(marks),
                 title=", ".join(labels.name(level) for level in combination if level),
-                right=_end_names(marks, scale) if direct else (),
             )
         )
     if not facets:
         return None
-    columns = len(facets) if len(facets) <= _MOST_COLUMNS else (2 if len(facets) in (2, 4) else 3)
-    rows = tuple(_row(facets[k : k + columns]) for k in range(0, len(facets), columns))
+    num_left, facets = len(facets[_MOST_FACETS:]), facets[:_MOST_FACETS]
+    columns = _columns(len(facets))
+    num_rows = -(-len(facets) // columns)
+    height_cm = min(_HEIGHT_CM, _TALLEST_CM / num_rows - (0.5 if num_rows > 1 else 0))
+    direct = 1 < len(names) <= _MOST_DIRECT and max(map(len, names)) <= _LONGEST_DIRECT
+    # The last facet of a row names the lines of all: each must have every level, and room for the names.
+    direct = direct and num_rows <= 3 and all({mark.name for mark in f.marks} == set(names) for f in facets)
+    rows = tuple(
+        _row(facets[k : k + columns], height_cm if direct else None) for k in range(0, len(facets), columns)
+    )
     legend = [
         Key(text="validation, mean over seeds", look=Look()),
         Key(text=_TRAIN, look=Look(dash="dashed", alpha=0.8)),
@@ -91,6 +104,8 @@ def _figure(analysis: Analysis, labels: Labels, quantity: str) -> Figure | None:
         "Solid: validation images after the epoch. Dashed: training, a running mean over the epoch's "
         "augmented batches before each step: another estimator, not to be compared in level."
     )
+    if num_left:
+        caption += f" The curves of {count(num_left, 'more combination')} are in data/curves.csv."
     if lossy:
         caption += " Scales differ between columns: values of different losses are not comparable."
     return Figure(
@@ -99,7 +114,7 @@ def _figure(analysis: Analysis, labels: Labels, quantity: str) -> Figure | None:
         caption=caption,
         facets=rows,
         width_cm=labels.style.width_cm,
-        row_height_cm=_HEIGHT_CM,
+        row_height_cm=height_cm,
         left_cm=1.35,
         right_cm=0.35 + max(map(text_width, names)) if direct else 0.35,
         legend=tuple(legend),
@@ -107,9 +122,18 @@ def _figure(analysis: Analysis, labels: Labels, quantity: str) -> Figure | None:
     )
 
 
-def _row(facets: list[Facet]) -> tuple[Facet, ...]:
-    """Keep the names of the lines in the last facet of a row: colours say the same in all of them."""
-    return (*(replace(facet, right=()) for facet in facets[:-1]), facets[-1])
+def _columns(num_facets: int) -> int:
+    if num_facets > _MANY_FACETS:
+        return 4
+    return 2 if num_facets == 4 else min(num_facets, _MOST_COLUMNS)
+
+
+def _row(facets: list[Facet], height_cm: float | None) -> tuple[Facet, ...]:
+    """Name the lines behind the last facet of a row (height None: nowhere): colours say the same in all."""
+    if height_cm is None:
+        return tuple(facets)
+    last = facets[-1]
+    return (*facets[:-1], replace(last, right=_end_names(last.marks, last.y, height_cm)))
 
 
 def _epochs(curves: pd.DataFrame) -> Scale:
@@ -194,9 +218,9 @@ def _marked(num_points: int, number: int) -> tuple[int, int] | None:
     return (step // 2 + number * max(1, step // 4)) % step, step
 
 
-def _end_names(marks: list[Mark], scale: Scale) -> tuple[Note, ...]:
+def _end_names(marks: Sequence[Mark], scale: Scale, height_cm: float) -> tuple[Note, ...]:
     ends = [mark for mark in marks if mark.look.dash == "solid"]
-    gap = LINE_CM / _HEIGHT_CM * (scale.high - scale.low)
+    gap = LINE_CM / height_cm * (scale.high - scale.low)
     heights = dodge([mark.y[-1] for mark in ends], gap, scale.low, scale.high)
     return tuple(
         Note(y=y, text=mark.name, look=Look(colour=mark.look.colour))

@@ -100,7 +100,7 @@ def _facts(content: Content) -> str:
 
 def _section(section: Section) -> str:
     parts = [f'<section id="{section.key}"><h2>{escape(section.title)}</h2>']
-    parts += [_table(table, has_title=len(section.tables) > 1) for table in section.tables]
+    parts += [write_sheet(table, has_title=len(section.tables) > 1) for table in section.tables]
     parts += [_figure(figure) for figure in section.figures]
     if section.panels:
         parts.append(_panels(section.panels))
@@ -114,7 +114,8 @@ def _section(section: Section) -> str:
     return "\n".join([*parts, "</section>"])
 
 
-def _table(table: Table, *, has_title: bool) -> str:
+def write_sheet(table: Table, *, has_title: bool) -> str:
+    """Return a table with its note and its LaTeX, which the page's script offers as a copy."""
     heads = "".join(
         f'<th scope="col"{" class=num" if column.is_number else ""}>'
         f'<button type="button">{escape(column.title)}</button></th>'

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from segbench.report.figures.design import slug
+from segbench.report.figures.figure import Figure
+from segbench.report.figures.geometry import place
 from segbench.report.latex_text import escape
 from segbench.report.pages.content import Content, Section
 from segbench.report.tables.table import Column, Field, Table
 
 _MOST_ROWS = 30
 """Rows of one table; longer ones go on in another."""
+_TALLEST_CM = 20.5
 _SHORT = 14
 """Characters of a text that needs no line break."""
 
@@ -21,7 +24,6 @@ _PREAMBLE = r"""% Written by segbench. Run pdflatex twice, or upload the folder 
 \usepackage{lmodern,textcomp,microtype}
 \usepackage[margin=2.5cm]{geometry}
 \usepackage{graphicx,booktabs,tabularx,array,caption}
-\usepackage[section]{placeins}
 \usepackage{needspace}
 \usepackage{pgfplots}
 \pgfplotsset{compat=1.16}
@@ -29,10 +31,15 @@ _PREAMBLE = r"""% Written by segbench. Run pdflatex twice, or upload the folder 
 \usepackage[hidelinks]{hyperref}
 \newcolumntype{L}{>{\raggedright\arraybackslash}X}
 \captionsetup{font=small,labelfont=bf,skip=4pt}
+% Here tables and figures stand under their headings; in your own text the same files float.
+\makeatletter
+\newenvironment{segblock}[1]{\par\addvspace{8pt}\noindent\begin{minipage}{\linewidth}\def\@captype{#1}}%
+  {\end{minipage}\par\addvspace{8pt}}
+\renewenvironment{table}[1][]{\begin{segblock}{table}}{\end{segblock}}
+\renewenvironment{figure}[1][]{\begin{segblock}{figure}}{\end{segblock}}
+\makeatother
 \setlength{\parindent}{0pt}\setlength{\parskip}{5pt plus 2pt}
 \setlength{\emergencystretch}{3em}
-\renewcommand{\topfraction}{.9}\renewcommand{\bottomfraction}{.8}
-\renewcommand{\textfraction}{.07}\renewcommand{\floatpagefraction}{.8}
 \providecommand{\segreportdir}{.}
 % the same source gives the same file
 \ifdefined\pdfinfoomitdate\pdfinfoomitdate=1\fi
@@ -76,15 +83,13 @@ def write_table(table: Table) -> str:
 
 
 def _section(section: Section) -> list[str]:
-    # A heading whose floats move to the next page goes with them; a grid of images is tall.
-    is_tall = section.panels is not None and not section.tables and not section.figures
-    room = ".5" if is_tall else ".2"
-    parts = [rf"\Needspace{{{room}\textheight}}\section*{{{escape(section.title)}}}"]
+    # A heading stays with what follows it: TeX breaks no page behind one.
+    parts = [rf"\Needspace{{.1\textheight}}\section*{{{escape(section.title)}}}"]
     parts += [rf"\input{{\segreportdir/tables/{table.name}.tex}}" for table in section.tables]
     for figure in section.figures:
         parts += [
             r"\begin{figure}[!htbp]\centering",
-            rf"\input{{\segreportdir/figures/{figure.name}.tex}}",
+            _fitted(figure),
             rf"\caption{{{escape(figure.caption)}}}",
             r"\end{figure}",
         ]
@@ -109,9 +114,17 @@ def _section(section: Section) -> list[str]:
                 "\n".join(
                     rf"\item[{escape(term)}] {_breakable(text)}" for term, text in section.terms.items()
                 )
-            )
+            ).join(("\\noindent\\begin{minipage}{\\linewidth}\n", "\n\\end{minipage}"))
         )
     return parts
+
+
+def _fitted(figure: Figure) -> str:
+    """Return the input of a figure, smaller where it is taller than a page with heading and caption."""
+    source = rf"\input{{\segreportdir/figures/{figure.name}.tex}}"
+    if place(figure).height <= _TALLEST_CM:
+        return source
+    return rf"\resizebox{{!}}{{{_TALLEST_CM}cm}}{{{source}}}"
 
 
 def _description(items: str) -> str:

@@ -16,7 +16,7 @@ from segbench.report.analysis import Analysis
 NORM = {"model": ("unet", "resnet34_unet"), "norm": ("BatchNorm", "none", "DyT")}
 HOSTILE = {
     "model_size": ("unet & co", "a_very_long_name_of_a_network_with_50%_dropout"),
-    "λ": ("½ × α", "<script>alert('x')</script>", "{$\\frac}^~#", "日本 #2"),
+    "λ": ("½ × α", "<script>alert('x')</script>", "{$\\frac}^~#", "日本 #2 🚀 Ω"),
 }
 QUICKSTART = {"norm": ("batch", "none"), "flips": ("off", "on")}
 TWELVE = {"model": ("unet", "resnet34_unet"), "lr": ("1e-4", "1e-3"), "norm": ("batch", "none", "DyT")}

@@ -15,7 +15,11 @@ import pytest
 from segbench.report import compile_pdf as compiling
 from segbench.report.build import csv, write_report
 from segbench.report.compile_pdf import compile_pdf, error_lines
+from segbench.report.figures.make import make_figures
+from segbench.report.labels import Labels
 from segbench.report.panels import Panels
+from segbench.report.style import Style
+from segbench.report.tables.make import make_tables
 
 PICTURE = Panels(
     content=(Path(__file__).parent / "data" / "pixel.jpg").read_bytes(), caption="Same images.", width_px=8
@@ -41,6 +45,20 @@ def test_a_second_report_touches_nothing_and_a_change_only_what_shows_it(tmp_pat
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == stamps
     third = write_report(replace(analysis, answer="Yes."), tmp_path, panels=PICTURE, with_pdf=False)
     assert {p.name for p in third.changed} == {"report.html", "report.md", "report.tex"}
+
+
+def test_every_figure_is_there_in_every_form_and_every_table_in_its_own_file(tmp_path):
+    analysis = fake.make_analysis(fake.QUICKSTART)
+    write_report(analysis, tmp_path, panels=NONE, with_pdf=False)
+    labels = Labels(analysis, Style())
+    names = [figure.name for figure in make_figures(analysis, labels)]
+    assert len(names) >= 5
+    for name in names:
+        for suffix in ("png", "svg", "pdf", "tex"):
+            assert (tmp_path / "figures" / f"{name}.{suffix}").stat().st_size > 500, (name, suffix)
+        assert (tmp_path / "data" / f"figure-{name}.csv").stat().st_size > 0
+    for name in make_tables(analysis, labels):
+        assert (tmp_path / "tables" / f"{name}.tex").stat().st_size > 0
 
 
 def test_two_folders_hold_the_same_bytes(tmp_path):

@@ -31,9 +31,9 @@ def images_frame(analysis) -> pd.DataFrame:
             "split": "test",
             "class": 0,
             "metric": "dice",
-            "value": 0.1 * k,
+            "value": 0.1 * k + (0.05 * (cell - 1) if k == 5 else 0),
         }
-        for trial in analysis.seeds["trial"]
+        for cell, trial in enumerate(analysis.seeds["trial"])
         for k, name in enumerate(NAMES)
     ]
     return pd.DataFrame(rows)
@@ -59,23 +59,45 @@ def put_masks(project: Project, analysis) -> None:
 
 def test_images_are_chosen_by_rule():
     dice = pd.DataFrame(
-        {"a": [0.9, 0.5, 0.80, 0.1, 0.7, 0.85, 0.75], "b": [0.2, 0.5, 0.82, 0.1, 0.7, 0.85, 0.74]},
-        index=list("pqrstuv"),
+        {
+            "base": [0.90, 0.50, 0.80, 0.10, 0.70, 0.85, 0.75, 0.74],
+            "a": [0.20, 0.50, 0.82, 0.10, 0.70, 0.85, 0.74, 0.74],
+            "b": [0.88, 0.50, 0.80, 0.15, 0.70, 0.95, 0.75, 0.74],
+        },
+        index=list("pqrstuvw"),
     )
-    chosen = choose_images(dice, most=5)
-    assert [(c.image, c.rule) for c in chosen[:3]] == [
-        ("p", "largest difference between cells"),
-        ("s", "worst mean Dice"),
-        ("t", "median"),
+    # Differences from base: a takes 0.70 from p, b gives 0.10 to u; s has the lowest mean. Of the means
+    # .66 .5 .807 .117 .7 .883 .747 .74 the median is .72: t and w are .02 away, t comes first.
+    chosen = choose_images(dice)
+    assert [(c.image, c.rule, c.cell) for c in chosen[:4]] == [
+        ("u", "largest gain", 2),
+        ("p", "largest loss", 1),
+        ("s", "worst mean", None),
+        ("t", "median", None),
     ]
-    assert [c.rule for c in chosen[3:]] == ["drawn", "drawn"]
-    assert len({c.image for c in chosen}) == 5
-    assert choose_images(dice.sample(frac=1, random_state=3), most=5) == chosen
+    assert [(c.rule, c.cell) for c in chosen[4:]] == [("drawn", None)] * 2
+    assert len({c.image for c in chosen}) == 6
+    assert choose_images(dice.sample(frac=1, random_state=3)) == chosen
+
+
+def test_the_baseline_need_not_be_the_first_cell():
+    dice = pd.DataFrame({"a": [0.5, 0.9], "base": [0.8, 0.6]}, index=["p", "q"])
+    chosen = choose_images(dice, baseline=1)
+    assert [(c.image, c.rule, c.cell) for c in chosen] == [("q", "largest gain", 0), ("p", "largest loss", 0)]
+
+
+def test_where_no_cell_gains_no_image_stands_for_a_gain():
+    dice = pd.DataFrame({"base": [0.8, 0.9, 0.7], "a": [0.8, 0.6, 0.7]}, index=["p", "q", "r"])
+    assert [(c.image, c.rule) for c in choose_images(dice)] == [
+        ("q", "largest loss"),
+        ("r", "worst mean"),
+        ("p", "median"),
+    ]
 
 
 def test_one_cell_has_no_difference_to_choose_by():
     chosen = choose_images(pd.DataFrame({"a": [0.9, 0.5]}, index=["p", "q"]))
-    assert [(c.image, c.rule) for c in chosen] == [("q", "worst mean Dice"), ("p", "median")]
+    assert [(c.image, c.rule) for c in chosen] == [("q", "worst mean"), ("p", "median")]
 
 
 def test_false_pixels_have_colours_and_ignored_ones_are_grey():
@@ -93,7 +115,8 @@ def test_the_grid_has_a_column_a_cell_and_states_its_rule(project):
     with Image.open(io.BytesIO(panels.content)) as picture:
         assert picture.format == "JPEG"
         assert picture.width == panels.width_px == 8 + 6 * (257 + 8)
-    assert "image_0: largest difference between cells" in panels.caption
+    assert "largest paired differences from the baseline's cell both ways (framed)" in panels.caption
+    assert "image_5: none, on gains most over batch, off; image_0: worst mean; " in panels.caption
     assert "each by its first completed seed" in panels.caption
     assert panels == make_panels(analysis, images_frame(analysis), project)
     assert len(panels.content) < 1_500_000
