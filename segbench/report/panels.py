@@ -40,7 +40,7 @@ _MOST_IMAGES: Final = 6
 _MOST_CELLS: Final = 12
 _DRAW_SEED: Final = 0
 _WIDTH_PX: Final = 1600
-_FRAME: Final = (30, 30, 30)
+_FRAME: Final = (122, 79, 181)
 _MOST_BYTES: Final = 1_500_000
 
 
@@ -238,7 +238,7 @@ def _draw(
     from PIL import Image, ImageDraw
 
     num_columns = len(columns) + 2
-    gap, head, foot = 8, 46, 32
+    gap, head, foot = 8, 46, 34
     tile = min(260, (_WIDTH_PX - gap * (num_columns + 1)) // num_columns)
     width = gap + num_columns * (tile + gap)
     rows = [c for c in chosen if all((c.image, _data_key(k.config)) in pixels for k in columns)]
@@ -262,7 +262,7 @@ def _draw(
             canvas.paste(Image.fromarray(picture).resize((tile, tile), method), (left, top))
             if pick.cell is not None and k == pick.cell + 2:
                 draw.rectangle((left - 5, top - 5, left + tile + 4, top + tile + 4), outline=_FRAME, width=4)
-            _text(draw, (left + tile // 2, top + tile + 3), text, font, tile, anchor="mt")
+            _text(draw, (left + tile // 2, top + tile + 7), text, font, tile, anchor="mt")
     return _encode(canvas), width
 
 

@@ -23,7 +23,7 @@ _PREAMBLE = r"""% Written by segbench. Run pdflatex twice, or upload the folder 
 \usepackage[utf8]{inputenc}
 \usepackage{lmodern,textcomp,microtype}
 \usepackage[margin=2.5cm]{geometry}
-\usepackage{graphicx,booktabs,tabularx,array,caption}
+\usepackage{graphicx,booktabs,tabularx,array,caption,multicol}
 \usepackage{needspace}
 \usepackage{pgfplots}
 \pgfplotsset{compat=1.16}
@@ -109,13 +109,8 @@ def _section(section: Section) -> list[str]:
             + "\n\\end{itemize}"
         )
     if section.terms:
-        parts.append(
-            _description(
-                "\n".join(
-                    rf"\item[{escape(term)}] {_breakable(text)}" for term, text in section.terms.items()
-                )
-            ).join(("\\noindent\\begin{minipage}{\\linewidth}\n", "\n\\end{minipage}"))
-        )
+        terms = [rf"\item[{escape(term)}] {_breakable(text)}" for term, text in section.terms.items()]
+        parts += [r"\begin{multicols}{2}\raggedright", _description("\n".join(terms)), r"\end{multicols}"]
     return parts
 
 
