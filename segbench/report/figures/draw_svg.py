@@ -86,7 +86,7 @@ def _facet(placed: Placed, clip: str) -> str:
     )
     parts.append(f'<path class="axis" d="{edge}"/>')
     if facet.title:
-        parts.append(_text(left, top - 7, shortened(facet.title, box.width), kind="facet-title"))
+        parts.append(_text(left, top - 7, shortened(facet.title, 0.84 * box.width), kind="facet-title"))
     if placed.shows_x_label and facet.x.label:
         parts.append(_text((left + right) / 2, bottom + 34, facet.x.label, anchor="middle"))
     if placed.shows_y and facet.y.label and not facet.y.is_category:

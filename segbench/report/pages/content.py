@@ -64,6 +64,11 @@ class Content:
     verdicts: tuple[Verdict, ...] = ()
     """The claims' verdicts; without claims those of the judged contrasts."""
 
+    def verdicts_first(self) -> tuple[tuple[Section, ...], tuple[Section, ...]]:
+        """Return the sections before the terms of the head, on a page of one column, and the others."""
+        claims = tuple(section for section in self.sections if section.key == "claims")
+        return claims, tuple(section for section in self.sections if section.key != "claims")
+
     @property
     def tables(self) -> list[Table]:
         return [table for section in self.sections for table in section.tables]

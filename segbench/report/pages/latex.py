@@ -59,9 +59,12 @@ def write_latex(content: Content) -> str:
         rf"{{\Large\bfseries {escape(content.name)}\par}}",
         rf"{{\large {escape(content.question)}\par}}",
         rf"\medskip {escape(content.answer)}",
-        _description(head),
     ]
-    for section in content.sections:
+    verdicts, others = content.verdicts_first()
+    for section in verdicts:
+        parts += _section(section)
+    parts += [r"\Needspace{.1\textheight}\section*{Setting}", _description(head)] if head else []
+    for section in others:
         parts += _section(section)
     return "\n".join([*(part for part in parts if part), r"\end{document}", ""])
 

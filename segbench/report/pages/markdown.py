@@ -16,9 +16,14 @@ def write_markdown(content: Content) -> str:
         f"# {escape(content.name)}",
         f"**{escape(content.question)}**",
         escape(content.answer),
-        "\n".join(f"- {escape(term)}: {escape(text)}" for term, text in content.head.items()),
     ]
-    for section in content.sections:
+    verdicts, others = content.verdicts_first()
+    for section in verdicts:
+        parts += _section(section)
+    if content.head:
+        parts.append("## Setting")
+        parts.append("\n".join(f"- {escape(term)}: {escape(text)}" for term, text in content.head.items()))
+    for section in others:
         parts += _section(section)
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -290,3 +290,10 @@ def test_a_wrong_style_file_says_what_is_wrong(tmp_path, text, expected):
         read_style(path)
     assert expected in str(error.value)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(("write", "heading"), [(write_markdown, "## {}"), (write_latex, r"\section*{{{}}}")])
+def test_a_page_of_one_column_says_the_verdicts_before_the_setting(write, heading):
+    page = write(make_content(fake.make_analysis(), Style()))
+    places = [page.index(heading.format(title)) for title in ("Claims", "Setting", "Effects")]
+    assert places == sorted(places)
