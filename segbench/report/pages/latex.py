@@ -99,7 +99,7 @@ def _section(section: Section) -> list[str]:
     if section.panels:
         parts += [
             r"\begin{figure}[!htbp]\centering",
-            rf"\includegraphics[width=\linewidth,height=0.8\textheight,keepaspectratio]"
+            rf"\includegraphics[width=\linewidth,height=0.58\textheight,keepaspectratio]"
             rf"{{\segreportdir/figures/{section.panels.file_name}}}",
             rf"\caption{{{escape(section.panels.caption)}}}",
             r"\end{figure}",
