@@ -59,6 +59,16 @@ def report(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit with 5 if the report is out of date.")
     ] = False,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            "--into",
+            metavar="DIR",
+            help="Put tables, figures, data and numbers.tex also there, for a paper; only what changed.",
+            show_default=False,
+            file_okay=False,
+        ),
+    ] = None,
     no_pdf: Annotated[bool, typer.Option("--no-pdf", help="Do not compile report.pdf.")] = False,
     open_: Annotated[bool, typer.Option("--open", help="Show report.html in the browser.")] = False,
     project: ProjectOption = None,
@@ -93,7 +103,9 @@ def report(
     refuse_without_file(foreign)
 
     if all_ or experiment is None:
-        _refuse_one(experiment, all_, {"--scale": scale, "--set": set_, "--smoke": smoke, "--as": as_})
+        _refuse_one(
+            experiment, all_, {"--scale": scale, "--set": set_, "--smoke": smoke, "--as": as_, "--into": into}
+        )
         if check:
             check_all(project)
         else:
@@ -113,6 +125,25 @@ def report(
         check_report(asked)
         return
     _report_one(asked, with_pdf=not no_pdf, open_=open_)
+    if into is not None:
+        _put_into(into, asked)
+
+
+def _put_into(target: Path, asked: Asked) -> None:
+    from segbench.cli.analysed import shown
+    from segbench.report.into import write_into
+
+    experiment = asked.load()
+    placed = write_into(experiment.project.reports / experiment.name, target, name=experiment.name)
+    for word, paths in (
+        ("written", placed.changed),
+        ("removed", placed.removed),
+        ("kept, as it was edited", placed.kept),
+    ):
+        for path in paths:
+            typer.echo(f"{shown(path)} ({word})")
+    if not (placed.changed or placed.removed):
+        typer.echo(f"{shown(target)} (unchanged)")
 
 
 def _report_one(asked: Asked, *, with_pdf: bool, open_: bool) -> None:

@@ -76,7 +76,7 @@ def write_report(
         files[f"figures/{PANELS_FILE}"] = picture.content
         files[f"figures/{_CAPTION_FILE}"] = picture.caption.encode()
     changed = [folder / name for name, data in files.items() if _write(folder / name, data)]
-    for name in _owned_names() - set(files):
+    for name in owned_names() - set(files):
         (folder / name).unlink(missing_ok=True)
     pages = [folder / name for name in ("report.html", "report.md", "report.tex")]
     warnings: list[str] = []
@@ -188,7 +188,7 @@ def _quoted(text: str) -> str:
     return text
 
 
-def _owned_names() -> set[str]:
+def owned_names() -> set[str]:
     """Return every file that some report writes; those that this one lacks are of an older one."""
     suffixes = ("png", "svg", "pdf", "tex")
     return {

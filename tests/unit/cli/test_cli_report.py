@@ -43,6 +43,24 @@ def test_it_writes_the_folder_and_prints_answer_effects_claims_and_paths(project
     assert "reports/quickstart/report.html (unchanged)" in again.output
 
 
+def test_into_puts_the_latex_side_elsewhere_and_says_what_changed(project):
+    (project / "results" / "quickstart").mkdir(parents=True)
+    words = ["report", "quickstart", "--no-pdf", "--into", "paper/gen"]
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "paper/gen/numbers.tex (written)" in done.output.replace(str(project) + "/", "")
+    assert (project / "paper" / "gen" / "tables" / "effects.tex").is_file()
+    again = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert "paper/gen (unchanged)" in again.output.replace(str(project) + "/", "")
+
+
+def test_all_and_an_experiment_exclude_each_other(project):
+    done = CliRunner().invoke(app, ["report", "quickstart", "--all"])
+    assert done.exit_code == 2
+    assert "without quickstart" in " ".join(done.output.split()).replace("│ ", "")
+    assert CliRunner().invoke(app, ["report"]).exit_code == 2
+
+
 def test_without_results_it_names_the_sweep(project):
     with pytest.raises(ResultsError) as error:
         CliRunner().invoke(
