@@ -11,7 +11,6 @@ import typer
 from segbench.cli.analysed import Asked, say_pages, write_one
 from segbench.cli.options import (
     AsOption,
-    OptionalExperimentArgument,
     ProjectOption,
     ScaleOption,
     SetOption,
@@ -48,7 +47,14 @@ _SHOWN_CLAIMS = {"Claim": "claim", "Verdict": "verdict"}
 
 
 def report(
-    experiment: OptionalExperimentArgument = None,
+    experiment: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[EXPERIMENT]",
+            help="A file, or the name of one in experiments/; not with --all or --from.",
+            show_default=False,
+        ),
+    ] = None,
     scale: ScaleOption = None,
     set_: SetOption = None,
     smoke: SmokeOption = False,
