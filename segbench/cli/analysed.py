@@ -27,6 +27,8 @@ class Asked:
     is_smoke: bool = False
     name: str | None = None
     project: Path | None = None
+    contrasts: Sequence[str] = ()
+    """Comparisons to show besides, as `report --contrast` takes them."""
 
     def load(self) -> Experiment:
         """Load it; `--project` says where to look, so that a name means the same everywhere."""
@@ -56,6 +58,7 @@ def analysed(asked: Asked) -> tuple[Analysis, Results, Mapping[str, Any]]:
 
     Raises:
         ResultsError: There are none yet.
+        ExperimentError: A contrast is none of this design.
     """
     from segbench.store.layout import ResultsFolder
 
@@ -65,13 +68,16 @@ def analysed(asked: Asked) -> tuple[Analysis, Results, Mapping[str, Any]]:
     if not folder.is_dir():
         raise ResultsError(message(shown(folder), "there are no results of this experiment", see=see))
 
+    from segbench.report.asked import read_contrasts
+
+    read_contrasts(asked.contrasts, loaded)
     from segbench.report.analyse import analyse
     from segbench.report.freshness import recorded
     from segbench.store.results import read_results
 
     made_from = recorded(loaded)
     results = read_results(folder)
-    analysis = analyse(loaded, results, project=loaded.project)
+    analysis = analyse(loaded, results, project=loaded.project, contrasts=asked.contrasts)
     if analysis.seeds.empty and analysis.failures.empty and analysis.search.empty:
         raise ResultsError(message(shown(folder), "no trial of this experiment has ended", see=see))
     return analysis, results, made_from

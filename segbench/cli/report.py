@@ -77,6 +77,16 @@ def report(
     ] = None,
     no_pdf: Annotated[bool, typer.Option("--no-pdf", help="Do not compile report.pdf.")] = False,
     open_: Annotated[bool, typer.Option("--open", help="Show report.html in the browser.")] = False,
+    contrast: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--contrast",
+            metavar="TEXT",
+            help='Also compare two levels, without a verdict: "norm: DyT - none", or '
+            '"norm: DyT - none at model = unet". Repeatable.',
+            show_default=False,
+        ),
+    ] = None,
     project: ProjectOption = None,
     from_: FromOption = None,
     baseline: BaselineOption = None,
@@ -102,6 +112,8 @@ def report(
         direction=direction,
         name=name,
     )
+    if contrast and (check or from_ is not None):
+        raise typer.BadParameter("it goes with neither --check nor --from", param_hint="--contrast")
     if from_ is not None:
         refuse_with_file(experiment, scale, set_, smoke, as_, all_, check)
         _print_written(*report_from(from_, foreign, project=project, with_pdf=not no_pdf), open_=open_)
@@ -110,7 +122,10 @@ def report(
 
     if all_ or experiment is None:
         _refuse_one(
-            experiment, all_, {"--scale": scale, "--set": set_, "--smoke": smoke, "--as": as_, "--into": into}
+            experiment,
+            all_,
+            {"--scale": scale, "--set": set_, "--smoke": smoke, "--as": as_}
+            | {"--into": into, "--contrast": contrast},
         )
         if check:
             check_all(project)
@@ -126,6 +141,7 @@ def report(
         is_smoke=smoke,
         name=as_,
         project=project,
+        contrasts=contrast or (),
     )
     if check:
         check_report(asked)
@@ -156,7 +172,8 @@ def _report_one(asked: Asked, *, with_pdf: bool, open_: bool) -> None:
     from segbench.report.unchanged import Said, Stamp
 
     stamp = Stamp.of(asked.load(), with_pdf=with_pdf)
-    if (last := stamp.recall()) is not None:
+    # What is asked for besides is no part of what is remembered.
+    if not asked.contrasts and (last := stamp.recall()) is not None:
         typer.echo(last.answer, nl=False)
         say_pages(last.warnings, last.pages)
         if open_:
@@ -164,7 +181,7 @@ def _report_one(asked: Asked, *, with_pdf: bool, open_: bool) -> None:
         return
     analysis, written = write_one(asked, with_pdf=with_pdf)
     answer = _print_written(analysis, written, open_=open_)
-    if not analysis.head.get("trials", "").startswith("partial"):
+    if not asked.contrasts and not analysis.head.get("trials", "").startswith("partial"):
         stamp.keep(Said(answer, written.warnings, written.pages))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from segbench.config.experiment import Design
@@ -40,6 +41,18 @@ def alias_lines(design: Design, *, up_to: int = 3) -> list[str]:
         more = [f"{len(alike) - _MOST_NAMED} more"] if len(alike) > _MOST_NAMED else []
         lines.append(" = ".join([*named, *more]))
     return lines
+
+
+def aliased_with(design: Design, effects: Iterable[tuple[str, ...]]) -> str:
+    """Return what effects cannot be told from, up to interactions of three axes: `lr x flips, model x seeds`.
+
+    Empty where the design has no aliases of them.
+    """
+    wanted = [set(effect) for effect in effects]
+    own = (alias.others for alias in design.aliases if set(alias.effect) in wanted)
+    found = list(dict.fromkeys(effect_text(other) for others in own for other in others))
+    more = [f"{len(found) - _MOST_NAMED} more"] if len(found) > _MOST_NAMED else []
+    return ", ".join([*found[:_MOST_NAMED], *more])
 
 
 def alias_note(design: Design, axis: str) -> str:

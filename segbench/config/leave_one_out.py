@@ -13,6 +13,7 @@ from segbench.errors import ExperimentError
 
 KEY: Final = "leave_one_out"
 _FIELD: Final = "augment"
+_WITHOUT: Final = "without "
 
 
 def spell_out(name: str, axis: Node, problems: Problems) -> Node:
@@ -78,12 +79,17 @@ def _steps(recipe: Node, problems: Problems) -> Sequence[Any]:
     return () if found is None else found.knobs["steps"].default
 
 
+def leaves_steps_out(labels: Sequence[str]) -> bool:
+    """Whether several levels of an axis are a recipe without one of its steps."""
+    return sum(label.startswith(_WITHOUT) for label in labels) > 1
+
+
 def _without_each(steps: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
     seen: dict[str, int] = {}
     for title, rest in _each_left_out(steps):
         seen[title] = seen.get(title, 0) + 1
         number = f" {seen[title]}" if seen[title] > 1 else ""
-        yield f"without {title}{number}", rest
+        yield f"{_WITHOUT}{title}{number}", rest
 
 
 def _each_left_out(steps: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:

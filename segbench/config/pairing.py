@@ -8,10 +8,24 @@ balanced instead, so that the means over all cells of either level differ by the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from segbench.config.experiment import Axis, Cell, Design, Experiment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crossing:
+    """The cells of a design in which every level of each factor meets every level of the others, once."""
+
+    factors: tuple[str, ...] = ()
+    """The crossed axes, in order; of zipped ones the first stands for all."""
+    cells: tuple[Cell, ...] = ()
+    held: Mapping[str, str] = field(default_factory=dict)
+    """Conditional axis -> its baseline: cells at its other levels are no part of the crossing."""
+    reason: str = ""
+    """Why there is no crossing; empty where there is one."""
 
 
 @dataclass(frozen=True)
@@ -79,3 +93,24 @@ class Pairing:
             balanced = len(arms[level]) == len(arms[baseline])
             return list(zip(*(arm.values() for arm in arms.values()), strict=True)) if balanced else []
         return [(cell, arms[baseline][key]) for key, cell in arms[level].items() if key in arms[baseline]]
+
+    def crossing(self, cells: Sequence[Cell]) -> Crossing:
+        """Return the complete crossing of two axes or more, or the reason why there is none.
+
+        A conditional axis is not crossed with the others: cells that lack it are taken with those at its
+        baseline.
+        """
+        if self.is_fraction:
+            return Crossing(reason="its cells are a balanced part of all combinations")
+        kept = [c for c in cells if all(c.levels.get(a, own) == own for a, own in self.stand_ins.items())]
+        held = {a: own for a, own in self.stand_ins.items() if any(a in cell.levels for cell in cells)}
+        first = [axis for axis in self.axes if self.group(axis)[0] == axis]
+        whole = [axis for axis in first if not any(other in self.stand_ins for other in self.group(axis))]
+        levels = {axis: {cell.levels[axis] for cell in kept} for axis in whole}
+        factors = tuple(axis for axis in whole if len(levels[axis]) > 1)
+        if len(factors) < 2:
+            return Crossing(reason="fewer than two axes are crossed")
+        num_all = math.prod(len(levels[axis]) for axis in factors)
+        if len(kept) != num_all or len({self.setting(cell.levels, factors) for cell in kept}) != num_all:
+            return Crossing(reason=f"{len(kept)} of the {num_all:,} combinations are in the design")
+        return Crossing(factors=factors, cells=tuple(kept), held=held)

@@ -13,14 +13,17 @@ from segbench.config.project import Project
 from segbench.records import State
 from segbench.report.analysis import Analysis
 from segbench.report.answer import write_answer, write_front_answer, write_search_answer
+from segbench.report.asked import as_options, read_contrasts
 from segbench.report.claims import judge_claims
 from segbench.report.effects import effects_frame
+from segbench.report.factorial import Factorial
 from segbench.report.family import Estimator, Family, build_family
 from segbench.report.head import describe, provenance
 from segbench.report.notes import write_notes
 from segbench.report.phrases import listed
 from segbench.report.planned import MISSING, Planned, last_look
 from segbench.report.proposals import find_best, find_front, missing_text, proposals_frame
+from segbench.report.sensitivity import sensitivity_frame
 from segbench.report.subgroups import subgroups_frame, subgroups_notes
 from segbench.report.tuning import (
     reach_text,
@@ -31,6 +34,7 @@ from segbench.report.tuning import (
     without_hope,
 )
 from segbench.stats.curves import CURVES, curves
+from segbench.stats.dynamics import dynamics
 from segbench.stats.intervals import average_folds, summarise
 from segbench.stats.measure import measure
 from segbench.stats.metrics import read_metric
@@ -51,14 +55,21 @@ CELL_MEDIANS = (
 )
 
 
-def analyse(experiment: Experiment, results: Results, *, project: Project) -> Analysis:
+def analyse(
+    experiment: Experiment, results: Results, *, project: Project, contrasts: Sequence[str] = ()
+) -> Analysis:
     """Work out everything a report says.
 
     Args:
         experiment: What was asked.
         results: What was recorded.
         project: Where the other experiments' results lie: the head counts those that read the same test set.
+        contrasts: Comparisons to show besides, as `--contrast` takes them.
+
+    Raises:
+        ExperimentError: A text is no contrast of this design.
     """
+    asked = read_contrasts(contrasts, experiment)
     matched = match_trials(results, experiment)
     if experiment.search is not None:
         return _analyse_search(experiment, results, matched, project)
@@ -76,10 +87,11 @@ def analyse(experiment: Experiment, results: Results, *, project: Project) -> An
     subgroups = Subgroups.of(results.samples, experiment.subgroups)
     estimator = Estimator(table, Pairing.of(experiment), results.images, subgroups)
     family = build_family(experiment, estimator)
-    effects = effects_frame(experiment, family, estimator, is_judged=partial is None)
+    effects = effects_frame(experiment, family, estimator, is_judged=partial is None, asked=asked)
     claims = judge_claims(experiment, family, estimator, partial=partial)
     complete = table[table["state"] == State.COMPLETE.value]
     head = planned.into_head(describe(experiment, table, family, estimator, project=project, partial=partial))
+    factorial = Factorial.of(experiment, table)
     if experiment.tune is not None:
         head = {"tuned": reach_text(experiment), **head}
     answer = write_answer(
@@ -95,18 +107,31 @@ def analyse(experiment: Experiment, results: Results, *, project: Project) -> An
         claims=claims,
         subgroups=subgroups_frame(experiment, estimator),
         curves=curves(results.epochs, complete, axes, _curve_metrics(results.epochs)),
+        dynamics=dynamics(
+            results.epochs,
+            complete,
+            axes,
+            experiment.baseline.objective.metric,
+            is_lower_better=experiment.baseline.objective.direction != "maximize",
+        ),
         failures=failures_frame(table),
         left_out=left_out,
         search=pd.DataFrame({name: [] for name in ("trial", "number", "state", "value")}),
         tuning=tuning_frame(experiment, tunings) if experiment.tune is not None else None,
         measured=table,
+        sensitivity=sensitivity_frame(experiment, family, estimator) if partial is None else None,
+        marginals=factorial.marginals,
+        interaction_means=factorial.interaction_means,
+        interactions=factorial.interactions,
+        anova=factorial.anova,
         notes=(
             *write_notes(experiment, table, effects, matched, partial=partial),
+            *factorial.notes,
             *planned.notes,
             *tuning_notes(experiment, tunings),
             *subgroups_notes(experiment, estimator),
         ),
-        provenance=provenance(experiment, results, table),
+        provenance=provenance(experiment, results, table, options=as_options(contrasts)),
     )
 
 

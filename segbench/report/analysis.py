@@ -45,9 +45,10 @@ class Analysis:
     `p_equivalence_holm`, `verdict` (`better`, `worse`, `negligibly better`, `negligibly worse`,
     `equivalent`, `unresolved`; empty: not judged), `seeds_needed_low`, `seeds_needed_high` (may be
     infinite), `difference_last`, `low_last`, `high_last`, `depends_on_selection` (bool), `is_family` (bool:
-    judged; else exploratory, without verdict), `is_lower_better` (bool), `hedges_g`, `trials` (tuple of
-    hashes), `note`, then the columns of `evidence.EVIDENCE`: what each seed measured. `difference` is NaN
-    where no seed completed in both arms."""
+    judged; else exploratory, without verdict), `is_lower_better` (bool), `p_sign_flip` (exact, of a judged
+    difference over 6 to 40 seeds; uncorrected), `hedges_g`, `aliases` (text: of a fraction, what it
+    cannot be told from), `trials` (tuple of hashes), `note`, then the columns of `evidence.EVIDENCE`: what
+    each seed measured. `difference` is NaN where no seed completed in both arms."""
     claims: pd.DataFrame
     """A row a claim: `claim` (as written), `verdict` (`supported`, `contradicted`, `unresolved`, `not
     judged`), `evidence` (one sentence with numbers), and as far as it was compared `level`, `baseline`, `at`,
@@ -77,6 +78,29 @@ class Analysis:
     measured: pd.DataFrame | None = None
     """What the numbers above are made from: a row a trial of the design: `trial` (None: no record), `cell`,
     `seed`, `fold`, `state` and a column each thing that was measured (`test_dice`, `instability`, ...)."""
+    sensitivity: pd.DataFrame | None = None
+    """Judged effects on the outcome with the residual error pooled over cells: `axis`, `level`, `baseline`,
+    `at`, `metric`, `n`, `difference`, `low`, `high`, `df` (its own error), `low_pooled`, `high_pooled`,
+    `df_pooled`, `says_otherwise` (bool: one interval alone excludes 0); never the verdict. None where no
+    error can be pooled."""
+    marginals: pd.DataFrame | None = None
+    """Complete crossings of two axes or more: a row a level, over the cells that have it: `axis`,
+    `level`, `n` (seeds measured in every cell), `mean` (of the outcome), `sd`, `low`, `high` (95 %, over
+    seeds); else None."""
+    interaction_means: pd.DataFrame | None = None
+    """The same for every pair of levels of two axes: `axis_a`, `level_a`, `axis_b`, `level_b`, `n`,
+    `mean`, `sd`, `low`, `high`."""
+    interactions: pd.DataFrame | None = None
+    """How much an effect changes with another axis: `axis_a`, `level_a`, `baseline_a`, `axis_b`, `level_b`,
+    `baseline_b`, `n`, `difference` (of differences), `sd`, `low`, `high` (95 %, over seeds); exploratory."""
+    anova: pd.DataFrame | None = None
+    """Analysis of variance with the seed as a block: `source`, `axes` (tuple; empty: `seed`, `residual`,
+    `total`), `df`, `ss`, `ms`, `f`, `p`, `eta_squared`, `omega_squared`; exploratory. Empty for one seed."""
+    dynamics: pd.DataFrame | None = None
+    """A row a cell with completed trials: `cell`, a column an axis, `n` (seeds), `level` (95 % of the best
+    cell's objective over its last epochs), `reached` (seeds), `epochs_to_level`, `area` (under the curve of
+    the objective, over the epochs), `instability`, `turned_up` (seeds), `onset` (epoch at which val_loss
+    turns up), each measure with `_low` and `_high` (95 %, over seeds); None for a search."""
     notes: tuple[str, ...]
     """Caveats to print: what the intervals hold fixed, what the curves' estimators are, disagreements."""
     provenance: Mapping[str, str]

@@ -29,7 +29,20 @@ from segbench.report.style import create_style, read_style
 from segbench.report.tables.make import TABLE_NAMES
 from segbench.store.atomic import write_bytes
 
-_FRAMES: Final = ("cells", "seeds", "effects", "subgroups", "curves", "failures", "search", "tuning")
+_FRAMES: Final = (
+    *(
+        "cells",
+        "seeds",
+        "effects",
+        "sensitivity",
+        "marginals",
+        "interactions",
+        "interaction_means",
+        "anova",
+        "subgroups",
+    ),
+    *("curves", "dynamics", "failures", "search", "tuning"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

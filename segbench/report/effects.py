@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pandas as pd
 
-from segbench.config.aliasing import alias_note
+from segbench.config.aliasing import alias_note, aliased_with
 from segbench.config.experiment import Experiment
 from segbench.config.pairing import Pairing
 from segbench.report.claims import divergence_text
@@ -18,10 +18,12 @@ from segbench.stats.effects import Effect
 from segbench.stats.intervals import LEVEL
 from segbench.stats.metrics import Kind, Metric, read_metric
 from segbench.stats.pairs import Contrast
+from segbench.stats.signflip import sign_flip_p
 from segbench.stats.verdict import (
     BETTER,
     UNRESOLVED,
     WORSE,
+    Hypothesis,
     depends_on_selection,
     seeds_to_resolve,
     verdict,
@@ -53,13 +55,18 @@ COLUMNS = (
         "seeds_needed_high",
     ),
     *("difference_last", "low_last", "high_last", "depends_on_selection", "is_family", "is_lower_better"),
-    *("hedges_g", "trials", "note"),
+    *("p_sign_flip", "hedges_g", "aliases", "trials", "note"),
     *EVIDENCE,
 )
 
 
 def effects_frame(
-    experiment: Experiment, family: Family, estimator: Estimator, *, is_judged: bool
+    experiment: Experiment,
+    family: Family,
+    estimator: Estimator,
+    *,
+    is_judged: bool,
+    asked: Sequence[Contrast] = (),
 ) -> pd.DataFrame:
     """Return `Analysis.effects`.
 
@@ -71,6 +78,7 @@ def effects_frame(
         family: The judged family.
         estimator: Estimates the exploratory contrasts.
         is_judged: False while trials are missing: intervals are given, p-values and verdicts are not.
+        asked: Contrasts on the outcome that a reader wants besides; they lead the exploratory ones.
     """
     rows = [
         _family_row(experiment, member, estimator, is_judged)
@@ -78,12 +86,12 @@ def effects_frame(
         if not member.is_ratio
     ]
     if experiment.outcome in estimator.table:
-        contrasts = exploratory_contrasts(experiment, family)
+        contrasts = exploratory_contrasts(experiment, family, asked)
         rows += [_row(estimator.effect(contrast), estimator) for contrast in contrasts]
     for row in rows:
-        row["note"] = "; ".join(
-            filter(None, (str(row["note"]), *_design_notes(experiment, str(row["axis"]))))
-        )
+        axis, held = str(row["axis"]), row.pop("held")
+        row["aliases"] = aliased_with(experiment.design, [(axis,), *((axis, other) for other in held)])  # type: ignore[attr-defined]
+        row["note"] = "; ".join(filter(None, (str(row["note"]), *_design_notes(experiment, axis))))
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     flags = ("depends_on_selection", "is_family", "is_lower_better")
     return frame.astype(dict.fromkeys(flags, bool) | {"n": int})
@@ -119,12 +127,21 @@ def _family_row(
         "p_holm": judgement.p_holm,
         "p_equivalence": judgement.p_equivalence,
         "p_equivalence_holm": judgement.p_equivalence_holm,
+        "p_sign_flip": _p_sign_flip(hypothesis),
         "verdict": word,
         "seeds_needed_low": needed[0],
         "seeds_needed_high": needed[1],
         "note": "; ".join(notes),
     }
     return _level_minus_baseline(judged, experiment)
+
+
+def _p_sign_flip(hypothesis: Hypothesis) -> float:
+    """Return the exact p over the seeds; NaN where the verdict rests on more than "no difference" in them."""
+    effect = hypothesis.effect
+    is_plain = hypothesis.on == "test_set" and hypothesis.null == (0.0, 0.0)
+    has_divergence = effect.worst is not None or effect.has_unbounded_worst
+    return sign_flip_p(effect.per_seed) if is_plain and not has_divergence else NAN
 
 
 _MIRRORED = (("difference", "difference"), ("hedges_g", "hedges_g"), ("difference_last", "difference_last"))
@@ -161,6 +178,7 @@ def _row(effect: Effect, estimator: Estimator, level: float = LEVEL) -> dict[str
         "level": contrast.level,
         "baseline": contrast.baseline,
         "at": contrast.at_text,
+        "held": tuple(name for name, _ in contrast.at),
         "metric": contrast.metric,
         "on": "test_set",
         "n": effect.n,
@@ -182,6 +200,7 @@ def _row(effect: Effect, estimator: Estimator, level: float = LEVEL) -> dict[str
         "depends_on_selection": last is not None and depends_on_selection(effect, last, level),
         "is_family": False,
         "is_lower_better": metric.is_lower_better,
+        "p_sign_flip": NAN,
         "hedges_g": effect.hedges_g,
         "trials": effect.trials,
         "note": "; ".join(notes),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -118,18 +118,24 @@ def build_family(experiment: Experiment, estimator: Estimator) -> Family:
     return Family(members, by_claim, is_from_claims, alpha)
 
 
-def exploratory_contrasts(experiment: Experiment, family: Family) -> list[Contrast]:
-    """Return the marginal and simple effects on the outcome that are no part of the family.
+def exploratory_contrasts(
+    experiment: Experiment, family: Family, asked: Sequence[Contrast] = ()
+) -> list[Contrast]:
+    """Return what is asked for, and the marginal and simple effects on the outcome, less the family's.
 
     A simple effect holds one other axis at one level. It is left out where that changes nothing: where the
     pairs of cells are the same as the marginal effect's.
     """
     known = {member.hypothesis.effect.contrast.key for member in family.members if not member.is_ratio}
-    found = []
+    found = list(asked)
     for marginal in baseline_contrasts(experiment):
         if Pairing.of(experiment).pairs(experiment.cells, marginal.axis, marginal.level, marginal.baseline):
             found += [marginal, *_simple_contrasts(experiment, marginal)]
-    return [contrast for contrast in found if contrast.key not in known]
+    fresh: dict[object, Contrast] = {}
+    for contrast in found:
+        if contrast.key not in known:
+            fresh.setdefault(contrast.key, contrast)
+    return list(fresh.values())
 
 
 def _simple_contrasts(experiment: Experiment, marginal: Contrast) -> Iterator[Contrast]:

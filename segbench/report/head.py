@@ -114,7 +114,9 @@ def test_set_readers(table: pd.DataFrame, project: Project) -> list[str]:
     return [f.name for f in folders if ours & _fingerprints(sorted((f / "trials").glob("*/trial.json")))]
 
 
-def provenance(experiment: Experiment, results: Results, table: pd.DataFrame) -> dict[str, str]:
+def provenance(
+    experiment: Experiment, results: Results, table: pd.DataFrame, *, options: str = ""
+) -> dict[str, str]:
     """Return `Analysis.provenance`: what the numbers were made from and with."""
     terms = {
         "content read": content_hash(results),
@@ -128,7 +130,7 @@ def provenance(experiment: Experiment, results: Results, table: pd.DataFrame) ->
         if "data_fingerprint" in table
         else "",
         "training time": _training_time(table),
-        "command": f"segbench report {experiment.name}",
+        "command": f"segbench report {experiment.name}{options}",
     }
     for term, column, pick in (
         ("first trial started", "started", "min"),

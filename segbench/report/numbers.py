@@ -73,6 +73,21 @@ def significant(value: float, digits: int = 3) -> str:
     return _signed(f"{value:,.{decimals}f}")
 
 
+def share(value: float) -> str:
+    """Return a share of the whole: `0.123`, `−0.002`."""
+    return NONE if _is_missing(value) else _signed(f"{value:.3f}")
+
+
+def epochs(value: float) -> str:
+    """Return a mean number of epochs: `12.3`."""
+    return NONE if _is_missing(value) else _signed(f"{value:.1f}")
+
+
+def effect_size(value: float) -> str:
+    """Return a standardised difference: `+1.24`, `−0.30`."""
+    return NONE if _is_missing(value) else _signed(f"{value:+.2f}")
+
+
 def count(value: float) -> str:
     """Return a whole number, with thousands apart."""
     return NONE if _is_missing(value) else _signed(f"{round(value):,}")

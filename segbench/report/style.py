@@ -21,6 +21,7 @@ TEMPLATE: Final = """\
 # order:                     # which levels come first; the others follow in the experiment's order
 #   norm: [DyT, BatchNorm]
 # digits: 3                  # decimals of dice and of its differences
+# effect_size: difference    # g: Hedges' g beside every difference
 # width_cm: 16               # width of figures: the text width of your paper
 """
 
@@ -37,6 +38,8 @@ class Style:
     """Axis -> labels that come first."""
     digits: int = 3
     """Decimals of values between 0 and 1."""
+    effect_size: str = "difference"
+    """`difference`: raw differences alone; `g`: Hedges' g beside each."""
     width_cm: float = 16.0
     """Width of a figure across the page."""
 
@@ -69,6 +72,10 @@ def read_style(path: Path) -> Style:
     digits = given.get("digits", 3)
     if type(digits) is not int or not 1 <= digits <= 6:
         raise ResultsError(message(where, "digits must be a whole number from 1 to 6", got=digits))
+    known_sizes = ["difference", "g"]
+    if given.get("effect_size", "g") not in known_sizes:
+        got = given["effect_size"]
+        raise ResultsError(message(where, "there is no such effect_size", got=got, known=known_sizes))
     width = given.get("width_cm", 16.0)
     low, high = WIDTHS_CM
     if isinstance(width, bool) or not isinstance(width, int | float) or not low <= width <= high:

@@ -76,6 +76,11 @@ def summarise_epochs(epochs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame
     return summary.merge(at_selected[["trial", *val]], on="trial", how="left")
 
 
+def num_last(num_epochs: int) -> int:
+    """Return how many epochs are the end of training: a quarter, at least 3 and at most 10."""
+    return max(3, min(INSTABILITY_EPOCHS, num_epochs // 4))
+
+
 def instability(values: Sequence[float] | pd.Series) -> float:
     """Return the sd of the values at the last k epochs, k = min(10, epochs // 4) but at least 3.
 
@@ -83,5 +88,5 @@ def instability(values: Sequence[float] | pd.Series) -> float:
     it is jitter.
     """
     values = np.asarray(values, float)
-    last = values[-max(3, min(INSTABILITY_EPOCHS, values.size // 4)) :]
+    last = values[-num_last(values.size) :]
     return float(last.std(ddof=1)) if last.size >= 3 else float("nan")

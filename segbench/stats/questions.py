@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from segbench.config.experiment import Claim, Experiment
+from segbench.config.leave_one_out import leaves_steps_out
 from segbench.config.pairing import Pairing
 from segbench.stats.metrics import Kind, read_metric
 from segbench.stats.pairs import Contrast
@@ -58,6 +59,15 @@ def baseline_contrasts(experiment: Experiment) -> list[Contrast]:
         for label in axis.labels
         if label != axis.baseline
     ]
+
+
+def is_ranked(experiment: Experiment) -> bool:
+    """Whether the effects are all about one baseline, so that they are best read by their size.
+
+    That is so one at a time, leaving one out, and for the steps of a recipe, each left out in turn.
+    """
+    is_one_by_one = experiment.design.kind in ("one_at_a_time", "leave_one_out")
+    return is_one_by_one or any(leaves_steps_out(axis.labels) for axis in experiment.axes)
 
 
 def judged_contrasts(experiment: Experiment) -> list[Contrast]:

@@ -35,10 +35,15 @@ TEXTS = (
     "table-effects.md",
     "figure-effects.tex",
     "figure-effects.svg",
+    "table-anova.tex",
+    "table-anova.html",
+    "table-anova.md",
+    "figure-interactions.tex",
+    "figure-interactions.svg",
     "figure-curves-dice.tex",
     "figure-curves-dice.svg",
 )
-PICTURES = ("figure-effects.png", "figure-curves-dice.png")
+PICTURES = ("figure-effects.png", "figure-interactions.png", "figure-curves-dice.png")
 _WIDTH_PX = 240
 """Of the pictures kept: small enough that another version of a font gives nearly the same."""
 
@@ -55,14 +60,14 @@ def figures(labels):
 
 @pytest.fixture(scope="module")
 def texts(labels, figures) -> dict[str, str]:
-    effects = make_tables(labels.analysis, labels)["effects"]
+    tables = make_tables(labels.analysis, labels)
     return {
-        "table-effects.tex": write_table(effects),
-        "table-effects.html": write_sheet(effects, has_title=True),
-        "table-effects.md": write_markdown_table(effects) + "\n",
+        **{f"table-{name}.tex": write_table(tables[name]) for name in ("effects", "anova")},
+        **{f"table-{name}.html": write_sheet(tables[name], has_title=True) for name in ("effects", "anova")},
+        **{f"table-{name}.md": write_markdown_table(tables[name]) + "\n" for name in ("effects", "anova")},
         **{
             f"figure-{name}.{suffix}": draw(figures[name])
-            for name in ("effects", "curves-dice")
+            for name in ("effects", "interactions", "curves-dice")
             for suffix, draw in (("tex", draw_pgfplots), ("svg", draw_svg))
         },
     }

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from segbench.metrics import is_lower_better
 from segbench.report.analysis import Analysis
 from segbench.report.figures.figure import Facet, Figure, Key, Mark, Note
-from segbench.report.figures.geometry import ROW_CM, TALL_ROW_CM, text_width, wrapped
+from segbench.report.figures.geometry import ROW_CM, TALL_ROW_CM, shortened, text_width, wrapped
 from segbench.report.figures.palette import GREY, VERDICT_COLOURS, Look, verdict_look
 from segbench.report.figures.scales import categories, linear
 from segbench.report.labels import Labels
 from segbench.report.numbers import MINUS, Numbers
 from segbench.report.phrases import percent
 from segbench.stats.intervals import LEVEL
+from segbench.stats.questions import is_ranked
 
 _MOST_ROWS = 24
 
@@ -29,6 +33,9 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         return None
     family = effects["is_family"].astype(bool)
     effects = pd.concat([effects[family], effects[~family]]).head(_MOST_ROWS)
+    ranked = is_ranked(analysis.experiment)
+    if ranked:
+        effects = effects.sort_values("difference", ascending=is_lower_better(outcome), kind="stable")
     numbers = Numbers(labels.style.digits)
     rows = list(effects.to_dict(orient="records"))
     names = [contrast_name(row, labels) for row in rows]
@@ -100,11 +107,15 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         + (" Lower is better: a negative difference favours the level." if is_lower_better(outcome) else "")
     )
     room = 0.34 * labels.style.width_cm
-    shown = [wrapped(name, room) for name in names]
+    aliases = [aliases_name(row, labels) for row in rows]
+    shown = [_row_name(name, alias, room) for name, alias in zip(names, aliases, strict=True)]
+    widest = max(text_width(line) for name in shown for line in name.split("\n"))
+    if any(aliases):
+        caption += " After =: interactions that the fraction cannot tell from the effect."
     row_cm = TALL_ROW_CM if any("\n" in name for name in shown) else ROW_CM
     return Figure(
         name="effects",
-        title="Effects on the outcome",
+        title="Effects on the outcome, the best first" if ranked else "Effects on the outcome",
         caption=caption,
         facets=(
             (
@@ -120,7 +131,7 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         ),
         width_cm=labels.style.width_cm,
         row_height_cm=row_cm * len(rows) + 0.4,
-        left_cm=min(max(map(text_width, names)), room) + 0.35,
+        left_cm=widest + 0.35,
         right_cm=max(text_width(note.text) for note in right) + 0.3,
         legend=_legend(rows, has_new, margin),
     )
@@ -131,6 +142,19 @@ def contrast_name(row: dict[str, object], labels: Labels) -> str:
     name = f"{labels.name(str(row['level']))} {MINUS} {labels.name(str(row['baseline']))}"
     axis = f"{labels.name(str(row['axis']))}: " if len(labels.analysis.experiment.axes) > 1 else ""
     return f"{axis}{name} ({labels.at(str(row['at']))})" if row["at"] else f"{axis}{name}"
+
+
+def aliases_name(row: Mapping[str, Any], labels: Labels) -> str:
+    """Return what an effect cannot be told from as it is printed: `lr × flips, model × size`."""
+    others = [other.split(" x ") for other in str(row["aliases"]).split(", ")] if row["aliases"] else []
+    return ", ".join(" × ".join(labels.name(axis) for axis in other) for other in others)
+
+
+def _row_name(name: str, aliases: str, room: float) -> str:
+    """Return a row's name on at most two lines; what it is aliased with takes the second."""
+    if not aliases:
+        return wrapped(name, room)
+    return f"{shortened(name, room)}\n{shortened(f'= {aliases}', room)}"
 
 
 def _exploratory_level(analysis: Analysis) -> str:

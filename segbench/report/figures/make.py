@@ -7,11 +7,12 @@ from segbench.report.figures.cost import cost_figure
 from segbench.report.figures.curves import curve_figures
 from segbench.report.figures.figure import Figure
 from segbench.report.figures.forest import forest_figure
+from segbench.report.figures.interactions import interactions_figure
 from segbench.report.figures.outcome import outcome_figure
 from segbench.report.figures.search import search_figure
 from segbench.report.labels import Labels
 
-FIGURE_NAMES = ("effects", "outcome", "curves-dice", "curves-loss", "cost", "search")
+FIGURE_NAMES = ("effects", "interactions", "outcome", "curves-dice", "curves-loss", "cost", "search")
 """Every name a figure can have, in the order of the report."""
 
 
@@ -19,6 +20,7 @@ def make_figures(analysis: Analysis, labels: Labels) -> tuple[Figure, ...]:
     """Return the figures that the analysis has numbers for."""
     figures = [
         forest_figure(analysis, labels),
+        interactions_figure(analysis, labels),
         outcome_figure(analysis, labels),
         *curve_figures(analysis, labels),
         cost_figure(analysis, labels),

@@ -104,14 +104,25 @@ def make_content(
         Section(
             key="effects",
             title="Effects",
-            tables=chosen("effects", "effects-exploratory"),
+            tables=chosen("effects", "effects-exploratory", "sensitivity"),
             figures=drawn("effects"),
+        ),
+        Section(
+            key="factors",
+            title="Factors and interactions",
+            tables=chosen("marginals", "interactions", "anova"),
+            figures=drawn("interactions"),
         ),
         Section(key="subgroups", title="Sub-groups of the test images", tables=chosen("subgroups")),
         Section(key="search", title="Search", tables=chosen("search"), figures=drawn("search")),
         Section(key="cells", title="Cells", tables=chosen("cells"), figures=drawn("outcome")),
         Section(key="tuning", title="Tuned settings", tables=chosen("tuning")),
-        Section(key="curves", title="Learning curves", figures=drawn("curves-dice", "curves-loss")),
+        Section(
+            key="curves",
+            title="Learning curves",
+            tables=chosen("dynamics"),
+            figures=drawn("curves-dice", "curves-loss"),
+        ),
         Section(
             key="panels",
             title="Test images",

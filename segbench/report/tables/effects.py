@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from segbench.report.analysis import Analysis
-from segbench.report.figures.forest import contrast_name
+from segbench.report.figures.forest import aliases_name, contrast_name
 from segbench.report.labels import Labels
-from segbench.report.numbers import NONE, Numbers, count, p_value
+from segbench.report.numbers import NONE, Numbers, count, effect_size, p_value
 from segbench.report.phrases import percent, seeds_range
 from segbench.report.tables.parts import is_known, is_text, rows_of, tone_of
 from segbench.report.tables.table import Column, Field, Table
 from segbench.report.trace_frames import contrast_subject
 from segbench.stats.intervals import LEVEL
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shown:
+    """Columns that are there only where some row has a value."""
+
+    has_new: bool
+    has_aliases: bool
+    has_g: bool
+    has_flips: bool
+    metrics: int
 
 
 def effects_table(analysis: Analysis, labels: Labels, *, is_family: bool) -> Table:
@@ -25,7 +37,16 @@ def effects_table(analysis: Analysis, labels: Labels, *, is_family: bool) -> Tab
     frame = rows_of(effects)
     metrics = {row["metric"] for row in frame}
     has_new = any(is_known(row["low_new"]) for row in frame)
-    rows = [tuple(_effect(row, labels, numbers, has_new=has_new, metrics=metrics)) for row in frame]
+    has_flips = is_family and any(is_known(row["p_sign_flip"]) for row in frame)
+    has_g = labels.style.effect_size == "g"
+    shown = _Shown(
+        has_new=has_new,
+        has_aliases=any(is_text(row["aliases"]) for row in frame),
+        has_g=has_g,
+        has_flips=has_flips,
+        metrics=len(metrics),
+    )
+    rows = [tuple(_effect(row, labels, numbers, shown)) for row in frame]
     columns = [Column(title="Contrast", is_number=False)]
     if len(metrics) > 1:
         columns.append(Column(title="Metric", is_number=False))
@@ -34,14 +55,28 @@ def effects_table(analysis: Analysis, labels: Labels, *, is_family: bool) -> Tab
     if has_new:
         columns.append(Column(title="new images"))
     columns.append(Column(title="Last epoch"))
+    if shown.has_aliases:
+        columns.append(Column(title="Aliased with", is_number=False))
+    if has_g:
+        columns.append(Column(title="Hedges' g"))
     if is_family:
-        columns += [Column(title="p (Holm)"), Column(title="Verdict", is_number=False)]
+        columns += [Column(title="p (Holm)"), *([Column(title="p (sign flips)")] if has_flips else [])]
+        columns.append(Column(title="Verdict", is_number=False))
         columns.append(Column(title="Seeds for 80 % power", in_print=False))
     margin = analysis.experiment.margin
     note = "Level minus baseline, paired by seed; n counts seeds. Bold: resolved. "
     note += f"Margin {margin:g}. " if margin is not None else "No margin is declared. "
     if any(row["depends_on_selection"] for row in frame):
         note += "*: another verdict at the last epoch's weights, so it depends on checkpoint selection. "
+    if has_flips:
+        note += (
+            "p (sign flips): exact over all signs of the seeds' differences, without correction; no verdict "
+            "rests on it. "
+        )
+    if has_g:
+        note += "Hedges' g: the difference in units of the arms' average sd over seeds. "
+    if shown.has_aliases:
+        note += "Aliased with: interactions that the fraction cannot tell from the effect. "
     note += " ".join(_remarks(frame, labels))
     caption = (
         "Effects that are judged, with Holm-adjusted p."
@@ -70,16 +105,14 @@ def _effect(
     row: Mapping[str, Any],
     labels: Labels,
     numbers: Numbers,
-    *,
-    has_new: bool,
-    metrics: set[str],
+    shown: _Shown,
 ) -> Iterable[Field]:
     metric, verdict = row["metric"], row["verdict"] or ""
     is_family = bool(row["is_family"])
     is_resolved = bool(verdict) and "unresolved" not in verdict and is_family
     star = "*" if row["depends_on_selection"] else ""
     yield Field(text=contrast_name(dict(row), labels))
-    if len(metrics) > 1:
+    if shown.metrics > 1:
         yield Field(text=labels.metric(metric))
     subject = contrast_subject(labels.analysis, row)
 
@@ -95,7 +128,7 @@ def _effect(
     )
     this = numbers.interval_of(metric, row["low"], row["high"])
     yield Field(text=this, sort=row["low"], hover=traced("interval"))
-    if has_new:
+    if shown.has_new:
         new = numbers.interval_of(metric, row["low_new"], row["high_new"])
         yield Field(text=new, sort=row["low_new"], hover=traced("interval_new"))
     yield Field(
@@ -103,11 +136,17 @@ def _effect(
         sort=row["difference_last"],
         hover=traced("difference_last"),
     )
+    if shown.has_aliases:
+        yield Field(text=aliases_name(row, labels) or NONE)
+    if shown.has_g:
+        yield Field(text=effect_size(row["hedges_g"]), sort=row["hedges_g"])
     if is_family:
         equivalent = "equivalent" in verdict and is_known(row["p_equivalence_holm"])
         p = row["p_equivalence_holm"] if equivalent else row["p_holm"]
         how = traced("p_equivalence_holm" if equivalent else "p_holm")
         yield Field(text=p_value(p) + (" (TOST)" if equivalent else ""), sort=p, hover=how)
+        if shown.has_flips:
+            yield Field(text=p_value(row["p_sign_flip"]), sort=row["p_sign_flip"])
         yield Field(text=verdict or NONE, tone=tone_of(verdict), is_bold=is_resolved, hover=traced("verdict"))
         yield Field(text=_seeds_needed(row), sort=row["seeds_needed_low"], hover=traced("seeds_needed"))
 

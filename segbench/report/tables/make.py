@@ -6,9 +6,12 @@ from segbench.report.analysis import Analysis
 from segbench.report.labels import Labels
 from segbench.report.tables.cells import cells_table, costs_table
 from segbench.report.tables.claims import claims_table
+from segbench.report.tables.dynamics import dynamics_table
 from segbench.report.tables.effects import effects_table
+from segbench.report.tables.factorial import anova_table, interactions_table, marginals_table
 from segbench.report.tables.failures import failures_table, left_out_table
 from segbench.report.tables.search import search_table
+from segbench.report.tables.sensitivity import sensitivity_table
 from segbench.report.tables.subgroups import subgroups_table
 from segbench.report.tables.table import Table
 from segbench.report.tables.tuning import tuning_table
@@ -17,8 +20,13 @@ TABLE_NAMES = (
     "claims",
     "effects",
     "effects-exploratory",
+    "sensitivity",
+    "marginals",
+    "interactions",
+    "anova",
     "subgroups",
     "cells",
+    "dynamics",
     "costs",
     "search",
     "tuning",
@@ -34,8 +42,13 @@ def make_tables(analysis: Analysis, labels: Labels) -> dict[str, Table]:
         claims_table(analysis, labels),
         effects_table(analysis, labels, is_family=True),
         effects_table(analysis, labels, is_family=False),
+        sensitivity_table(analysis, labels),
+        marginals_table(analysis, labels),
+        interactions_table(analysis, labels),
+        anova_table(analysis, labels),
         subgroups_table(analysis, labels),
         cells_table(analysis, labels),
+        dynamics_table(analysis, labels),
         costs_table(analysis, labels),
         search_table(analysis, labels),
         tuning_table(analysis, labels),

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from segbench.cli.app import app
-from segbench.errors import ResultsError
+from segbench.errors import ExperimentError, ResultsError
 from segbench.store.results import Results
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
@@ -86,3 +86,37 @@ def test_results_without_an_ended_trial_name_the_sweep_too(project, monkeypatch)
         ResultsError, match=r"no trial of this experiment has ended\. Run: segbench sweep quickstart"
     ):
         CliRunner().invoke(app, ["report", "quickstart"], catch_exceptions=False)
+
+
+def test_a_bad_contrast_is_refused_before_results_are_read(project, monkeypatch):
+    (project / "results" / "quickstart").mkdir(parents=True)
+
+    def never(*args, **kwargs):
+        raise AssertionError("results were read")
+
+    monkeypatch.setattr("segbench.store.results.read_results", never)
+    with pytest.raises(ExperimentError) as error:
+        CliRunner().invoke(
+            app, ["report", "quickstart", "--contrast", "norm: nine - batch"], catch_exceptions=False
+        )
+    assert error.value.exit_code == 2
+    assert str(error.value) == (
+        "--contrast: norm has no level of this label, got 'nine'. Did you mean 'none'? Known: batch, none."
+    )
+
+
+def test_contrasts_are_handed_on(project, monkeypatch):
+    (project / "results" / "quickstart").mkdir(parents=True)
+    seen = {}
+    analysis = fake.make_analysis(fake.QUICKSTART, name="quickstart", root=project)
+
+    def analyse(*args, **kwargs):
+        seen.update(kwargs)
+        return analysis
+
+    monkeypatch.setattr("segbench.report.analyse.analyse", analyse)
+    asked = ["norm: none - batch", "norm: none - batch at flips = on"]
+    options = [word for text in asked for word in ("--contrast", text)]
+    done = CliRunner().invoke(app, ["report", "quickstart", "--no-pdf", *options], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert seen["contrasts"] == asked

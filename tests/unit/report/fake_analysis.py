@@ -12,6 +12,7 @@ from segbench.config.experiment import Axis, Cell, Claim, Experiment, Level
 from segbench.config.project import Project
 from segbench.config.trial import Choice, TrialConfig
 from segbench.report.analysis import Analysis
+from segbench.stats.factorial import anova, interaction_means, interactions, marginal_means
 
 NORM = {"model": ("unet", "resnet34_unet"), "norm": ("BatchNorm", "none", "DyT")}
 HOSTILE = {
@@ -181,6 +182,9 @@ def make_analysis(
         ),
         left_out=pd.DataFrame([{"folder": "trials/0123456789ab", "reason": "no longer in the design"}]),
         search=pd.DataFrame(),
+        sensitivity=make_sensitivity(make_effects(levels, seeds)),
+        **make_factorial(levels, seeds),
+        dynamics=make_dynamics(pd.DataFrame(cells), list(levels), seeds),
         notes=(
             "The intervals hold the training set and the split fixed.",
             "Train curves are running means over augmented batches: another estimator than the val curves.",
@@ -233,12 +237,64 @@ def make_effects(levels: dict[str, tuple[str, ...]], seeds: int) -> pd.DataFrame
                     "high_last": centre + half - 0.002,
                     "depends_on_selection": verdict == "better",
                     "is_family": not place,
+                    "p_sign_flip": 0.031 if seeds >= 6 and not place else np.nan,
+                    "aliases": "",
                     "hedges_g": centre / 0.006,
                     "trials": ("000000000000", "000100000000"),
                     "note": "",
                 }
             )
     return pd.DataFrame(rows)
+
+
+def make_factorial(levels: dict[str, tuple[str, ...]], seeds: int) -> dict[str, pd.DataFrame]:
+    if len(levels) < 2:
+        return {}
+    random = np.random.default_rng(1)
+    rows = [
+        dict(zip(levels, combination, strict=True))
+        | {"seed": seed, "value": 0.9 - 0.01 * (number % 3) + 0.003 * random.standard_normal()}
+        for number, combination in enumerate(itertools.product(*levels.values()))
+        for seed in range(seeds)
+    ]
+    block = pd.DataFrame(rows)
+    return {
+        "marginals": marginal_means(block, levels),
+        "interaction_means": interaction_means(block, levels),
+        "interactions": interactions(block, levels, {axis: own[0] for axis, own in levels.items()}),
+        "anova": anova(block, levels),
+    }
+
+
+def make_sensitivity(effects: pd.DataFrame) -> pd.DataFrame:
+    rows = effects[effects["is_family"]].reset_index(drop=True)
+    named = rows[["axis", "level", "baseline", "at", "metric", "n", "difference", "low", "high"]]
+    return named.assign(
+        df=named["n"] - 1,
+        low_pooled=named["difference"] - 0.003,
+        high_pooled=named["difference"] + 0.003,
+        df_pooled=10,
+        says_otherwise=named.index == 0,
+    )
+
+
+def make_dynamics(cells: pd.DataFrame, axes: list[str], seeds: int) -> pd.DataFrame:
+    table = cells[["cell", *axes, "n"]].assign(level=0.8512)
+    number = pd.Series(range(len(cells)), index=cells.index, dtype=float)
+    table["reached"] = table["n"].where(number != 1, 0)
+    for name, start, step, half in (
+        ("epochs_to_level", 6.0, 0.5, 1.2),
+        ("area", 0.82, -0.01, 0.006),
+        ("instability", 0.004, 0.001, 0.002),
+        ("onset", 9.0, 0.25, 2.0),
+    ):
+        has_interval = (number != 1) | (name != "epochs_to_level") if seeds > 1 else number < 0
+        table[name] = start + step * number
+        table[f"{name}_low"] = (table[name] - half).where(has_interval)
+        table[f"{name}_high"] = (table[name] + half).where(has_interval)
+    table["epochs_to_level"] = table["epochs_to_level"].where(table["reached"] > 0)
+    table["turned_up"] = (table["n"] - 1).clip(lower=0)
+    return table
 
 
 def make_subgroups(levels: dict[str, tuple[str, ...]], seeds: int) -> pd.DataFrame:

@@ -26,7 +26,7 @@ def figures_of(analysis, **style) -> dict[str, Figure]:
 
 def test_figures_come_in_the_order_of_the_report():
     figures = figures_of(fake.make_analysis())
-    assert list(figures) == ["effects", "outcome", "curves-dice", "curves-loss", "cost"]
+    assert list(figures) == ["effects", "interactions", "outcome", "curves-dice", "curves-loss", "cost"]
     assert set(figures) < set(FIGURE_NAMES)
 
 
@@ -164,7 +164,8 @@ def test_a_search_draws_the_best_so_far_and_each_parameter():
 def test_nothing_to_draw_is_no_figure():
     analysis = fake.make_analysis()
     empty = pd.DataFrame()
-    bare = replace(analysis, effects=empty, curves=empty, seeds=empty, cells=analysis.cells.head(1))
+    gone = {"effects": empty, "curves": empty, "seeds": empty, "interaction_means": None}
+    bare = replace(analysis, **gone, cells=analysis.cells.head(1))
     assert figures_of(bare) == {}
 
 

@@ -121,7 +121,7 @@ def test_empty_tables_and_sections_are_left_out():
         notes=(),
     )
     keys = [section.key for section in make_content(analysis, Style()).sections]
-    assert keys == ["effects", "cells", "curves", "cost", "provenance"]
+    assert keys == ["effects", "factors", "cells", "curves", "cost", "provenance"]
 
 
 class Strict(HTMLParser):

@@ -1,0 +1,76 @@
+"""What a report says of a factorial design: marginal means, interactions, analysis of variance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from segbench.config.experiment import Experiment
+from segbench.config.pairing import Crossing, Pairing
+from segbench.report.phrases import count, listed
+from segbench.stats.factorial import anova, complete_block, interaction_means, interactions, marginal_means
+
+_WHAT = "Means of levels, interactions and the analysis of variance"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factorial:
+    """The frames of `Analysis` about factors; None where the design is no complete crossing."""
+
+    marginals: pd.DataFrame | None = None
+    interaction_means: pd.DataFrame | None = None
+    interactions: pd.DataFrame | None = None
+    anova: pd.DataFrame | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, experiment: Experiment, table: pd.DataFrame) -> Factorial:
+        """Work out the frames; several axes without a complete crossing get a note that says why.
+
+        Args:
+            experiment: The design.
+            table: A row a planned trial, measured.
+        """
+        if len(experiment.axes) < 2 or experiment.outcome not in table:
+            return cls()
+        crossing = Pairing.of(experiment).crossing(experiment.cells)
+        if crossing.reason:
+            return cls(notes=(_refused(experiment, crossing.reason),))
+        block = complete_block(table, crossing, experiment.outcome)
+        if block.empty:
+            return cls(notes=(_refused(experiment, "no seed is measured in every cell"),))
+        present = {axis: {cell.levels[axis] for cell in crossing.cells} for axis in crossing.factors}
+        levels = {
+            axis: [label for label in experiment.axis(axis).labels if label in present[axis]]
+            for axis in crossing.factors
+        }
+        # A baseline that `exclude:` took out of every cell leaves nothing to measure an interaction from.
+        baselines = {axis: experiment.axis(axis).baseline for axis in levels}
+        baselines = {a: own if own in levels[a] else levels[a][0] for a, own in baselines.items()}
+        return cls(
+            marginals=marginal_means(block, levels),
+            interaction_means=interaction_means(block, levels),
+            interactions=interactions(block, levels, baselines),
+            anova=anova(block, levels),
+            notes=tuple(_notes(experiment, table, crossing, block)),
+        )
+
+
+def _refused(experiment: Experiment, reason: str) -> str:
+    axes = listed([axis.name for axis in experiment.axes])
+    return f"{_WHAT} of {axes} need a complete crossing: {reason}."
+
+
+def _notes(experiment: Experiment, table: pd.DataFrame, crossing: Crossing, block: pd.DataFrame) -> list[str]:
+    notes = []
+    seeds = [seed for seed in table["seed"].unique() if seed not in set(block["seed"])]
+    if seeds:
+        names = ", ".join(str(seed) for seed in seeds)
+        total = count(table["seed"].nunique(), "seed")
+        notes.append(f"{_WHAT} leave out {len(seeds)} of {total}, not measured in every cell: {names}.")
+    if crossing.held:
+        held = listed([f"{axis} {label}" for axis, label in crossing.held.items()])
+        cells = f"{len(crossing.cells)} of {len(experiment.cells)} cells"
+        notes.append(f"{_WHAT} are over {cells}: those at {held}, and those without it.")
+    return notes

@@ -1,0 +1,59 @@
+"""The named sensitivity: the judged effects with the residual error pooled over cells."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from segbench.config.experiment import Experiment
+from segbench.report.family import Estimator, Family
+from segbench.stats.pooled import PooledError, changes_side
+
+COLUMNS = (
+    *("axis", "level", "baseline", "at", "metric", "n", "difference"),
+    *("low", "high", "df", "low_pooled", "high_pooled", "df_pooled", "says_otherwise"),
+)
+
+
+def sensitivity_frame(experiment: Experiment, family: Family, estimator: Estimator) -> pd.DataFrame | None:
+    """Return `Analysis.sensitivity`: judged effects on the outcome with their own and the pooled error.
+
+    None where there is no pooled error: fewer than three cells, or than two seeds measured in every cell.
+    """
+    if experiment.outcome not in estimator.table:
+        return None
+    pooled = PooledError.of(estimator.table, experiment.outcome)
+    if pooled is None:
+        return None
+    rows = []
+    for member in family.members:
+        effect, contrast = member.hypothesis.effect, member.hypothesis.effect.contrast
+        if member.is_ratio or contrast.metric != experiment.outcome or contrast.among:
+            continue
+        half = float(pooled.spread(estimator.table, contrast, estimator.pairing).half_width(family.level))
+        if half != half:
+            continue
+        # As in the effects, the axis's baseline stands second.
+        is_turned = contrast.level == experiment.axis(contrast.axis).baseline
+        names = (contrast.baseline, contrast.level) if is_turned else (contrast.level, contrast.baseline)
+        difference = -effect.difference if is_turned else effect.difference
+        half_own = float(effect.spread.half_width(family.level))
+        own, wide = ((difference - h, difference + h) for h in (half_own, half))
+        rows.append(
+            {
+                "axis": contrast.axis,
+                "level": names[0],
+                "baseline": names[1],
+                "at": contrast.at_text,
+                "metric": contrast.metric,
+                "n": effect.n,
+                "difference": difference,
+                "low": own[0],
+                "high": own[1],
+                "df": effect.n - 1,
+                "low_pooled": wide[0],
+                "high_pooled": wide[1],
+                "df_pooled": pooled.df,
+                "says_otherwise": changes_side(own, wide),
+            }
+        )
+    return pd.DataFrame(rows, columns=list(COLUMNS)) if rows else None

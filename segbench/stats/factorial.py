@@ -1,0 +1,215 @@
+"""Factorial designs: means of levels, interactions of two axes, and the analysis of variance.
+
+Everything starts from a complete block: the seeds of which every cell of a complete crossing is measured.
+Seeds are the replicates: each number is worked out seed by seed, and its interval is Student's over seeds.
+The analysis of variance alone pools the error over cells.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from segbench.config.pairing import Crossing
+from segbench.stats.intervals import summarise, t_interval
+
+MARGINALS = ("axis", "level", "n", "mean", "sd", "low", "high")
+MEANS = ("axis_a", "level_a", "axis_b", "level_b", "n", "mean", "sd", "low", "high")
+INTERACTIONS = (
+    *("axis_a", "level_a", "baseline_a", "axis_b", "level_b", "baseline_b"),
+    *("n", "difference", "sd", "low", "high"),
+)
+_ROUNDING = 1e-20
+"""A sum of squares below this share of the total is zero."""
+ANOVA = ("source", "axes", "df", "ss", "ms", "f", "p", "eta_squared", "omega_squared")
+
+
+def complete_block(table: pd.DataFrame, crossing: Crossing, metric: str) -> pd.DataFrame:
+    """Return the crossing's outcomes: a row a cell and seed, folds averaged.
+
+    Only seeds of which every trial (each cell, each fold) is measured are there, since a seed that lacks a
+    cell would add that cell's effect to the noise between seeds.
+
+    Args:
+        table: A row a planned trial: `cell`, a column an axis, `seed`, `fold`, the metric.
+        crossing: Which cells.
+        metric: The column to take.
+
+    Returns:
+        A column a factor, `seed`, `value`.
+    """
+    labels = [cell.label for cell in crossing.cells]
+    rows = table[table["cell"].isin(labels)]
+    is_whole = rows[metric].notna().groupby(rows["seed"]).transform("all")
+    keys = [*crossing.factors, "seed"]
+    means = rows[is_whole].groupby(keys, sort=False)[metric].mean()
+    return means.rename("value").reset_index()
+
+
+def marginal_means(block: pd.DataFrame, levels: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Return the mean of every level over the cells that have it.
+
+    Per seed the cells are averaged; the interval is Student's over seeds (95 %, NaN for one seed).
+
+    Args:
+        block: From `complete_block`.
+        levels: Factor -> its labels, in order.
+
+    Returns:
+        A row a level: `axis`, `level`, `n` (seeds), `mean`, `sd`, `low`, `high`.
+
+    Reference: for means over the cells of a balanced crossing, Montgomery (2017), Design and Analysis of
+    Experiments, 9th ed., chapter 5.
+    """
+    parts = []
+    for axis, labels in levels.items():
+        per_seed = block.groupby([axis, "seed"], sort=False)["value"].mean().reset_index()
+        means = _in_order(summarise(per_seed, [axis], "value"), [axis], [labels])
+        parts.append(means.rename(columns={axis: "level"}).assign(axis=axis))
+    return pd.concat(parts, ignore_index=True)[list(MARGINALS)]
+
+
+def interaction_means(block: pd.DataFrame, levels: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Return the mean of every pair of levels of two factors, over the levels of the others.
+
+    Returns:
+        A row a pair of levels: `axis_a`, `level_a`, `axis_b`, `level_b`, `n`, `mean`, `sd`, `low`, `high`
+        (95 % t-interval over seeds).
+    """
+    parts = []
+    for a, b in itertools.combinations(levels, 2):
+        per_seed = block.groupby([a, b, "seed"], sort=False)["value"].mean().reset_index()
+        means = _in_order(summarise(per_seed, [a, b], "value"), [a, b], [levels[a], levels[b]])
+        parts.append(means.rename(columns={a: "level_a", b: "level_b"}).assign(axis_a=a, axis_b=b))
+    return pd.concat(parts, ignore_index=True)[list(MEANS)]
+
+
+def interactions(
+    block: pd.DataFrame, levels: Mapping[str, Sequence[str]], baselines: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return the two-factor interactions: how much the effect of one level changes with another one.
+
+    For level a of one factor and b of another, seed by seed, over the levels of the others:
+    (mean(a, b) - mean(a0, b)) - (mean(a, b0) - mean(a0, b0)), where a0 and b0 are the baselines. Zero: the
+    two effects add up. The interval is Student's over seeds (95 %), without correction.
+
+    Returns:
+        A row a pair of levels: `axis_a`, `level_a`, `baseline_a`, `axis_b`, `level_b`, `baseline_b`, `n`,
+        `difference`, `sd`, `low`, `high`.
+
+    Reference: Montgomery (2017), Design and Analysis of Experiments, 9th ed., section 5.1.
+    """
+    cube = _cube(block, levels)
+    rows: list[dict[str, object]] = []
+    for (i, a), (j, b) in itertools.combinations(enumerate(levels), 2):
+        others = tuple(k for k in range(len(levels)) if k not in (i, j))
+        means = cube.mean(axis=others)
+        a0, b0 = (list(levels[axis]).index(baselines[axis]) for axis in (a, b))
+        twice = means - means[[a0]] - (means[:, [b0]] - means[[a0], [b0]])
+        named = {"axis_a": a, "baseline_a": baselines[a], "axis_b": b, "baseline_b": baselines[b]}
+        for (k, level_a), (m, level_b) in itertools.product(enumerate(levels[a]), enumerate(levels[b])):
+            if k != a0 and m != b0:
+                rows.append(named | {"level_a": level_a, "level_b": level_b} | _moments(twice[k, m]))
+    return pd.DataFrame(rows, columns=list(INTERACTIONS))
+
+
+def anova(block: pd.DataFrame, levels: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Return the analysis of variance of a complete crossing, with the seed as a block.
+
+    The model holds every factor, all of their interactions and the seed, as fixed effects; what is left,
+    the interaction of seeds with cells, is the error of every F test. That takes the spread over seeds to be
+    alike in all cells, which one level that collapses now and then breaks: the p-values are exploratory. The
+    crossing is complete and balanced, so sums of squares of types I, II and III are the same, and follow from
+    means alone.
+
+    eta squared: SS / total SS, of the seeds too. omega squared: (SS - df·MS_error) / (total SS + MS_error),
+    of the effects alone; it does not grow with the number of levels by chance, and is negative where F < 1.
+
+    Returns:
+        A row a source: `source`, `axes` (tuple; empty for `seed`, `residual` and `total`), `df`, `ss`, `ms`,
+        `f`, `p`, `eta_squared`, `omega_squared`. No row for fewer than two seeds.
+
+    Reference: Fisher (1925), Statistical Methods for Research Workers; omega squared: Hays (1963),
+    Statistics for Psychologists; Olejnik & Algina (2003), Psychological Methods 8:434.
+    """
+    num_seeds = block["seed"].nunique()
+    if num_seeds < 2:
+        return pd.DataFrame(columns=list(ANOVA))
+    cube, factors = _cube(block, levels), list(levels)
+    seed = len(factors)
+    total = float(((cube - cube.mean()) ** 2).sum())
+    rows = [_row("total", (), cube.size - 1, total, total)]
+    error = cube - cube.mean(axis=seed, keepdims=True)
+    error = error - error.mean(axis=tuple(range(seed)), keepdims=True)
+    num_cells = cube.size // num_seeds
+    rows.insert(0, _row("residual", (), (num_cells - 1) * (num_seeds - 1), float((error**2).sum()), total))
+    rows.insert(0, _row("seed", (), num_seeds - 1, _square(cube, {seed}), total))
+    error_ms = float(rows[1]["ms"])  # type: ignore[arg-type]
+    effects = []
+    for size in range(1, seed + 1):
+        for chosen in itertools.combinations(range(seed), size):
+            axes = tuple(factors[k] for k in chosen)
+            df = math.prod(cube.shape[k] - 1 for k in chosen)
+            row = _row(" x ".join(axes), axes, df, _square(cube, set(chosen)), total)
+            effects.append(row | _tested(row, error_ms, int(rows[1]["df"]), total))  # type: ignore[call-overload]
+    return pd.DataFrame([*effects, *rows], columns=list(ANOVA))
+
+
+def _cube(block: pd.DataFrame, levels: Mapping[str, Sequence[str]]) -> np.ndarray:
+    """Return a block's values, a dimension a factor in the order of its labels, seeds last."""
+    ranks = {axis: block[axis].map({label: k for k, label in enumerate(own)}) for axis, own in levels.items()}
+    order = pd.DataFrame(ranks).assign(seed=block["seed"])
+    values = block["value"].loc[order.sort_values([*levels, "seed"]).index].to_numpy(float)
+    return values.reshape(*(len(own) for own in levels.values()), -1)
+
+
+def _square(cube: np.ndarray, chosen: set[int]) -> float:
+    """Return the sum of squares of a term: deviations from means in its own dimensions, means over others."""
+    effect = cube
+    for k in range(cube.ndim):
+        mean = effect.mean(axis=k, keepdims=True)
+        effect = effect - mean if k in chosen else mean
+    return float((effect**2).sum()) * cube.size / effect.size
+
+
+def _row(source: str, axes: tuple[str, ...], df: int, square: float, total: float) -> dict[str, object]:
+    square = 0.0 if square < _ROUNDING * total else square
+    is_total = source == "total"
+    return {
+        "source": source,
+        "axes": axes,
+        "df": df,
+        "ss": square,
+        "ms": np.nan if is_total else square / df,
+        "eta_squared": square / total if total > 0 and not is_total else np.nan,
+    }
+
+
+def _tested(row: Mapping[str, Any], error: float, df_error: int, total: float) -> dict[str, float]:
+    f = row["ms"] / error if error > 0 else np.nan
+    return {
+        "f": f,
+        "p": float(special.fdtrc(row["df"], df_error, f)),
+        "omega_squared": (row["ss"] - row["df"] * error) / (total + error) if total > 0 else np.nan,
+    }
+
+
+def _moments(per_seed: np.ndarray) -> dict[str, float]:
+    n, mean = per_seed.size, float(per_seed.mean())
+    low, high = t_interval(per_seed)
+    sd = float(per_seed.std(ddof=1)) if n > 1 else np.nan
+    return {"n": n, "difference": mean, "sd": sd, "low": low, "high": high}
+
+
+def _in_order(frame: pd.DataFrame, by: Sequence[str], orders: Sequence[Sequence[str]]) -> pd.DataFrame:
+    """Sort rows by the given order of labels, the first column slowest."""
+    ranks = pd.DataFrame(
+        {axis: frame[axis].map(list(labels).index) for axis, labels in zip(by, orders, strict=True)}
+    )
+    return frame.loc[ranks.sort_values(list(by)).index].reset_index(drop=True)
