@@ -86,7 +86,7 @@ def test_a_search_on_four_workers_survives_its_supervisor(tmp_path: Path, databa
 
     process = start(tmp_path, *sweep, storage=database)
     try:
-        until = time.monotonic() + 240
+        until = time.monotonic() + 900
         while _num_ended(folder) < 4:
             assert process.poll() is None, process.stdout and process.stdout.read()
             assert time.monotonic() < until, "four trials have not ended"
