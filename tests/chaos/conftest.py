@@ -14,6 +14,8 @@ import pytest
 from chaos import counts
 from chaos.harness import SMALL, Project
 
+_BEGAN = time.monotonic()
+
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -82,7 +84,7 @@ def write_record(target: Path, lines: list[str], terminalreporter: Any, exitstat
     skipped = [
         f"  {report.nodeid}: {report.longrepr[2]}" for report in terminalreporter.stats.get("skipped", ())
     ]
-    seconds = time.time() - terminalreporter._sessionstarttime
+    seconds = time.monotonic() - _BEGAN
     here = Path(__file__).parent
     commit = subprocess.run(
         ["git", "-C", here, "rev-parse", "HEAD"], capture_output=True, text=True
