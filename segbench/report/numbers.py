@@ -37,7 +37,9 @@ class Numbers:
     def of(self, metric: str, value: float, *, is_difference: bool = False) -> str:
         """Return a value of any metric: fixed decimals for scores, three significant digits for costs."""
         if is_score(metric):
-            return self.difference(value) if is_difference else self.value(value)
+            # The sd of a score over epochs is a hundredth of a score.
+            numbers = Numbers(self.digits + 2) if metric == "instability" else self
+            return numbers.difference(value) if is_difference else numbers.value(value)
         if _is_missing(value):
             return NONE
         return ("+" if is_difference and value > 0 else "") + significant(value)

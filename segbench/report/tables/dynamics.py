@@ -65,9 +65,9 @@ def _measures(row: dict[str, Any], numbers: Numbers, objective: str) -> tuple[Fi
         Field(text=f"{reached} of {n}", sort=row["reached"]),
         Field(text=numbers.of(objective, row["area"]), sort=row["area"]),
         Field(text=numbers.interval_of(objective, row["area_low"], row["area_high"]), sort=row["area_low"]),
-        Field(text=numbers.value(row["instability"]), sort=row["instability"]),
+        Field(text=numbers.of("instability", row["instability"]), sort=row["instability"]),
         Field(
-            text=numbers.interval(row["instability_low"], row["instability_high"]),
+            text=numbers.interval_of("instability", row["instability_low"], row["instability_high"]),
             sort=row["instability_low"],
         ),
         Field(text=onset, sort=row["onset"]),

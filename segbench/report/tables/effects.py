@@ -24,6 +24,7 @@ class _Shown:
     has_new: bool
     has_aliases: bool
     has_g: bool
+    has_last: bool
     has_flips: bool
     metrics: int
 
@@ -43,6 +44,7 @@ def effects_table(analysis: Analysis, labels: Labels, *, is_family: bool) -> Tab
         has_new=has_new,
         has_aliases=any(is_text(row["aliases"]) for row in frame),
         has_g=has_g,
+        has_last=any(is_known(row["difference_last"]) for row in frame),
         has_flips=has_flips,
         metrics=len(metrics),
     )
@@ -54,7 +56,8 @@ def effects_table(analysis: Analysis, labels: Labels, *, is_family: bool) -> Tab
     columns += [Column(title="n"), Column(title="Difference"), Column(title=title)]
     if has_new:
         columns.append(Column(title="new images"))
-    columns.append(Column(title="Last epoch"))
+    if shown.has_last:
+        columns.append(Column(title="Last epoch"))
     if shown.has_aliases:
         columns.append(Column(title="Aliased with", is_number=False))
     if has_g:
@@ -64,7 +67,7 @@ def effects_table(analysis: Analysis, labels: Labels, *, is_family: bool) -> Tab
         columns.append(Column(title="Verdict", is_number=False))
         columns.append(Column(title="Seeds for 80 % power", in_print=False))
     margin = analysis.experiment.margin
-    note = "Level minus baseline, paired by seed; n counts seeds. Bold: resolved. "
+    note = f"Level minus baseline, paired by seed; n counts seeds. {'Bold: resolved. ' if is_family else ''}"
     note += f"Margin {margin:g}. " if margin is not None else "No margin is declared. "
     if any(row["depends_on_selection"] for row in frame):
         note += "*: another verdict at the last epoch's weights, so it depends on checkpoint selection. "
@@ -131,11 +134,12 @@ def _effect(
     if shown.has_new:
         new = numbers.interval_of(metric, row["low_new"], row["high_new"])
         yield Field(text=new, sort=row["low_new"], hover=traced("interval_new"))
-    yield Field(
-        text=numbers.of(metric, row["difference_last"], is_difference=True) + star,
-        sort=row["difference_last"],
-        hover=traced("difference_last"),
-    )
+    if shown.has_last:
+        yield Field(
+            text=numbers.of(metric, row["difference_last"], is_difference=True) + star,
+            sort=row["difference_last"],
+            hover=traced("difference_last"),
+        )
     if shown.has_aliases:
         yield Field(text=aliases_name(row, labels) or NONE)
     if shown.has_g:

@@ -15,6 +15,7 @@ import made_study
 
 from segbench.report.analyse import analyse
 from segbench.report.labels import Labels
+from segbench.report.numbers import Numbers
 from segbench.report.style import Style
 from segbench.report.tables.dynamics import dynamics_table
 
@@ -72,3 +73,10 @@ def test_part_of_the_seeds_is_said_beside_the_number(levels: dict[str, tuple[str
     titles = [column.title for column in table.columns]
     assert table.rows[0][titles.index("Loss turns up")].text == "9.0 (2 of 3)"
     assert table.rows[1][titles.index("Epochs to level")].text == "not reached"
+
+
+def test_the_sd_over_epochs_has_two_more_decimals_than_a_score() -> None:
+    numbers = Numbers(3)
+    assert numbers.of("test_dice", 0.91234) == "0.912"
+    assert numbers.of("instability", 0.000564, is_difference=True) == "+0.00056"
+    assert numbers.interval_of("instability", 0.00036, 0.00076) == "[0.00036, 0.00076]"
