@@ -2,8 +2,9 @@
 
 `python -m benchmarks.claiming [WORKERS] [TRIALS] [TRIAL_S] [SECONDS]`
 
-So many processes take trials from one queue, in one folder. A trial is a sleep of TRIAL_S with all the files
-of a real one (weights of a few numbers); the workers are stopped after SECONDS. Claiming is what a worker
+So many processes take trials from one queue, in one folder. A trial is a sleep of TRIAL_S, give or take 30 %
+(of one length, all would end at the same moments and queue for the processor), with all the files of a
+real one (weights of a few numbers); the workers are stopped after SECONDS. Claiming is what a worker
 does between asking for a trial and having it, and giving it back: pick, looks at records, tries for leases
 that others won, lease, release, log. Nobody waits at the end of the queue: it is longer than the run.
 """
@@ -11,6 +12,8 @@ that others won, lease, release, log. Nobody waits at the end of the queue: it i
 from __future__ import annotations
 
 import multiprocessing
+import os
+import random
 import sys
 import tempfile
 import time
@@ -112,32 +115,42 @@ def main(workers: int = 16, num_trials: int = 1024, trial_s: float = 5.0, second
         found = [told.get() for _ in processes]
         for process in processes:
             process.join()
-    shares = [100 * claiming_s / total_s for claiming_s, total_s, _ in found]
-    each = [1000 * claiming_s / max(1, count) for claiming_s, _, count in found]
+    starts = [start_s for start_s, *_ in found]
+    shares = [100 * claiming_s / (total_s - start_s) for start_s, claiming_s, total_s, _ in found]
+    each = [1000 * claiming_s / max(1, count - 1) for _, claiming_s, _, count in found]
     lines = heading(
         f"{workers} workers, {num_trials:,} trials of {trial_s:g} s queued, stopped after {seconds:g} s"
     )
-    row = [str(sum(count for *_, count in found)), spread(shares, "%"), spread(each, "ms", 1), "1 %"]
-    header = ["trials run", "share of time in claiming, by worker", "a trial", "promised"]
+    row = [
+        str(sum(count for *_, count in found)),
+        spread(shares, "%"),
+        "1 %",
+        spread(each, "ms", 1),
+        spread(starts),
+    ]
+    header = ["trials run", "share of time in claiming, by worker", "promised", "a trial", "the first"]
     print("\n".join(lines + table(header, [row])))
 
 
 def work(plan: Any, trial_s: float, seconds: float, told: Any) -> None:
-    """Run a worker, and tell its seconds in claiming, its seconds and its trials."""
+    """Run a worker; tell its seconds before the first trial, in claiming, and in all, and its trials."""
     from segbench.engine import protocol
     from segbench.sweep.runner import Resources, _Attempt
     from segbench.sweep.signals import StopRequest
     from segbench.sweep.warm import WarmData
     from segbench.sweep.worker import Worker
 
-    protocol.build_run = lambda *_, **__: Sleeper(trial_s)  # type: ignore[assignment,return-value]
+    draw = random.Random(os.getpid())
+    lengths = lambda *_, **__: Sleeper(trial_s * draw.uniform(0.7, 1.3))  # noqa: E731
+    protocol.build_run = lengths  # type: ignore[assignment]
     WarmData.get = lambda self, *_, **__: _data()  # type: ignore[method-assign]
-    running_s, count, stop = 0.0, 0, StopRequest()
+    running_s, count, start_s, stop = 0.0, 0, 0.0, StopRequest()
     run = _Attempt.run
 
     def timed(self: Any, record: Any) -> Any:
-        nonlocal running_s, count
+        nonlocal running_s, count, start_s
         began = time.perf_counter()
+        start_s = start_s or began - start
         ended = run(self, record)
         running_s += time.perf_counter() - began
         count += 1
@@ -149,7 +162,7 @@ def work(plan: Any, trial_s: float, seconds: float, told: Any) -> None:
     start = time.perf_counter()
     Worker(plan.experiment.project, plan.folder, Resources(device="cpu", threads=1), stop).work()
     total_s = time.perf_counter() - start
-    told.put((total_s - running_s, total_s, count))
+    told.put((start_s, total_s - start_s - running_s, total_s, count))
 
 
 def _data() -> Any:
