@@ -87,7 +87,9 @@ def write_table(table: Table) -> str:
 
 def _section(section: Section) -> list[str]:
     # A heading stays with what follows it: TeX breaks no page behind one.
-    parts = [rf"\Needspace{{.1\textheight}}\section*{{{escape(section.title)}}}"]
+    # Two columns of terms are not broken: they go to the next page with their heading.
+    room = ".2" if section.terms else ".1"
+    parts = [rf"\Needspace{{{room}\textheight}}\section*{{{escape(section.title)}}}"]
     parts += [rf"\input{{\segreportdir/tables/{table.name}.tex}}" for table in section.tables]
     for figure in section.figures:
         parts += [
