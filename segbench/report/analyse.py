@@ -38,6 +38,7 @@ from segbench.stats.dynamics import dynamics
 from segbench.stats.intervals import average_folds, summarise
 from segbench.stats.measure import measure
 from segbench.stats.metrics import read_metric
+from segbench.stats.pareto import unbeaten_in
 from segbench.stats.subgroups import Subgroups
 from segbench.store.history import read_history
 from segbench.store.layout import ExperimentFolder, ResultsFolder
@@ -53,6 +54,10 @@ CELL_MEDIANS = (
     "peak_memory_mib",
     "instability",
 )
+
+
+COSTS = ("parameters", "flops", "epoch_time_s", "peak_memory_mib")
+"""Costs of which less is better."""
 
 
 def analyse(
@@ -192,6 +197,9 @@ def cells_frame(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame:
         )
     for name in CELL_MEDIANS:
         cells[name] = groups[name].median().to_numpy()
+    metric = read_metric(experiment.outcome)
+    direction = "minimize" if metric is not None and metric.is_lower_better else "maximize"
+    cells["front"] = unbeaten_in(cells, "mean", COSTS, direction)
     return cells
 
 

@@ -13,7 +13,7 @@ from segbench.report.numbers import typographic
 from segbench.report.pages.html import page_css
 from segbench.report.pages.markdown import escape as md_escape
 
-_MOST_CHARACTERS = 240
+_MOST_CHARACTERS = 440
 
 
 @dataclass(frozen=True, kw_only=True)

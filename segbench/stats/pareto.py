@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 
 def pareto_front(values: Sequence[Sequence[float]], directions: Sequence[str]) -> list[int]:
@@ -33,6 +34,27 @@ def pareto_front(values: Sequence[Sequence[float]], directions: Sequence[str]) -
         if not is_dominated.any():
             front.append(int(row))
     return front
+
+
+def unbeaten_in(frame: pd.DataFrame, quality: str, costs: Sequence[str], direction: str) -> list[str]:
+    """Say of each row in which costs it is on the Pareto front of quality and cost.
+
+    Args:
+        frame: A row a cell, with the columns named; a row without one of the two values is on no front of it.
+        quality: Column of the outcome.
+        costs: Columns of which less is better.
+        direction: `maximize` or `minimize`, of the quality.
+
+    Returns:
+        Names of costs, joined by spaces, a text a row.
+    """
+    found: list[list[str]] = [[] for _ in range(len(frame))]
+    for cost in costs:
+        values = frame[[quality, cost]].to_numpy(float)
+        known = np.flatnonzero(np.isfinite(values).all(axis=1))
+        for row in pareto_front(values[known].tolist(), (direction, "minimize")):
+            found[known[row]].append(cost)
+    return [" ".join(names) for names in found]
 
 
 def spread_out(front: Sequence[int], count: int) -> list[int]:

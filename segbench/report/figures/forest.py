@@ -101,7 +101,7 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         f"Differences in {labels.metric(outcome)}, level minus baseline, paired by seed. Thick: "
         f"{percent(analysis.level)} interval for this test set{_exploratory_level(analysis)}."
         + (" Dotted: for new images." if has_new else "")
-        + " Small cross: the same difference at the last epoch's weights."
+        + (" Small cross: the same difference at the last epoch's weights." if _has_last(rows) else "")
         + (f" Shaded: differences within the margin ±{margin:g} do not matter." if margin is not None else "")
         + " Grey, hollow: exploratory, without a verdict."
         + (" Lower is better: a negative difference favours the level." if is_lower_better(outcome) else "")
@@ -165,6 +165,10 @@ def _group(row: dict[str, object]) -> str:
     return "judged" if row["is_family"] else "exploratory"
 
 
+def _has_last(rows: list[dict[str, Any]]) -> bool:
+    return any(row["difference_last"] == row["difference_last"] for row in rows)
+
+
 def _legend(rows: list[dict[str, object]], has_new: bool, margin: float | None) -> tuple[Key, ...]:
     verdicts = [str(row["verdict"] or "") for row in rows]
     keys = [
@@ -176,7 +180,8 @@ def _legend(rows: list[dict[str, object]], has_new: bool, margin: float | None) 
         keys.append(Key(text="exploratory", look=Look(colour=GREY, is_hollow=True), kind="points"))
     if has_new:
         keys.append(Key(text="new images", look=Look(dash="dotted"), kind="line"))
-    keys.append(Key(text="last epoch", look=Look(marker="cross", size=0.75), kind="points"))
+    if _has_last(rows):
+        keys.append(Key(text="last epoch", look=Look(marker="cross", size=0.75), kind="points"))
     if margin is not None:
         keys.append(Key(text="margin", look=Look(alpha=0.2), kind="region"))
     return tuple(keys)

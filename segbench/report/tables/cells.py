@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from segbench.report.analysis import Analysis
 from segbench.report.labels import Labels
@@ -80,6 +80,7 @@ def costs_table(analysis: Analysis, labels: Labels) -> Table:
     """Return size, time and memory of every cell."""
     axes = labels.axes
     traced = _tracer(labels)
+    has_fronts = len(analysis.cells) > 1 and any(analysis.cells["front"])
     rows = []
     for row in rows_of(labels.ordered(analysis.cells)):
         names = [Field(text=labels.name(str(row[axis])) or NONE) for axis in axes] or [
@@ -107,6 +108,7 @@ def costs_table(analysis: Analysis, labels: Labels) -> Table:
                     sort=row["peak_memory_mib"],
                     hover=traced(row, "peak_memory_mib"),
                 ),
+                *([Field(text=_front(row["front"]) or NONE)] if has_fronts else []),
             )
         )
     columns = (
@@ -116,11 +118,18 @@ def costs_table(analysis: Analysis, labels: Labels) -> Table:
         Column(title="s per epoch"),
         Column(title="Images per s"),
         Column(title="Peak MiB"),
+        *([Column(title="Not beaten in", is_number=False)] if has_fronts else []),
     )
     note = (
         "FLOPs: of one forward pass of one image, two per multiply-add. Times, throughput of training and "
         "memory are medians over seeds on the hardware named under provenance."
     )
+    if has_fronts:
+        note += (
+            " Not beaten in a cost: no other cell has as good a mean "
+            f"{labels.metric(analysis.experiment.outcome)} for as little of it, and one of the two better. "
+            "Means alone are compared, without their intervals."
+        )
     has_costs = any(
         is_known(row["parameters"]) or is_known(row["epoch_time_s"]) for row in rows_of(analysis.cells)
     )
@@ -131,6 +140,20 @@ def costs_table(analysis: Analysis, labels: Labels) -> Table:
         rows=tuple(rows) if has_costs else (),
         note=note,
     )
+
+
+def _front(names: str) -> str:
+    """Name the costs of a front in short."""
+    words = [_SHORT[name] for name in names.split()]
+    return "all" if len(words) == len(_SHORT) else ", ".join(words)
+
+
+_SHORT: Final = {
+    "parameters": "parameters",
+    "flops": "FLOPs",
+    "epoch_time_s": "time",
+    "peak_memory_mib": "memory",
+}
 
 
 def _tracer(labels: Labels) -> Callable[[Mapping[str, Any], str], str]:

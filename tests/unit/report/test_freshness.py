@@ -168,6 +168,6 @@ def test_an_entry_counts_verdicts_and_escapes():
 
 
 def test_the_short_answer_ends_at_a_sentence():
-    text = "One is 0.5 here. " + "Two " * 70 + ". Three."
+    text = "One is 0.5 here. " + "Two " * 140 + ". Three."
     assert short(text) == "One is 0.5 here."
     assert short("Only one. And two.") == "Only one. And two."

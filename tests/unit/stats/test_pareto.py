@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segbench.stats.pareto import pareto_front, spread_out
+from segbench.stats.pareto import pareto_front, spread_out, unbeaten_in
 
 POINTS = st.lists(st.tuples(*[st.integers(0, 6)] * 3), max_size=25)
 
@@ -36,3 +38,16 @@ def test_points_are_spread_over_a_front() -> None:
     assert spread_out(front, 1) == [9]
     assert spread_out(front, 0) == []
     assert spread_out(front, 8) == front
+
+
+def test_each_cost_has_a_front_of_its_own() -> None:
+    frame = pd.DataFrame(
+        {
+            "mean": [0.9, 0.8, 0.8, 0.7, np.nan],
+            "size": [4.0, 2.0, 3.0, 1.0, 0.5],
+            "time": [1.0, 5, 5, np.nan, 9],
+        }
+    )
+    assert unbeaten_in(frame, "mean", ("size", "time"), "maximize") == ["size time", "size", "", "size", ""]
+    assert unbeaten_in(frame, "mean", ("size", "time"), "minimize") == ["time", "time", "time", "size", ""]
+    assert unbeaten_in(frame.iloc[:0], "mean", ("size",), "maximize") == []
