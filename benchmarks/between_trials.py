@@ -60,9 +60,9 @@ def measure(root: Path, model: str, num_trials: int) -> tuple[list[float], list[
     from segbench.sweep.plan import plan_trials
     from segbench.sweep.runner import Resources
     from segbench.sweep.signals import StopRequest
-    from segbench.sweep.worker import Worker, settle_threads
+    from segbench.sweep.worker import Worker, settle_process
 
-    settle_threads(1)
+    settle_process(1)
     file = root / "experiments" / "short.yaml"
     file.parent.mkdir()
     file.write_text(EXPERIMENT.format(model=model, seeds=num_trials + 1))

@@ -75,9 +75,9 @@ def run(
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
     from segbench.sweep.runner import Resources, run_trial
-    from segbench.sweep.worker import settle_threads
+    from segbench.sweep.worker import settle_process
 
-    settle_threads(slot.threads)
+    settle_process(slot.threads)
     launch.write_document(loaded, job.folder)
     launch.reset_failed(job)
     stop = StopRequest()

@@ -162,9 +162,9 @@ class _Work:
         from segbench.sweep import devices
         from segbench.sweep.deadline import TimeLimit
         from segbench.sweep.runner import Resources
-        from segbench.sweep.worker import Worker, settle_threads
+        from segbench.sweep.worker import Worker, settle_process
 
-        settle_threads(threads)
+        settle_process(threads)
         loader_workers = self.loader_workers
         if loader_workers is None:
             loader_workers = devices.loader_workers(device, threads)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from segbench.config.trial import TrialConfig
+from segbench.engine.heap import return_freed_memory
 from segbench.records import FailureKind
 from segbench.sweep.failure import classify, one_line
 
@@ -62,10 +63,11 @@ def step_down(config: TrialConfig, micro_batch: int | None, epochs_done: int, op
 
 
 def free_memory() -> None:
-    """Give cached device memory back."""
+    """Give back what is cached of the device's memory and of the system's."""
     import torch
 
     gc.collect()
+    return_freed_memory()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 

@@ -11,6 +11,7 @@ from segbench.axes.model import build
 from segbench.config.project import Project
 from segbench.config.trial import Choice, TrialConfig
 from segbench.data.prepared import build_source, prepare
+from segbench.engine.heap import hold_freed_memory
 from segbench.engine.instruments import count_flops, count_parameters
 from segbench.engine.numerics import Numerics
 from segbench.engine.protocol import build_run
@@ -49,6 +50,7 @@ def time_steps(config: TrialConfig, project: Project, slot: Slot) -> tuple[float
     few = replace(config, max_images=BATCHES * config.batch_size, epochs=2, early_stopping=None)
     whole = prepare(config, project)
     data = prepare(few, project)
+    hold_freed_memory()  # as the workers do: it decides time and memory
     try:
         run = build_run(few, data, seed=0, device=slot.device, threads=slot.threads)
         try:

@@ -1,4 +1,4 @@
-"""Prepared data kept between trials that share it."""
+"""What a worker keeps from one trial to the next: prepared data, and the memory its tensors lay in."""
 
 from __future__ import annotations
 
@@ -7,19 +7,26 @@ from typing import TYPE_CHECKING
 
 from segbench.config.project import Project
 from segbench.config.trial import TrialConfig, canonical_json
+from segbench.engine.heap import return_freed_memory
 from segbench.errors import DataError, message
+from segbench.sweep.picking import shape_of
 
 if TYPE_CHECKING:
     from segbench.data import PreparedData
 
 
 class WarmData:
-    """Holds the data of the last trial: the next one with equal data starts at once."""
+    """Holds the data of the last trial: the next one with equal data starts at once.
+
+    The memory that the process has freed stays with it while the trials have tensors of equal shapes
+    (`segbench.engine.heap`); it goes back before one of another shape, whose peak it would not be.
+    """
 
     def __init__(self, project: Project, prepare: Callable[..., PreparedData] | None = None) -> None:
         self._project = project
         self._prepare = prepare
         self._key: str | None = None
+        self._shape: str | None = None
         self._data: PreparedData | None = None
 
     def get(self, config: TrialConfig, *, fold: int, fingerprint: str) -> PreparedData:
@@ -44,6 +51,10 @@ class WarmData:
                     )
                 )
             self._key = key
+        shape = shape_of(chosen)
+        if shape != self._shape:
+            return_freed_memory()
+            self._shape = shape
         assert self._data is not None
         return self._data
 

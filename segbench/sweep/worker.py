@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TextIO
 
+from segbench.engine.heap import hold_freed_memory
 from segbench.errors import ResultsError
 from segbench.records import State
 from segbench.store import trials
@@ -187,8 +188,9 @@ def claim_stdout() -> TextIO:
     return pipe
 
 
-def settle_threads(threads: int) -> None:
-    """Use this many CPU threads in PyTorch from now on."""
+def settle_process(threads: int) -> None:
+    """Make this process one that trains: so many CPU threads in PyTorch, and freed memory is used again."""
     import torch
 
     torch.set_num_threads(threads)
+    hold_freed_memory()

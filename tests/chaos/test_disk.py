@@ -61,11 +61,11 @@ from segbench.store.layout import ResultsFolder
 from segbench.store.queue import Queue
 from segbench.sweep.runner import Resources
 from segbench.sweep.signals import StopRequest
-from segbench.sweep.worker import Worker, settle_threads
+from segbench.sweep.worker import Worker, settle_process
 
 project = Project(Path.cwd())
 registry.use_project(project.root)
-settle_threads(1)
+settle_process(1)
 folder = ResultsFolder(project.results).experiment("tiny")
 disk, ballast = Path("results"), Path("results/ballast")
 

@@ -14,6 +14,7 @@ import torch
 from sweep_fakes import FINGERPRINT, FakeEngine, diverged, fake_data
 
 from segbench.config.experiment import Experiment
+from segbench.config.trial import TrialConfig
 from segbench.errors import DataError, ResultsError
 from segbench.records import FailureKind, State, TrialRecord
 from segbench.store import trials, weights
@@ -353,3 +354,20 @@ def test_equal_data_stay_warm(
     for trial in queued:
         run_trial(trial, experiment.project, folder, RESOURCES, warm=warm)
     assert loaded == [0]
+
+
+def test_freed_memory_goes_back_before_a_trial_of_another_shape(
+    experiment: Experiment, queued: list[QueuedTrial], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WarmData, "_load", lambda self, config, fold: fake_data())
+    seen: list[int] = []
+    returned: list[int] = []
+    monkeypatch.setattr("segbench.sweep.warm.return_freed_memory", lambda: returned.append(len(seen)))
+    warm = WarmData(experiment.project)
+    config = TrialConfig.from_json(queued[0].config)
+    for batch_size, lr in [(2, 0.1), (2, 0.2), (4, 0.2), (4, 0.1), (2, 0.1)]:
+        adam = replace(config.optimizer, knobs={"lr": lr})
+        seen.append(batch_size)
+        changed = replace(config, batch_size=batch_size, optimizer=adam)
+        warm.get(changed, fold=0, fingerprint=fake_data().fingerprint)
+    assert returned == [1, 3, 5]
