@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,7 @@ from segbench.records import DECIMALS
 from segbench.report.analysis import Analysis
 from segbench.report.compile_pdf import Compiled, compile_pdf
 from segbench.report.figures.draw_pgfplots import draw_pgfplots
-from segbench.report.figures.drawn import Drawn, draw_all
+from segbench.report.figures.drawn import Drawn, drawing
 from segbench.report.figures.figure import Figure
 from segbench.report.figures.make import FIGURE_NAMES
 from segbench.report.freshness import NUMBERS_FILE, described, recorded
@@ -84,7 +84,8 @@ def write_report(
     content = make_content(analysis, style, panels=picture, panels_missing=missing)
     if made_from is None:
         made_from = recorded(analysis.experiment)
-    files = _files(content, analysis, labels, folder, made_from)
+    with drawing(content.figures, folder / "figures") as drawn:
+        files = _texts(content, analysis, labels, made_from) | _figures(content.figures, drawn())
     if picture is not None:
         files[f"figures/{PANELS_FILE}"] = picture.content
         files[f"figures/{_CAPTION_FILE}"] = picture.caption.encode()
@@ -137,8 +138,8 @@ def _picture(folder: Path, panels: Panels) -> tuple[PanelPicture | None, str | N
     return None, f"No pictures: {panels.missing}" if panels.missing else None
 
 
-def _files(
-    content: Content, analysis: Analysis, labels: Labels, folder: Path, made_from: Mapping[str, Any]
+def _texts(
+    content: Content, analysis: Analysis, labels: Labels, made_from: Mapping[str, Any]
 ) -> dict[str, bytes]:
     name = analysis.experiment.name
     made_from = {**made_from, **described(analysis.experiment, labels.style)}
@@ -154,29 +155,26 @@ def _files(
         frame: pd.DataFrame | None = getattr(analysis, field)
         if frame is not None and not frame.empty:
             texts[f"data/{field}.csv"] = csv(frame)
-    files = {name: text.encode("utf-8") for name, text in texts.items()}
-    drawn = draw_all(content.figures, folder / "figures")
-    for figure in content.figures:
-        files |= _figure_files(figure, drawn[figure.name])
+    return {name: text.encode("utf-8") for name, text in texts.items()}
+
+
+def _figures(figures: Sequence[Figure], drawn: Mapping[str, Drawn]) -> dict[str, bytes]:
+    files = {}
+    for figure in figures:
+        files |= {f"figures/{figure.name}.{suffix}": data for suffix, data in drawn[figure.name].items()}
+        files[f"figures/{figure.name}.tex"] = draw_pgfplots(figure).encode("utf-8")
+        files[f"data/figure-{figure.name}.csv"] = csv(figure.table()).encode("utf-8")
     return files
-
-
-def _figure_files(figure: Figure, drawn: Drawn) -> dict[str, bytes]:
-    return {
-        **{f"figures/{figure.name}.{suffix}": content for suffix, content in drawn.items()},
-        f"figures/{figure.name}.tex": draw_pgfplots(figure).encode("utf-8"),
-        f"data/figure-{figure.name}.csv": csv(figure.table()).encode("utf-8"),
-    }
 
 
 def csv(frame: pd.DataFrame) -> str:
     """Return a frame as CSV with the records' digits, `nan` for what is missing, lists joined by spaces."""
-    columns = [_texts(frame[name]) for name in frame]
+    columns = [_fields(frame[name]) for name in frame]
     lines = [",".join(map(_quoted, map(str, frame.columns))), *map(",".join, zip(*columns, strict=True))]
     return "\n".join(lines) + "\n"
 
 
-def _texts(column: pd.Series) -> list[str]:
+def _fields(column: pd.Series) -> list[str]:
     """Return what stands in a column's fields: as `DataFrame.to_csv` writes them, in a third of its time."""
     if column.dtype.kind == "f":
         return list(map(f"%.{DECIMALS}g".__mod__, column.tolist()))

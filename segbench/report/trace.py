@@ -122,6 +122,7 @@ class Measured:
         self._seeds = [int(seed) for seed in self.frame["seed"]]
         self._states = [str(state) for state in self.frame["state"]]
         self._columns: dict[str, list[float]] = {}
+        self._of_axis: dict[str, dict[str, list[int]]] = {}
 
     def of_cell(self, cell: str, column: str, states: Sequence[str] = ("complete",)) -> Source:
         """Return the trials of a cell in these states and what they measured, folds of a seed averaged."""
@@ -137,18 +138,22 @@ class Measured:
         """Return the complete trials whose cells have one of these levels of each axis."""
         if self.frame is None or any(axis not in self.frame for axis in wanted):
             return Source()
-        levels = {axis: [str(label) for label in self.frame[axis]] for axis in wanted}
-        places = [
-            k
-            for k, state in enumerate(self._states)
-            if state == "complete" and all(levels[axis][k] in labels for axis, labels in wanted.items())
-        ]
-        return self._source(places, column)
+        places = {k for k, state in enumerate(self._states) if state == "complete"}
+        for axis, labels in wanted.items():
+            of_label = self._places_of_axis(axis)
+            places &= {k for label in labels for k in of_label.get(label, ())}
+        return self._source(sorted(places), column)
 
     def value(self, trial: str, column: str) -> float:
         """Return what one trial measured; NaN where it did not."""
         places = self._of_trial.get(trial)
         return self._column(column)[places[0]] if places else float("nan")
+
+    def _places_of_axis(self, axis: str) -> dict[str, list[int]]:
+        assert self.frame is not None
+        if axis not in self._of_axis:
+            self._of_axis[axis] = _places(self.frame[axis])
+        return self._of_axis[axis]
 
     def _column(self, name: str) -> list[float]:
         assert self.frame is not None

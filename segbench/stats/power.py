@@ -33,7 +33,7 @@ def paired_power(effect: float, n: float, alpha: float) -> float:
 
 @cache
 def _quadrature(num_nodes: int = 600) -> tuple[np.ndarray, np.ndarray]:
-    nodes, weights = np.polynomial.legendre.leggauss(num_nodes)
+    nodes, weights = special.roots_legendre(num_nodes)
     return (nodes + 1) / 2, weights / 2
 
 

@@ -13,7 +13,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -30,8 +30,11 @@ _WORTH_A_PROCESS_S: Final = 4.0
 """Seconds of drawing from which a second process pays: it begins with a second of imports."""
 
 
-def draw_all(figures: Sequence[Figure], folder: Path) -> dict[str, Drawn]:
-    """Return the files of each figure by its name.
+@contextlib.contextmanager
+def drawing(figures: Sequence[Figure], folder: Path) -> Iterator[Callable[[], dict[str, Drawn]]]:
+    """Begin to draw; within the block, what is given returns the files of each figure by its name.
+
+    A second process, where there is one, draws from the block's start on.
 
     Args:
         figures: What the report shows.
@@ -42,13 +45,18 @@ def draw_all(figures: Sequence[Figure], folder: Path) -> dict[str, Drawn]:
     wanted = {each.name: _digest(each) for each in figures}
     kept = {name: _standing(folder, name, entry.get(name), digest) for name, digest in wanted.items()}
     missing = [each for each in figures if kept[each.name] is None]
-    drawn = _draw(missing)
-    files = {each.name: kept[each.name] or drawn[each.name] for each in figures}
-    if missing:
-        remembered.keep_entry(
-            place, {name: {"of": wanted[name], "files": _hashes(files[name])} for name in wanted}
-        )
-    return files
+    with _drawing(missing) as draw:
+
+        def finish() -> dict[str, Drawn]:
+            drawn = draw()
+            files = {each.name: kept[each.name] or drawn[each.name] for each in figures}
+            if missing:
+                remembered.keep_entry(
+                    place, {name: {"of": wanted[name], "files": _hashes(files[name])} for name in wanted}
+                )
+            return files
+
+        yield finish
 
 
 def _place(folder: Path) -> str:
@@ -76,17 +84,31 @@ def _digest(of: Figure) -> str:
     return hashlib.sha256(b"".join([repr((version("matplotlib"), of)).encode(), *sources])).hexdigest()
 
 
-def _draw(figures: Sequence[Figure]) -> dict[str, Drawn]:
-    heavy = sorted(figures, key=_seconds, reverse=True)
+@contextlib.contextmanager
+def _drawing(figures: Sequence[Figure]) -> Iterator[Callable[[], dict[str, Drawn]]]:
+    def draw(these: Sequence[Figure]) -> dict[str, Drawn]:
+        return {each.name: draw_files(each) for each in these}
+
     if sum(map(_seconds, figures)) < _WORTH_A_PROCESS_S or len(figures) < 2 or (os.cpu_count() or 1) < 2:
-        return {each.name: draw_files(each) for each in figures}
-    ours, theirs = heavy[::2], heavy[1::2]
+        yield lambda: draw(figures)
+        return
+    ours, theirs = _halves(figures)
     with _other_process(theirs) as process:
-        drawn: dict[str, Drawn] = {each.name: draw_files(each) for each in ours}
-        answer, _ = process.communicate()
-    if process.returncode == 0:
-        return drawn | pickle.loads(answer)
-    return drawn | {each.name: draw_files(each) for each in theirs}
+
+        def finish() -> dict[str, Drawn]:
+            drawn = draw(ours)
+            answer, _ = process.communicate()
+            return drawn | (pickle.loads(answer) if process.returncode == 0 else draw(theirs))
+
+        yield finish
+
+
+def _halves(figures: Sequence[Figure]) -> tuple[list[Figure], list[Figure]]:
+    """Divide figures into two parts that take about as long."""
+    halves: tuple[list[Figure], list[Figure]] = ([], [])
+    for each in sorted(figures, key=_seconds, reverse=True):
+        min(halves, key=lambda half: sum(map(_seconds, half))).append(each)
+    return halves
 
 
 @contextlib.contextmanager
@@ -96,13 +118,18 @@ def _other_process(figures: Sequence[Figure]) -> Iterator[subprocess.Popen[bytes
     with tempfile.TemporaryFile() as questions:
         pickle.dump(list(figures), questions)
         questions.seek(0)
-        yield subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "segbench.report.figures.drawn"],
             stdin=questions,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()  # where the report failed meanwhile
 
 
 def _seconds(of: Figure) -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
+import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +18,7 @@ from segbench.config import remembered
 from segbench.config.load import load_experiment
 from segbench.report.analyse import analyse
 from segbench.report.figures import drawn
+from segbench.report.figures.figure import Figure
 from segbench.report.labels import Labels
 from segbench.report.style import Style
 from segbench.store.results import Results, read_results
@@ -136,8 +139,27 @@ def test_two_processes_draw_what_one_draws(project, tmp_path, monkeypatch):
     alone = {figure.name: drawn.draw_files(figure) for figure in figures}
     monkeypatch.setattr(drawn, "_WORTH_A_PROCESS_S", 0.0)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
-    assert drawn.draw_all(figures, tmp_path / "nowhere") == alone
+    with drawn.drawing(figures, tmp_path / "nowhere") as files:
+        assert files() == alone
     assert remembered.folder().joinpath(f"{drawn._place(tmp_path / 'nowhere')}.json").is_file()
+
+
+def test_the_second_process_ends_with_a_report_that_fails(tmp_path, monkeypatch):
+    size = {"width_cm": 4.0, "row_height_cm": 4.0, "left_cm": 1.0}
+    figures = [Figure(name=name, title="", caption="", facets=(), **size) for name in ("one", "two")]
+    monkeypatch.setattr(drawn, "_WORTH_A_PROCESS_S", 0.0)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    started = []
+    popen = subprocess.Popen
+
+    def start(*args, **options):
+        started.append(popen(*args, **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with pytest.raises(ZeroDivisionError), drawn.drawing(figures, tmp_path / "nowhere"):
+        raise ZeroDivisionError
+    assert [process.poll() for process in started] == [-signal.SIGKILL]
 
 
 EPOCHS = "epochs.csv"
