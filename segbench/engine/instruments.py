@@ -89,8 +89,9 @@ def name_device(device: torch.device) -> str:
 class PeakMemory:
     """The largest memory in use since `restart`.
 
-    On CUDA: bytes allocated by PyTorch on the device. On a CPU: the process's largest resident set (`VmHWM`);
-    where the system cannot restart that mark, it counts from the start of the process.
+    On CUDA: bytes allocated by PyTorch on the device. On a CPU: the process's largest resident set (`VmHWM`),
+    with the freed memory that it holds on to (`segbench.engine.heap`); where the system cannot restart that
+    mark, it counts from the start of the process.
     """
 
     def __init__(self, device: torch.device) -> None:
