@@ -83,7 +83,7 @@ def analysed(asked: Asked) -> tuple[Analysis, Results, Mapping[str, Any]]:
     return analysis, results, made_from
 
 
-def write_one(asked: Asked, *, with_pdf: bool) -> tuple[Analysis, Written]:
+def write_one(asked: Asked, *, with_pdf: bool, with_xlsx: bool = False) -> tuple[Analysis, Written]:
     """Write one experiment's report."""
     analysis, results, made_from = analysed(asked)
 
@@ -95,7 +95,10 @@ def write_one(asked: Asked, *, with_pdf: bool) -> tuple[Analysis, Written]:
     target = experiment.project.reports / experiment.name
     style = read_style(target / "style.yaml")
     panels = make_panels(analysis, results.images, experiment.project, style)
-    return analysis, write_report(analysis, target, panels=panels, with_pdf=with_pdf, made_from=made_from)
+    written = write_report(
+        analysis, target, panels=panels, with_pdf=with_pdf, with_xlsx=with_xlsx, made_from=made_from
+    )
+    return analysis, written
 
 
 def say_written(written: Written) -> None:

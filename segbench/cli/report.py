@@ -76,6 +76,10 @@ def report(
         ),
     ] = None,
     no_pdf: Annotated[bool, typer.Option("--no-pdf", help="Do not compile report.pdf.")] = False,
+    xlsx: Annotated[
+        bool,
+        typer.Option("--xlsx", help="Also write report.xlsx, a sheet a table (extra xlsx); kept up to date."),
+    ] = False,
     open_: Annotated[bool, typer.Option("--open", help="Show report.html in the browser.")] = False,
     contrast: Annotated[
         list[str] | None,
@@ -114,9 +118,14 @@ def report(
     )
     if contrast and (check or from_ is not None):
         raise typer.BadParameter("it goes with neither --check nor --from", param_hint="--contrast")
+    if xlsx:
+        from segbench.report.pages.xlsx import check_installed
+
+        check_installed()
     if from_ is not None:
         refuse_with_file(experiment, scale, set_, smoke, as_, all_, check)
-        _print_written(*report_from(from_, foreign, project=project, with_pdf=not no_pdf), open_=open_)
+        made = report_from(from_, foreign, project=project, with_pdf=not no_pdf, with_xlsx=xlsx)
+        _print_written(*made, open_=open_)
         return
     refuse_without_file(foreign)
 
@@ -130,7 +139,7 @@ def report(
         if check:
             check_all(project)
         else:
-            index = report_all(project, with_pdf=not no_pdf)
+            index = report_all(project, with_pdf=not no_pdf, with_xlsx=xlsx)
             if open_:
                 typer.launch(str(index))
         return
@@ -146,7 +155,7 @@ def report(
     if check:
         check_report(asked)
         return
-    _report_one(asked, with_pdf=not no_pdf, open_=open_)
+    _report_one(asked, with_pdf=not no_pdf, with_xlsx=xlsx, open_=open_)
     if into is not None:
         _put_into(into, asked)
 
@@ -168,18 +177,20 @@ def _put_into(target: Path, asked: Asked) -> None:
         typer.echo(f"{shown(target)} (unchanged)")
 
 
-def _report_one(asked: Asked, *, with_pdf: bool, open_: bool) -> None:
+def _report_one(asked: Asked, *, with_pdf: bool, with_xlsx: bool, open_: bool) -> None:
+    from segbench.report.pages.xlsx import XLSX_FILE
     from segbench.report.unchanged import Said, Stamp
 
     stamp = Stamp.of(asked.load(), with_pdf=with_pdf)
-    # What is asked for besides is no part of what is remembered.
-    if not asked.contrasts and (last := stamp.recall()) is not None:
+    # What is asked for besides is no part of what is remembered; a workbook that is there is of this state.
+    is_there = not with_xlsx or (stamp.folder / XLSX_FILE).is_file()
+    if is_there and not asked.contrasts and (last := stamp.recall()) is not None:
         typer.echo(last.answer, nl=False)
         say_pages(last.warnings, last.pages)
         if open_:
             typer.launch(str(stamp.folder / "report.html"))
         return
-    analysis, written = write_one(asked, with_pdf=with_pdf)
+    analysis, written = write_one(asked, with_pdf=with_pdf, with_xlsx=with_xlsx)
     answer = _print_written(analysis, written, open_=open_)
     if not asked.contrasts and not analysis.head.get("trials", "").startswith("partial"):
         stamp.keep(Said(answer, written.warnings, written.pages))

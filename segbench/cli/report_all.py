@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from segbench.config.project import Project
 
 
-def report_all(start: Path | None, *, with_pdf: bool) -> Path:
+def report_all(start: Path | None, *, with_pdf: bool, with_xlsx: bool = False) -> Path:
     """Write the report of every experiment with results, and `reports/index.html` and `index.md`.
 
     An experiment is what its name means on the command line (`NAME_SCALE` is a scale of the file NAME); where
@@ -34,7 +34,7 @@ def report_all(start: Path | None, *, with_pdf: bool) -> Path:
     entries, errors = [], []
     for name in _names(project):
         try:
-            analysis, written = _write(name, project, with_pdf=with_pdf)
+            analysis, written = _write(name, project, with_pdf=with_pdf, with_xlsx=with_xlsx)
         except SegbenchError as error:
             errors.append(error)
             continue
@@ -109,14 +109,14 @@ def _names(project: Project) -> list[str]:
     return names
 
 
-def _write(name: str, project: Project, *, with_pdf: bool):  # type: ignore[no-untyped-def]
+def _write(name: str, project: Project, **how: bool):  # type: ignore[no-untyped-def]
     try:
-        return write_one(Asked(experiment=name, project=project.root), with_pdf=with_pdf)
+        return write_one(Asked(experiment=name, project=project.root), **how)
     except SegbenchError:
         record = project.results / name / "experiment.yaml"
         if not record.is_file():
             raise
-        return write_one(Asked(experiment=str(record), project=project.root), with_pdf=with_pdf)
+        return write_one(Asked(experiment=str(record), project=project.root), **how)
 
 
 def _raise(errors: list[SegbenchError]) -> None:

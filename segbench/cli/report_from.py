@@ -120,7 +120,7 @@ def refuse_without_file(options: ForeignOptions) -> None:
 
 
 def report_from(
-    path: Path, options: ForeignOptions, *, project: Path | None, with_pdf: bool
+    path: Path, options: ForeignOptions, *, project: Path | None, with_pdf: bool, with_xlsx: bool = False
 ) -> tuple[Analysis, Written]:
     """Write `reports/NAME/` from a table.
 
@@ -150,7 +150,9 @@ def report_from(
     )
     with declared(foreign.directions):
         analysis = analyse_foreign(foreign, _command(path, options))
-        written = write_report(analysis, home.reports / name, panels=Panels(), with_pdf=with_pdf)
+        written = write_report(
+            analysis, home.reports / name, panels=Panels(), with_pdf=with_pdf, with_xlsx=with_xlsx
+        )
     return analysis, written
 
 

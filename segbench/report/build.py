@@ -24,6 +24,7 @@ from segbench.report.pages.latex import write_latex, write_table
 from segbench.report.pages.macros import write_numbers
 from segbench.report.pages.markdown import write_markdown
 from segbench.report.pages.numbers_json import write_numbers_json
+from segbench.report.pages.xlsx import XLSX_FILE, is_installed, write_xlsx
 from segbench.report.panels import PANELS_FILE, Panels
 from segbench.report.style import create_style, read_style
 from segbench.report.tables.make import TABLE_NAMES
@@ -62,6 +63,7 @@ def write_report(
     *,
     panels: Panels,
     with_pdf: bool = True,
+    with_xlsx: bool = False,
     made_from: Mapping[str, Any] | None = None,
 ) -> Written:
     """Write `reports/<experiment>/`.
@@ -71,6 +73,7 @@ def write_report(
         folder: Made where missing. `style.yaml` in it is the user's.
         panels: The grid of test images, or why there is none; a grid of an earlier report is then kept.
         with_pdf: Compile `report.pdf` where pdflatex is installed.
+        with_xlsx: Write `report.xlsx`; one that is there is kept up to date in any case.
         made_from: What `freshness.recorded` gave before the results were read; None: as they are now.
 
     Raises:
@@ -102,6 +105,13 @@ def write_report(
     elif made.is_failure or changed:
         # An older PDF would contradict the other pages.
         (folder / "report.pdf").unlink(missing_ok=True)
+    if with_xlsx or (folder / XLSX_FILE).is_file():
+        if with_xlsx or is_installed():
+            pages.append(folder / XLSX_FILE)
+            changed += [folder / XLSX_FILE] if _write(folder / XLSX_FILE, write_xlsx(content)) else []
+        elif changed:
+            (folder / XLSX_FILE).unlink()
+            warnings.append(f"{XLSX_FILE} was older than the records and is removed: openpyxl is missing")
     return Written(folder=folder, pages=tuple(pages), changed=tuple(changed), warnings=tuple(warnings))
 
 

@@ -33,6 +33,7 @@ def cells_table(analysis: Analysis, labels: Labels) -> Table:
                 Field(
                     text=numbers.interval(row["low"], row["high"]),
                     sort=row["low"],
+                    high=row["high"],
                     hover=traced(row, "interval"),
                 ),
                 Field(text=numbers.value(row["sd"]), sort=row["sd"], hover=traced(row, "sd")),

@@ -61,17 +61,26 @@ def _measures(row: dict[str, Any], numbers: Numbers, objective: str) -> tuple[Fi
     return (
         Field(text=count(n), sort=n),
         Field(text=first, sort=row["epochs_to_level"]),
-        Field(text=_interval(row, "epochs_to_level"), sort=row["epochs_to_level_low"]),
+        Field(
+            text=_interval(row, "epochs_to_level"),
+            sort=row["epochs_to_level_low"],
+            high=row["epochs_to_level_high"],
+        ),
         Field(text=f"{reached} of {n}", sort=row["reached"]),
         Field(text=numbers.of(objective, row["area"]), sort=row["area"]),
-        Field(text=numbers.interval_of(objective, row["area_low"], row["area_high"]), sort=row["area_low"]),
+        Field(
+            text=numbers.interval_of(objective, row["area_low"], row["area_high"]),
+            sort=row["area_low"],
+            high=row["area_high"],
+        ),
         Field(text=numbers.of("instability", row["instability"]), sort=row["instability"]),
         Field(
             text=numbers.interval_of("instability", row["instability_low"], row["instability_high"]),
             sort=row["instability_low"],
+            high=row["instability_high"],
         ),
         Field(text=onset, sort=row["onset"]),
-        Field(text=_interval(row, "onset"), sort=row["onset_low"]),
+        Field(text=_interval(row, "onset"), sort=row["onset_low"], high=row["onset_high"]),
     )
 
 

@@ -130,10 +130,10 @@ def _effect(
         hover=traced("difference"),
     )
     this = numbers.interval_of(metric, row["low"], row["high"])
-    yield Field(text=this, sort=row["low"], hover=traced("interval"))
+    yield Field(text=this, sort=row["low"], high=row["high"], hover=traced("interval"))
     if shown.has_new:
         new = numbers.interval_of(metric, row["low_new"], row["high_new"])
-        yield Field(text=new, sort=row["low_new"], hover=traced("interval_new"))
+        yield Field(text=new, sort=row["low_new"], high=row["high_new"], hover=traced("interval_new"))
     if shown.has_last:
         yield Field(
             text=numbers.of(metric, row["difference_last"], is_difference=True) + star,
@@ -152,7 +152,12 @@ def _effect(
         if shown.has_flips:
             yield Field(text=p_value(row["p_sign_flip"]), sort=row["p_sign_flip"])
         yield Field(text=verdict or NONE, tone=tone_of(verdict), is_bold=is_resolved, hover=traced("verdict"))
-        yield Field(text=_seeds_needed(row), sort=row["seeds_needed_low"], hover=traced("seeds_needed"))
+        yield Field(
+            text=_seeds_needed(row),
+            sort=row["seeds_needed_low"],
+            high=row["seeds_needed_high"],
+            hover=traced("seeds_needed"),
+        )
 
 
 def _seeds_needed(row: Mapping[str, Any]) -> str:

@@ -24,7 +24,9 @@ def marginals_table(analysis: Analysis, labels: Labels) -> Table:
             Field(text=labels.name(row["level"])),
             Field(text=count(row["n"]), sort=row["n"]),
             Field(text=numbers.of(outcome, row["mean"]), sort=row["mean"]),
-            Field(text=numbers.interval_of(outcome, row["low"], row["high"]), sort=row["low"]),
+            Field(
+                text=numbers.interval_of(outcome, row["low"], row["high"]), sort=row["low"], high=row["high"]
+            ),
             Field(text=numbers.of(outcome, row["sd"]), sort=row["sd"]),
         )
         for row in _rows(analysis.marginals)
@@ -59,7 +61,9 @@ def interactions_table(analysis: Analysis, labels: Labels) -> Table:
             *(Field(text=_effect(row, side, labels)) for side in ("a", "b")),
             Field(text=count(row["n"]), sort=row["n"]),
             Field(text=numbers.of(outcome, row["difference"], is_difference=True), sort=row["difference"]),
-            Field(text=numbers.interval_of(outcome, row["low"], row["high"]), sort=row["low"]),
+            Field(
+                text=numbers.interval_of(outcome, row["low"], row["high"]), sort=row["low"], high=row["high"]
+            ),
         )
         for row in _rows(analysis.interactions)
     ]

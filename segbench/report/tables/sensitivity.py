@@ -27,11 +27,16 @@ def sensitivity_table(analysis: Analysis, labels: Labels) -> Table:
             (
                 Field(text=contrast_name(row, labels)),
                 Field(text=numbers.of(metric, row["difference"], is_difference=True), sort=row["difference"]),
-                Field(text=numbers.interval_of(metric, row["low"], row["high"]), sort=row["low"]),
+                Field(
+                    text=numbers.interval_of(metric, row["low"], row["high"]),
+                    sort=row["low"],
+                    high=row["high"],
+                ),
                 Field(text=count(row["df"]), sort=row["df"]),
                 Field(
                     text=numbers.interval_of(metric, row["low_pooled"], row["high_pooled"]),
                     sort=row["low_pooled"],
+                    high=row["high_pooled"],
                 ),
                 Field(text=count(row["df_pooled"]), sort=row["df_pooled"]),
                 Field(text="yes" if row["says_otherwise"] else "no"),

@@ -44,12 +44,15 @@ def subgroups_table(analysis: Analysis, labels: Labels) -> Table:
             Field(
                 text=numbers.interval_of(metric, row["low"], row["high"]),
                 sort=row["low"],
+                high=row["high"],
                 hover=traced("interval"),
             ),
         ]
         if has_new:
             new = numbers.interval_of(metric, row["low_new"], row["high_new"])
-            fields.append(Field(text=new, sort=row["low_new"], hover=traced("interval_new")))
+            fields.append(
+                Field(text=new, sort=row["low_new"], high=row["high_new"], hover=traced("interval_new"))
+            )
         rows.append(tuple(fields))
     columns = [
         Column(title="Test images", is_number=False),

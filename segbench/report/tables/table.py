@@ -11,7 +11,9 @@ class Field:
 
     text: str
     sort: float | None = None
-    """What the column is sorted by; None: the text."""
+    """What the column is sorted by, with all of its digits; None: the text."""
+    high: float | None = None
+    """Of an interval or a range: its upper end; `sort` is the lower one."""
     is_bold: bool = False
     tone: str = ""
     """`good`, `bad`, `same` or `open`: colour in the HTML page; never the only carrier of a meaning."""

@@ -16,6 +16,7 @@ from benchmarks.report import EXPERIMENT, make_records
 from segbench.cli.app import app
 from segbench.config import remembered
 from segbench.config.load import load_experiment
+from segbench.errors import ExperimentError
 from segbench.report.analyse import analyse
 from segbench.report.figures import drawn
 from segbench.report.figures.figure import Figure
@@ -55,6 +56,31 @@ def test_an_unchanged_report_says_the_same_and_reads_nothing(project, monkeypatc
         second = report()
     assert second.replace(" (unchanged)", "") == first
     assert second.count("(unchanged)") == 3
+
+
+def test_a_workbook_is_written_after_an_unchanged_report_and_then_remembered_too(project, monkeypatch):
+    openpyxl = pytest.importorskip("openpyxl")
+    report()
+    page = "reports/many/report.xlsx"
+    assert report("--xlsx").splitlines()[-1] == page
+    value = openpyxl.load_workbook(project / page)["cells"]["B2"].value
+    assert value == read_results(project / "results" / "many").trials["seed"].nunique()
+
+    def read(folder: Path) -> Results:
+        raise AssertionError("it read the records")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("segbench.store.results.read_results", read)
+        assert report("--xlsx").splitlines()[-1] == f"{page} (unchanged)"
+        assert report().splitlines()[-1] == f"{page} (unchanged)"
+    (project / page).unlink()
+    assert report("--xlsx").splitlines()[-1] == page
+
+
+def test_a_workbook_needs_its_extra_before_anything_is_read(project, monkeypatch):
+    monkeypatch.setattr("segbench.report.pages.xlsx.find_spec", lambda name: None)
+    with pytest.raises(ExperimentError, match=r"pip install 'segbench\[xlsx\]'"):
+        CliRunner().invoke(app, ["report", "nothing", "--xlsx"], catch_exceptions=False)
 
 
 def _one_number(project: Path) -> None:
