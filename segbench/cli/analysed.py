@@ -53,11 +53,15 @@ class Asked:
         return shlex.join([*words, "--smoke"] if self.is_smoke else words)
 
 
+class NothingYet(ResultsError):
+    """No trial has ended."""
+
+
 def analysed(asked: Asked) -> tuple[Analysis, Results, Mapping[str, Any]]:
     """Read and analyse an experiment's results; the last item says what was read, as `recorded` does.
 
     Raises:
-        ResultsError: There are none yet.
+        NothingYet: There are none yet.
         ExperimentError: A contrast is none of this design.
     """
     from segbench.store.layout import ResultsFolder
@@ -66,7 +70,7 @@ def analysed(asked: Asked) -> tuple[Analysis, Results, Mapping[str, Any]]:
     folder = ResultsFolder(loaded.project.results).experiment(loaded.name).root
     see = f"Run: {asked.sweep_command}"
     if not folder.is_dir():
-        raise ResultsError(message(shown(folder), "there are no results of this experiment", see=see))
+        raise NothingYet(message(shown(folder), "there are no results of this experiment", see=see))
 
     from segbench.report.asked import read_contrasts
 
@@ -79,11 +83,13 @@ def analysed(asked: Asked) -> tuple[Analysis, Results, Mapping[str, Any]]:
     results = read_results(folder)
     analysis = analyse(loaded, results, project=loaded.project, contrasts=asked.contrasts)
     if analysis.seeds.empty and analysis.failures.empty and analysis.search.empty:
-        raise ResultsError(message(shown(folder), "no trial of this experiment has ended", see=see))
+        raise NothingYet(message(shown(folder), "no trial of this experiment has ended", see=see))
     return analysis, results, made_from
 
 
-def write_one(asked: Asked, *, with_pdf: bool, with_xlsx: bool = False) -> tuple[Analysis, Written]:
+def write_one(
+    asked: Asked, *, with_pdf: bool, with_xlsx: bool = False, is_watched: bool = False
+) -> tuple[Analysis, Written]:
     """Write one experiment's report."""
     analysis, results, made_from = analysed(asked)
 
@@ -96,9 +102,20 @@ def write_one(asked: Asked, *, with_pdf: bool, with_xlsx: bool = False) -> tuple
     style = read_style(target / "style.yaml")
     panels = make_panels(analysis, results.images, experiment.project, style)
     written = write_report(
-        analysis, target, panels=panels, with_pdf=with_pdf, with_xlsx=with_xlsx, made_from=made_from
+        analysis,
+        target,
+        panels=panels,
+        with_pdf=with_pdf,
+        with_xlsx=with_xlsx,
+        is_watched=is_watched,
+        made_from=made_from,
     )
     return analysis, written
+
+
+def is_partial(analysis: Analysis) -> bool:
+    """Whether trials are missing, so that nothing was judged."""
+    return analysis.head.get("trials", "").startswith("partial")
 
 
 def say_written(written: Written) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segbench.cli.analysed import Asked, say_pages, write_one
+from segbench.cli.analysed import Asked, is_partial, say_pages, write_one
 from segbench.cli.options import (
     AsOption,
     ProjectOption,
@@ -80,6 +80,14 @@ def report(
         bool,
         typer.Option("--xlsx", help="Also write report.xlsx, a sheet a table (extra xlsx); kept up to date."),
     ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="While a sweep runs: write the page anew as trials end, without verdicts or PDF; the whole "
+            "report once it is complete.",
+        ),
+    ] = False,
     open_: Annotated[bool, typer.Option("--open", help="Show report.html in the browser.")] = False,
     contrast: Annotated[
         list[str] | None,
@@ -118,6 +126,8 @@ def report(
     )
     if contrast and (check or from_ is not None):
         raise typer.BadParameter("it goes with neither --check nor --from", param_hint="--contrast")
+    if watch:
+        _refuse_watched({"--all": all_, "--check": check, "--from": from_, "--into": into})
     if xlsx:
         from segbench.report.pages.xlsx import check_installed
 
@@ -154,6 +164,14 @@ def report(
     )
     if check:
         check_report(asked)
+        return
+    if watch:
+        from segbench.cli.report_watch import watch_report
+
+        def finish() -> None:
+            _report_one(asked, with_pdf=not no_pdf, with_xlsx=xlsx, open_=False)
+
+        watch_report(asked, finish, open_=open_)
         return
     _report_one(asked, with_pdf=not no_pdf, with_xlsx=xlsx, open_=open_)
     if into is not None:
@@ -192,7 +210,7 @@ def _report_one(asked: Asked, *, with_pdf: bool, with_xlsx: bool, open_: bool) -
         return
     analysis, written = write_one(asked, with_pdf=with_pdf, with_xlsx=with_xlsx)
     answer = _print_written(analysis, written, open_=open_)
-    if not asked.contrasts and not analysis.head.get("trials", "").startswith("partial"):
+    if not asked.contrasts and not is_partial(analysis):
         stamp.keep(Said(answer, written.warnings, written.pages))
 
 
@@ -212,6 +230,14 @@ def _refuse_one(experiment: str | None, is_all: bool, options: Mapping[str, obje
     if experiment is not None or given:
         extra = " ".join([*([experiment] if experiment else []), *given])
         raise typer.BadParameter(f"--all takes every experiment as it was swept, so without {extra}")
+
+
+def _refuse_watched(options: Mapping[str, object]) -> None:
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise typer.BadParameter(
+            f"it follows one experiment, so without {', '.join(given)}", param_hint="--watch"
+        )
 
 
 def _print_answer(analysis: Analysis, folder: Path) -> str:

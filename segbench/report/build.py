@@ -64,6 +64,7 @@ def write_report(
     panels: Panels,
     with_pdf: bool = True,
     with_xlsx: bool = False,
+    is_watched: bool = False,
     made_from: Mapping[str, Any] | None = None,
 ) -> Written:
     """Write `reports/<experiment>/`.
@@ -74,6 +75,7 @@ def write_report(
         panels: The grid of test images, or why there is none; a grid of an earlier report is then kept.
         with_pdf: Compile `report.pdf` where pdflatex is installed.
         with_xlsx: Write `report.xlsx`; one that is there is kept up to date in any case.
+        is_watched: The page loads itself anew while a sweep runs; what LaTeX reads stays as it is.
         made_from: What `freshness.recorded` gave before the results were read; None: as they are now.
 
     Raises:
@@ -89,15 +91,19 @@ def write_report(
         made_from = recorded(analysis.experiment)
     with drawing(content.figures, folder / "figures") as drawn:
         files = _texts(content, analysis, labels, made_from) | _figures(content.figures, drawn())
+    if is_watched:
+        files = {name: data for name, data in files.items() if not name.endswith(".tex")}
+        files["report.html"] = write_html(content, is_watched=True).encode()
     if picture is not None:
         files[f"figures/{PANELS_FILE}"] = picture.content
         files[f"figures/{_CAPTION_FILE}"] = picture.caption.encode()
     changed = [folder / name for name, data in files.items() if _write(folder / name, data)]
     for name in owned_names() - set(files):
-        (folder / name).unlink(missing_ok=True)
-    pages = [folder / name for name in ("report.html", "report.md", "report.tex")]
+        if not (is_watched and name.endswith(".tex")):
+            (folder / name).unlink(missing_ok=True)
+    pages = [folder / name for name in ("report.html", "report.md", "report.tex") if name in files]
     warnings: list[str] = []
-    made = compile_pdf(folder, files) if with_pdf else Compiled()
+    made = compile_pdf(folder, files) if with_pdf and not is_watched else Compiled()
     warnings += [made.warning] if made.warning else []
     if made.pdf is not None:
         pages.append(folder / "report.pdf")

@@ -8,6 +8,7 @@ trial's worker is alive, files do not tell.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,8 @@ import segbench
 from segbench.config import remembered
 from segbench.config.experiment import Experiment
 from segbench.config.trial import canonical_json
+from segbench.report.style import TEMPLATE
+from segbench.store.layout import ResultsFolder
 
 _WHILE_IT_RUNS: Final = ("log.txt", "sweep.log", "queue.json", "queue.lock")
 """Files of an experiment's folder that no report reads."""
@@ -88,6 +91,22 @@ class Stamp:
 
     def _written(self) -> str:
         return remembered.digest("\n".join(_files(self.folder)).encode())
+
+
+def records_stamp(experiment: Experiment) -> str:
+    """Digest what a report follows while a sweep runs: records, index and history by size and time; style.
+
+    Epochs of a running trial are no part of it: a report shows trials that have ended.
+    """
+    folder = ResultsFolder(experiment.project.results).experiment(experiment.name)
+    style = experiment.project.reports / experiment.name / "style.yaml"
+    # A report writes the template where no style stands: that is no change.
+    found = [style.read_text(encoding="utf-8", errors="replace") if style.is_file() else TEMPLATE]
+    for path in (folder.index, folder.history, folder.samples, *sorted(folder.trials.glob("*/trial.json"))):
+        with contextlib.suppress(OSError):
+            stat = path.stat()
+            found.append(f"{path} {stat.st_size} {stat.st_mtime_ns}")
+    return remembered.digest("\n".join(found).encode())
 
 
 def _files(folder: Path, suffixes: Sequence[str] = ()) -> list[str]:

@@ -25,10 +25,17 @@ _LONG = 14
 """Characters of a word that may be broken."""
 
 
-def write_html(content: Content) -> str:
-    """Return the page; every text is escaped."""
+def write_html(content: Content, *, is_watched: bool = False) -> str:
+    """Return the page; every text is escaped.
+
+    Args:
+        content: What it says.
+        is_watched: Let the page load itself anew every few seconds, and say so.
+    """
     links = "".join(f'<li><a href="#{s.key}">{escape(s.title)}</a></li>' for s in content.sections)
     sections = "\n".join(_section(section) for section in content.sections)
+    watched = '<p class="watched">follows the sweep</p>' if is_watched else ""
+    watching = f"<script>\n{_package_file('watch.js')}</script>\n" if is_watched else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -43,7 +50,7 @@ def write_html(content: Content) -> str:
 <body>
 <a class="skip" href="#content">Skip to the results</a>
 <header>
-<div class="top"><p class="name">{escape(content.name)}</p>
+<div class="top"><p class="name">{escape(content.name)}</p>{watched}
 <button class="theme" type="button" hidden>Theme</button></div>
 <h1>{escape(content.question)}</h1>
 <div class="first"><p class="answer">{escape(content.answer)}</p>
@@ -60,7 +67,7 @@ Tab and the arrow keys, to see which trials it rests on.</footer>
 <script>
 {_package_file("report.js")}
 {_package_file("trace.js")}</script>
-</body>
+{watching}</body>
 </html>
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -322,3 +323,34 @@ def test_without_a_script_everything_is_still_there(page, reports):
     assert len(found) > 10
     hidden = page.call("DOM.querySelectorAll", nodeId=root, selector=".theme[hidden]")["nodeIds"]
     assert len(hidden) == 1
+
+
+def test_a_watched_page_reads_itself_anew_and_stays_where_it_was(page, tmp_path):
+    content = make_content(fake.make_analysis(), Style(), panels=PICTURE)
+    file = tmp_path / "report.html"
+    file.write_text(write_html(content, is_watched=True), encoding="utf-8")
+    page.open(file)
+    assert page.value("document.querySelector('.watched').textContent") == "follows the sweep"
+    page.click("#cells th:nth-child(4) button")
+    page.value("document.querySelector('.theme').click()")
+    theme = page.value("document.documentElement.dataset.theme")
+    page.value("window.scrollTo({top: 900, behavior: 'instant'})")
+    file.write_text(write_html(replace(content, answer="Later."), is_watched=True), encoding="utf-8")
+    deadline = time.monotonic() + 60
+    while page.value("document.querySelector('.answer').textContent") != "Later.":
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    page.value("new Promise(done => setTimeout(done, 500))")
+    assert abs(page.value("window.scrollY") - 900) < 50
+    assert page.value("document.documentElement.dataset.theme") == theme
+    assert (
+        page.value("document.querySelector('#cells th:nth-child(4)').getAttribute('aria-sort')")
+        == "ascending"
+    )
+
+    file.write_text(write_html(replace(content, answer="Whole.")), encoding="utf-8")
+    while page.value("document.querySelector('.answer').textContent") != "Whole.":
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert page.value("document.querySelector('.watched')") is None
+    assert page.requests == [] or all(url.startswith(("file:", "data:")) for url in page.requests)
