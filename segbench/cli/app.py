@@ -13,6 +13,7 @@ COMMANDS = (
     "sweep",
     "report",
     "explain",
+    "compare",
     "plan",
     "status",
     "logs",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from segbench.config.document import dump, scalar_text
-from segbench.config.experiment import Axis, Cell, Experiment
+from segbench.config.differences import describe_changes, renamed
+from segbench.config.document import dump
+from segbench.config.experiment import Cell, Experiment
 from segbench.config.load import load_experiment
 from segbench.errors import ExperimentError
 from segbench.records import TrialRecord
@@ -145,120 +145,18 @@ def _successor(levels: Mapping[str, str], before: Experiment | None, now: Experi
                 return None
             del wanted[name]
         else:
-            wanted[name] = _renamed(old.get(name), now.axis(name), label)
+            wanted[name] = renamed(old.get(name), now.axis(name), label)
     for axis in now.axes:
         wanted.setdefault(axis.name, axis.baseline)
     same = (cell for cell in now.cells if all(wanted.get(a) == label for a, label in cell.levels.items()))
     return next(same, None)
 
 
-def _renamed(old: Axis | None, new: Axis, label: str) -> str:
-    """Return what a level is called now: another label that sets the same, where its own is gone."""
-    if old is None or label in new.labels:
-        return label
-    changes = next((level.changes for level in old.levels if level.label == label), None)
-    return next((level.label for level in new.levels if level.changes == changes), label)
-
-
 def _lines(before: Experiment | None, now: Experiment) -> Iterator[str]:
     if before is None:
         yield "this version of segbench cannot read the experiment.yaml of the last sweep"
-        return
-    yield from _baseline_lines(before, now)
-    yield from _axis_lines(before, now)
-    if before.seeds != now.seeds or before.looks != now.looks:
-        yield f"seeds: {_seeds(before)} -> {_seeds(now)}"
-    if before.design != now.design:
-        yield f"design: {before.design.kind} -> {now.design.kind}"
-    for name in ("outcome", "margin"):
-        old, new = getattr(before, name), getattr(now, name)
-        if old != new:
-            yield f"{name}: {_short(old)} -> {_short(new)} (verdicts change, no trial does)"
-    added = [c.source for c in now.claims if c.source not in {c.source for c in before.claims}]
-    gone = [c.source for c in before.claims if c.source not in {c.source for c in now.claims}]
-    yield from (f"claim added: {text}" for text in added)
-    yield from (f"claim removed: {text}" for text in gone)
-    if before.search != now.search:
-        yield "search: the space, sampler or budget"
-    if before.tune != now.tune:
-        yield "tune: the space, sampler or budget"
-    if before.question != now.question:
-        yield "question: its words"
-
-
-def _baseline_lines(before: Experiment, now: Experiment) -> Iterator[str]:
-    old, new = _flat(before.baseline.to_json()), _flat(now.baseline.to_json())
-    for path in dict.fromkeys([*old, *new]):
-        if path not in new:
-            yield f"baseline: {path} {_short(old[path])} removed"
-        elif path not in old:
-            yield f"baseline: {path} {_short(new[path])} added"
-        elif old[path] != new[path]:
-            yield f"baseline: {path} {_short(old[path])} -> {_short(new[path])}"
-
-
-def _axis_lines(before: Experiment, now: Experiment) -> Iterator[str]:
-    old, new = {a.name: a for a in before.axes}, {a.name: a for a in now.axes}
-    for name, axis in new.items():
-        if name not in old:
-            yield f"axis added: {name} ({', '.join(axis.labels)})"
-    for name, axis in old.items():
-        if name not in new:
-            yield f"axis removed: {name} ({', '.join(axis.labels)})"
-            continue
-        yield from _level_lines(axis, new[name])
-
-
-def _level_lines(old: Axis, new: Axis) -> Iterator[str]:
-    then = {level.label: level.changes for level in old.levels}
-    now = {level.label: level.changes for level in new.levels}
-    renamed = {label: _renamed(old, new, label) for label in then if label not in now}
-    renamed = {label: to for label, to in renamed.items() if to != label and to not in then}
-    for label, to in renamed.items():
-        yield f"{new.name}: level renamed: {label} -> {to}"
-    for label in now:
-        if label not in then and label not in renamed.values():
-            yield f"{new.name}: level added: {label}"
-        elif label in then and then[label] != now[label]:
-            meanings = f"{_sets(then[label])} -> {_sets(now[label])}"
-            yield f"{new.name}: level {label} means something else: {meanings}"
-    yield from (
-        f"{new.name}: level removed: {label}" for label in then if label not in now and label not in renamed
-    )
-    if old.baseline != new.baseline and renamed.get(old.baseline) != new.baseline:
-        yield f"{new.name}: compared with {new.baseline} instead of {old.baseline}"
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return dotted path -> value of every leaf; an empty mapping is a leaf."""
-    found: dict[str, Any] = {}
-    for key, inner in value.items():
-        path = f"{prefix}{key}"
-        if isinstance(inner, Mapping) and inner:
-            found |= _flat(inner, f"{path}.")
-        else:
-            found[path] = inner
-    return found
-
-
-def _sets(changes: Mapping[str, Any]) -> str:
-    return ", ".join(f"{target} {_short(value)}" for target, value in changes.items())
-
-
-def _short(value: Any, most: int = 60) -> str:
-    if isinstance(value, Mapping) and not value:
-        return ""
-    text = scalar_text(value) if not isinstance(value, Mapping | list | tuple) else repr(value)
-    return text if len(text) <= most else f"{text[: most - 3]}..."
-
-
-def _seeds(experiment: Experiment) -> str:
-    seeds: Sequence[int] = experiment.seeds
-    if experiment.looks:
-        return f"looks at {', '.join(map(str, experiment.looks))}"
-    if tuple(seeds) == tuple(range(len(seeds))):
-        return f"{len(seeds)}"
-    return f"[{', '.join(map(str, seeds))}]"
+    else:
+        yield from describe_changes(before, now)
 
 
 def _trials(number: int) -> str:

@@ -337,7 +337,7 @@ def test_a_watched_page_reads_itself_anew_and_stays_where_it_was(page, tmp_path)
     page.value("window.scrollTo({top: 900, behavior: 'instant'})")
     file.write_text(write_html(replace(content, answer="Later."), is_watched=True), encoding="utf-8")
     deadline = time.monotonic() + 60
-    while page.value("document.querySelector('.answer').textContent") != "Later.":
+    while page.value("document.querySelector('.answer')?.textContent") != "Later.":
         assert time.monotonic() < deadline
         time.sleep(0.5)
     page.value("new Promise(done => setTimeout(done, 500))")
@@ -349,7 +349,7 @@ def test_a_watched_page_reads_itself_anew_and_stays_where_it_was(page, tmp_path)
     )
 
     file.write_text(write_html(replace(content, answer="Whole.")), encoding="utf-8")
-    while page.value("document.querySelector('.answer').textContent") != "Whole.":
+    while page.value("document.querySelector('.answer')?.textContent") != "Whole.":
         assert time.monotonic() < deadline
         time.sleep(0.5)
     assert page.value("document.querySelector('.watched')") is None
