@@ -33,7 +33,7 @@ def explain(
     Holm's correction. Writes nothing.
     """
     asked = Asked(experiment=experiment, scale=scale, overrides=set_ or (), name=as_, project=project)
-    analysis, _, _ = analysed(asked)
+    analysis, results, _ = analysed(asked)
     from segbench.report.explain import explain as text_of
     from segbench.report.explain import find
     from segbench.report.macros import macro_rows
@@ -46,4 +46,5 @@ def explain(
     traces = Traces.of(analysis, style)
     frame, subject = find(traces, number, macro_rows(analysis, traces))
     records = ResultsFolder(of.project.results).experiment(of.name).trials
-    typer.echo(text_of(analysis, traces, frame, subject, records=Path(shown(records))))
+    where = Path(shown(records))
+    typer.echo(text_of(analysis, traces, frame, subject, records=where, epochs=results.epochs))

@@ -82,26 +82,29 @@ class Analysis:
     sensitivity: pd.DataFrame | None = None
     """Judged effects on the outcome with the residual error pooled over cells: `axis`, `level`, `baseline`,
     `at`, `metric`, `n`, `difference`, `low`, `high`, `df` (its own error), `low_pooled`, `high_pooled`,
-    `df_pooled`, `says_otherwise` (bool: one interval alone excludes 0); never the verdict. None where no
-    error can be pooled."""
+    `df_pooled`, `says_otherwise` (bool: one interval alone excludes 0), `trials`, `trials_pooled` and the
+    columns of `evidence.EVIDENCE`; never the verdict. None where no error can be pooled."""
     marginals: pd.DataFrame | None = None
     """Complete crossings of two axes or more: a row a level, over the cells that have it: `axis`,
     `level`, `n` (seeds measured in every cell), `mean` (of the outcome), `sd`, `low`, `high` (95 %, over
-    seeds); else None."""
+    seeds), `trials` (hashes, as in the three below); else None."""
     interaction_means: pd.DataFrame | None = None
     """The same for every pair of levels of two axes: `axis_a`, `level_a`, `axis_b`, `level_b`, `n`,
-    `mean`, `sd`, `low`, `high`."""
+    `mean`, `sd`, `low`, `high`, `trials`."""
     interactions: pd.DataFrame | None = None
     """How much an effect changes with another axis: `axis_a`, `level_a`, `baseline_a`, `axis_b`, `level_b`,
-    `baseline_b`, `n`, `difference` (of differences), `sd`, `low`, `high` (95 %, over seeds); exploratory."""
+    `baseline_b`, `n`, `difference` (of differences), `sd`, `low`, `high` (95 %, over seeds), `seeds`,
+    `difference_by_seed`, `trials`; exploratory."""
     anova: pd.DataFrame | None = None
     """Analysis of variance with the seed as a block: `source`, `axes` (tuple; empty: `seed`, `residual`,
-    `total`), `df`, `ss`, `ms`, `f`, `p`, `eta_squared`, `omega_squared`; exploratory. Empty for one seed."""
+    `total`), `df`, `ss`, `ms`, `f`, `p`, `eta_squared`, `omega_squared`, `trials`; exploratory.
+    Empty for one seed."""
     dynamics: pd.DataFrame | None = None
     """A row a cell with completed trials: `cell`, a column an axis, `n` (seeds), `level` (95 % of the best
     cell's objective over its last epochs), `reached` (seeds), `epochs_to_level`, `area` (under the curve of
     the objective, over the epochs), `instability`, `turned_up` (seeds), `onset` (epoch at which val_loss
-    turns up), each measure with `_low` and `_high` (95 %, over seeds); None for a search."""
+    turns up), each measure with `_low` and `_high` (95 %, over seeds) and `_by_seed` (one value each of
+    `seeds`); None for a search."""
     notes: tuple[str, ...]
     """Caveats to print: what the intervals hold fixed, what the curves' estimators are, disagreements."""
     provenance: Mapping[str, str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -48,13 +49,53 @@ class Factorial:
         # A baseline that `exclude:` took out of every cell leaves nothing to measure an interaction from.
         baselines = {axis: experiment.axis(axis).baseline for axis in levels}
         baselines = {a: own if own in levels[a] else levels[a][0] for a, own in baselines.items()}
+        behind = _Trials.of(table, crossing, block)
         return cls(
-            marginals=marginal_means(block, levels),
-            interaction_means=interaction_means(block, levels),
-            interactions=interactions(block, levels, baselines),
-            anova=anova(block, levels),
+            marginals=behind.beside(marginal_means(block, levels), ""),
+            interaction_means=behind.beside(interaction_means(block, levels), "_a", "_b"),
+            interactions=behind.beside(interactions(block, levels, baselines), "_a", "_b"),
+            anova=behind.beside(anova(block, levels)),
             notes=tuple(_notes(experiment, table, crossing, block)),
         )
+
+
+@dataclass(frozen=True)
+class _Trials:
+    """The trials of a complete block."""
+
+    hashes: tuple[str, ...]
+    places: Mapping[tuple[str, str], frozenset[int]]
+    """Axis and level -> which of `hashes`."""
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, crossing: Crossing, block: pd.DataFrame) -> _Trials:
+        in_crossing = table["cell"].isin([cell.label for cell in crossing.cells])
+        used = table[in_crossing & table["seed"].isin(block["seed"])].sort_values(
+            ["seed", "fold"], kind="stable"
+        )
+        places = {
+            (axis, str(label)): frozenset(map(int, own))
+            for axis in crossing.factors
+            for label, own in used.reset_index(drop=True).groupby(axis, sort=False).indices.items()
+        }
+        return cls(tuple(map(str, used["trial"])), places)
+
+    def beside(self, frame: pd.DataFrame, *sides: str) -> pd.DataFrame:
+        """Return a frame with the column `trials`: those with the row's levels.
+
+        Args:
+            frame: A row a combination of levels.
+            sides: Ends of the columns `axis`, `level` and `baseline` that name an axis and its levels.
+        """
+        trials = []
+        for row in frame.to_dict("records"):
+            found = set(range(len(self.hashes)))
+            for side in sides:
+                axis = str(row[f"axis{side}"])
+                labels = [str(row[name]) for name in (f"level{side}", f"baseline{side}") if name in row]
+                found &= frozenset().union(*(self.places.get((axis, label), frozenset()) for label in labels))
+            trials.append(tuple(self.hashes[k] for k in sorted(found)))
+        return frame.assign(trials=pd.Series(trials, index=frame.index, dtype=object))
 
 
 def _refused(experiment: Experiment, reason: str) -> str:

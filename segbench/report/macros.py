@@ -10,7 +10,7 @@ from segbench.report.analysis import Analysis
 from segbench.report.figures.design import slug, unique_slugs
 from segbench.report.numbers import count
 from segbench.report.trace import Trace, Traces
-from segbench.report.trace_frames import contrast_subject
+from segbench.report.trace_frames import FRAMES, contrast_subject
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,9 @@ class MacroRow:
 
 def macro_rows(analysis: Analysis, traces: Traces) -> list[MacroRow]:
     """Return every row, cells first; keys and aliases are unique, the first row keeps a name."""
+    in_text = {spec.name for spec in FRAMES if spec.in_text}
     of_row: dict[tuple[str, str], list[Trace]] = {}
-    for trace in traces.all:
+    for trace in (trace for trace in traces.all if trace.frame in in_text):
         of_row.setdefault((trace.frame, trace.subject), []).append(trace)
     taken: set[str] = set()
     rows = []

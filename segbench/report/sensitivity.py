@@ -5,12 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from segbench.config.experiment import Experiment
+from segbench.report.evidence import EVIDENCE, evidence, turned_round
 from segbench.report.family import Estimator, Family
 from segbench.stats.pooled import PooledError, changes_side
 
 COLUMNS = (
     *("axis", "level", "baseline", "at", "metric", "n", "difference"),
     *("low", "high", "df", "low_pooled", "high_pooled", "df_pooled", "says_otherwise"),
+    *("trials", "trials_pooled", *EVIDENCE),
 )
 
 
@@ -38,8 +40,10 @@ def sensitivity_frame(experiment: Experiment, family: Family, estimator: Estimat
         difference = -effect.difference if is_turned else effect.difference
         half_own = float(effect.spread.half_width(family.level))
         own, wide = ((difference - h, difference + h) for h in (half_own, half))
+        proof = evidence(effect)
         rows.append(
             {
+                **(turned_round(proof) if is_turned else proof),
                 "axis": contrast.axis,
                 "level": names[0],
                 "baseline": names[1],
@@ -54,6 +58,8 @@ def sensitivity_frame(experiment: Experiment, family: Family, estimator: Estimat
                 "high_pooled": wide[1],
                 "df_pooled": pooled.df,
                 "says_otherwise": changes_side(own, wide),
+                "trials": effect.trials,
+                "trials_pooled": pooled.trials,
             }
         )
     return pd.DataFrame(rows, columns=list(COLUMNS)) if rows else None

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from segbench.report.numbers import Numbers
+from segbench.report.numbers import NONE, Numbers
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from segbench.report.analysis import Analysis
     from segbench.report.style import Style
 
@@ -48,7 +50,7 @@ class Trace:
     quantity: str
     """What it is, in words."""
     value: Value
-    """As computed; a tuple: an interval; None: there is none."""
+    """As computed; a tuple: an interval, or a curve by epoch; None: there is none."""
     printed: str
     formula: str
     """How it comes from the values by seed, in words."""
@@ -98,8 +100,19 @@ class FrameSpec:
     """What a row is about."""
     quantities: Callable[[Analysis], Sequence[Quantity]]
     source: Callable[[Measured, Row, Quantity], Source]
-    keep: Callable[[Row], bool] = lambda row: True
-    """Whether a row is printed."""
+    rows: Callable[[pd.DataFrame], Sequence[Row]] | None = None
+    """What the rows are, where they are not the frame's own."""
+    in_text: bool = True
+    """Whether `\\segval` knows them."""
+
+    def rows_of(self, analysis: Analysis) -> Sequence[Row]:
+        """Return what each number stands in; nothing where the report has no such frame."""
+        frame = getattr(analysis, self.name, None)
+        if frame is None or frame.empty:
+            return []
+        if self.rows is not None:
+            return self.rows(frame)
+        return [{str(k): v for k, v in row.items()} for row in frame.to_dict(orient="records")]
 
 
 class Measured:
@@ -122,7 +135,6 @@ class Measured:
         self._seeds = [int(seed) for seed in self.frame["seed"]]
         self._states = [str(state) for state in self.frame["state"]]
         self._columns: dict[str, list[float]] = {}
-        self._of_axis: dict[str, dict[str, list[int]]] = {}
 
     def of_cell(self, cell: str, column: str, states: Sequence[str] = ("complete",)) -> Source:
         """Return the trials of a cell in these states and what they measured, folds of a seed averaged."""
@@ -134,26 +146,10 @@ class Measured:
         found = self._source(places, column)
         return Source(trials=tuple(trials), seeds=found.seeds, by_seed=found.by_seed)
 
-    def with_levels(self, wanted: Mapping[str, Sequence[str]], column: str) -> Source:
-        """Return the complete trials whose cells have one of these levels of each axis."""
-        if self.frame is None or any(axis not in self.frame for axis in wanted):
-            return Source()
-        places = {k for k, state in enumerate(self._states) if state == "complete"}
-        for axis, labels in wanted.items():
-            of_label = self._places_of_axis(axis)
-            places &= {k for label in labels for k in of_label.get(label, ())}
-        return self._source(sorted(places), column)
-
     def value(self, trial: str, column: str) -> float:
         """Return what one trial measured; NaN where it did not."""
         places = self._of_trial.get(trial)
         return self._column(column)[places[0]] if places else float("nan")
-
-    def _places_of_axis(self, axis: str) -> dict[str, list[int]]:
-        assert self.frame is not None
-        if axis not in self._of_axis:
-            self._of_axis[axis] = _places(self.frame[axis])
-        return self._of_axis[axis]
 
     def _column(self, name: str) -> list[float]:
         assert self.frame is not None
@@ -198,7 +194,7 @@ class Traces:
     def hover(self, frame: str, subject: str, name: str) -> str:
         """Return what a page says of a number; empty where it is not traced."""
         trace = self.by_key.get(key_of(frame, subject, name))
-        return "" if trace is None or trace.value is None else trace.hover
+        return "" if trace is None or trace.printed == NONE else trace.hover
 
     def of_subject(self, frame: str, subject: str) -> list[Trace]:
         return [trace for trace in self.all if (trace.frame, trace.subject) == (frame, subject)]
@@ -228,13 +224,9 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _traces(spec: FrameSpec, measured: Measured, numbers: Numbers) -> Iterator[Trace]:
-    frame = getattr(measured.analysis, spec.name, None)
-    if frame is None or frame.empty:
-        return
-    quantities = spec.quantities(measured.analysis)
-    for row in frame.to_dict(orient="records"):
-        if not spec.keep(row):
-            continue
+    rows = spec.rows_of(measured.analysis)
+    quantities = spec.quantities(measured.analysis) if rows else []
+    for row in rows:
         subject = spec.subject(measured.analysis, row)
         sources: dict[str, Source] = {}
         for quantity in quantities:
@@ -262,4 +254,4 @@ def _plain(values: tuple[Any, ...]) -> Value:
         return None
     if len(values) > 1:
         return tuple(float(value) for value in values)
-    return values[0] if isinstance(values[0], str) else float(values[0])
+    return values[0] if isinstance(values[0], str | tuple) else float(values[0])

@@ -1,17 +1,34 @@
-"""How the numbers of each frame of an analysis are traced: a new frame is one more `FrameSpec`."""
+"""How the numbers of each frame of an analysis are traced: a new frame is one more `FrameSpec`.
+
+Those of crossings and curves are in `trace_designs.py`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
 from segbench.report import trace_designs
 from segbench.report.analysis import Analysis
-from segbench.report.numbers import NONE, Numbers, count, magnitude, p_value, significant
-from segbench.report.phrases import percent, seeds_range
+from segbench.report.numbers import Numbers
+from segbench.report.phrases import percent
 from segbench.report.trace import FrameSpec, Measured, Quantity, Row, Source
+from segbench.report.trace_show import (
+    show_as_is,
+    show_count,
+    show_effect_size,
+    show_interval,
+    show_magnitude,
+    show_of,
+    show_of_row,
+    show_p,
+    show_seeds_needed,
+    show_significant,
+    show_value,
+    show_word,
+)
 from segbench.stats.intervals import LEVEL
 from segbench.stats.metrics import read_metric
 
@@ -53,57 +70,6 @@ def proposal_subject(analysis: Analysis, row: Row) -> str:
     return f"proposal {int(row['number'])}"
 
 
-def _value(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
-    return numbers.value(values[0])
-
-
-def _interval(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
-    return numbers.interval(*values)
-
-
-def _count(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
-    return count(values[0])
-
-
-def _plain(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
-    return f"{values[0]:g}" if values[0] == values[0] else NONE
-
-
-def _significant(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
-    return significant(values[0])
-
-
-def _magnitude(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
-    return magnitude(values[0])
-
-
-def _p(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
-    return p_value(values[0])
-
-
-def _word(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
-    return str(values[0]) or "exploratory"
-
-
-def _difference(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
-    return numbers.of(str(row.get("metric", "test_")), values[0], is_difference=True)
-
-
-def _difference_interval(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
-    return numbers.interval_of(str(row.get("metric", "test_")), *values)
-
-
-def _bound(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
-    return numbers.of(str(row.get("metric", "test_")), values[0])
-
-
-def _seeds_needed(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
-    low, high = values
-    if low != low:
-        return NONE
-    return seeds_range(low, low if high != high else high).removesuffix(" seeds")
-
-
 def _cells(analysis: Analysis) -> list[Quantity]:
     experiment = analysis.experiment
     outcome, objective = experiment.outcome, experiment.baseline.objective.metric
@@ -112,42 +78,44 @@ def _cells(analysis: Analysis) -> list[Quantity]:
     mean = f"Mean over seeds of {outcome} at the selected weights."
     t = "Mean ± t(0.975, n − 1) · sd / √n over seeds."
     found = [
-        Quantity(name="n", words="completed seeds", formula="Seeds that completed.", show=_count),
-        Quantity(name="mean", words=f"mean {outcome}", formula=mean, show=_value),
+        Quantity(name="n", words="completed seeds", formula="Seeds that completed.", show=show_count),
+        Quantity(name="mean", words=f"mean {outcome}", formula=mean, show=show_value),
         Quantity(
             name="interval",
             columns=("low", "high"),
             words="95 % interval of the mean",
             formula=t,
-            show=_interval,
+            show=show_interval,
         ),
-        Quantity(name="low", words="low end of the 95 % interval", formula=t, show=_value),
-        Quantity(name="high", words="high end of the 95 % interval", formula=t, show=_value),
-        Quantity(name="sd", words="standard deviation", formula=f"sd over seeds of {outcome}.", show=_value),
+        Quantity(name="low", words="low end of the 95 % interval", formula=t, show=show_value),
+        Quantity(name="high", words="high end of the 95 % interval", formula=t, show=show_value),
+        Quantity(
+            name="sd", words="standard deviation", formula=f"sd over seeds of {outcome}.", show=show_value
+        ),
         Quantity(
             name="mean_last",
             words=f"mean {outcome} at the last epoch",
             formula=f"Mean over seeds of {outcome} at the last epoch's weights.",
-            show=_value,
+            show=show_value,
             behind=last,
         ),
         Quantity(
             name="val_mean",
             words=f"mean {objective} at the selected epoch",
             formula=f"Mean over trials of {objective} at the selected epoch.",
-            show=_value,
+            show=show_value,
             behind="objective",
         ),
     ]
-    found = [q if q.behind or q.name == "n" else _behind(q, outcome) for q in found]
-    shows: dict[str, Callable[..., str]] = {
-        "selected_epoch": _plain,
-        "parameters": _magnitude,
-        "flops": _magnitude,
-        "epoch_time_s": _significant,
-        "images_per_s": _significant,
-        "peak_memory_mib": _count,
-        "instability": _significant,
+    found = [q if q.behind or q.name == "n" else replace(q, behind=outcome) for q in found]
+    shows = {
+        "selected_epoch": show_as_is,
+        "parameters": show_magnitude,
+        "flops": show_magnitude,
+        "epoch_time_s": show_significant,
+        "images_per_s": show_significant,
+        "peak_memory_mib": show_count,
+        "instability": show_significant,
     }
     found += [
         Quantity(
@@ -164,17 +132,11 @@ def _cells(analysis: Analysis) -> list[Quantity]:
             name=name,
             words=f"trials {name}",
             formula=f"Trials of the cell that are {', '.join(states)}.",
-            show=_count,
+            show=show_count,
             behind=name,
         )
         for name, states in _ENDED_BADLY.items()
     ]
-
-
-def _behind(quantity: Quantity, column: str) -> Quantity:
-    from dataclasses import replace
-
-    return replace(quantity, behind=column)
 
 
 def _cell_source(measured: Measured, row: Row, quantity: Quantity) -> Source:
@@ -190,47 +152,55 @@ def _effects(analysis: Analysis) -> list[Quantity]:
     both = "Difference ± √(t²(n − 1) · sd² / n + t²(images − 1) · variance from images)."
     interval = f"{level} interval" if level == percent(LEVEL) else f"interval ({level} in the family)"
     holm = "p by Holm: times the number of hypotheses whose p is no smaller, at least what smaller ones got."
+    flips = "Share of all ways to give the seeds' differences signs that lie as far from zero."
     tost = "Larger p of two one-sided t-tests against the margin's ends, by Holm among the equivalences."
     return [
-        Quantity(name="n", words="seeds", formula="Seeds measured in both arms.", show=_count),
-        Quantity(name="difference", words="difference", formula=paired, show=_difference),
+        Quantity(name="n", words="seeds", formula="Seeds measured in both arms.", show=show_count),
+        Quantity(name="difference", words="difference", formula=paired, show=show_of_row(is_difference=True)),
         Quantity(
             name="interval",
             columns=("low", "high"),
             words=f"{interval}, this test set",
             formula=t,
-            show=_difference_interval,
+            show=show_of_row(),
         ),
-        Quantity(name="low", words=f"low end of the {interval}", formula=t, show=_bound),
-        Quantity(name="high", words=f"high end of the {interval}", formula=t, show=_bound),
+        Quantity(name="low", words=f"low end of the {interval}", formula=t, show=show_of_row()),
+        Quantity(name="high", words=f"high end of the {interval}", formula=t, show=show_of_row()),
         Quantity(
             name="interval_new",
             columns=("low_new", "high_new"),
             words=f"{interval}, new images",
             formula=both,
-            show=_difference_interval,
+            show=show_of_row(),
         ),
         Quantity(
             name="difference_last",
             words="difference at the last epoch",
             formula="The same contrast at the last epoch's weights.",
-            show=_difference,
+            show=show_of_row(is_difference=True),
         ),
-        Quantity(name="p", words="p", formula="Two-sided t-test of the differences over seeds.", show=_p),
-        Quantity(name="p_holm", words="p after Holm", formula=holm, show=_p),
-        Quantity(name="p_equivalence_holm", words="p of equivalence after Holm", formula=tost, show=_p),
+        Quantity(
+            name="hedges_g",
+            words="Hedges' g",
+            formula="Difference / the arms' average sd over seeds, corrected for few seeds.",
+            show=show_effect_size,
+        ),
+        Quantity(name="p", words="p", formula="Two-sided t-test of the differences over seeds.", show=show_p),
+        Quantity(name="p_sign_flip", words="p of sign flips", formula=flips, show=show_p),
+        Quantity(name="p_holm", words="p after Holm", formula=holm, show=show_p),
+        Quantity(name="p_equivalence_holm", words="p of equivalence after Holm", formula=tost, show=show_p),
         Quantity(
             name="verdict",
             words="verdict",
             formula="Better or worse where Holm's p is below alpha, equivalent where the equivalence's is.",
-            show=_word,
+            show=show_word,
         ),
         Quantity(
             name="seeds_needed",
             columns=("seeds_needed_low", "seeds_needed_high"),
             words="seeds for 80 % power at the margin",
             formula="Power of the paired t-test at the margin, for both ends of the sd's 95 % interval.",
-            show=_seeds_needed,
+            show=show_seeds_needed,
         ),
     ]
 
@@ -250,7 +220,7 @@ def contrast_source(measured: Measured, row: Row, quantity: Quantity) -> Source:
 def _claims(analysis: Analysis) -> list[Quantity]:
     def ratio(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
         if row["is_ratio"] is not True:
-            return (_difference if len(values) == 1 else _difference_interval)(numbers, row, values)
+            return show_of_row(is_difference=True)(numbers, row, values)
         shown = [f"{np.exp(value):.3g}" for value in values]
         return shown[0] if len(shown) == 1 else f"[{', '.join(shown)}]"
 
@@ -264,7 +234,7 @@ def _claims(analysis: Analysis) -> list[Quantity]:
             name="verdict",
             words="verdict",
             formula="Supported or contradicted where Holm's p of the claim is below alpha, else unresolved.",
-            show=_word,
+            show=show_word,
         ),
         Quantity(name="difference", words="left compared with right", formula=words, show=ratio),
         Quantity(
@@ -274,55 +244,120 @@ def _claims(analysis: Analysis) -> list[Quantity]:
             formula="Difference ± t · standard error over seeds (and images, where new images are asked of).",
             show=ratio,
         ),
-        Quantity(name="p_holm", words="p after Holm", formula="p of the claim by Holm.", show=_p),
+        Quantity(name="p_holm", words="p after Holm", formula="p of the claim by Holm.", show=show_p),
         Quantity(
             name="p_equivalence_holm",
             words="p of equivalence after Holm",
             formula="p of two one-sided tests, by Holm among the equivalences.",
-            show=_p,
+            show=show_p,
         ),
     ]
 
 
 def _subgroups(analysis: Analysis) -> list[Quantity]:
     metric = analysis.experiment.outcome
-    names = ("n", "difference", "interval", "interval_new")
+    shows = {
+        "n": show_count,
+        "difference": show_of(metric, is_difference=True),
+        "interval": show_of(metric),
+        "interval_new": show_of(metric),
+    }
     found = {quantity.name: quantity for quantity in _effects(analysis)}
+    images = "Test images of the sub-group."
     return [
-        *(found[name] for name in names),
+        Quantity(name="num_images", words="test images", formula=images, show=show_count),
+        *(replace(found[name], show=show) for name, show in shows.items()),
         *(
             Quantity(
                 name=f"{arm}_mean",
                 words=f"mean {metric} at the {arm}",
                 formula=f"Mean over seeds of {metric} on the images of the sub-group.",
-                show=_value,
+                show=show_of(metric),
             )
             for arm in ("level", "baseline")
         ),
     ]
 
 
+def _sensitivity(analysis: Analysis) -> list[Quantity]:
+    paired = "Mean over seeds of level minus baseline, paired by seed."
+    pooled = "Difference ± t(df) · √(2 · residual mean square of all cells / (cells of the arm · seeds))."
+    all_cells = "(cells − 1) · (seeds − 1), over the seeds measured in every cell."
+    show = show_of_row(is_difference=True)
+    return [
+        Quantity(name="difference", words="difference", formula=paired, show=show),
+        Quantity(
+            name="interval",
+            columns=("low", "high"),
+            words="interval, own error",
+            formula="Difference ± t(n − 1) · sd / √n over seeds.",
+            show=show,
+        ),
+        Quantity(name="df", words="df of its own error", formula="Seeds less one.", show=show_count),
+        Quantity(
+            name="interval_pooled",
+            columns=("low_pooled", "high_pooled"),
+            words="interval, pooled error",
+            formula=pooled,
+            show=show,
+            behind=_POOLED,
+        ),
+        Quantity(
+            name="df_pooled",
+            words="df of the pooled error",
+            formula=all_cells,
+            show=show_count,
+            behind=_POOLED,
+        ),
+        Quantity(
+            name="says_otherwise",
+            words="whether the pooled error says otherwise",
+            formula="Yes where one of the two intervals alone excludes 0.",
+            show=lambda numbers, row, values: "yes" if values[0] else "no",
+            behind=_POOLED,
+        ),
+    ]
+
+
+_POOLED: Final = "pooled"
+
+
+def _own_and_pooled(measured: Measured, row: Row, quantity: Quantity) -> Source:
+    """Return the two arms of the contrast, or all cells, whose error is pooled."""
+    if quantity.behind == _POOLED:
+        return measured.of_trials(row.get("trials_pooled", ()), measured.analysis.experiment.outcome)
+    return contrast_source(measured, row, quantity)
+
+
 def _tuning(analysis: Analysis) -> list[Quantity]:
     objective = analysis.experiment.baseline.objective.metric
     best = f"The best {objective} of the cell's complete tuning trials."
 
-    def show(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
-        return numbers.of(objective, values[0])
-
+    ended = ("ended", "diverged", "failed")
+    counted = {name: f"Tuning trials of the cell that {'have ' * (name != 'ended')}{name}." for name in ended}
     return [
-        Quantity(name="value", words=f"{objective} of the winner", formula=best, show=show),
-        Quantity(name="ended", words="tuning trials", formula="Tuning trials that ended.", show=_count),
+        Quantity(name="value", words=f"{objective} of the winner", formula=best, show=show_of(objective)),
+        *(
+            Quantity(name=name, words=f"tuning trials, {name}", formula=formula, show=show_count)
+            for name, formula in counted.items()
+        ),
     ]
 
 
 def _search(analysis: Analysis) -> list[Quantity]:
-    objective = analysis.experiment.baseline.objective.metric
-
-    def show(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
-        return numbers.of(objective, values[0])
-
-    formula = f"{objective} of the proposal's one trial, at its selected epoch."
-    return [Quantity(name="value", words=objective, formula=formula, show=show, behind="objective")]
+    spec, objective = analysis.experiment.search, analysis.experiment.baseline.objective.metric
+    goals = [goal.metric for goal in spec.goals] if spec is not None else []
+    names = {"value": objective, **{goal: goal for goal in goals}}
+    return [
+        Quantity(
+            name=name,
+            words=metric,
+            formula=f"{metric} of the proposal's one trial, at its selected epoch.",
+            show=show_of(metric),
+            behind="objective" if name == "value" else metric,
+        )
+        for name, metric in names.items()
+    ]
 
 
 def one_trial(measured: Measured, row: Row, quantity: Quantity) -> Source:
@@ -337,6 +372,7 @@ def _text(value: Any) -> bool:
 FRAMES: Final = (
     FrameSpec(name="cells", subject=_cell_subject, quantities=_cells, source=_cell_source),
     FrameSpec(name="effects", subject=contrast_subject, quantities=_effects, source=contrast_source),
+    FrameSpec(name="sensitivity", subject=contrast_subject, quantities=_sensitivity, source=_own_and_pooled),
     FrameSpec(name="claims", subject=claim_subject, quantities=_claims, source=contrast_source),
     FrameSpec(name="subgroups", subject=subgroup_subject, quantities=_subgroups, source=contrast_source),
     FrameSpec(name="tuning", subject=tuning_subject, quantities=_tuning, source=one_trial),

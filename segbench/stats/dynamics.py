@@ -24,6 +24,7 @@ COLUMNS = (
     *("area", "area_low", "area_high"),
     *("instability", "instability_low", "instability_high"),
     *("turned_up", "onset", "onset_low", "onset_high"),
+    *("seeds", *(f"{name}_by_seed" for name in MEASURES)),
 )
 
 
@@ -46,7 +47,8 @@ def dynamics(
     Returns:
         A row a cell: `cell`, the axes, `n` (seeds), `level` (the same in all rows), `reached`, then for each
         of `epochs_to_level`, `area`, `instability` and `onset` (with `turned_up` before it) the mean and the
-        ends `_low` and `_high` of its 95 % t-interval. Empty without curves.
+        ends `_low` and `_high` of its 95 % t-interval; then `seeds` and each measure with `_by_seed`
+        (tuples). Empty without curves.
     """
     keys = ["cell", *axes]
     if objective not in epochs or trials.empty or not epochs["trial"].isin(trials["trial"]).any():
@@ -88,6 +90,9 @@ def _summary(per_seed: pd.DataFrame, keys: list[str], level: float) -> pd.DataFr
             table[f"{name}_{end}"] = found[end].where(is_everywhere)
         if name in ("epochs_to_level", "onset"):
             table["reached" if name == "epochs_to_level" else "turned_up"] = found["n"]
+    table["seeds"] = [tuple(int(seed) for seed in seeds) for _, seeds in groups["seed"]]
+    for name in MEASURES:
+        table[f"{name}_by_seed"] = [tuple(values.tolist()) for _, values in groups[name]]
     return table[[*keys, *COLUMNS]]
 
 

@@ -23,7 +23,7 @@ MARGINALS = ("axis", "level", "n", "mean", "sd", "low", "high")
 MEANS = ("axis_a", "level_a", "axis_b", "level_b", "n", "mean", "sd", "low", "high")
 INTERACTIONS = (
     *("axis_a", "level_a", "baseline_a", "axis_b", "level_b", "baseline_b"),
-    *("n", "difference", "sd", "low", "high"),
+    *("n", "difference", "sd", "low", "high", "seeds", "difference_by_seed"),
 )
 _ROUNDING = 1e-20
 """A sum of squares below this share of the total is zero."""
@@ -101,18 +101,20 @@ def interactions(
 
     Returns:
         A row a pair of levels: `axis_a`, `level_a`, `baseline_a`, `axis_b`, `level_b`, `baseline_b`, `n`,
-        `difference`, `sd`, `low`, `high`.
+        `difference`, `sd`, `low`, `high`, `seeds`, `difference_by_seed` (tuples).
 
     Reference: Montgomery (2017), Design and Analysis of Experiments, 9th ed., section 5.1.
     """
     cube = _cube(block, levels)
+    seeds = tuple(sorted(int(seed) for seed in block["seed"].unique()))
     rows: list[dict[str, object]] = []
     for (i, a), (j, b) in itertools.combinations(enumerate(levels), 2):
         others = tuple(k for k in range(len(levels)) if k not in (i, j))
         means = cube.mean(axis=others)
         a0, b0 = (list(levels[axis]).index(baselines[axis]) for axis in (a, b))
         twice = means - means[[a0]] - (means[:, [b0]] - means[[a0], [b0]])
-        named = {"axis_a": a, "baseline_a": baselines[a], "axis_b": b, "baseline_b": baselines[b]}
+        named: dict[str, object] = {"axis_a": a, "baseline_a": baselines[a]}
+        named |= {"axis_b": b, "baseline_b": baselines[b], "seeds": seeds}
         for (k, level_a), (m, level_b) in itertools.product(enumerate(levels[a]), enumerate(levels[b])):
             if k != a0 and m != b0:
                 rows.append(named | {"level_a": level_a, "level_b": level_b} | _moments(twice[k, m]))
@@ -200,11 +202,12 @@ def _tested(row: Mapping[str, Any], error: float, df_error: int, total: float) -
     }
 
 
-def _moments(per_seed: np.ndarray) -> dict[str, float]:
+def _moments(per_seed: np.ndarray) -> dict[str, object]:
     n, mean = per_seed.size, float(per_seed.mean())
     low, high = t_interval(per_seed)
     sd = float(per_seed.std(ddof=1)) if n > 1 else np.nan
-    return {"n": n, "difference": mean, "sd": sd, "low": low, "high": high}
+    by_seed = tuple(per_seed.tolist())
+    return {"n": n, "difference": mean, "sd": sd, "low": low, "high": high, "difference_by_seed": by_seed}
 
 
 def _in_order(frame: pd.DataFrame, by: Sequence[str], orders: Sequence[Sequence[str]]) -> pd.DataFrame:

@@ -22,6 +22,8 @@ class PooledError:
     """(cells - 1) x (seeds - 1)."""
     seeds: frozenset[object]
     """The seeds that are measured in every cell."""
+    trials: tuple[str, ...] = ()
+    """Of these seeds."""
 
     @classmethod
     def of(cls, table: pd.DataFrame, metric: str) -> PooledError | None:
@@ -46,7 +48,8 @@ class PooledError:
         values = means.to_numpy(float).reshape(num_cells, len(seeds))
         error = values - values.mean(axis=0) - values.mean(axis=1, keepdims=True) + values.mean()
         df = (num_cells - 1) * (len(seeds) - 1)
-        return cls(float((error**2).sum()) / df, df, seeds)
+        trials = tuple(map(str, table.loc[is_whole, "trial"])) if "trial" in table else ()
+        return cls(float((error**2).sum()) / df, df, seeds, trials)
 
     def spread(self, table: pd.DataFrame, contrast: Contrast, pairing: Pairing) -> Spread:
         """Return the spread of a contrast of means over m cells each: variance 2·MS / (m·seeds).

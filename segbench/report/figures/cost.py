@@ -52,6 +52,7 @@ def cost_figure(analysis: Analysis, labels: Labels) -> Figure | None:
                     low=(float(row["low"]),) if has_interval else (),
                     high=(float(row["high"]),) if has_interval else (),
                     hover=(f"{labels.cell(row['cell'])}: {numbers.value(row['mean'])}, {cost}",),
+                    traces=(labels.traces.hover("cells", row["cell"], "mean"),),
                 )
             )
         scale = spread([mark.x[0] for mark in marks], labels.metric(column) + suffix)

@@ -204,6 +204,7 @@ def _marks(
                         else numbers.value(mean)
                         for mean, low, high in zip(*(rows[c].tolist() for c in _SUMMARY), strict=True)
                     ),
+                    traces=(labels.traces.hover("curves", f"{cell}, {metric}", "mean"),),
                     marked=None if is_train or len(layout.levels) < 2 else _marked(len(rows), number),
                 )
             )

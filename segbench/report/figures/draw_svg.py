@@ -120,7 +120,7 @@ def _mark(mark: Mark, box: Box, facet: Facet, clip: str) -> str:
         says = [(x, r) for x, y, r in zip(mark.x, mark.y, mark.readings, strict=True) if math.isfinite(y)]
         opening += (
             f' data-label="{escape(mark.label or mark.name)}" data-at="{" ".join(f"{x:g}" for x, _ in says)}"'
-            f' data-says="{escape("|".join(reading for _, reading in says))}"'
+            f' data-says="{escape("|".join(reading for _, reading in says))}"{_trace(mark, 0)}'
         )
     title = _title(mark.label or mark.name) if mark.readings else ""
     return f'{opening} clip-path="url(#{escape(clip)})">{title}{_line(mark, box, facet.x, facet.y)}</g>'
@@ -174,8 +174,13 @@ def _points(mark: Mark, box: Box, x_scale: Scale, y_scale: Scale) -> str:
                 ends = f"M{_n(cx)} {_n(_y(box, mark.low[k], y_scale))}V{_n(_y(box, mark.high[k], y_scale))}"
             body += f'<path class="line" d="{ends}"{_stroke(mark.look, 2.2 if mark.is_horizontal else 1.4)}/>'
         body += _shape(mark.look, cx, cy)
-        parts.append(f'<g class="item">{title}{body}</g>' if title else body)
+        parts.append(f'<g class="item"{_trace(mark, k)}>{title}{body}</g>' if title else body)
     return "".join(parts)
+
+
+def _trace(mark: Mark, number: int) -> str:
+    text = mark.traces[number] if mark.traces else ""
+    return f' data-trace="{escape(text)}"' if text else ""
 
 
 def _shape(look: Look, x: float, y: float) -> str:

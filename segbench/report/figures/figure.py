@@ -42,6 +42,9 @@ class Mark:
     is_horizontal: bool = True
     hover: tuple[str, ...] = ()
     """One text a point."""
+    traces: tuple[str, ...] = ()
+    """What the number of each point rests on (of a line with `readings` one text for all); empty: `hover`
+    names its trial."""
     label: str = ""
     """What a readout calls a line where `name` is not enough (`BatchNorm, validation`)."""
     readings: tuple[str, ...] = ()

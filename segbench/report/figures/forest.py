@@ -16,6 +16,7 @@ from segbench.report.figures.scales import categories, linear
 from segbench.report.labels import Labels
 from segbench.report.numbers import MINUS, Numbers
 from segbench.report.phrases import percent
+from segbench.report.trace_frames import contrast_subject
 from segbench.stats.intervals import LEVEL
 from segbench.stats.questions import is_ranked
 
@@ -52,6 +53,7 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         )
         hover += f", n = {row['n']}" + (f", {row['verdict']}" if row["verdict"] else ", exploratory")
         shared = {"kind": "points", "name": _group(row)}
+        subject = contrast_subject(analysis, row)
         if row["low_new"] == row["low_new"]:
             marks.append(
                 Mark(
@@ -62,6 +64,7 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
                     high=(row["high_new"],),
                     look=Look(colour=look.colour, marker="none", dash="dotted", size=0.8),
                     hover=(f"{names[k]}, new images: {numbers.interval(row['low_new'], row['high_new'])}",),
+                    traces=(labels.traces.hover("effects", subject, "interval_new"),),
                     **shared,
                 )
             )
@@ -73,6 +76,7 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
                     y=(-k + 0.24,),
                     look=Look(colour=look.colour, marker="cross", size=0.75),
                     hover=(f"{names[k]}, last epoch: {numbers.difference(row['difference_last'])}",),
+                    traces=(labels.traces.hover("effects", subject, "difference_last"),),
                     **shared,
                 )
             )
@@ -86,6 +90,7 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
                 high=(row["high"],) if has_interval else (),
                 look=look,
                 hover=(hover,),
+                traces=(labels.traces.hover("effects", subject, "difference"),),
                 **shared,
             )
         )

@@ -13,6 +13,7 @@ from segbench.report.figures.palette import GREY, Look
 from segbench.report.figures.scales import linear, spread
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers
+from segbench.report.trace_frames import proposal_subject
 
 _HEIGHT_CM = 5.2
 _LOOKS = {
@@ -32,16 +33,13 @@ def front_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         return None
     kinds = _kinds(done)
     found = [kind for kind in _LOOKS if (kinds == kind).any()]
-    numbers = Numbers(labels.style.digits)
     y = linear(done[names[0]], labels.metric(names[0]))
     facets = []
     for name in names[1:]:
         unit, suffix = unit_of(name, float(done[name].max()))
         x = spread([float(v) / unit for v in done[name]], labels.metric(name) + suffix)
         # The front comes last: it lies over what it beats.
-        marks = [
-            _points(done[kinds == kind], names[0], name, kind, unit, numbers) for kind in reversed(found)
-        ]
+        marks = [_points(done[kinds == kind], names[0], name, kind, unit, labels) for kind in reversed(found)]
         facets.append(Facet(x=x, y=y, marks=tuple(marks)))
     return Figure(
         name="search",
@@ -67,7 +65,8 @@ def _kinds(done: pd.DataFrame) -> pd.Series:
     return kinds
 
 
-def _points(rows: pd.DataFrame, first: str, other: str, kind: str, unit: float, numbers: Numbers) -> Mark:
+def _points(rows: pd.DataFrame, first: str, other: str, kind: str, unit: float, labels: Labels) -> Mark:
+    numbers = Numbers(labels.style.digits)
     return Mark(
         key=f"{slug(other)}_{slug(kind)}",
         name=kind,
@@ -78,6 +77,10 @@ def _points(rows: pd.DataFrame, first: str, other: str, kind: str, unit: float, 
         hover=tuple(
             f"proposal {row['number']}: {numbers.of(first, row[first])} at "
             f"{other} {numbers.of(other, row[other])}"
+            for row in rows.to_dict(orient="records")
+        ),
+        traces=tuple(
+            labels.traces.hover("search", proposal_subject(labels.analysis, row), other)
             for row in rows.to_dict(orient="records")
         ),
     )

@@ -14,6 +14,7 @@ from segbench.report.figures.palette import DASHES, Look, colour, marker
 from segbench.report.figures.scales import linear
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers
+from segbench.report.trace_designs import pair_subject
 
 _HEIGHT_CM = 4.6
 _MOST_FACETS = 6
@@ -34,6 +35,8 @@ class _Pair:
     def of(cls, means: pd.DataFrame, axis_a: str, axis_b: str, labels: Labels) -> _Pair:
         """Put the axis of more levels along x, the second where they have as many."""
         both = means[(means["axis_a"] == axis_a) & (means["axis_b"] == axis_b)]
+        subjects = [pair_subject(labels.analysis, row) for row in both.to_dict(orient="records")]
+        both = both.assign(subject=subjects)
         swaps = len(labels.labels_of(axis_a)) > len(labels.labels_of(axis_b))
         names = {"level_a": "along", "level_b": "line"} if swaps else {"level_b": "along", "level_a": "line"}
         return cls(both.rename(columns=names), *((axis_a, axis_b) if swaps else (axis_b, axis_a)))
@@ -143,6 +146,7 @@ def _line(key: str, means: pd.DataFrame, shift: float, name: str, look: Look, la
         high=tuple(means["high"].astype(float)) if has_interval else (),
         is_horizontal=False,
         hover=hover,
+        traces=tuple(labels.traces.hover("interaction_means", s, "mean") for s in means["subject"]),
     )
     return [
         Mark(key=f"{key}-line", name=name, look=Look(colour=look.colour, dash=look.dash), x=x, y=y),

@@ -59,6 +59,7 @@ def outcome_figure(analysis: Analysis, labels: Labels) -> Figure | None:
                         f"{names[k]}: mean {numbers.value(row['mean'])} "
                         f"{numbers.interval(row['low'], row['high'])}, n = {row['n']}",
                     ),
+                    traces=(labels.traces.hover("cells", row["cell"], "mean"),),
                 )
             )
         lost = int(row["diverged"] + row["failed"] + row["missing"])

@@ -12,6 +12,7 @@ from segbench.report.figures.palette import GREY, Look
 from segbench.report.figures.scales import linear, spread
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers, significant
+from segbench.report.trace_frames import proposal_subject
 
 _HEIGHT_CM = 4.6
 _COLUMNS = 3
@@ -37,7 +38,6 @@ def search_figure(analysis: Analysis, labels: Labels) -> Figure | None:
     if proposals.empty:
         return None
     objective = analysis.experiment.baseline.objective
-    numbers = Numbers(labels.style.digits)
     y = linear(proposals["value"], labels.metric(objective.metric))
     complete = proposals[proposals["state"] == "complete"]
     best = complete["value"].cummax() if objective.direction == "maximize" else complete["value"].cummin()
@@ -48,7 +48,7 @@ def search_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         x=tuple(complete["number"].astype(float)),
         y=tuple(best.astype(float)),
     )
-    first = _points(proposals, "number", "number", numbers)
+    first = _points(proposals, "number", "number", labels)
     facets = [
         Facet(
             x=linear(proposals["number"], "Proposal", whole=True, num_ticks=4),
@@ -60,7 +60,7 @@ def search_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         if parameter.levels or parameter.name not in proposals:
             continue
         values = proposals[parameter.name].astype(float)
-        marks = _points(proposals, parameter.name, slug(parameter.name), numbers)
+        marks = _points(proposals, parameter.name, slug(parameter.name), labels)
         facets.append(
             Facet(x=spread(list(values), labels.name(parameter.name)), y=y, marks=tuple(marks)),
         )
@@ -83,7 +83,8 @@ def search_figure(analysis: Analysis, labels: Labels) -> Figure | None:
     )
 
 
-def _points(proposals: pd.DataFrame, column: str, key: str, numbers: Numbers) -> list[Mark]:
+def _points(proposals: pd.DataFrame, column: str, key: str, labels: Labels) -> list[Mark]:
+    numbers = Numbers(labels.style.digits)
     marks = []
     for state, look in _LOOKS.items():
         rows = proposals[proposals["state"] == state]
@@ -100,6 +101,10 @@ def _points(proposals: pd.DataFrame, column: str, key: str, numbers: Numbers) ->
                 hover=tuple(
                     f"proposal {row['number']}: {numbers.value(row['value'])} at {column} = "
                     f"{significant(float(row[column]))}"
+                    for row in rows.to_dict(orient="records")
+                ),
+                traces=tuple(
+                    labels.traces.hover("search", proposal_subject(labels.analysis, row), "value")
                     for row in rows.to_dict(orient="records")
                 ),
             )

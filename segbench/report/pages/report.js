@@ -140,7 +140,8 @@
       mark.dataset.at.split(" ").forEach(function (at, k) {
         points.set(at, { x: places[k][0], y: places[k][1], says: says[k] });
       });
-      return { mark: mark, points: points, isDashed: drawn.hasAttribute("stroke-dasharray") };
+      return { mark: mark, points: points, isDashed: drawn.hasAttribute("stroke-dasharray"),
+               trace: mark.dataset.trace || "" };
     });
   }
 
@@ -200,19 +201,34 @@
       hide();
       here = { item: item };
       item.element.classList.add("here");
-      readout.replaceChildren(made("p", "", item.text));
+      const trace = item.element.dataset.trace;
+      readout.replaceChildren(made("p", "", item.text), ...(trace ? [made("p", "trace", trace)] : []));
       placeAt(item.element.getBoundingClientRect(), true);
     }
 
-    function showStop(facet, number) {
+    function visibleAt(facet, number) {
+      const at = facet.stops[number].at;
+      return facet.lines.filter(function (line) { return isOn(line.mark) && line.points.has(at); })
+        .map(function (line) { return { line: line, point: line.points.get(at) }; })
+        .sort(function (a, b) { return a.point.y - b.point.y; });
+    }
+
+    function nearestLine(facet, number, y) {
+      let found = null;
+      visibleAt(facet, number).forEach(function (row) {
+        const far = Math.abs(row.point.y - y);
+        if (far < 24 && (!found || far < found.far)) { found = { line: row.line, far: far }; }
+      });
+      return found ? found.line : null;
+    }
+
+    function showStop(facet, number, near) {
       hide();
       const stop = facet.stops[number];
-      here = { facet: facet, number: number };
+      here = { facet: facet, number: number, near: near };
       const cross = svgMade("path", { "class": "cross", d: "M" + stop.x + " " + facet.top + "V" + facet.bottom });
       drawn.push(cross);
-      const rows = facet.lines.filter(function (line) { return isOn(line.mark) && line.points.has(stop.at); })
-        .map(function (line) { return { line: line, point: line.points.get(stop.at) }; })
-        .sort(function (a, b) { return a.point.y - b.point.y; });
+      const rows = visibleAt(facet, number);
       const table = made("table");
       rows.forEach(function (row) {
         const style = row.line.mark.getAttribute("style");
@@ -223,13 +239,14 @@
         const swatch = made("i", row.line.isDashed ? "dashed" : "");
         swatch.setAttribute("style", style);
         name.append(swatch, row.line.mark.dataset.label);
-        const line = made("tr");
+        const line = made("tr", row.line === near ? "near" : "");
         line.append(name, made("td", "num", row.point.says));
         table.appendChild(line);
       });
       const head = facet.element.dataset.x + " " + stop.at;
       const title = facet.element.dataset.title;
-      readout.replaceChildren(made("p", "head", title ? title + ", " + head.toLowerCase() : head), table);
+      const trace = near && near.trace ? [made("p", "trace", near.mark.dataset.label + ": " + near.trace)] : [];
+      readout.replaceChildren(made("p", "head", title ? title + ", " + head.toLowerCase() : head), table, ...trace);
       drawn.forEach(function (element) { facet.element.appendChild(element); });
       placeAt(cross.getBoundingClientRect());
     }
@@ -251,7 +268,10 @@
       facet.stops.forEach(function (stop, k) {
         if (Math.abs(stop.x - p.x) < Math.abs(facet.stops[nearest].x - p.x)) { nearest = k; }
       });
-      if (!here || here.facet !== facet || here.number !== nearest) { showStop(facet, nearest); }
+      const near = nearestLine(facet, nearest, p.y);
+      if (!here || here.facet !== facet || here.number !== nearest || here.near !== near) {
+        showStop(facet, nearest, near);
+      }
     }
 
     picture.addEventListener("keydown", function (event) {
@@ -271,7 +291,7 @@
         } else if (!isNew) {
           number += step;
         }
-        showStop(facet, clamp(number, facet.stops.length));
+        showStop(facet, clamp(number, facet.stops.length), null);
       } else if (shown.length) {
         event.preventDefault();
         const now = here ? shown.indexOf(here.item) : -1;

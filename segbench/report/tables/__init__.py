@@ -1,1 +1,1 @@
-"""The tables of a report, from an analysis: every number is printed here and only here."""
+"""The tables of a report, from an analysis and its traces."""

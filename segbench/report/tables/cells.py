@@ -2,69 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from segbench.report.analysis import Analysis
 from segbench.report.labels import Labels
-from segbench.report.numbers import NONE, Numbers, count, magnitude, significant
+from segbench.report.numbers import NONE
+from segbench.report.tables.numbered import Numbered, cell_columns, cell_fields
 from segbench.report.tables.parts import is_known, rows_of, without_empty
 from segbench.report.tables.table import Column, Field, Table
 
 
 def cells_table(analysis: Analysis, labels: Labels) -> Table:
     """Return the outcome of every cell."""
-    numbers = Numbers(labels.style.digits)
     frame = rows_of(labels.ordered(analysis.cells))
-    axes = labels.axes
-    has_lost = any(row[key] for row in frame for key in ("diverged", "failed", "missing"))
-    traced = _tracer(labels)
-    rows = []
-    for row in frame:
-        lost = [f"{int(row[key])} {key}" for key in ("diverged", "failed", "missing") if row[key]]
-        names = [Field(text=labels.name(str(row[axis])) or NONE) for axis in axes] or [
-            Field(text=labels.cell(row["cell"]))
-        ]
-        rows.append(
-            (
-                *names,
-                Field(text=count(row["n"]), sort=row["n"], hover=traced(row, "n")),
-                Field(text=numbers.value(row["mean"]), sort=row["mean"], hover=traced(row, "mean")),
-                Field(
-                    text=numbers.interval(row["low"], row["high"]),
-                    sort=row["low"],
-                    high=row["high"],
-                    hover=traced(row, "interval"),
-                ),
-                Field(text=numbers.value(row["sd"]), sort=row["sd"], hover=traced(row, "sd")),
-                Field(
-                    text=numbers.value(row["mean_last"]),
-                    sort=row["mean_last"],
-                    hover=traced(row, "mean_last"),
-                ),
-                Field(
-                    text=numbers.value(row["val_mean"]), sort=row["val_mean"], hover=traced(row, "val_mean")
-                ),
-                Field(
-                    text=_plain(row["selected_epoch"]),
-                    sort=row["selected_epoch"],
-                    hover=traced(row, "selected_epoch"),
-                ),
-                *([Field(text=", ".join(lost) or NONE, tone="bad" if lost else "")] if has_lost else []),
-            )
-        )
+    lost = [", ".join(f"{int(row[key])} {key}" for key in _LOST if row[key]) for row in frame]
     outcome = labels.metric(analysis.experiment.outcome)
-    objective = labels.metric(analysis.experiment.baseline.objective.metric)
+    numbers = Numbered(
+        labels,
+        "cells",
+        (
+            ("n", "n"),
+            (outcome, "mean"),
+            ("95 % interval", "interval"),
+            ("sd", "sd"),
+            ("Last epoch", "mean_last"),
+            (labels.metric(analysis.experiment.baseline.objective.metric), "val_mean"),
+            ("Epoch", "selected_epoch"),
+        ),
+        frozenset({"val_mean", "selected_epoch"}),
+    )
+    rows = [
+        (
+            *cell_fields(labels, row["cell"]),
+            *numbers.fields(row["cell"]),
+            *([Field(text=words or NONE, tone="bad" if words else "")] if any(lost) else []),
+        )
+        for row, words in zip(frame, lost, strict=True)
+    ]
     columns = (
-        *(Column(title=labels.name(axis), is_number=False) for axis in axes or ["cell"]),
-        Column(title="n"),
-        Column(title=outcome),
-        Column(title="95 % interval"),
-        Column(title="sd"),
-        Column(title="Last epoch"),
-        Column(title=objective, in_print=False),
-        Column(title="Epoch", in_print=False),
-        *([Column(title="Lost", is_number=False)] if has_lost else []),
+        *cell_columns(labels),
+        *numbers.columns,
+        *([Column(title="Lost", is_number=False)] if any(lost) else []),
     )
     weights = "" if analysis.experiment.foreign else " at the selected weights"
     note = (
@@ -79,46 +57,29 @@ def cells_table(analysis: Analysis, labels: Labels) -> Table:
 
 def costs_table(analysis: Analysis, labels: Labels) -> Table:
     """Return size, time and memory of every cell."""
-    axes = labels.axes
-    traced = _tracer(labels)
     has_fronts = len(analysis.cells) > 1 and any(analysis.cells["front"])
-    rows = []
-    for row in rows_of(labels.ordered(analysis.cells)):
-        names = [Field(text=labels.name(str(row[axis])) or NONE) for axis in axes] or [
-            Field(text=labels.cell(row["cell"]))
-        ]
-        rows.append(
-            (
-                *names,
-                Field(
-                    text=magnitude(row["parameters"]), sort=row["parameters"], hover=traced(row, "parameters")
-                ),
-                Field(text=magnitude(row["flops"]), sort=row["flops"], hover=traced(row, "flops")),
-                Field(
-                    text=significant(row["epoch_time_s"]),
-                    sort=row["epoch_time_s"],
-                    hover=traced(row, "epoch_time_s"),
-                ),
-                Field(
-                    text=significant(row["images_per_s"]),
-                    sort=row["images_per_s"],
-                    hover=traced(row, "images_per_s"),
-                ),
-                Field(
-                    text=count(row["peak_memory_mib"]),
-                    sort=row["peak_memory_mib"],
-                    hover=traced(row, "peak_memory_mib"),
-                ),
-                *([Field(text=_front(row["front"]) or NONE)] if has_fronts else []),
-            )
+    numbers = Numbered(
+        labels,
+        "cells",
+        (
+            ("Parameters", "parameters"),
+            ("FLOPs", "flops"),
+            ("s per epoch", "epoch_time_s"),
+            ("Images per s", "images_per_s"),
+            ("Peak MiB", "peak_memory_mib"),
+        ),
+    )
+    rows = [
+        (
+            *cell_fields(labels, row["cell"]),
+            *numbers.fields(row["cell"]),
+            *([Field(text=_front(row["front"]) or NONE)] if has_fronts else []),
         )
+        for row in rows_of(labels.ordered(analysis.cells))
+    ]
     columns = (
-        *(Column(title=labels.name(axis), is_number=False) for axis in axes or ["cell"]),
-        Column(title="Parameters"),
-        Column(title="FLOPs"),
-        Column(title="s per epoch"),
-        Column(title="Images per s"),
-        Column(title="Peak MiB"),
+        *cell_columns(labels),
+        *numbers.columns,
         *([Column(title="Not beaten in", is_number=False)] if has_fronts else []),
     )
     note = (
@@ -149,17 +110,10 @@ def _front(names: str) -> str:
     return "all" if len(words) == len(_SHORT) else ", ".join(words)
 
 
+_LOST: Final = ("diverged", "failed", "missing")
 _SHORT: Final = {
     "parameters": "parameters",
     "flops": "FLOPs",
     "epoch_time_s": "time",
     "peak_memory_mib": "memory",
 }
-
-
-def _tracer(labels: Labels) -> Callable[[Mapping[str, Any], str], str]:
-    return lambda row, name: labels.traces.hover("cells", str(row["cell"]), name)
-
-
-def _plain(value: float) -> str:
-    return f"{value:g}" if is_known(value) else NONE

@@ -143,14 +143,15 @@ def _effect(
     if shown.has_aliases:
         yield Field(text=aliases_name(row, labels) or NONE)
     if shown.has_g:
-        yield Field(text=effect_size(row["hedges_g"]), sort=row["hedges_g"])
+        yield Field(text=effect_size(row["hedges_g"]), sort=row["hedges_g"], hover=traced("hedges_g"))
     if is_family:
         equivalent = "equivalent" in verdict and is_known(row["p_equivalence_holm"])
         p = row["p_equivalence_holm"] if equivalent else row["p_holm"]
         how = traced("p_equivalence_holm" if equivalent else "p_holm")
         yield Field(text=p_value(p) + (" (TOST)" if equivalent else ""), sort=p, hover=how)
         if shown.has_flips:
-            yield Field(text=p_value(row["p_sign_flip"]), sort=row["p_sign_flip"])
+            flips = row["p_sign_flip"]
+            yield Field(text=p_value(flips), sort=flips, hover=traced("p_sign_flip"))
         yield Field(text=verdict or NONE, tone=tone_of(verdict), is_bold=is_resolved, hover=traced("verdict"))
         yield Field(
             text=_seeds_needed(row),

@@ -5,39 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 from segbench.report.analysis import Analysis
 from segbench.report.labels import Labels
-from segbench.report.numbers import MINUS, Numbers, count, p_value, share, significant
+from segbench.report.numbers import MINUS
+from segbench.report.tables.numbered import Numbered
 from segbench.report.tables.parts import rows_of
 from segbench.report.tables.table import Column, Field, Table
+from segbench.report.trace_designs import interaction_subject, marginal_subject
 
 
 def marginals_table(analysis: Analysis, labels: Labels) -> Table:
     """Return the outcome of every level, averaged over the levels of the other axes."""
-    outcome = analysis.experiment.outcome
-    numbers = Numbers(labels.style.digits)
+    outcome = labels.metric(analysis.experiment.outcome)
+    shown = (("n", "n"), (outcome, "mean"), ("95 % interval", "interval"), ("sd", "sd"))
+    numbers = Numbered(labels, "marginals", shown)
     rows = [
         (
             Field(text=labels.name(row["axis"])),
             Field(text=labels.name(row["level"])),
-            Field(text=count(row["n"]), sort=row["n"]),
-            Field(text=numbers.of(outcome, row["mean"]), sort=row["mean"]),
-            Field(
-                text=numbers.interval_of(outcome, row["low"], row["high"]), sort=row["low"], high=row["high"]
-            ),
-            Field(text=numbers.of(outcome, row["sd"]), sort=row["sd"]),
+            *numbers.fields(marginal_subject(analysis, row)),
         )
-        for row in _rows(analysis.marginals)
+        for row in rows_of(analysis.marginals)
     ]
     columns = (
         Column(title="Axis", is_number=False),
         Column(title="Level", is_number=False),
-        Column(title="n"),
-        Column(title=labels.metric(outcome)),
-        Column(title="95 % interval"),
-        Column(title="sd"),
+        *numbers.columns,
     )
     note = (
         "Per seed the mean over all cells that have the level; n counts seeds, interval and sd are over "
@@ -54,25 +47,23 @@ def marginals_table(analysis: Analysis, labels: Labels) -> Table:
 
 def interactions_table(analysis: Analysis, labels: Labels) -> Table:
     """Return how much each effect changes with a level of another axis."""
-    outcome = analysis.experiment.outcome
-    numbers = Numbers(labels.style.digits)
+    shown = (
+        ("n", "n"),
+        ("Difference of differences", "difference"),
+        ("95 % interval, this test set", "interval"),
+    )
+    numbers = Numbered(labels, "interactions", shown)
     rows = [
         (
             *(Field(text=_effect(row, side, labels)) for side in ("a", "b")),
-            Field(text=count(row["n"]), sort=row["n"]),
-            Field(text=numbers.of(outcome, row["difference"], is_difference=True), sort=row["difference"]),
-            Field(
-                text=numbers.interval_of(outcome, row["low"], row["high"]), sort=row["low"], high=row["high"]
-            ),
+            *numbers.fields(interaction_subject(analysis, row)),
         )
-        for row in _rows(analysis.interactions)
+        for row in rows_of(analysis.interactions)
     ]
     columns = (
         Column(title="Effect of", is_number=False),
         Column(title="changes with", is_number=False),
-        Column(title="n"),
-        Column(title="Difference of differences"),
-        Column(title="95 % interval, this test set"),
+        *numbers.columns,
     )
     note = (
         "By how much the first difference is larger at the second's level than at its baseline, seed by "
@@ -90,28 +81,20 @@ def interactions_table(analysis: Analysis, labels: Labels) -> Table:
 
 def anova_table(analysis: Analysis, labels: Labels) -> Table:
     """Return the analysis of variance."""
-    rows = []
-    for row in _rows(analysis.anova):
-        rows.append(
-            (
-                Field(text=_source(row["source"], row["axes"], labels)),
-                Field(text=count(row["df"]), sort=row["df"]),
-                Field(text=significant(row["ss"]), sort=row["ss"]),
-                Field(text=significant(row["f"]), sort=row["f"]),
-                Field(text=p_value(row["p"]), sort=row["p"]),
-                Field(text=share(row["eta_squared"]), sort=row["eta_squared"]),
-                Field(text=share(row["omega_squared"]), sort=row["omega_squared"]),
-            )
-        )
-    columns = (
-        Column(title="Source", is_number=False),
-        Column(title="df"),
-        Column(title="Sum of squares"),
-        Column(title="F"),
-        Column(title="p"),
-        Column(title="η²"),
-        Column(title="ω²"),
+    shown = (
+        ("df", "df"),
+        ("Sum of squares", "ss"),
+        ("F", "f"),
+        ("p", "p"),
+        ("η²", "eta_squared"),
+        ("ω²", "omega_squared"),
     )
+    numbers = Numbered(labels, "anova", shown)
+    rows = [
+        (Field(text=_source(row["source"], row["axes"], labels)), *numbers.fields(row["source"]))
+        for row in rows_of(analysis.anova)
+    ]
+    columns = (Column(title="Source", is_number=False), *numbers.columns)
     note = (
         "Seed as a block; the residual, the interaction of seeds with cells, is the error of every F. The "
         "crossing is complete and balanced, so sums of squares of types I, II and III agree. η²: share of "
@@ -125,10 +108,6 @@ def anova_table(analysis: Analysis, labels: Labels) -> Table:
         rows=tuple(rows),
         note=note,
     )
-
-
-def _rows(frame: pd.DataFrame | None) -> list[dict[str, Any]]:
-    return [] if frame is None else rows_of(frame)
 
 
 def _effect(row: Mapping[str, Any], side: str, labels: Labels) -> str:

@@ -21,11 +21,11 @@ _TONES: Final = {
 }
 
 
-def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a frame's rows as mappings from column to value."""
+def rows_of(frame: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """Return a frame's rows as mappings from column to value; none where the report has no such frame."""
     return (
         []
-        if frame.empty
+        if frame is None or frame.empty
         else [{str(k): v for k, v in row.items()} for row in frame.to_dict(orient="records")]
     )
 

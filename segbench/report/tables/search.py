@@ -64,7 +64,11 @@ def _front_table(search: pd.DataFrame, spec: Search, labels: Labels) -> Table:
         (
             Field(text=count(row["number"]), sort=row["number"]),
             *(
-                Field(text=numbers.of(goal.metric, row[goal.metric]), sort=row[goal.metric])
+                Field(
+                    text=numbers.of(goal.metric, row[goal.metric]),
+                    sort=row[goal.metric],
+                    hover=labels.traces.hover("search", proposal_subject(labels.analysis, row), goal.metric),
+                )
                 for goal in spec.goals
             ),
             *(_parameter(row[p], labels) for p in parameters),

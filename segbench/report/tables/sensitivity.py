@@ -5,10 +5,11 @@ from __future__ import annotations
 from segbench.report.analysis import Analysis
 from segbench.report.figures.forest import contrast_name
 from segbench.report.labels import Labels
-from segbench.report.numbers import Numbers, count
 from segbench.report.phrases import percent
+from segbench.report.tables.numbered import Numbered
 from segbench.report.tables.parts import rows_of
 from segbench.report.tables.table import Column, Field, Table
+from segbench.report.trace_frames import contrast_subject
 
 _NOTE = (
     "Sensitivity: a repeated-measures analysis of variance would pool the residual error over all cells and "
@@ -19,37 +20,26 @@ _NOTE = (
 
 def sensitivity_table(analysis: Analysis, labels: Labels) -> Table:
     """Return the judged effects with their own error and with the pooled one."""
-    numbers = Numbers(labels.style.digits)
-    rows = []
-    for row in [] if analysis.sensitivity is None else rows_of(analysis.sensitivity):
-        metric = row["metric"]
-        rows.append(
-            (
-                Field(text=contrast_name(row, labels)),
-                Field(text=numbers.of(metric, row["difference"], is_difference=True), sort=row["difference"]),
-                Field(
-                    text=numbers.interval_of(metric, row["low"], row["high"]),
-                    sort=row["low"],
-                    high=row["high"],
-                ),
-                Field(text=count(row["df"]), sort=row["df"]),
-                Field(
-                    text=numbers.interval_of(metric, row["low_pooled"], row["high_pooled"]),
-                    sort=row["low_pooled"],
-                    high=row["high_pooled"],
-                ),
-                Field(text=count(row["df_pooled"]), sort=row["df_pooled"]),
-                Field(text="yes" if row["says_otherwise"] else "no"),
-            )
-        )
     level = percent(analysis.level)
+    shown = (
+        ("Difference", "difference"),
+        (f"{level} interval, own error", "interval"),
+        ("df", "df"),
+        (f"{level} interval, pooled error", "interval_pooled"),
+        ("df", "df_pooled"),
+    )
+    numbers = Numbered(labels, "sensitivity", shown)
+    rows = [
+        (
+            Field(text=contrast_name(row, labels)),
+            *numbers.fields(contrast_subject(analysis, row)),
+            Field(text="yes" if row["says_otherwise"] else "no"),
+        )
+        for row in rows_of(analysis.sensitivity)
+    ]
     columns = (
         Column(title="Contrast", is_number=False),
-        Column(title="Difference"),
-        Column(title=f"{level} interval, own error"),
-        Column(title="df"),
-        Column(title=f"{level} interval, pooled error"),
-        Column(title="df"),
+        *numbers.columns,
         Column(title="Says otherwise", is_number=False),
     )
     return Table(

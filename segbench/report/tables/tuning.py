@@ -8,6 +8,7 @@ from typing import Any
 from segbench.report.analysis import Analysis
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count
+from segbench.report.tables.numbered import Numbered
 from segbench.report.tables.table import Column, Field, Table
 from segbench.report.trace_frames import tuning_subject
 
@@ -21,6 +22,7 @@ def tuning_table(analysis: Analysis, labels: Labels) -> Table:
     numbers = Numbers(labels.style.digits)
     parameters = [parameter.name for parameter in tune.search.parameters]
     is_repeated = tuning["repeat"].nunique() > 1
+    lost = Numbered(labels, "tuning", (("Diverged", "diverged"), ("Failed", "failed")))
     rows = [
         (
             Field(text=labels.cell(row["cell"])),
@@ -31,9 +33,12 @@ def tuning_table(analysis: Analysis, labels: Labels) -> Table:
                 numbers.of(metric, row["value"]),
                 labels.traces.hover("tuning", tuning_subject(analysis, row), "value"),
             ),
-            Field(text=f"{count(row['ended'])}/{count(tune.search.num_trials)}", sort=row["ended"]),
-            Field(text=count(row["diverged"]), sort=row["diverged"]),
-            Field(text=count(row["failed"]), sort=row["failed"]),
+            Field(
+                text=f"{count(row['ended'])}/{count(tune.search.num_trials)}",
+                sort=row["ended"],
+                hover=labels.traces.hover("tuning", tuning_subject(analysis, row), "ended"),
+            ),
+            *lost.fields(tuning_subject(analysis, row)),
             Field(text=row["trial"] or NONE),
         )
         for row in labels.ordered(tuning).to_dict("records")
@@ -44,8 +49,7 @@ def tuning_table(analysis: Analysis, labels: Labels) -> Table:
         *(Column(title=labels.name(name)) for name in parameters),
         Column(title=labels.metric(metric)),
         Column(title="Tuning trials"),
-        Column(title="Diverged"),
-        Column(title="Failed"),
+        *lost.columns,
         Column(title="Trial", is_number=False, in_print=False),
     )
     note = (

@@ -245,7 +245,8 @@ def test_marks_of_other_figures_tell_their_numbers_to_pointer_and_keys(page, rep
     x, y = page.middle("#figure-effects g.item .hollow")
     page.move(x, y)
     assert texts(page, "#figure-effects .readout p") == [
-        "model: resnet34_unet − unet: −0.004 [−0.012, 0.004], n = 3, unresolved"
+        "model: resnet34_unet − unet: −0.004 [−0.012, 0.004], n = 3, unresolved",
+        "Mean over seeds of level minus baseline, paired by seed. 2 trials: 000000000000, 000100000000.",
     ]
     assert page.value("document.querySelectorAll('svg.plot g.item title').length") == 0
 
