@@ -118,11 +118,6 @@ def is_partial(analysis: Analysis) -> bool:
     return analysis.head.get("trials", "").startswith("partial")
 
 
-def say_written(written: Written) -> None:
-    """Print warnings and the pages, with which of them stayed as they were."""
-    say_pages(written.warnings, written.pages, written.changed)
-
-
 def say_pages(warnings: Sequence[str], pages: Sequence[Path], changed: Sequence[Path] = ()) -> None:
     """Print warnings and pages; those that are not among the changed ones stayed as they were."""
     import typer

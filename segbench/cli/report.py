@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from segbench.cli.analysed import Asked, is_partial, say_pages, write_one
+from segbench.cli.analysed import Asked, say_pages
 from segbench.cli.options import (
     AsOption,
     ProjectOption,
@@ -18,6 +18,7 @@ from segbench.cli.options import (
 )
 from segbench.cli.report_from import (
     BaselineOption,
+    ClaimOption,
     DirectionOption,
     ForeignOptions,
     FromOption,
@@ -29,21 +30,6 @@ from segbench.cli.report_from import (
     refuse_without_file,
     report_from,
 )
-
-if TYPE_CHECKING:
-    from segbench.report.analysis import Analysis
-    from segbench.report.build import Written
-
-
-_SHOWN_EFFECTS = {
-    "Contrast": "contrast",
-    "Metric": "metric",
-    "Difference": "difference",
-    "p (Holm)": "p (Holm)",
-    "Verdict": "verdict",
-}
-_SHOWN_CLAIMS = {"Claim": "claim", "Verdict": "verdict"}
-"""Columns that fit a terminal: title on the pages -> title here."""
 
 
 def report(
@@ -107,6 +93,7 @@ def report(
     metric: MetricOption = None,
     direction: DirectionOption = None,
     name: NameOption = None,
+    claim: ClaimOption = None,
 ) -> None:
     """Write tables, figures and verdicts.
 
@@ -123,6 +110,7 @@ def report(
         metric=metric,
         direction=direction,
         name=name,
+        claims=claim or (),
     )
     if contrast and (check or from_ is not None):
         raise typer.BadParameter("it goes with neither --check nor --from", param_hint="--contrast")
@@ -134,8 +122,13 @@ def report(
         check_installed()
     if from_ is not None:
         refuse_with_file(experiment, scale, set_, smoke, as_, all_, check)
-        made = report_from(from_, foreign, project=project, with_pdf=not no_pdf, with_xlsx=xlsx)
-        _print_written(*made, open_=open_)
+        analysis, written = report_from(from_, foreign, project=project, with_pdf=not no_pdf, with_xlsx=xlsx)
+        from segbench.cli.reported import answer_text
+
+        typer.echo(answer_text(analysis, written.folder), nl=False)
+        say_pages(written.warnings, written.pages, written.changed)
+        if open_:
+            typer.launch(str(written.folder / "report.html"))
         return
     refuse_without_file(foreign)
 
@@ -196,31 +189,13 @@ def _put_into(target: Path, asked: Asked) -> None:
 
 
 def _report_one(asked: Asked, *, with_pdf: bool, with_xlsx: bool, open_: bool) -> None:
-    from segbench.report.pages.xlsx import XLSX_FILE
-    from segbench.report.unchanged import Said, Stamp
+    from segbench.cli.reported import report_one
 
-    stamp = Stamp.of(asked.load(), with_pdf=with_pdf)
-    # What is asked for besides is no part of what is remembered; a workbook that is there is of this state.
-    is_there = not with_xlsx or (stamp.folder / XLSX_FILE).is_file()
-    if is_there and not asked.contrasts and (last := stamp.recall()) is not None:
-        typer.echo(last.answer, nl=False)
-        say_pages(last.warnings, last.pages)
-        if open_:
-            typer.launch(str(stamp.folder / "report.html"))
-        return
-    analysis, written = write_one(asked, with_pdf=with_pdf, with_xlsx=with_xlsx)
-    answer = _print_written(analysis, written, open_=open_)
-    if not asked.contrasts and not is_partial(analysis):
-        stamp.keep(Said(answer, written.warnings, written.pages))
-
-
-def _print_written(analysis: Analysis, written: Written, *, open_: bool) -> str:
-    """Print answer, warnings and pages; return the answer as it was printed."""
-    answer = _print_answer(analysis, written.folder)
-    say_pages(written.warnings, written.pages, written.changed)
+    reported = report_one(asked, with_pdf=with_pdf, with_xlsx=with_xlsx)
+    typer.echo(reported.said.answer, nl=False)
+    say_pages(reported.said.warnings, reported.said.pages, reported.changed)
     if open_:
-        typer.launch(str(written.folder / "report.html"))
-    return answer
+        typer.launch(str(reported.folder / "report.html"))
 
 
 def _refuse_one(experiment: str | None, is_all: bool, options: Mapping[str, object]) -> None:
@@ -238,38 +213,3 @@ def _refuse_watched(options: Mapping[str, object]) -> None:
         raise typer.BadParameter(
             f"it follows one experiment, so without {', '.join(given)}", param_hint="--watch"
         )
-
-
-def _print_answer(analysis: Analysis, folder: Path) -> str:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from segbench.report.labels import Labels
-    from segbench.report.numbers import typographic
-    from segbench.report.phrases import percent
-    from segbench.report.style import read_style
-    from segbench.report.tables.claims import claims_table
-    from segbench.report.tables.effects import effects_table
-
-    console = Console(highlight=False, record=True)
-    console.print(Text(analysis.experiment.question, style="bold"))
-    console.print(Text(typographic(analysis.answer)))
-    labels = Labels(analysis, read_style(folder / "style.yaml"))
-    effects = effects_table(analysis, labels, is_family=True)
-    interval = f"{percent(analysis.level)} interval"
-    shown_effects = {**_SHOWN_EFFECTS, f"{interval}, this test set": interval}
-    for table, titles in ((effects, shown_effects), (claims_table(analysis, labels), _SHOWN_CLAIMS)):
-        if not table.rows:
-            continue
-        kept = [k for k, column in enumerate(table.columns) if column.title in titles]
-        shown = Table(box=None, pad_edge=False, header_style="dim")
-        for column in (table.columns[k] for k in kept):
-            justify = "right" if column.is_number else "left"
-            shown.add_column(titles[column.title], justify=justify, no_wrap=column.is_number)
-        for row in table.rows:
-            shown.add_row(*(Text(row[k].text, style="bold" if row[k].is_bold else "") for k in kept))
-        console.print()
-        console.print(shown)
-    console.print()
-    return console.export_text(styles=True)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from segbench.cli.analysed import Asked, say_written, shown, write_one
+from segbench.cli.analysed import Asked, say_pages, shown
+from segbench.cli.reported import Reported, report_one
 from segbench.errors import ResultsError, SegbenchError, StaleReport, message
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def report_all(start: Path | None, *, with_pdf: bool, with_xlsx: bool = False) -
 
     An experiment is what its name means on the command line (`NAME_SCALE` is a scale of the file NAME); where
     no trial fits that, what was swept, as `results/NAME/experiment.yaml` says. One that cannot be reported
-    does not keep the others from it.
+    does not keep the others from it, and of one where nothing has changed nothing is read.
 
     Returns:
         The index.
@@ -34,12 +35,12 @@ def report_all(start: Path | None, *, with_pdf: bool, with_xlsx: bool = False) -
     entries, errors = [], []
     for name in _names(project):
         try:
-            analysis, written = _write(name, project, with_pdf=with_pdf, with_xlsx=with_xlsx)
+            reported = _report(name, project, with_pdf=with_pdf, with_xlsx=with_xlsx)
         except SegbenchError as error:
             errors.append(error)
             continue
-        entries.append(Entry.of(analysis))
-        say_written(written)
+        entries.append(Entry(**reported.said.entry))
+        say_pages(reported.said.warnings, reported.said.pages, reported.changed)
     project.reports.mkdir(parents=True, exist_ok=True)
     pages = {"index.html": write_index_html(entries), "index.md": write_index_markdown(entries)}
     for file, text in pages.items():
@@ -109,14 +110,14 @@ def _names(project: Project) -> list[str]:
     return names
 
 
-def _write(name: str, project: Project, **how: bool):  # type: ignore[no-untyped-def]
+def _report(name: str, project: Project, **how: bool) -> Reported:
     try:
-        return write_one(Asked(experiment=name, project=project.root), **how)
+        return report_one(Asked(experiment=name, project=project.root), **how)
     except SegbenchError:
         record = project.results / name / "experiment.yaml"
         if not record.is_file():
             raise
-        return write_one(Asked(experiment=str(record), project=project.root), **how)
+        return report_one(Asked(experiment=str(record), project=project.root), **how)
 
 
 def _raise(errors: list[SegbenchError]) -> None:

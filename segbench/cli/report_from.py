@@ -60,6 +60,16 @@ DirectionOption = Annotated[
         show_default=False,
     ),
 ]
+ClaimOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--claim",
+        metavar="TEXT",
+        help='With --from: what is claimed, as in an experiment file: "arm: attention > plain", or '
+        '"arm: attention == plain, on: new_images". Repeatable; the claims are then the family.',
+        show_default=False,
+    ),
+]
 NameOption = Annotated[
     str | None,
     typer.Option(
@@ -80,6 +90,7 @@ class ForeignOptions:
     metric: str | None
     direction: str | None
     name: str | None
+    claims: Sequence[str] = ()
 
     @property
     def given(self) -> list[str]:
@@ -91,6 +102,7 @@ class ForeignOptions:
             "--metric": self.metric,
             "--direction": self.direction,
             "--name": self.name,
+            "--claim": self.claims,
         }
         return [option for option, value in values.items() if value not in (None, (), [])]
 
@@ -125,7 +137,8 @@ def report_from(
     """Write `reports/NAME/` from a table.
 
     Raises:
-        ResultsError: The table or an option is wrong; the message names the line.
+        ExperimentError: A claim is wrong.
+        ResultsError: The table or another option is wrong; the message names the line.
     """
     from segbench.config.project import Project
     from segbench.report.build import write_report
@@ -147,6 +160,7 @@ def report_from(
         metric=options.metric,
         direction=options.direction,
         margin=options.margin,
+        claims=options.claims,
     )
     with declared(foreign.directions):
         analysis = analyse_foreign(foreign, _command(path, options))
@@ -173,6 +187,8 @@ def _command(path: Path, options: ForeignOptions) -> str:
     words = ["segbench", "report", "--from", path.name]
     for each in options.baseline:
         words += ["--baseline", each]
+    for each in options.claims:
+        words += ["--claim", each]
     for option, value in (
         ("--question", options.question),
         ("--margin", options.margin),

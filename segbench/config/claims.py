@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from segbench.config.document import Node
@@ -40,6 +41,7 @@ def read_claims(
     has_margin: bool,
     subgroups: Sequence[str] = (),
     unread: Sequence[str] = (),
+    metrics: Sequence[str] | None = None,
 ) -> tuple[Claim, ...]:
     """Read every claim.
 
@@ -51,24 +53,38 @@ def read_claims(
         has_margin: Whether the file gives a margin, which `==` needs.
         subgroups: What `among` may name.
         unread: Axes that have problems of their own; claims about them are left alone.
+        metrics: What claims may be about, all of them measured on each image (a table made elsewhere);
+            None: what segbench measures.
     """
+    known = _Known(
+        outcome=outcome,
+        has_margin=has_margin,
+        subgroups=subgroups,
+        unread=unread,
+        metrics=METRICS if metrics is None else metrics,
+        image_metrics=IMAGE_METRICS if metrics is None else metrics,
+    )
     found = []
     for node in claims.elements():
         if node.is_mapping:
-            claim = _read(node, axes, problems, outcome, has_margin, subgroups, unread)
+            claim = _read(node, axes, problems, known)
             found += [claim] if claim is not None else []
     return tuple(found)
 
 
-def _read(
-    node: Node,
-    axes: Sequence[Axis],
-    problems: Problems,
-    outcome: str,
-    has_margin: bool,
-    subgroups: Sequence[str],
-    unread: Sequence[str],
-) -> Claim | None:
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """What claims may name beside axes."""
+
+    outcome: str
+    has_margin: bool
+    subgroups: Sequence[str]
+    unread: Sequence[str]
+    metrics: Sequence[str]
+    image_metrics: Sequence[str]
+
+
+def _read(node: Node, axes: Sequence[Axis], problems: Problems, known: _Known) -> Claim | None:
     count = len(problems)
     source = _one_line(node)
     if "text" in node:
@@ -80,36 +96,36 @@ def _read(
                 problems.add(node.key_place(key), "a claim of `text` has no other key", got=key)
         return None if len(problems) > count else Claim(source=source, text=str(text.value).strip())
     names = [key for key in node.value if key not in WORDS]
-    known = [axis.name for axis in axes]
+    names_of_axes = [axis.name for axis in axes]
     if len(names) != 1:
         rule = "a claim is about one axis: {AXIS: A > B}"
         see = "Quote a comparison whose labels hold commas" if len(names) > 1 else None
-        problems.add(node.place, rule, got=", ".join(names) or source, known=known, see=see)
+        problems.add(node.place, rule, got=", ".join(names) or source, known=names_of_axes, see=see)
         return None
     name = names[0]
     axis = next((axis for axis in axes if axis.name == name), None)
     if axis is None:
-        if name not in unread:
-            words = [*known, *WORDS]
+        if name not in known.unread:
+            words = [*names_of_axes, *WORDS]
             problems.add(node.key_place(name), "there is no such axis", got=name, known=words)
         return None
     compared = _compared(node[name], axis, problems)
-    metric = _word(node, "metric", METRICS, outcome, "there is no such metric", problems)
+    metric = _word(node, "metric", known.metrics, known.outcome, "there is no such metric", problems)
     interval = _word(node, "on", INTERVALS, "test_set", "on must be one of the known words", problems)
-    at = _at(node, axes, axis, problems, unread)
-    among = _among(node, subgroups, problems)
+    at = _at(node, axes, axis, problems, known.unread)
+    among = _among(node, known.subgroups, problems)
     between = _between(node, compared[1] if compared else None, problems)
     if compared is None:
         return None
     left, operator, right = compared
     for key, is_asked in (("on", interval == "new_images"), ("among", bool(among))):
-        if is_asked and metric not in IMAGE_METRICS:
+        if is_asked and metric not in known.image_metrics:
             word = "new_images" if key == "on" else "among"
-            problems.add(node[key].place, _needs_images(word, metric), got=metric, known=IMAGE_METRICS)
+            problems.add(node[key].place, _needs_images(word, metric), got=metric, known=known.image_metrics)
     if operator == "==" and metric in OTHER_METRICS:
         rule = f"== compares scores within the margin; write A / B with between: for {metric}"
         problems.add(node[name].place, rule, got=node[name].text)
-    elif operator == "==" and not has_margin:
+    elif operator == "==" and not known.has_margin:
         see = "Add `margin:`, the difference below which levels count as equal"
         problems.add(node[name].place, "== needs a margin", got=node[name].text, see=see)
     if len(problems) > count:

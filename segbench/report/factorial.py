@@ -10,9 +10,22 @@ import pandas as pd
 from segbench.config.experiment import Experiment
 from segbench.config.pairing import Crossing, Pairing
 from segbench.report.phrases import count, listed
-from segbench.stats.factorial import anova, complete_block, interaction_means, interactions, marginal_means
+from segbench.stats.factorial import (
+    anova,
+    complete_block,
+    interaction_means,
+    interactions,
+    marginal_means,
+    measured_block,
+    unbalanced_anova,
+)
 
 _WHAT = "Means of levels, interactions and the analysis of variance"
+_MEANS = "Means of levels and interactions"
+_UNBALANCED = (
+    "The analysis of variance takes every measured trial; since some are missing its sums of squares are of "
+    "type III (cells count alike), which do not add up to the total."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,29 +52,39 @@ class Factorial:
         if crossing.reason:
             return cls(notes=(_refused(experiment, crossing.reason),))
         block = complete_block(table, crossing, experiment.outcome)
-        if block.empty:
-            return cls(notes=(_refused(experiment, "no seed is measured in every cell"),))
+        measured = measured_block(table, crossing, experiment.outcome)
         present = {axis: {cell.levels[axis] for cell in crossing.cells} for axis in crossing.factors}
         levels = {
             axis: [label for label in experiment.axis(axis).labels if label in present[axis]]
             for axis in crossing.factors
         }
+        is_balanced = len(measured) == len(block)
+        squares = (anova if is_balanced else unbalanced_anova)(measured, levels)
+        behind = _Trials.of(table, crossing, measured)
+        notes = _notes(experiment, table, crossing, block)
+        if not is_balanced and not squares.empty:
+            notes.append(_UNBALANCED)
+        if block.empty:
+            return cls(
+                anova=None if squares.empty else behind.beside(squares),
+                notes=(_refused(experiment, "no seed is measured in every cell", what=_MEANS), *notes),
+            )
         # A baseline that `exclude:` took out of every cell leaves nothing to measure an interaction from.
         baselines = {axis: experiment.axis(axis).baseline for axis in levels}
         baselines = {a: own if own in levels[a] else levels[a][0] for a, own in baselines.items()}
-        behind = _Trials.of(table, crossing, block)
+        whole = _Trials.of(table, crossing, block)
         return cls(
-            marginals=behind.beside(marginal_means(block, levels), ""),
-            interaction_means=behind.beside(interaction_means(block, levels), "_a", "_b"),
-            interactions=behind.beside(interactions(block, levels, baselines), "_a", "_b"),
-            anova=behind.beside(anova(block, levels)),
-            notes=tuple(_notes(experiment, table, crossing, block)),
+            marginals=whole.beside(marginal_means(block, levels), ""),
+            interaction_means=whole.beside(interaction_means(block, levels), "_a", "_b"),
+            interactions=whole.beside(interactions(block, levels, baselines), "_a", "_b"),
+            anova=behind.beside(squares),
+            notes=tuple(notes),
         )
 
 
 @dataclass(frozen=True)
 class _Trials:
-    """The trials of a complete block."""
+    """The trials of a block of cells and seeds."""
 
     hashes: tuple[str, ...]
     places: Mapping[tuple[str, str], frozenset[int]]
@@ -69,10 +92,9 @@ class _Trials:
 
     @classmethod
     def of(cls, table: pd.DataFrame, crossing: Crossing, block: pd.DataFrame) -> _Trials:
+        keys = [*crossing.factors, "seed"]
         in_crossing = table["cell"].isin([cell.label for cell in crossing.cells])
-        used = table[in_crossing & table["seed"].isin(block["seed"])].sort_values(
-            ["seed", "fold"], kind="stable"
-        )
+        used = table[in_crossing].merge(block[keys], on=keys).sort_values(["seed", "fold"], kind="stable")
         places = {
             (axis, str(label)): frozenset(map(int, own))
             for axis in crossing.factors
@@ -98,9 +120,9 @@ class _Trials:
         return frame.assign(trials=pd.Series(trials, index=frame.index, dtype=object))
 
 
-def _refused(experiment: Experiment, reason: str) -> str:
+def _refused(experiment: Experiment, reason: str, *, what: str = _WHAT) -> str:
     axes = listed([axis.name for axis in experiment.axes])
-    return f"{_WHAT} of {axes} need a complete crossing: {reason}."
+    return f"{what} of {axes} need a complete crossing: {reason}."
 
 
 def _notes(experiment: Experiment, table: pd.DataFrame, crossing: Crossing, block: pd.DataFrame) -> list[str]:
@@ -109,7 +131,8 @@ def _notes(experiment: Experiment, table: pd.DataFrame, crossing: Crossing, bloc
     if seeds:
         names = ", ".join(str(seed) for seed in seeds)
         total = count(table["seed"].nunique(), "seed")
-        notes.append(f"{_WHAT} leave out {len(seeds)} of {total}, not measured in every cell: {names}.")
+        if not block.empty:
+            notes.append(f"{_MEANS} leave out {len(seeds)} of {total}, not measured in every cell: {names}.")
     if crossing.held:
         held = listed([f"{axis} {label}" for axis, label in crossing.held.items()])
         cells = f"{len(crossing.cells)} of {len(experiment.cells)} cells"

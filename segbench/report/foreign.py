@@ -10,7 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from segbench.config.experiment import Axis, Cell, Design, Experiment, Level
+from segbench.config.claims import read_claims
+from segbench.config.document import Node, parse
+from segbench.config.estimable import check_estimable
+from segbench.config.experiment import Axis, Cell, Claim, Design, Experiment, Level
+from segbench.config.pairing import Pairing
+from segbench.config.problems import Place, Problems
 from segbench.config.project import Project
 from segbench.config.trial import Choice, TrialConfig
 from segbench.errors import ResultsError, message
@@ -47,6 +52,7 @@ def make_foreign(
     metric: str | None = None,
     direction: str | None = None,
     margin: float | None = None,
+    claims: Sequence[str] = (),
 ) -> Foreign:
     """Turn a table into an experiment whose cells are its arms.
 
@@ -59,8 +65,10 @@ def make_foreign(
         metric: The outcome, with or without `test_`; None: the first in the file.
         direction: `maximize` or `minimize`, for metrics that segbench does not know.
         margin: Largest difference that does not matter.
+        claims: As in an experiment file, each without its braces: `arm: a > b, on: new_images`.
 
     Raises:
+        ExperimentError: A claim is wrong. Holds all problems found.
         ResultsError: An arm or metric is not in the table, or a direction is missing or wrong.
     """
     chosen = _metric(table, metric)
@@ -87,6 +95,7 @@ def make_foreign(
         design=Design(kind="factorial" if len(cells) == np.prod([len(a.labels) for a in axes]) else "cells"),
         foreign=table.path.name,
     )
+    experiment = replace(experiment, claims=_read_claims(claims, experiment, table))
     return _with_results(table, experiment, directions)
 
 
@@ -173,6 +182,41 @@ def _read_cells(table: ForeignTable, axes: Sequence[Axis]) -> tuple[Cell, ...]:
         for labels in itertools.product(*(axis.labels for axis in axes))
         if labels in there
     )
+
+
+def _read_claims(texts: Sequence[str], experiment: Experiment, table: ForeignTable) -> tuple[Claim, ...]:
+    """Read what is claimed by the grammar of experiment files.
+
+    Raises:
+        ExperimentError: A text is no claim that these arms can judge.
+    """
+    problems, place = Problems(), Place("--claim")
+    nodes = []
+    for text in texts:
+        written = text if text.strip().startswith("{") else f"{{{text}}}"
+        node = parse(written, "--claim", problems, is_positioned=False)
+        if node.is_mapping and node.value:
+            nodes.append(node)
+        else:
+            problems.add(place, "a claim is written AXIS: A > B", got=text)
+    claims = Node(place, tuple(nodes))
+    metrics = [f"test_{name.removeprefix('test_')}" for name in table.metrics]
+    read = read_claims(
+        claims,
+        experiment.axes,
+        problems,
+        outcome=experiment.outcome,
+        has_margin=experiment.margin is not None,
+        metrics=metrics,
+    )
+    if not problems:
+        pairing = Pairing.of(experiment)
+        check_estimable(claims, read, experiment.cells, pairing, experiment.design, problems)
+    for claim in read:
+        if claim.on == "new_images" and not table.has_images:
+            problems.add(place, "on: new_images needs the column image", got=claim.source)
+    problems.raise_any()
+    return read
 
 
 def _with_results(table: ForeignTable, experiment: Experiment, directions: Mapping[str, bool]) -> Foreign:

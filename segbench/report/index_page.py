@@ -95,10 +95,10 @@ def write_index_html(entries: Sequence[Entry]) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="color-scheme" content="light">
+<meta name="color-scheme" content="light dark">
 <title>Reports</title>
 <style>
-{page_css()}</style>
+{_css()}</style>
 </head>
 <body>
 <header><h1>Reports</h1></header>
@@ -108,6 +108,12 @@ def write_index_html(entries: Sequence[Entry]) -> str:
 </body>
 </html>
 """
+
+
+def _css() -> str:
+    """Return the style of the pages; without a script the system alone says whether it is dark."""
+    dark = "@media screen and (prefers-color-scheme: dark) {"
+    return page_css().replace("@media screen {", dark).replace(':root[data-theme="dark"]', ":root")
 
 
 def _facts(entry: Entry) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,6 +35,8 @@ class Said:
     """Question, answer and tables, with their colours."""
     warnings: tuple[str, ...]
     pages: tuple[Path, ...]
+    entry: Mapping[str, str]
+    """What the index of all reports says of it: the fields of `index_page.Entry`."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,20 @@ class Stamp:
     """The report's."""
 
     @classmethod
-    def of(cls, experiment: Experiment, *, with_pdf: bool) -> Stamp:
-        """Look at everything that enters the report of an experiment."""
+    def of(cls, experiment: Experiment, *, with_pdf: bool, contrasts: Sequence[str] = ()) -> Stamp:
+        """Look at everything that enters the report of an experiment.
+
+        Args:
+            experiment: What was asked.
+            with_pdf: Whether a PDF is made where LaTeX is installed.
+            contrasts: What is shown besides; a report with others is another one.
+        """
         project = experiment.project
         folder = project.reports / experiment.name
         written = remembered.experiment_to_json(experiment)
         parts = [
             canonical_json(written),
+            repr(tuple(contrasts)),
             str(project.root),
             str(with_pdf and shutil.which("pdflatex")),
             str(shutil.get_terminal_size().columns),
@@ -72,8 +81,9 @@ class Stamp:
             return None
         try:
             pages = tuple(self.folder / str(name) for name in entry["pages"])
-            return Said(str(entry["answer"]), tuple(map(str, entry["warnings"])), pages)
-        except (KeyError, TypeError):
+            about = {str(key): str(text) for key, text in entry["entry"].items()}
+            return Said(str(entry["answer"]), tuple(map(str, entry["warnings"])), pages, about)
+        except (KeyError, TypeError, AttributeError):
             return None
 
     def keep(self, said: Said) -> None:
@@ -86,6 +96,7 @@ class Stamp:
                 "answer": said.answer,
                 "warnings": list(said.warnings),
                 "pages": [page.name for page in said.pages],
+                "entry": dict(said.entry),
             },
         )
 

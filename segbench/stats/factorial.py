@@ -2,13 +2,15 @@
 
 Everything starts from a complete block: the seeds of which every cell of a complete crossing is measured.
 Seeds are the replicates: each number is worked out seed by seed, and its interval is Student's over seeds.
-The analysis of variance alone pools the error over cells.
+The analysis of variance alone pools the error over cells, so it also takes the seeds of which some cells
+failed (`unbalanced_anova`).
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,6 +52,25 @@ def complete_block(table: pd.DataFrame, crossing: Crossing, metric: str) -> pd.D
     keys = [*crossing.factors, "seed"]
     means = rows[is_whole].groupby(keys, sort=False)[metric].mean()
     return means.rename("value").reset_index()
+
+
+def measured_block(table: pd.DataFrame, crossing: Crossing, metric: str) -> pd.DataFrame:
+    """Return what is measured of the crossing: a row a cell and seed of which every fold is.
+
+    Args:
+        table: As for `complete_block`.
+        crossing: Which cells.
+        metric: The column to take.
+
+    Returns:
+        `cell`, a column a factor, `seed`, `value`; empty where some cell is measured at no seed.
+    """
+    labels = [cell.label for cell in crossing.cells]
+    rows = table[table["cell"].isin(labels)]
+    is_whole = rows[metric].notna().groupby([rows["cell"], rows["seed"]]).transform("all")
+    means = rows[is_whole].groupby(["cell", *crossing.factors, "seed"], sort=False)[metric].mean()
+    block = means.rename("value").reset_index()
+    return block if block["cell"].nunique() == len(labels) else block.iloc[:0]
 
 
 def marginal_means(block: pd.DataFrame, levels: Mapping[str, Sequence[str]]) -> pd.DataFrame:
@@ -161,6 +182,62 @@ def anova(block: pd.DataFrame, levels: Mapping[str, Sequence[str]]) -> pd.DataFr
             row = _row(" x ".join(axes), axes, df, _square(cube, set(chosen)), total)
             effects.append(row | _tested(row, error_ms, int(rows[1]["df"]), total))  # type: ignore[call-overload]
     return pd.DataFrame([*effects, *rows], columns=list(ANOVA))
+
+
+def unbalanced_anova(block: pd.DataFrame, levels: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Return the analysis of variance of a crossing of which some trials failed, by type III sums of squares.
+
+    The model is that of `anova`. Its squares no longer follow from means alone, and their types differ: type
+    III is taken because it asks, of every source, what the balanced analysis asks (are the means of levels,
+    cells counted alike, equal?), also where factors interact; type II would weight cells by how many of their
+    trials happened to finish, and type I depends on the order of axes. Sums of squares do not add up to
+    the total, so shares of it (eta squared) do not add up to one. Trials fail for reasons: a cell that loses
+    its bad seeds looks better than it is, here as in every mean.
+
+    Args:
+        block: From `measured_block`.
+        levels: Factor -> its labels, in order.
+
+    Returns:
+        As `anova`. No row where nothing is left for the error.
+
+    Reference: Yates (1934), J. American Statistical Association 29:51, the method of weighted squares of
+    means; statsmodels' `anova_lm` works it out.
+    """
+    import warnings
+
+    from statsmodels.formula.api import ols
+    from statsmodels.stats.anova import anova_lm
+
+    num_cells = math.prod(len(own) for own in levels.values())
+    num_seeds = block["seed"].nunique()
+    df_error = len(block) - num_cells - (num_seeds - 1)
+    if num_seeds < 2 or df_error < 1:
+        return pd.DataFrame(columns=list(ANOVA))
+    factors = list(levels)
+    plain = block.rename(columns={axis: f"f{k}" for k, axis in enumerate(factors)})
+    crossed = " * ".join(f"C(f{k}, Sum)" for k in range(len(factors)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # without noise F is not defined
+        found = anova_lm(ols(f"value ~ C(seed, Sum) + {crossed}", plain).fit(), typ=3)
+    values = block["value"].to_numpy(float)
+    total = float(((values - values.mean()) ** 2).sum())
+    squares = {
+        tuple(re.findall(r"C\((\w+),", str(name))): float(row["sum_sq"]) for name, row in found.iterrows()
+    }
+    error = _row("residual", (), df_error, float(found.loc["Residual", "sum_sq"]), total)
+    error_ms = float(error["ms"])  # type: ignore[arg-type]
+    effects = []
+    for size in range(1, len(factors) + 1):
+        for chosen in itertools.combinations(range(len(factors)), size):
+            axes = tuple(factors[k] for k in chosen)
+            df = math.prod(len(levels[axis]) - 1 for axis in axes)
+            row = _row(" x ".join(axes), axes, df, squares[tuple(f"f{k}" for k in chosen)], total)
+            effects.append(row | _tested(row, error_ms, df_error, total))
+    seed = _row("seed", (), num_seeds - 1, squares[("seed",)], total)
+    return pd.DataFrame(
+        [*effects, seed, error, _row("total", (), len(block) - 1, total, total)], columns=list(ANOVA)
+    )
 
 
 def _cube(block: pd.DataFrame, levels: Mapping[str, Sequence[str]]) -> np.ndarray:

@@ -37,6 +37,8 @@ def cost_figure(analysis: Analysis, labels: Labels) -> Figure | None:
             level = layout.level_of(levels)
             has_interval = row["low"] == row["low"]
             cost = magnitude(row[column]) if unit > 1 else f"{significant(row[column])} s per epoch"
+            is_beaten = column not in row["front"].split()
+            said = f"{labels.cell(row['cell'])}: {numbers.value(row['mean'])}, {cost}"
             marks.append(
                 Mark(
                     key=f"{slugs[row['cell']]}_{column.split('_')[0]}",
@@ -46,12 +48,14 @@ def cost_figure(analysis: Analysis, labels: Labels) -> Figure | None:
                     look=Look(
                         colour=layout.colour(level),
                         marker=marker(layout.facets.index(layout.facet_of(levels))),
+                        is_hollow=is_beaten,
+                        size=0.85 if is_beaten else 1.0,
                     ),
                     x=(float(row[column]) / unit,),
                     y=(float(row["mean"]),),
                     low=(float(row["low"]),) if has_interval else (),
                     high=(float(row["high"]),) if has_interval else (),
-                    hover=(f"{labels.cell(row['cell'])}: {numbers.value(row['mean'])}, {cost}",),
+                    hover=(said + ("" if is_beaten else ", not beaten"),),
                     traces=(labels.traces.hover("cells", row["cell"], "mean"),),
                 )
             )
@@ -73,6 +77,12 @@ def cost_figure(analysis: Analysis, labels: Labels) -> Figure | None:
             )
             for number, combination in enumerate(layout.facets)
         ]
+    looks = {mark.look.is_hollow for facet in facets for mark in facet.marks}
+    if len(looks) > 1:
+        legend += [
+            Key(text="not beaten", look=Look(), kind="points"),
+            Key(text="beaten", look=Look(is_hollow=True, size=0.85), kind="points"),
+        ]
     return Figure(
         name="cost",
         title="Cost and outcome",
@@ -80,6 +90,7 @@ def cost_figure(analysis: Analysis, labels: Labels) -> Figure | None:
             f"{outcome} (mean and 95 % t-interval) against the median seconds of an epoch, training and "
             "validation together, on the hardware named in the report"
             + (", and against the number of parameters." if len(facets) > 1 else ".")
+            + (" Filled: no other cell has as good a mean for as little." if len(looks) > 1 else "")
         ),
         facets=(tuple(facets),),
         width_cm=labels.style.width_cm,

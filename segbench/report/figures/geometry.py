@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from segbench.report.figures.figure import Facet, Figure, Key, Scale
 
@@ -31,6 +32,8 @@ _TICKS_CM = 0.48
 _LABEL_CM = 0.46
 _GAP_CM = 0.45
 _TOP_CM = 0.12
+_BETWEEN_CM = 0.12
+"""Least distance of two tick labels."""
 
 
 @dataclass(frozen=True)
@@ -126,18 +129,40 @@ def place(figure: Figure) -> Geometry:
     columns = figure.columns
     between = _GAP_CM if figure.shares_y else figure.left_cm
     width = (figure.width_cm - figure.left_cm - figure.right_cm - between * (columns - 1)) / columns
-    facets = []
+    facets: list[Placed] = []
     for number, row in enumerate(figure.facets):
         top += _TITLE_CM if any(facet.title for facet in row) else 0.0
         for column, facet in enumerate(row):
             box = Box(figure.left_cm + column * (width + between), top, width, figure.row_height_cm)
             below = figure.facets[number + 1] if number + 1 < len(figure.facets) else ()
             is_repeated = column < len(below) and below[column].x == facet.x
-            facets.append(Placed(facet, box, column == 0 or not figure.shares_y, not is_repeated))
+            before = facets[-1] if column and figure.shares_y else None
+            shown = replace(facet, x=_apart(facet.x, box, before))
+            facets.append(Placed(shown, box, column == 0 or not figure.shares_y, not is_repeated))
         top += figure.row_height_cm + _TICKS_CM
         is_last_label = any(p.shows_x_label for p in facets[-len(row) :])
         top += _LABEL_CM if is_last_label else 0.12
     return Geometry(figure.width_cm, top + 0.05, tuple(facets), keys)
+
+
+def _apart(scale: Scale, box: Box, before: Placed | None) -> Scale:
+    """Return a scale whose labels touch neither each other nor those of the plot before: every k-th tick."""
+    ends = -math.inf
+    if before is not None and before.facet.x.ticks:
+        last = before.facet.x
+        ends = before.box.x(last.ticks[-1], last) + text_width(last.tick_labels[-1]) / 2
+    places = [
+        (box.x(t, scale), text_width(label)) for t, label in zip(scale.ticks, scale.tick_labels, strict=True)
+    ]
+    first = next(
+        (k for k, (x, width) in enumerate(places) if x - width / 2 > ends + _BETWEEN_CM), len(places)
+    )
+    for step in range(1, len(places) + 1):
+        kept = places[first::step]
+        neighbours = itertools.pairwise(kept)
+        if all(x + w / 2 + _BETWEEN_CM <= y - v / 2 for (x, w), (y, v) in neighbours):
+            return replace(scale, ticks=scale.ticks[first::step], tick_labels=scale.tick_labels[first::step])
+    return scale
 
 
 def _legend(figure: Figure) -> tuple[tuple[PlacedKey, ...], float]:

@@ -31,13 +31,18 @@ _PREAMBLE = r"""% Written by segbench. Run pdflatex twice, or upload the folder 
 \usepackage[hidelinks]{hyperref}
 \newcolumntype{L}{>{\raggedright\arraybackslash}X}
 \captionsetup{font=small,labelfont=bf,skip=4pt}
-% Here tables and figures stand under their headings; in your own text the same files float.
+% Here tables stand under their headings, and figures float, so that what follows fills the page; in your
+% own text both float.
 \makeatletter
+\setlength{\@fptop}{0pt}
 \newenvironment{segblock}[1]{\par\addvspace{8pt}\noindent\begin{minipage}{\linewidth}\def\@captype{#1}}%
   {\end{minipage}\par\addvspace{8pt}}
 \renewenvironment{table}[1][]{\begin{segblock}{table}}{\end{segblock}}
-\renewenvironment{figure}[1][]{\begin{segblock}{figure}}{\end{segblock}}
 \makeatother
+\setcounter{topnumber}{4}\setcounter{bottomnumber}{3}\setcounter{totalnumber}{6}
+\renewcommand{\topfraction}{.95}\renewcommand{\bottomfraction}{.9}\renewcommand{\textfraction}{.03}
+\renewcommand{\floatpagefraction}{.75}
+\raggedbottom
 \setlength{\parindent}{0pt}\setlength{\parskip}{5pt plus 2pt}
 \setlength{\emergencystretch}{3em}
 \providecommand{\segreportdir}{.}
@@ -89,21 +94,21 @@ def _section(section: Section) -> list[str]:
     # A heading stays with what follows it: TeX breaks no page behind one.
     # Two columns of terms are not broken: they go to the next page with their heading.
     room = ".2" if section.terms else ".1"
-    parts = [rf"\Needspace{{{room}\textheight}}\section*{{{escape(section.title)}}}"]
-    parts += [rf"\input{{\segreportdir/tables/{table.name}.tex}}" for table in section.tables]
-    for figure in section.figures:
-        parts += [
-            r"\begin{figure}[!htbp]\centering",
-            _fitted(figure),
-            rf"\caption{{{escape(figure.caption)}}}",
-            r"\end{figure}",
-        ]
+    title = rf"\section*{{{escape(section.title)}}}"
+    pictures = [(_fitted(figure), figure.caption) for figure in section.figures]
     if section.panels:
+        source = rf"{{\segreportdir/figures/{section.panels.file_name}}}"
+        size = r"[width=\linewidth,height=0.58\textheight,keepaspectratio]"
+        pictures.append((rf"\includegraphics{size}{source}", section.panels.caption))
+    is_title_in_float = bool(pictures) and not section.tables
+    parts = [] if is_title_in_float else [rf"\Needspace{{{room}\textheight}}{title}"]
+    parts += [rf"\input{{\segreportdir/tables/{table.name}.tex}}" for table in section.tables]
+    for number, (picture, caption) in enumerate(pictures):
         parts += [
-            r"\begin{figure}[!htbp]\centering",
-            rf"\includegraphics[width=\linewidth,height=0.58\textheight,keepaspectratio]"
-            rf"{{\segreportdir/figures/{section.panels.file_name}}}",
-            rf"\caption{{{escape(section.panels.caption)}}}",
+            r"\begin{figure}[!htbp]",
+            title if is_title_in_float and number == 0 else "",
+            rf"\centering {picture}",
+            rf"\caption{{{escape(caption)}}}",
             r"\end{figure}",
         ]
     if section.lines:
@@ -116,7 +121,7 @@ def _section(section: Section) -> list[str]:
     if section.terms:
         terms = [rf"\item[{escape(term)}] {_breakable(text)}" for term, text in section.terms.items()]
         parts += [r"\begin{multicols}{2}\raggedright", _description("\n".join(terms)), r"\end{multicols}"]
-    return parts
+    return [part for part in parts if part]
 
 
 def _fitted(figure: Figure) -> str:
@@ -185,7 +190,8 @@ def _float(
 def _shape(columns: Sequence[Column], rows: Sequence[Sequence[Field]]) -> str:
     """Return the column types: numbers right, short words left, long texts share the rest by their length."""
     longest = [
-        max([len(column.title), *(len(row[k].text) for row in rows)]) for k, column in enumerate(columns)
+        max([len(column.title), *(len(row[k].text_in_print or row[k].text) for row in rows)])
+        for k, column in enumerate(columns)
     ]
     wraps = [not c.is_number and n > _SHORT for c, n in zip(columns, longest, strict=True)]
     if not any(wraps):
@@ -215,7 +221,7 @@ def _head(column: Column) -> str:
 
 
 def _field(field: Field) -> str:
-    text = _hyphenable(field.text)
+    text = _hyphenable(field.text_in_print or field.text)
     return rf"\textbf{{{text}}}" if field.is_bold and field.text else text
 
 

@@ -51,7 +51,7 @@ def effects_table(analysis: Analysis, labels: Labels, *, is_family: bool) -> Tab
     rows = [tuple(_effect(row, labels, numbers, shown)) for row in frame]
     columns = [Column(title="Contrast", is_number=False)]
     if len(metrics) > 1:
-        columns.append(Column(title="Metric", is_number=False))
+        columns.append(Column(title="Metric", is_number=False, in_print=False))
     title = f"{percent(analysis.level if is_family else LEVEL)} interval, this test set"
     columns += [Column(title="n"), Column(title="Difference"), Column(title=title)]
     if has_new:
@@ -66,9 +66,11 @@ def effects_table(analysis: Analysis, labels: Labels, *, is_family: bool) -> Tab
         columns += [Column(title="p (Holm)"), *([Column(title="p (sign flips)")] if has_flips else [])]
         columns.append(Column(title="Verdict", is_number=False))
         columns.append(Column(title="Seeds for 80 % power", in_print=False))
-    margin = analysis.experiment.margin
+    margin, outcome = analysis.experiment.margin, analysis.experiment.outcome
     note = f"Level minus baseline, paired by seed; n counts seeds. {'Bold: resolved. ' if is_family else ''}"
     note += f"Margin {margin:g}. " if margin is not None else "No margin is declared. "
+    if len(metrics) > 1:
+        note += f"Where no other metric is named, differences are in {labels.metric(outcome)}. "
     if any(row["depends_on_selection"] for row in frame):
         note += "*: another verdict at the last epoch's weights, so it depends on checkpoint selection. "
     if has_flips:
@@ -114,7 +116,9 @@ def _effect(
     is_family = bool(row["is_family"])
     is_resolved = bool(verdict) and "unresolved" not in verdict and is_family
     star = "*" if row["depends_on_selection"] else ""
-    yield Field(text=contrast_name(dict(row), labels))
+    name = contrast_name(dict(row), labels)
+    is_other = metric != labels.analysis.experiment.outcome
+    yield Field(text=name, text_in_print=f"{name}, {labels.metric(metric)}" if is_other else "")
     if shown.metrics > 1:
         yield Field(text=labels.metric(metric))
     subject = contrast_subject(labels.analysis, row)

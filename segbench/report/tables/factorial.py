@@ -96,9 +96,9 @@ def anova_table(analysis: Analysis, labels: Labels) -> Table:
     ]
     columns = (Column(title="Source", is_number=False), *numbers.columns)
     note = (
-        "Seed as a block; the residual, the interaction of seeds with cells, is the error of every F. The "
-        "crossing is complete and balanced, so sums of squares of types I, II and III agree. η²: share of "
-        "the total sum of squares; ω²: the same less what chance would give, negative where F is below 1. "
+        "Seed as a block; the residual, the interaction of seeds with cells, is the error of every F. "
+        f"{_types(analysis)} η²: share of the total sum of squares; ω²: the same less what chance would "
+        "give, negative where F is below 1. "
         "The p-values take all cells to vary alike over seeds, are not corrected, and judge nothing."
     )
     return Table(
@@ -108,6 +108,19 @@ def anova_table(analysis: Analysis, labels: Labels) -> Table:
         rows=tuple(rows),
         note=note,
     )
+
+
+def _types(analysis: Analysis) -> str:
+    """Say which sums of squares the analysis of variance has; without losses all types are the same."""
+    df = (
+        {}
+        if analysis.anova is None
+        else dict(zip(analysis.anova["source"], analysis.anova["df"], strict=True))
+    )
+    cells = 1 + sum(count for source, count in df.items() if source not in ("seed", "residual", "total"))
+    if df and df["total"] + 1 != cells * (df["seed"] + 1):
+        return "Some trials are missing: sums of squares are of type III and do not add up to the total."
+    return "The crossing is complete and balanced, so sums of squares of types I, II and III agree."
 
 
 def _effect(row: Mapping[str, Any], side: str, labels: Labels) -> str:

@@ -10,6 +10,8 @@ class Field:
     """One cell of a table."""
 
     text: str
+    text_in_print: str = ""
+    """What stands in the PDF instead; empty: the text."""
     sort: float | None = None
     """What the column is sorted by, with all of its digits; None: the text."""
     high: float | None = None

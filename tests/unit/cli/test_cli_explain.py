@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from segbench.cli.app import app
 from segbench.errors import ExperimentError, ResultsError
-from segbench.store.results import Results
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
-import fake_analysis as fake
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    analysis = fake.make_analysis(fake.QUICKSTART, name="quickstart", root=tmp_path)
-    empty = Results(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
-    monkeypatch.setattr("segbench.config.load.load_experiment", lambda *args, **kwargs: analysis.experiment)
-    monkeypatch.setattr("segbench.store.results.read_results", lambda folder: empty)
-    monkeypatch.setattr("segbench.report.analyse.analyse", lambda *args, **kwargs: analysis)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "results" / "quickstart").mkdir(parents=True)
-    return tmp_path
+def project(made_up_project):
+    (made_up_project / "results" / "quickstart").mkdir(parents=True)
+    return made_up_project
 
 
 def test_it_prints_numbers_trials_and_records_and_writes_nothing(project):

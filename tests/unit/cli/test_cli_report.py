@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
+import fake_analysis as fake
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from segbench.cli.app import app
 from segbench.errors import ExperimentError, ResultsError
-from segbench.store.results import Results
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
-import fake_analysis as fake
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    analysis = fake.make_analysis(fake.QUICKSTART, name="quickstart", root=tmp_path)
-    empty = Results(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
-    monkeypatch.setattr("segbench.config.load.load_experiment", lambda *args, **kwargs: analysis.experiment)
-    monkeypatch.setattr("segbench.store.results.read_results", lambda folder: empty)
-    monkeypatch.setattr("segbench.report.analyse.analyse", lambda *args, **kwargs: analysis)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def project(made_up_project):
+    return made_up_project
 
 
 def test_it_writes_the_folder_and_prints_answer_effects_claims_and_paths(project):
@@ -120,3 +108,72 @@ def test_contrasts_are_handed_on(project, monkeypatch):
     done = CliRunner().invoke(app, ["report", "quickstart", "--no-pdf", *options], catch_exceptions=False)
     assert done.exit_code == 0
     assert seen["contrasts"] == asked
+
+
+@pytest.fixture
+def counted(project, monkeypatch):
+    """How often results were analysed."""
+    (project / "results" / "quickstart" / "trials").mkdir(parents=True)
+    analysis = fake.make_analysis(fake.QUICKSTART, name="quickstart", root=project)
+    calls = []
+
+    def analyse(*args, **kwargs):
+        calls.append(kwargs.get("contrasts"))
+        return analysis
+
+    monkeypatch.setattr("segbench.report.analyse.analyse", analyse)
+    monkeypatch.setenv("SEGBENCH_CACHE", str(project / "cache"))
+    return calls
+
+
+def reported(*words):
+    done = CliRunner().invoke(app, ["report", *words, "--no-pdf"], catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.output
+
+
+def test_what_is_asked_for_besides_is_remembered_apart(counted):
+    asked = ("quickstart", "--contrast", "norm: none - batch")
+    first = reported(*asked)
+    again = reported(*asked)
+    assert len(counted) == 1
+    assert again.splitlines()[:-3] == first.splitlines()[:-3]
+    assert [line.endswith("(unchanged)") for line in again.splitlines()[-3:]] == [True] * 3
+    reported("quickstart")
+    assert counted == [["norm: none - batch"], ()]
+    reported("quickstart", "--contrast", "norm: batch - none")
+    assert len(counted) == 3
+
+
+def test_all_reports_read_only_what_has_changed(counted, project):
+    first = reported("--all")
+    assert "reports/index.html" in first
+    index = (project / "reports" / "index.html").read_bytes()
+    again = reported("--all")
+    assert len(counted) == 1
+    assert "reports/quickstart/report.html (unchanged)" in again
+    assert "reports/index.html (unchanged)" in again
+    assert (project / "reports" / "index.html").read_bytes() == index
+    # One report alone remembers the same.
+    assert "Does a U-Net need batch normalisation" in reported("quickstart")
+    assert len(counted) == 1
+    (project / "results" / "quickstart" / "index.csv").write_text("x")
+    reported("--all")
+    assert len(counted) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        (["quickstart", "--check"], "it goes with neither --check nor --from"),
+        (["--from", "made.csv"], "it goes with neither --check nor --from"),
+        (["--all"], "--all takes every experiment as it was swept, so without --contrast"),
+        (["--all", "--check"], "it goes with neither --check nor --from"),
+    ],
+)
+def test_a_contrast_is_of_one_report_that_is_written(project, words, refused):
+    done = CliRunner().invoke(app, ["report", *words, "--contrast", "norm: none - batch"])
+    assert done.exit_code == 2
+    said = " ".join(done.output.replace("│", " ").split())
+    assert refused in said
+    assert not (project / "reports").exists()

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from segbench.cli.app import app
-from segbench.errors import ResultsError
+from segbench.errors import ExperimentError, ResultsError
 
 EXAMPLE = Path(__file__).parents[3] / "docs" / "foreign-results.csv"
 
@@ -77,3 +77,38 @@ def test_neither_an_experiment_nor_a_table(folder: Path) -> None:
     done = CliRunner().invoke(app, ["report"])
     assert done.exit_code == 2
     assert "--from" in done.output
+
+
+def test_claims_are_judged_as_those_of_an_experiment(folder: Path) -> None:
+    words = ("--from", "made.csv", "--baseline", "plain", "--margin", "0.01")
+    said = call(*words, "--claim", "arm: attention > plain", "--claim", "{text: nobody knows}")
+    assert "arm: attention > plain" in said
+    assert "not judged" in said
+    page = (folder / "reports" / "made" / "report.md").read_text()
+    assert "## Claims" in page
+    command = "--claim 'arm: attention > plain' --claim '{text: nobody knows}' --margin 0.01"
+    assert command in page.replace("\\", "")
+    judged = call(*words, "--claim", "arm: attention == plain, on: new_images")
+    assert "arm: attention == plain, on: new_images" in judged
+
+
+@pytest.mark.parametrize(
+    ("claim", "message"),
+    [
+        ("arm: attention > plane", "--claim: arm has no level of this label, got 'plane'"),
+        ("norm: a > b", "--claim: there is no such axis, got 'norm'"),
+        ("arm: attention == plain", "--claim: == needs a margin"),
+        ("attention", "--claim: there is no such axis, got 'attention'"),
+        ("[attention]", "--claim: a claim is written AXIS: A > B, got '[attention]'"),
+        ("arm: attention > plain, metric: test_iuo", "--claim: there is no such metric, got 'test_iuo'"),
+    ],
+)
+def test_a_wrong_claim_is_refused_before_anything_is_written(folder: Path, claim: str, message: str) -> None:
+    with pytest.raises(ExperimentError) as error:
+        call("--from", "made.csv", "--claim", claim)
+    assert message in str(error.value)
+    assert not (folder / "reports").exists()
+
+
+def test_a_claim_of_an_experiment_stands_in_its_file(folder: Path) -> None:
+    assert "--claim goes with --from" in refused("made", "--claim", "arm: attention > plain")

@@ -76,8 +76,32 @@ def test_a_seed_that_lacks_a_cell_is_left_out_and_named(tmp_path: Path) -> None:
     )
     assert analysis.marginals is not None
     assert set(analysis.marginals["n"]) == {3}
-    what = "Means of levels, interactions and the analysis of variance"
+    what = "Means of levels and interactions"
     assert f"{what} leave out 1 of 4 seeds, not measured in every cell: 2." in analysis.notes
+    # The analysis of variance takes the other five trials of the seed.
+    assert analysis.anova is not None
+    df = analysis.anova.set_index("source")["df"]
+    assert (df["seed"], df["residual"], df["total"]) == (3, 14, 22)
+    assert any("sums of squares are of type III" in note for note in analysis.notes)
+    tables = make_tables(analysis, Labels(analysis, Style()))
+    assert "Some trials are missing: sums of squares are of type III" in tables["anova"].note
+    assert len(analysis.anova["trials"].iloc[0]) == 23
+    assert len(analysis.marginals["trials"].iloc[0]) == 9
+
+
+def test_without_a_whole_seed_the_analysis_of_variance_stands_alone(tmp_path: Path) -> None:
+    experiment = made_study.make_experiment(tmp_path, AXES, seeds=5)
+    cells = [dict(cell.levels) for cell in experiment.cells]
+    analysis = run(
+        experiment,
+        states=lambda levels, seed, fold: "diverged" if levels == cells[seed] else "complete",
+    )
+    assert analysis.marginals is None
+    assert analysis.anova is not None
+    assert analysis.anova.set_index("source").loc["total", "df"] == 24
+    what = "Means of levels and interactions of model and norm need a complete crossing"
+    assert f"{what}: no seed is measured in every cell." in analysis.notes
+    assert "anova" in make_tables(analysis, Labels(analysis, Style()))
 
 
 @pytest.mark.parametrize(

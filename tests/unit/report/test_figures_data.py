@@ -230,3 +230,35 @@ def test_long_texts_are_cut_in_the_middle_or_wrapped():
     assert "…" in cut
     assert text_width(cut) <= 3.0
     assert all(text_width(line) <= 4.5 for line in wrapped(text, 4.5).split("\n"))
+
+
+def test_cells_that_are_not_beaten_are_filled_as_in_the_table():
+    analysis = fake.make_analysis()
+    figure = figures_of(analysis)["cost"]
+    (facets,) = figure.facets
+    for facet, column in zip(facets, ("epoch_time_s", "parameters"), strict=True):
+        fronts = dict(zip(analysis.cells["cell"], analysis.cells["front"], strict=True))
+        shown = {mark.name: not mark.look.is_hollow for mark in facet.marks}
+        assert shown == {cell: column in front.split() for cell, front in fronts.items()}
+        assert all(("not beaten" in mark.hover[0]) == (not mark.look.is_hollow) for mark in facet.marks)
+    assert [key.text for key in figure.legend][-2:] == ["not beaten", "beaten"]
+    assert "Filled: no other cell has as good a mean for as little." in figure.caption
+    same = replace(analysis, cells=analysis.cells.assign(front="epoch_time_s parameters"))
+    assert "beaten" not in [key.text for key in figures_of(same)["cost"].legend]
+
+
+@pytest.mark.parametrize("width_cm", [16.0, 8.0, 5.0])
+def test_tick_labels_do_not_touch_also_across_plots(width_cm):
+    for figure in figures_of(fake.make_analysis(fake.TWELVE, epochs=200), width_cm=width_cm).values():
+        rows: dict[float, list] = {}
+        for placed in place(figure).facets:
+            rows.setdefault(placed.box.top, []).append(placed)
+            assert placed.facet.x.ticks
+        for row in rows.values():
+            labels = [
+                (placed.box.x(tick, placed.facet.x), text_width(text) / 2)
+                for placed in row
+                for tick, text in zip(placed.facet.x.ticks, placed.facet.x.tick_labels, strict=True)
+            ]
+            if figure.shares_y:
+                assert all(x + w < y - v for (x, w), (y, v) in pairwise(labels)), figure.name

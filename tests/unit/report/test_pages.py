@@ -297,3 +297,26 @@ def test_a_page_of_one_column_says_the_verdicts_before_the_setting(write, headin
     page = write(make_content(fake.make_analysis(), Style()))
     places = [page.index(heading.format(title)) for title in ("Claims", "Setting", "Effects")]
     assert places == sorted(places)
+
+
+def test_figures_float_and_a_title_without_a_table_goes_with_its_picture():
+    picture = PanelPicture(file_name="panels.png", content=b"", caption="Same images.", width_px=8)
+    text = write_latex(make_content(fake.make_analysis(), Style(), panels=picture))
+    assert r"\renewenvironment{figure}" not in text
+    assert r"\renewenvironment{table}" in text
+    in_float = re.findall(r"\\begin\{figure\}\[!htbp\]\n\\section\*\{([^}]*)\}", text)
+    assert in_float == ["Test images"]
+
+
+def test_the_pdf_names_a_metric_in_the_contrast_where_it_is_not_the_outcome():
+    analysis = fake.make_analysis()
+    effects = analysis.effects.copy()
+    effects.loc[effects.index[0], "metric"] = "instability"
+    analysis = replace(analysis, effects=effects)
+    table = make_tables(analysis, Labels(analysis, Style()))["effects"]
+    text = write_table(table)
+    assert "unet, Instability (sd of the last epochs)" in text.replace("\\allowbreak{}", "")
+    assert "Metric" not in text
+    assert "Where no other metric is named, differences are in Dice (test)." in text
+    assert [column.title for column in table.columns][:2] == ["Contrast", "Metric"]
+    assert table.rows[0][0].text == "model: resnet34_unet − unet"

@@ -11,7 +11,15 @@ from scipy import stats
 
 from segbench.config.experiment import Axis, Cell, Design, Level
 from segbench.config.pairing import Crossing, Pairing
-from segbench.stats.factorial import anova, complete_block, interaction_means, interactions, marginal_means
+from segbench.stats.factorial import (
+    anova,
+    complete_block,
+    interaction_means,
+    interactions,
+    marginal_means,
+    measured_block,
+    unbalanced_anova,
+)
 
 LEVELS = {"model": ["unet", "resnet"], "a norm & (x)": ["batch", "none", "C(seed)"], "lr": ["1e-3", "1e-2"]}
 FACTORS = list(LEVELS)
@@ -155,6 +163,57 @@ def test_all_types_of_sums_of_squares_agree(typ: int) -> None:
         axes = tuple(f for f, letter in zip(FACTORS, "mnl", strict=True) if f"C({letter}, Sum)" in str(term))
         if axes:
             assert table.loc[[axes], "ss"].item() == pytest.approx(square)
+
+
+def test_with_all_trials_the_unbalanced_analysis_is_the_balanced_one() -> None:
+    block = make_block(LEVELS)
+    pd.testing.assert_frame_equal(unbalanced_anova(block, LEVELS), anova(block, LEVELS))
+
+
+def test_type_three_asks_whether_means_over_cells_are_equal() -> None:
+    """With two levels each, F is the squared t of the contrast of cell means, by least squares."""
+    levels = {"a": ["0", "1"], "b": ["x", "y"]}
+    block = make_block(levels, seeds=5).drop([2, 7, 8]).reset_index(drop=True)
+    a, b = (np.where(block[name] == own[0], 1.0, -1.0) for name, own in levels.items())
+    seeds = pd.get_dummies(block["seed"]).to_numpy(float)
+    design = np.column_stack([a, b, a * b, seeds])
+    coefficients, _, _, _ = np.linalg.lstsq(design, block["value"], rcond=None)
+    residuals = block["value"] - design @ coefficients
+    df = len(block) - 8
+    errors = np.sqrt((residuals**2).sum() / df * np.diag(np.linalg.inv(design.T @ design)))
+    table = unbalanced_anova(block, levels).set_index("source")
+    for k, source in enumerate(("a", "b", "a x b")):
+        assert table.loc[source, "f"] == pytest.approx((coefficients[k] / errors[k]) ** 2)
+        assert table.loc[source, "p"] == pytest.approx(2 * stats.t.sf(abs(coefficients[k] / errors[k]), df))
+    assert table["df"].to_dict() == {"a": 1, "b": 1, "a x b": 1, "seed": 4, "residual": df, "total": 16}
+    assert table.loc["residual", "ss"] == pytest.approx((residuals**2).sum())
+    assert table.loc["total", "ss"] == pytest.approx(block["value"].var(ddof=0) * len(block))
+
+
+def test_nothing_left_for_the_error_is_no_analysis() -> None:
+    levels = {"a": ["0", "1"], "b": ["x", "y"]}
+    block = make_block(levels, seeds=2)
+    assert unbalanced_anova(block.drop([0, 2, 5]), levels).empty
+    assert not unbalanced_anova(block.drop([0]), levels).empty
+
+
+def test_a_cell_and_seed_counts_where_all_of_its_folds_do() -> None:
+    levels = {"a": ["0", "1"], "b": ["x", "y"]}
+    cells = make_cells(levels)
+    crossing = Crossing(factors=("a", "b"), cells=tuple(cells))
+    rows = [
+        {"cell": c.label, **c.levels, "seed": s, "fold": f, "m": 0.1 * s + f}
+        for c in cells
+        for s in range(3)
+        for f in (0, 1)
+    ]
+    table = pd.DataFrame(rows)
+    table.loc[(table["seed"] == 1) & (table["cell"] == "1, x") & (table["fold"] == 0), "m"] = np.nan
+    block = measured_block(table, crossing, "m")
+    assert len(block) == 11
+    assert ("1, x", 1) not in set(zip(block["cell"], block["seed"], strict=True))
+    table.loc[table["cell"] == "1, x", "m"] = np.nan
+    assert measured_block(table, crossing, "m").empty
 
 
 def test_without_noise_there_is_no_f() -> None:

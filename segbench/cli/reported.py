@@ -1,0 +1,97 @@
+"""One report written, or what was said of it before: what `report` and `report --all` do."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segbench.cli.analysed import Asked, is_partial, write_one
+from segbench.report.unchanged import Said, Stamp
+
+if TYPE_CHECKING:
+    from segbench.report.analysis import Analysis
+
+_SHOWN_EFFECTS = {
+    "Contrast": "contrast",
+    "Metric": "metric",
+    "Difference": "difference",
+    "p (Holm)": "p (Holm)",
+    "Verdict": "verdict",
+}
+_SHOWN_CLAIMS = {"Claim": "claim", "Verdict": "verdict"}
+"""Columns that fit a terminal: title on the pages -> title here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reported:
+    """What was said, and which of its pages changed."""
+
+    folder: Path
+    said: Said
+    changed: tuple[Path, ...] = ()
+
+
+def report_one(asked: Asked, *, with_pdf: bool, with_xlsx: bool = False) -> Reported:
+    """Write a report; where nothing that enters it has changed, nothing is read.
+
+    Raises:
+        SegbenchError: It cannot be written.
+    """
+    from segbench.report.pages.xlsx import XLSX_FILE
+
+    stamp = Stamp.of(asked.load(), with_pdf=with_pdf, contrasts=asked.contrasts)
+    # A workbook that is there is of this state.
+    is_there = not with_xlsx or (stamp.folder / XLSX_FILE).is_file()
+    if is_there and (last := stamp.recall()) is not None:
+        return Reported(folder=stamp.folder, said=last)
+    analysis, written = write_one(asked, with_pdf=with_pdf, with_xlsx=with_xlsx)
+    from segbench.report.index_page import Entry
+
+    answer = answer_text(analysis, written.folder)
+    said = Said(answer, written.warnings, written.pages, asdict(Entry.of(analysis)))
+    if not is_partial(analysis):
+        stamp.keep(said)
+    return Reported(folder=written.folder, said=said, changed=written.changed)
+
+
+def answer_text(analysis: Analysis, folder: Path) -> str:
+    """Return question, answer, effects and claims as a terminal shows them, with colours.
+
+    Args:
+        analysis: The report.
+        folder: Where it lies, with the user's style.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from segbench.report.labels import Labels
+    from segbench.report.numbers import typographic
+    from segbench.report.phrases import percent
+    from segbench.report.style import read_style
+    from segbench.report.tables.claims import claims_table
+    from segbench.report.tables.effects import effects_table
+
+    console = Console(highlight=False, record=True, file=io.StringIO(), width=Console().width)
+    console.print(Text(analysis.experiment.question, style="bold"))
+    console.print(Text(typographic(analysis.answer)))
+    labels = Labels(analysis, read_style(folder / "style.yaml"))
+    effects = effects_table(analysis, labels, is_family=True)
+    interval = f"{percent(analysis.level)} interval"
+    shown_effects = {**_SHOWN_EFFECTS, f"{interval}, this test set": interval}
+    for table, titles in ((effects, shown_effects), (claims_table(analysis, labels), _SHOWN_CLAIMS)):
+        if not table.rows:
+            continue
+        kept = [k for k, column in enumerate(table.columns) if column.title in titles]
+        shown = Table(box=None, pad_edge=False, header_style="dim")
+        for column in (table.columns[k] for k in kept):
+            justify = "right" if column.is_number else "left"
+            shown.add_column(titles[column.title], justify=justify, no_wrap=column.is_number)
+        for row in table.rows:
+            shown.add_row(*(Text(row[k].text, style="bold" if row[k].is_bold else "") for k in kept))
+        console.print()
+        console.print(shown)
+    console.print()
+    return console.export_text(styles=True)
