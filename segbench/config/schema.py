@@ -34,6 +34,10 @@ class Baseline(Model):
     norm: Any = Field("batch", description="The normalisation layers of the network.")
     init: Any = Field("default", description="How weights start.")
     augment: Any = Field("none", description="A recipe's name, or a list of albumentations transforms.")
+    augment_backend: Literal["cpu", "device"] = Field(
+        "cpu",
+        description="Where images are augmented: one by one on the CPU, or in batches on the device.",
+    )
     mix: Any = Field("none", description="How the images of a training batch are mixed with each other.")
     loss: Any = Field({"bce": 1, "dice": 1}, description="Weighted sum of terms: name -> weight or knobs.")
     optimizer: Any = Field("adam", description="The optimiser.")

@@ -106,6 +106,9 @@ class TrialConfig:
     """At most this many images of each part of the split, evenly spaced over the part; None: all."""
     mix: Choice = Choice("none")
     """How the images of a training batch are mixed with each other, after each was augmented by itself."""
+    augment_backend: str = "cpu"
+    """`cpu`: each image by itself, by albumentations; `device`: whole batches where they are trained on. The
+    draws are others, and so are the numbers of a trial."""
     accumulate: int = 1
     """Batches whose gradients make one step."""
     ema: float | None = None
@@ -146,6 +149,7 @@ class TrialConfig:
 _ABSENT_FIELDS: Final[Mapping[str, Any]] = {
     "max_images": None,
     "mix": {"none": {}},
+    "augment_backend": "cpu",
     "accumulate": 1,
     "ema": None,
     "surface_tolerance_px": 2.0,

@@ -70,7 +70,7 @@ class TrainBatches:
         self._numbers = data.split["train"]
         self._batch_size = config.batch_size
         self._seed = seed
-        self._finish = _Finish(data.scaling, torch.device(device), has_ignored=data.has_ignored)
+        self._finish = Finish(data.scaling, torch.device(device), has_ignored=data.has_ignored)
         augmentation = registry.build("augment", config.augment.name, **config.augment.knobs)
         self._pairs = _AugmentedPairs(data.images, data.masks, augmentation, seed)
         self._sampler = _EpochSampler(self.order, self._batch_size)
@@ -120,7 +120,7 @@ def eval_batches(
         batch_size: Images in a batch; the last may be smaller.
         device: Where the tensors go.
     """
-    finish = _Finish(data.scaling, torch.device(device), has_ignored=data.has_ignored)
+    finish = Finish(data.scaling, torch.device(device), has_ignored=data.has_ignored)
     numbers = data.split[split]
     for start in range(0, len(numbers), batch_size):
         chosen = numbers[start : start + batch_size]
@@ -131,7 +131,7 @@ def eval_batches(
         )
 
 
-class _Finish:
+class Finish:
     """Bytes to scaled tensors on the device: whole batches at once, and a quarter of the bytes travel."""
 
     def __init__(self, scaling: Scaling, device: torch.device, *, has_ignored: bool) -> None:
@@ -144,8 +144,11 @@ class _Finish:
         if self.device.type == "cuda":
             images, masks = (self._send(pixels) for pixels in (images, masks))
         planes = images.permute(0, 3, 1, 2).contiguous()
-        scaled = planes.to(torch.float32).sub_(self._mean).div_(self._std)
-        labels = masks.unsqueeze(1)
+        return self.scale(planes.to(torch.float32), masks.unsqueeze(1), index)
+
+    def scale(self, planes: torch.Tensor, labels: torch.Tensor, index: torch.Tensor) -> Batch:
+        """Scale planes (N,C,H,W) of levels, in place; labels are (N,1,H,W) uint8 in {0, 1, 255}."""
+        scaled = planes.sub_(self._mean).div_(self._std)
         if not self._has_ignored:
             return Batch(images=scaled, target=labels.to(torch.float32), index=index)
         target, valid = (labels == 1).to(torch.float32), labels != IGNORED

@@ -15,6 +15,7 @@ from segbench import registry
 from segbench.axes import loss as losses
 from segbench.config.agreement import mixing_problem
 from segbench.config.trial import TrialConfig
+from segbench.data.batched import DeviceBatches
 from segbench.data.batches import TrainBatches, eval_batches
 from segbench.data.prepared import PreparedData
 from segbench.engine import state
@@ -119,7 +120,11 @@ class Run:
         )
         self.on_batch: Callable[[], None] | None = None
         """Called after each batch of an evaluation, which has no steps: a sign of life."""
-        self._batches = TrainBatches(data, config, seed, loader_workers, device=self._numerics.device)
+        self._batches = (
+            DeviceBatches(data, config, seed, device=self._numerics.device)
+            if config.augment_backend == "device"
+            else TrainBatches(data, config, seed, loader_workers, device=self._numerics.device)
+        )
         self._memory = PeakMemory(self._numerics.device)
         self._selected: dict[str, torch.Tensor] | None = None
         self._divergence: Diverged | None = None

@@ -13,6 +13,9 @@ Augmentation: TypeAlias = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarr
 
 Pixels of 255 are ignored ones. The draws depend on the seed alone. The arrays given are not written to;
 those returned may be views of them.
+
+One that has `steps`, transforms as `resolve_steps` returns them that do the same, can be given to whole
+batches as well (`augment_backend: device`).
 """
 
 variant = marker("augment")

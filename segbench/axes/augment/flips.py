@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -32,6 +32,10 @@ def flips(
 class _Flips:
     horizontal: float
     vertical: float
+
+    @property
+    def steps(self) -> list[dict[str, Any]]:
+        return [{"HorizontalFlip": {"p": self.horizontal}}, {"VerticalFlip": {"p": self.vertical}}]
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         image, mask = mirrored(random.Random(seed), self.horizontal, self.vertical, image, mask)

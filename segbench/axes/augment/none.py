@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from segbench.axes.augment import Augmentation, variant
@@ -10,8 +13,12 @@ from segbench.axes.augment import Augmentation, variant
 @variant
 def none() -> Augmentation:
     """Show every image as it is."""
-    return _unchanged
+    return _Unchanged()
 
 
-def _unchanged(image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    return image, mask
+@dataclass(frozen=True)
+class _Unchanged:
+    steps: tuple[dict[str, Any], ...] = ()
+
+    def __call__(self, image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        return image, mask

@@ -34,12 +34,12 @@ def transforms(*, steps: list[Any]) -> Augmentation:
 
 class _Transforms:
     def __init__(self, steps: Sequence[Mapping[str, Any]]) -> None:
-        self._steps = steps
+        self.steps = list(steps)
         self._composed: dict[tuple[int, ...], Any] = {}
         build_steps(steps)  # so that steps that cannot be built are refused here
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._steps,)
+        return type(self), (self.steps,)
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         # set_random_seed would start every transform from the same number, so that all of them would draw in
@@ -78,5 +78,5 @@ class _Transforms:
 
     def _compose(self, size_px: tuple[int, ...]) -> Any:
         if size_px not in self._composed:
-            self._composed[size_px] = build_steps(self._steps, (size_px[0], size_px[1]))
+            self._composed[size_px] = build_steps(self.steps, (size_px[0], size_px[1]))
         return self._composed[size_px]

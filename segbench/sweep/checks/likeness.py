@@ -36,6 +36,7 @@ _UNSEEN: Final = (
     "precision",
     "early_stopping",
     "engine",
+    "augment_backend",
     "max_images",
     "ema",
     "surface_tolerance_px",

@@ -16,6 +16,7 @@ from segbench.axes import loss as losses
 from segbench.config.experiment import Cell, Experiment
 from segbench.config.trial import Choice, TrialConfig, canonical_json
 from segbench.data import build_source
+from segbench.data.batched import BatchAugmentation, device_steps
 from segbench.data.parts import split_samples
 from segbench.engine.numerics import seeded
 from segbench.errors import message
@@ -131,9 +132,11 @@ class Probes:
             augment = registry.build("augment", choice.name, **choice.knobs)
             for seed in range(24):  # a step that fails may be drawn seldom
                 augment(*scenes.draw(size_px, channels, 0), seed)
+            if config.augment_backend == "device":
+                BatchAugmentation(device_steps(config))
             return augment
 
-        key = ("augment", choice, size_px, channels)
+        key = ("augment", choice, config.augment_backend, size_px, channels)
         return self.once(key, lambda: self._attempt(self.place("augment"), choice.name, build))
 
     def measured(self, config: TrialConfig, *, least_width: int = 0, seed: int = 0) -> Measurement | None:
