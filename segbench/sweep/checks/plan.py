@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from segbench.sweep.checks import design, seeds, storage, tuning
+from segbench.sweep.checks import design, machine, seeds, storage, tuning
 from segbench.sweep.checks.finding import Finding, guards_of, sorted_findings
 from segbench.sweep.checks.memory import remembered
 from segbench.sweep.checks.seeds import facts_of_seeds
 from segbench.sweep.plan import Plan
 
-MODULES: Final = (storage, design, seeds, tuning)
+MODULES: Final = (storage, machine, design, seeds, tuning)
 
 
 def check_plan(plan: Plan) -> tuple[Finding, ...]:
@@ -18,7 +18,7 @@ def check_plan(plan: Plan) -> tuple[Finding, ...]:
 
     Image sizes, folds and levels are checked when the file is read, the data set when the trials are planned.
     """
-    guards = [guard for module in (storage, design, tuning) for guard in guards_of(module)]
+    guards = [guard for module in (storage, machine, design, tuning) for guard in guards_of(module)]
     found = [finding for guard in guards for finding in guard(plan)]
     return sorted_findings([*found, *_check_seeds(plan)])
 
