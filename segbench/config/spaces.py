@@ -17,7 +17,7 @@ from segbench.config.structure import INVALID
 from segbench.metrics import VAL_METRICS
 
 _BOUNDS: Final = ("low", "high", "log", "step")
-_OWN_COLUMNS: Final = ("is_feasible", "is_best")
+_OWN_COLUMNS: Final = ("is_feasible", "is_best", "last_epoch", "last_value")
 """Columns of the report's frame of proposals."""
 _FRONT_REPLICATED: Final = 3
 """Pareto points that are replicated where the file does not say how many."""

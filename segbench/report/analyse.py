@@ -14,15 +14,18 @@ from segbench.records import State
 from segbench.report.analysis import Analysis
 from segbench.report.answer import write_answer, write_front_answer, write_search_answer
 from segbench.report.asked import as_options, read_contrasts
+from segbench.report.best_design import best_design
 from segbench.report.claims import judge_claims
 from segbench.report.effects import effects_frame
 from segbench.report.factorial import Factorial
 from segbench.report.family import Estimator, Family, build_family
 from segbench.report.head import describe, provenance
+from segbench.report.importance import search_importance, too_few_text, tuning_importance
 from segbench.report.notes import write_notes
 from segbench.report.phrases import listed
 from segbench.report.planned import MISSING, Planned, last_look
 from segbench.report.proposals import find_best, find_front, missing_text, proposals_frame
+from segbench.report.replicated import replicated_frame
 from segbench.report.sensitivity import sensitivity_frame
 from segbench.report.subgroups import subgroups_frame, subgroups_notes
 from segbench.report.tuning import (
@@ -33,6 +36,7 @@ from segbench.report.tuning import (
     unfinished_text,
     without_hope,
 )
+from segbench.report.untuned import tuning_trials_frame, untuned_frame, untuned_notes
 from segbench.stats.curves import CURVES, curves
 from segbench.stats.dynamics import dynamics
 from segbench.stats.intervals import average_folds, summarise
@@ -44,6 +48,8 @@ from segbench.store.history import read_history
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.match import match_trials, recorded_tunings, unmatched_trials
 from segbench.store.results import Results
+from segbench.store.tuning import CellTuning
+from segbench.store.untuned import find_untuned
 
 CELL_MEDIANS = (
     "selected_epoch",
@@ -97,6 +103,7 @@ def analyse(
     complete = table[table["state"] == State.COMPLETE.value]
     head = planned.into_head(describe(experiment, table, family, estimator, project=project, partial=partial))
     factorial = Factorial.of(experiment, table)
+    tuned = _tuned_frames(experiment, results, table, tunings)
     if experiment.tune is not None:
         head = {"tuned": reach_text(experiment), **head}
     answer = write_answer(
@@ -122,7 +129,7 @@ def analyse(
         failures=failures_frame(table),
         left_out=left_out,
         search=pd.DataFrame({name: [] for name in ("trial", "number", "state", "value")}),
-        tuning=tuning_frame(experiment, tunings) if experiment.tune is not None else None,
+        **tuned,
         measured=table,
         sensitivity=sensitivity_frame(experiment, family, estimator) if partial is None else None,
         marginals=factorial.marginals,
@@ -134,10 +141,27 @@ def analyse(
             *factorial.notes,
             *planned.notes,
             *tuning_notes(experiment, tunings),
+            *(untuned_notes(tuned["untuned"]) if tuned and partial is None else ()),
             *subgroups_notes(experiment, estimator),
         ),
         provenance=provenance(experiment, results, table, options=as_options(contrasts)),
     )
+
+
+def _tuned_frames(
+    experiment: Experiment, results: Results, table: pd.DataFrame, tunings: Sequence[CellTuning]
+) -> dict[str, pd.DataFrame]:
+    """Return what a tuned design has besides, by field of `Analysis`."""
+    if experiment.tune is None:
+        return {}
+    trials = tuning_trials_frame(experiment, tunings)
+    found = find_untuned(experiment, results.trials["data_fingerprint"].unique())
+    return {
+        "tuning": tuning_frame(experiment, tunings),
+        "tuning_trials": trials,
+        "importance": tuning_importance(experiment, trials),
+        "untuned": untuned_frame(experiment, table, tunings, found),
+    }
 
 
 def trials_table(experiment: Experiment, matched: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
@@ -226,11 +250,17 @@ def _analyse_search(
     assert experiment.search is not None
     plan = matched[["cell", "trial"]]
     table = measure(plan, matched.drop(columns="cell"), results.epochs, ["trial"])
-    proposals = proposals_frame(experiment, table)
+    proposals = proposals_frame(experiment, table, results.epochs)
     partial = missing_text(experiment, table)
     has_goals = bool(experiment.search.goals)
     best = None if has_goals else find_best(experiment, proposals, table)
     front = find_front(experiment, proposals, table) if has_goals else []
+    points = front or ([best] if best is not None else [])
+    used = sorted({int(seed) for seed in results.trials["seed"]})
+    design, no_design = best_design(experiment, points, used=used, partial=partial)
+    shares = search_importance(experiment, proposals)
+    notes = [no_design] if no_design and points else []
+    notes += [too_few_text(experiment.search)] if shares.empty and not proposals.empty else []
     estimator = Estimator(table, Pairing(), results.images)
     family = Family((), {}, is_from_claims=False)
     effects = effects_frame(experiment, family, estimator, is_judged=False)
@@ -260,8 +290,11 @@ def _analyse_search(
         failures=failures_frame(table),
         left_out=_left_out(results, experiment),
         search=proposals,
+        importance=shares,
+        replicated=replicated_frame(experiment, points, table),
+        best_design=design,
         measured=table,
-        notes=write_notes(experiment, table, effects, matched, partial=partial),
+        notes=(*write_notes(experiment, table, effects, matched, partial=partial), *notes),
         provenance=provenance(experiment, results, table),
     )
 

@@ -69,13 +69,33 @@ class Analysis:
     left_out: pd.DataFrame
     """Records that are no part of the report: `folder`, `reason` (unreadable, no longer in the design)."""
     search: pd.DataFrame
-    """Search experiments: a row a proposal: `trial`, `number`, a column a parameter, `state`, `value`, with
-    goals or constraints a column each, `is_feasible`, `is_best` (on the Pareto front); else empty. What
-    the best one is worth with other seeds stands in the head and the answer."""
+    """Search experiments: a row a proposal: `trial`, `number`, a column a parameter, `state`, `value`,
+    `last_epoch` and `last_value` (of those that did not complete), with goals or constraints a column each,
+    `is_feasible`, `is_best` (on the Pareto front); else empty."""
+    importance: pd.DataFrame | None = None
+    """Searches and tuned designs: a row a metric and knob: `metric`, `kind` (`knob`, `pairs`: two knobs
+    together, `rest`: not explained), `knob`, `share` (of the variance of ranks), `low`, `high` (over fits
+    that leave a tenth out), `best` (value at which its own curve is best), `r2` (out of sample), `n`; empty
+    where there are too few proposals; else None."""
+    replicated: pd.DataFrame | None = None
+    """Searches: a row a proposal that was trained with other seeds: `number`, `trial`, `n` (seeds), `value`
+    (the objective that chose it), `val_mean` (the objective with the other seeds), `mean` (of the outcome),
+    `sd`, `low`, `high` (95 %, over seeds), `seeds`, `by_seed`, `trials`; else None."""
+    best_design: str = ""
+    """Searches: the file of a design of the best configuration and the baseline; empty: none."""
     tuning: pd.DataFrame | None = None
     """Tuned designs: a row a cell and repeat: `cell`, a column an axis, `repeat`, `ended` (tuning trials),
     `diverged`, `failed`, `trial` (the winner; empty: none), `value` (its objective), a column a parameter;
     else None."""
+    tuning_trials: pd.DataFrame | None = None
+    """Tuned designs: a row a tuning trial: `cell`, a column an axis, `repeat`, `number`, `trial`, `state`,
+    `value` (objective; NaN unless complete), `is_winner`, a column a parameter; else None."""
+    untuned: pd.DataFrame | None = None
+    """Tuned designs: a row a cell at its settings as designed against its winners: `cell`, a column an axis,
+    `n_default`, `default`, `n_tuned`, `tuned` (means of the outcome over seeds), `n` (seeds in both),
+    `difference`, `low`, `high` (95 %, paired by seed), `val_default`, `val_winner` (objectives of tuning
+    trials, mean over the repeats that tried both), `source` (experiments that hold the records), `missing`
+    (text), `trials` and the columns of `evidence.EVIDENCE`; exploratory; else None."""
     measured: pd.DataFrame | None = None
     """What the numbers above are made from: a row a trial of the design: `trial` (None: no record), `cell`,
     `seed`, `fold`, `state` and a column each thing that was measured (`test_dice`, `instability`, ...)."""

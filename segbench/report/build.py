@@ -11,6 +11,7 @@ import pandas as pd
 
 from segbench.records import DECIMALS
 from segbench.report.analysis import Analysis
+from segbench.report.best_design import file_name
 from segbench.report.compile_pdf import Compiled, compile_pdf
 from segbench.report.figures.draw_pgfplots import draw_pgfplots
 from segbench.report.figures.drawn import Drawn, drawing
@@ -42,8 +43,13 @@ _FRAMES: Final = (
         "anova",
         "subgroups",
     ),
-    *("curves", "dynamics", "failures", "search", "tuning"),
+    *("curves", "dynamics", "failures", "search", "replicated", "importance"),
+    *("tuning", "tuning_trials", "untuned"),
 )
+
+
+_FORMER: Final = ("search",)
+"""Names that figures had in reports of earlier versions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +104,12 @@ def write_report(
         files[f"figures/{PANELS_FILE}"] = picture.content
         files[f"figures/{_CAPTION_FILE}"] = picture.caption.encode()
     changed = [folder / name for name, data in files.items() if _write(folder / name, data)]
-    for name in owned_names() - set(files):
+    best = file_name(analysis.experiment.name)
+    for name in (owned_names() | {best}) - set(files):
         if not (is_watched and name.endswith(".tex")):
             (folder / name).unlink(missing_ok=True)
-    pages = [folder / name for name in ("report.html", "report.md", "report.tex") if name in files]
+    shown = ("report.html", "report.md", "report.tex", best)
+    pages = [folder / name for name in shown if name in files]
     warnings: list[str] = []
     made = compile_pdf(folder, files) if with_pdf and not is_watched else Compiled()
     warnings += [made.warning] if made.warning else []
@@ -167,6 +175,8 @@ def _texts(
         NUMBERS_FILE: write_numbers_json(labels.traces, name=name, made_from=made_from),
         **{f"tables/{table.name}.tex": write_table(table) for table in content.tables},
     }
+    if analysis.best_design:
+        texts[file_name(name)] = analysis.best_design
     for field in _FRAMES:
         frame: pd.DataFrame | None = getattr(analysis, field)
         if frame is not None and not frame.empty:
@@ -219,8 +229,8 @@ def owned_names() -> set[str]:
     """Return every file that some report writes; those that this one lacks are of an older one."""
     suffixes = ("png", "svg", "pdf", "tex")
     return {
-        *(f"figures/{name}.{suffix}" for name in FIGURE_NAMES for suffix in suffixes),
-        *(f"data/figure-{name}.csv" for name in FIGURE_NAMES),
+        *(f"figures/{name}.{suffix}" for name in (*FIGURE_NAMES, *_FORMER) for suffix in suffixes),
+        *(f"data/figure-{name}.csv" for name in (*FIGURE_NAMES, *_FORMER)),
         *(f"data/{name}.csv" for name in _FRAMES),
         *(f"tables/{name}.tex" for name in TABLE_NAMES),
     }

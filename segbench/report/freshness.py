@@ -14,6 +14,8 @@ from segbench.config.experiment import Experiment
 from segbench.config.trial import canonical_json
 from segbench.report.style import Style
 from segbench.store.layout import ExperimentFolder, ResultsFolder
+from segbench.store.scan import scan
+from segbench.store.untuned import find_untuned
 
 NUMBERS_FILE: Final = "numbers.json"
 _DIGITS: Final = 16
@@ -24,13 +26,17 @@ _MOST_NAMED: Final = 3
 def recorded(experiment: Experiment) -> dict[str, Any]:
     """Digest what was recorded: `results` (index, history, samples), and `trials`: hash -> digest.
 
+    Of a tuned design also `untuned`: the records, of other experiments too, that it is set against.
     Take it before the results are read: what changes in between then counts as newer.
     """
     folder = ResultsFolder(experiment.project.results).experiment(experiment.name)
-    return {
+    found: dict[str, Any] = {
         "results": _digest([_content(file) for file in (folder.index, folder.history, folder.samples)]),
         "trials": _trials(folder),
     }
+    if experiment.tune is not None:
+        found["untuned"] = _digest([_content(file) for file in _untuned(experiment, folder)])
+    return found
 
 
 def described(experiment: Experiment, style: Style) -> dict[str, str]:
@@ -58,6 +64,8 @@ def differences(folder: Path, experiment: Experiment, style: Style) -> list[str]
     found = _changed_trials(made_from.get("trials"), now["trials"])
     if made_from.get("results") != now["results"]:
         found.append("index.csv, history.csv or samples.csv changed")
+    if made_from.get("untuned") != now.get("untuned"):
+        found.append("records of the cells without tuning changed")
     words = {
         "experiment": "the experiment changed",
         "style": "style.yaml changed",
@@ -99,6 +107,14 @@ def _trials(folder: ExperimentFolder) -> dict[str, str]:
         trial.hash: _digest([_content(file) for file in (trial.record, trial.epochs, trial.images)])[:8]
         for trial in folder.trial_folders()
     }
+
+
+def _untuned(experiment: Experiment, folder: ExperimentFolder) -> list[Path]:
+    """Return other experiments' records that a tuned design is set against."""
+    if experiment.tune is None:
+        return []
+    fingerprints = {record.data_fingerprint for record in scan(folder).records.values()}
+    return [trial.folder.record for trial in find_untuned(experiment, fingerprints)]
 
 
 def _content(path: Path) -> bytes:

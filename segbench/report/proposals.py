@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,8 @@ class Best:
     replicates: np.ndarray
     """(seeds,) outcome on the test images with seeds that did not choose it; folds averaged."""
     trial: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """As `apply_parameters` takes them."""
     values: Mapping[str, float] = field(default_factory=dict)
     """Of several goals: metric -> value."""
 
@@ -55,15 +58,19 @@ class Best:
         return f"{mean} with {count(n, 'other seed')} (95 % interval {low:.4f} to {high:.4f}, this test set)"
 
 
-def proposals_frame(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame:
+def proposals_frame(
+    experiment: Experiment, table: pd.DataFrame, epochs: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Return `Analysis.search`: a row a proposal, in order.
 
     Args:
         experiment: A search.
         table: The measured table, with `search_number` and a column `search:<parameter>` a parameter.
+        epochs: Rows of `epochs.csv` with `trial`.
 
     Returns:
-        `trial`, `number`, a column a parameter, `state`, `value` (the objective; NaN unless complete); with
+        `trial`, `number`, a column a parameter, `state`, `value` (the objective; NaN unless complete),
+        `last_epoch` and `last_value` (where a proposal that did not complete had come to; else NaN); with
         goals or constraints a column each, with constraints `is_feasible`, with goals `is_best` (on the
         Pareto front).
     """
@@ -74,7 +81,26 @@ def proposals_frame(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame
     frame = known.drop(columns=[n for n in columns.values() if n in known]).rename(columns=columns)
     frame = frame.loc[frame["number"].notna(), ["trial", "number", *names, "state", "value"]]
     frame = frame.astype({"number": int}).sort_values("number", kind="stable").reset_index(drop=True)
+    frame = _with_last(frame, epochs, experiment.baseline.objective.metric)
     return _with_measures(experiment.search, frame, table)
+
+
+def _with_last(frame: pd.DataFrame, epochs: pd.DataFrame | None, metric: str) -> pd.DataFrame:
+    """Add the last epoch of every proposal that did not complete, and the objective at it."""
+    last: dict[str, tuple[float, float]] = {}
+    if epochs is not None and metric in epochs and "epoch" in epochs:
+        ordered = epochs.sort_values("epoch", kind="stable").drop_duplicates("trial", keep="last")
+        rows = zip(ordered["trial"], ordered["epoch"], ordered[metric], strict=True)
+        last = {str(trial): (float(epoch), float(value)) for trial, epoch, value in rows}
+    nothing = float("nan"), float("nan")
+    is_complete = frame["state"] == State.COMPLETE.value
+    reached = [
+        nothing if done else last.get(str(trial), nothing)
+        for trial, done in zip(frame["trial"], is_complete, strict=True)
+    ]
+    return frame.assign(
+        last_epoch=[epoch for epoch, _ in reached], last_value=[value for _, value in reached]
+    ).astype({"last_epoch": float, "last_value": float})
 
 
 def _with_measures(search: Search, frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
@@ -161,6 +187,7 @@ def _best(experiment: Experiment, proposals: pd.DataFrame, table: pd.DataFrame, 
         num_completed=len(eligible(proposals)),
         replicates=_replicates(experiment, str(row["trial"]), table),
         trial=str(row["trial"]),
+        parameters={n: row[n].item() if hasattr(row[n], "item") else row[n] for n in names},
         values={goal.metric: float(row[goal.metric]) for goal in experiment.search.goals},
     )
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from segbench.report import trace_designs
+from segbench.report import trace_designs, trace_search
 from segbench.report.analysis import Analysis
 from segbench.report.numbers import Numbers
 from segbench.report.phrases import percent
@@ -377,6 +377,7 @@ FRAMES: Final = (
     FrameSpec(name="subgroups", subject=subgroup_subject, quantities=_subgroups, source=contrast_source),
     FrameSpec(name="tuning", subject=tuning_subject, quantities=_tuning, source=one_trial),
     FrameSpec(name="search", subject=proposal_subject, quantities=_search, source=one_trial),
+    *trace_search.FRAMES,
     *trace_designs.FRAMES,
 )
 """In the order of `numbers.json`."""

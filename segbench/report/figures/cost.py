@@ -102,6 +102,8 @@ def cost_figure(analysis: Analysis, labels: Labels) -> Figure | None:
 
 def unit_of(column: str, largest: float) -> tuple[float, str]:
     """Return what values are divided by and what the axis then says."""
+    if column == "flops":
+        return (1e9, " (billions)") if largest >= 1e8 else (1e6, " (millions)")
     if column != "parameters":
         return 1.0, ""
     return (1e6, " (millions)") if largest >= 1e5 else (1e3, " (thousands)")

@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from segbench.report.figures.figure import Figure, Mark
 from segbench.report.figures.geometry import TEXT_PT, TITLE_PT, Geometry, Placed, PlacedKey, place, shortened
@@ -121,6 +122,11 @@ def _draw_facet(canvas: Canvas, geometry: Geometry, placed: Placed) -> None:
         axes.axvline(position, color="#444444", linewidth=0.7)
     for mark in facet.marks:
         (_draw_line if mark.kind == "line" else _draw_points)(axes, mark)
+    for word in facet.words:
+        place_x, place_y = box.x(word.x, facet.x) / geometry.width, box.y(word.y, facet.y) / geometry.height
+        anchor = {"start": "left", "middle": "center", "end": "right"}[word.anchor]
+        text = canvas.text(place_x, 1 - place_y, word.text, color="#222222", va="center_baseline", ha=anchor)
+        text.set_path_effects([withStroke(linewidth=2.2, foreground="white")])
     for note in facet.right:
         x = (box.left + box.width + 0.12) / geometry.width
         y = 1 - box.y(note.y, facet.y) / geometry.height

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from segbench.report.figures.figure import Facet, Figure, Mark, Scale
@@ -100,6 +101,13 @@ def _facet(figure: Figure, geometry: Geometry, placed: Placed) -> list[str]:
             f"\\node[anchor=south west, inner sep=0pt] at ({_n(box.left)},{_n(y)}) "
             f"{{{escape(shortened(facet.title, box.width))}}};"
         )
+    for word in facet.words:
+        anchor = {"start": "west", "middle": "center", "end": "east"}[word.anchor]
+        x, y = box.x(word.x, facet.x), geometry.height - box.y(word.y, facet.y)
+        lines.append(
+            f"\\node[anchor={anchor}, inner sep=0.6pt, fill=white, fill opacity=0.8, text opacity=1] "
+            f"at ({_n(x)},{_n(y)}) {{{escape(word.text)}}};"
+        )
     lines += _right(geometry, placed, facet)
     return lines
 
@@ -155,8 +163,15 @@ def _line(figure: Figure, mark: Mark) -> list[str]:
     if mark.marked:
         first, step = mark.marked
         dot = f"{_marker(small(mark.look))}, mark repeat={step}, mark phase={first + 1}"
-    lines.append(f"\\addplot[{style}, {dot}] {_table(figure, mark)};")
+    jump = ", unbounded coords=jump" if _is_broken(mark) else ""
+    lines.append(f"\\addplot[{style}, {dot}{jump}] {_table(figure, mark)};")
     return lines
+
+
+def _is_broken(mark: Mark) -> bool:
+    """Whether a point is missing between others."""
+    known = [k for k, y in enumerate(mark.y) if math.isfinite(y)]
+    return bool(known) and known[-1] - known[0] + 1 > len(known)
 
 
 def _points(figure: Figure, mark: Mark) -> list[str]:

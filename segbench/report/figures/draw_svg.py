@@ -102,6 +102,9 @@ def _facet(placed: Placed, clip: str) -> str:
         f'height="{_n(bottom - top)}"/></clipPath>'
     )
     parts += [_mark(mark, box, facet, clip) for mark in facet.marks]
+    for word in facet.words:
+        x, y = _x(box, word.x, facet.x), _y(box, word.y, facet.y) + 4
+        parts.append(_text(x, y, word.text, anchor=word.anchor, kind="word"))
     for note in facet.right:
         style = f' class="t c" style="{colour_style(note.look)}"' if note.look else ' class="t num"'
         series = f' data-series="{escape(note.text)}"' if note.look else ""

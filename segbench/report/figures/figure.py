@@ -64,6 +64,17 @@ class Note:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Word:
+    """A text at a point of the plot area."""
+
+    x: float
+    y: float
+    text: str
+    anchor: str = "middle"
+    """Which part of it stands at x: `start`, `middle` or `end`; its middle stands at y."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Facet:
     """One plot area."""
 
@@ -77,6 +88,7 @@ class Facet:
     """Lines of reference at these x."""
     right: tuple[Note, ...] = ()
     """Words in the right margin: numbers of a row, or names of lines at their ends."""
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,9 +24,13 @@ _LOOKS = {
 
 
 def front_figure(analysis: Analysis, labels: Labels) -> Figure | None:
-    """Return the first goal against each other goal; None where no proposal has completed."""
+    """Return the first goal against each other goal.
+
+    None without several goals, or where no proposal has completed.
+    """
     spec = analysis.experiment.search
-    assert spec is not None
+    if analysis.search.empty or spec is None or not spec.goals:
+        return None
     names = [goal.metric for goal in spec.goals]
     done = analysis.search[analysis.search["state"] == "complete"].dropna(subset=names)
     if done.empty:
@@ -42,8 +46,8 @@ def front_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         marks = [_points(done[kinds == kind], names[0], name, kind, unit, labels) for kind in reversed(found)]
         facets.append(Facet(x=x, y=y, marks=tuple(marks)))
     return Figure(
-        name="search",
-        title="Search",
+        name="search-front",
+        title="The goals against each other",
         caption=(
             f"Every complete proposal of the search by its goals ({_better(spec, labels)}). On the Pareto "
             "front no other is as good in every goal and better in one. Chosen validation values flatter: "

@@ -55,7 +55,7 @@ def logarithmic(values: Iterable[float], label: str) -> Scale:
         low=low,
         high=high,
         ticks=tuple(ticks),
-        tick_labels=tuple(_power(t) for t in ticks),
+        tick_labels=tuple(power_text(t) for t in ticks),
         is_log=True,
     )
 
@@ -118,7 +118,7 @@ def _round_step(raw: float, *, whole: bool) -> float:
     return max(1.0, math.ceil(step)) if whole else step
 
 
-def _power(value: float) -> str:
+def power_text(value: float) -> str:
     """Return `0.01`, `20`, `1e−5`."""
     text = f"{value:.3g}"
     if 1e-3 <= value < 1e5:

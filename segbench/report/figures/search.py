@@ -1,112 +1,154 @@
-"""A search: the objective of every proposal, and along each parameter."""
+"""A search as figures: its history, and the objective along each knob."""
 
 from __future__ import annotations
 
-import pandas as pd
-
+from segbench.config.experiment import SearchParameter
 from segbench.report.analysis import Analysis
 from segbench.report.figures.design import slug
 from segbench.report.figures.figure import Facet, Figure, Key, Mark
-from segbench.report.figures.front import front_figure
-from segbench.report.figures.palette import GREY, Look
-from segbench.report.figures.scales import linear, spread
+from segbench.report.figures.palette import Look
+from segbench.report.figures.proposals import (
+    Aim,
+    Drawn,
+    drawn,
+    edge_text,
+    keys,
+    points,
+    positions,
+    scale_of,
+)
+from segbench.report.figures.scales import linear
 from segbench.report.labels import Labels
-from segbench.report.numbers import Numbers, significant
-from segbench.report.trace_frames import proposal_subject
+from segbench.report.numbers import Numbers
 
-_HEIGHT_CM = 4.6
-_COLUMNS = 3
-_OUTSIDE = "breaks a constraint"
-_LOOKS = {
-    "complete": Look(colour="#0072B2", marker="circle"),
-    "pruned": Look(colour=GREY, marker="cross"),
-    _OUTSIDE: Look(colour=GREY, marker="square"),
-}
+_HISTORY_CM = 5.0
+_SLICE_CM = 4.0
+_MOST_KNOBS = 12
+FLATTERS = "The best of many validation values flatters: the test set has not judged these."
+_BEST_SO_FAR = "best so far"
 
 
-def search_figure(analysis: Analysis, labels: Labels) -> Figure | None:
-    """Return value by proposal with the best so far, then by each parameter; None without a search."""
-    search = analysis.search
-    if search.empty or analysis.experiment.search is None:
-        return None
-    if analysis.experiment.search.goals:
-        return front_figure(analysis, labels)
-    proposals = search[search["value"].notna()].sort_values("number")
-    if "is_feasible" in proposals:
-        is_outside = (proposals["state"] == "complete") & ~proposals["is_feasible"].astype(bool)
-        proposals = proposals.assign(state=proposals["state"].where(~is_outside, _OUTSIDE))
-    if proposals.empty:
-        return None
-    objective = analysis.experiment.baseline.objective
-    y = linear(proposals["value"], labels.metric(objective.metric))
-    complete = proposals[proposals["state"] == "complete"]
-    best = complete["value"].cummax() if objective.direction == "maximize" else complete["value"].cummin()
-    line = Mark(
-        key="best",
-        name="best so far",
-        look=Look(colour="#D55E00"),
-        x=tuple(complete["number"].astype(float)),
-        y=tuple(best.astype(float)),
-    )
-    first = _points(proposals, "number", "number", labels)
-    facets = [
-        Facet(
-            x=linear(proposals["number"], "Proposal", whole=True, num_ticks=4),
-            y=y,
-            marks=(*((line,) if line.x else ()), *first),
-        )
+def aims_of(analysis: Analysis) -> list[tuple[Aim, str]]:
+    """Return what the search is after, each with its column of `Analysis.search`."""
+    search, objective = analysis.experiment.search, analysis.experiment.baseline.objective
+    assert search is not None
+    if search.goals:
+        return [(Aim(goal.metric, goal.direction == "minimize"), goal.metric) for goal in search.goals]
+    return [(Aim(objective.metric, objective.direction == "minimize"), "value")]
+
+
+def drawn_of(analysis: Analysis, labels: Labels) -> list[tuple[Aim, Drawn]]:
+    """Return the proposals by each aim that some of them have a value of."""
+    objective = analysis.experiment.baseline.objective.metric
+    found = [
+        (aim, drawn(analysis.search, aim, labels, column=column, has_last=aim.metric == objective))
+        for aim, column in aims_of(analysis)
     ]
-    for parameter in analysis.experiment.search.parameters:
-        if parameter.levels or parameter.name not in proposals:
-            continue
-        values = proposals[parameter.name].astype(float)
-        marks = _points(proposals, parameter.name, slug(parameter.name), labels)
-        facets.append(
-            Facet(x=spread(list(values), labels.name(parameter.name)), y=y, marks=tuple(marks)),
-        )
-    rows = tuple(tuple(facets[k : k + _COLUMNS]) for k in range(0, len(facets), _COLUMNS))
-    return Figure(
-        name="search",
-        title="Search",
-        caption=(
-            f"{labels.metric(objective.metric)} of every proposal of the search, in their order and along "
-            "each parameter. The best of many validation values flatters: the test set has not judged these."
-        ),
-        facets=rows,
-        width_cm=labels.style.width_cm,
-        row_height_cm=_HEIGHT_CM,
-        left_cm=1.5,
-        legend=(
-            *(Key(text=s, look=k, kind="points") for s, k in _LOOKS.items() if s in set(proposals["state"])),
-            *((Key(text="best so far", look=line.look),) if line.x else ()),
-        ),
-    )
+    return [(aim, each) for aim, each in found if each is not None]
 
 
-def _points(proposals: pd.DataFrame, column: str, key: str, labels: Labels) -> list[Mark]:
+def knobs_of(analysis: Analysis) -> list[SearchParameter]:
+    """Return the knobs that are drawn: those of the largest shares of variance first."""
+    assert analysis.experiment.search is not None
+    known = [p for p in analysis.experiment.search.parameters if p.name in analysis.search]
+    shares: dict[str, float] = {}
+    if analysis.importance is not None:
+        for row in analysis.importance.to_dict("records"):
+            shares[str(row["knob"])] = max(shares.get(str(row["knob"]), 0.0), float(row["share"]))
+    return sorted(known, key=lambda p: -shares.get(p.name, 0.0))[:_MOST_KNOBS]
+
+
+def history_figure(analysis: Analysis, labels: Labels) -> Figure | None:
+    """Return what each proposal reached, in their order, with the best so far; None without a search."""
+    if analysis.search.empty or analysis.experiment.search is None:
+        return None
+    found = drawn_of(analysis, labels)
+    if not found:
+        return None
     numbers = Numbers(labels.style.digits)
-    marks = []
-    for state, look in _LOOKS.items():
-        rows = proposals[proposals["state"] == state]
-        if rows.empty:
-            continue
-        marks.append(
-            Mark(
-                key=f"{key}_{slug(state)}",
-                name=state,
-                kind="points",
-                look=look,
-                x=tuple(rows[column].astype(float)),
-                y=tuple(rows["value"].astype(float)),
-                hover=tuple(
-                    f"proposal {row['number']}: {numbers.value(row['value'])} at {column} = "
-                    f"{significant(float(row[column]))}"
-                    for row in rows.to_dict(orient="records")
-                ),
-                traces=tuple(
-                    labels.traces.hover("search", proposal_subject(labels.analysis, row), "value")
-                    for row in rows.to_dict(orient="records")
-                ),
+    best_look = Look(colour="#D55E00")
+    facets = []
+    for aim, each in found:
+        able = each.frame[each.frame["kind"] == "complete"]
+        best = able["y"].cummin() if aim.is_lower_better else able["y"].cummax()
+        line = Mark(
+            key=f"best_{slug(aim.metric)}",
+            name=_BEST_SO_FAR,
+            look=best_look,
+            x=tuple(able["number"].astype(float)),
+            y=tuple(best.astype(float)),
+        )
+        numbered = list(each.frame["number"].astype(float))
+        marks = points(each, numbered, f"number_{slug(aim.metric)}", aim, numbers)
+        facets.append(
+            Facet(
+                x=linear(each.frame["number"], "Proposal", whole=True, num_ticks=8 // len(found), pad=0.02),
+                y=each.scale,
+                marks=(*((line,) if len(line.x) > 1 else ()), *marks),
             )
         )
-    return marks
+    has_line = any(mark.kind == "line" for facet in facets for mark in facet.marks)
+    names = " and ".join(labels.metric(aim.metric) for aim, _ in found)
+    rows = tuple(tuple(facets[k : k + 2]) for k in range(0, len(facets), 2))
+    return Figure(
+        name="search-history",
+        title="History of the search",
+        caption=f"{names} of every proposal in their order.{edge_text([d for _, d in found])} {FLATTERS}",
+        facets=rows,
+        width_cm=labels.style.width_cm,
+        row_height_cm=_HISTORY_CM,
+        left_cm=1.5,
+        shares_y=False,
+        legend=(
+            *keys([each for _, each in found]),
+            *((Key(text=_BEST_SO_FAR, look=best_look),) if has_line else ()),
+        ),
+    )
+
+
+def slices_figure(analysis: Analysis, labels: Labels) -> Figure | None:
+    """Return what each proposal reached along every knob; None without a search."""
+    if analysis.search.empty or analysis.experiment.search is None:
+        return None
+    found, knobs = drawn_of(analysis, labels), knobs_of(analysis)
+    if not found or not knobs:
+        return None
+    numbers = Numbers(labels.style.digits)
+    columns = 2 if len(knobs) in (2, 4) else min(3, len(knobs))
+    width = labels.style.width_cm / columns - 0.8
+    rows: list[tuple[Facet, ...]] = []
+    for aim, each in found:
+        facets = [
+            Facet(
+                x=scale_of(knob, each.frame[knob.name].tolist(), labels, width),
+                y=each.scale,
+                marks=tuple(
+                    points(
+                        each,
+                        positions(knob, each.frame),
+                        f"{slug(knob.name)}_{slug(aim.metric)}",
+                        aim,
+                        numbers,
+                        knob.name,
+                    )
+                ),
+            )
+            for knob in knobs
+        ]
+        rows += [tuple(facets[k : k + columns]) for k in range(0, len(facets), columns)]
+    num = len(analysis.experiment.search.parameters)
+    left_out = f" Of {num} knobs the {len(knobs)} of the largest shares." if num > len(knobs) else ""
+    return Figure(
+        name="search-slices",
+        title="Along each knob",
+        caption=(
+            f"Every proposal along each knob.{left_out}{edge_text([d for _, d in found])} The other knobs "
+            "differ from point to point, and a sampler tries more where it found better: a slice shows what "
+            "was seen, not the effect of the knob alone."
+        ),
+        facets=tuple(rows),
+        width_cm=labels.style.width_cm,
+        row_height_cm=_SLICE_CM,
+        left_cm=1.5,
+        legend=tuple(keys([each for _, each in found])),
+    )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from segbench.report.analysis import Analysis
+from segbench.report.best_design import NUM_SEEDS, file_name
 from segbench.report.figures.figure import Figure
 from segbench.report.figures.make import make_figures
 from segbench.report.labels import Labels
@@ -99,6 +100,7 @@ def make_content(
     def drawn(*names: str) -> tuple[Figure, ...]:
         return tuple(figures[name] for name in names if name in figures)
 
+    is_search = analysis.experiment.search is not None
     sections = (
         Section(key="claims", title="Claims", tables=chosen("claims")),
         Section(
@@ -114,9 +116,23 @@ def make_content(
             figures=drawn("interactions"),
         ),
         Section(key="subgroups", title="Sub-groups of the test images", tables=chosen("subgroups")),
-        Section(key="search", title="Search", tables=chosen("search"), figures=drawn("search")),
+        Section(
+            key="search",
+            title="Search",
+            tables=chosen("search", "replicated", "importance") if is_search else (),
+            figures=drawn(
+                *("search-front", "search-history", "search-slices", "search-parallel"),
+                *(("importance",) if is_search else ()),
+            ),
+            lines=_best_lines(analysis),
+        ),
         Section(key="cells", title="Cells", tables=chosen("cells"), figures=drawn("outcome")),
-        Section(key="tuning", title="Tuned settings", tables=chosen("tuning")),
+        Section(
+            key="tuning",
+            title="Tuned settings",
+            tables=chosen("tuning", "untuned", *(() if is_search else ("importance",))),
+            figures=drawn("tuning", *(() if is_search else ("importance",))),
+        ),
         Section(
             key="curves",
             title="Learning curves",
@@ -143,6 +159,17 @@ def make_content(
         head={term: typographic(text) for term, text in analysis.head.items()},
         sections=tuple(section for section in sections if not section.is_empty),
         verdicts=_verdicts(tables),
+    )
+
+
+def _best_lines(analysis: Analysis) -> tuple[str, ...]:
+    if not analysis.best_design:
+        return ()
+    file = file_name(analysis.experiment.name)
+    return (
+        f"{file} beside this page is an experiment as it stands: the best settings and the search's baseline "
+        f"over {NUM_SEEDS} seeds that the search had none of. segbench sweep "
+        f"reports/{analysis.experiment.name}/{file} trains it.",
     )
 
 

@@ -10,11 +10,14 @@ from segbench.report.tables.dynamics import dynamics_table
 from segbench.report.tables.effects import effects_table
 from segbench.report.tables.factorial import anova_table, interactions_table, marginals_table
 from segbench.report.tables.failures import failures_table, left_out_table
+from segbench.report.tables.importance import importance_table
+from segbench.report.tables.replicated import replicated_table
 from segbench.report.tables.search import search_table
 from segbench.report.tables.sensitivity import sensitivity_table
 from segbench.report.tables.subgroups import subgroups_table
 from segbench.report.tables.table import Table
 from segbench.report.tables.tuning import tuning_table
+from segbench.report.tables.untuned import untuned_table
 
 TABLE_NAMES = (
     "claims",
@@ -29,7 +32,10 @@ TABLE_NAMES = (
     "dynamics",
     "costs",
     "search",
+    "replicated",
+    "importance",
     "tuning",
+    "untuned",
     "failures",
     "left-out",
 )
@@ -51,7 +57,10 @@ def make_tables(analysis: Analysis, labels: Labels) -> dict[str, Table]:
         dynamics_table(analysis, labels),
         costs_table(analysis, labels),
         search_table(analysis, labels),
+        replicated_table(analysis, labels),
+        importance_table(analysis, labels),
         tuning_table(analysis, labels),
+        untuned_table(analysis, labels),
         failures_table(analysis, labels),
         left_out_table(analysis),
     ]

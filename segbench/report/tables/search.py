@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from segbench.config.experiment import Constraint, Search
@@ -40,7 +42,7 @@ def search_table(analysis: Analysis, labels: Labels) -> Table:
     columns = (
         Column(title="Proposal"),
         Column(title=labels.metric(objective.metric)),
-        *(Column(title=labels.name(p)) for p in parameters),
+        *_parameter_columns(spec, parameters, labels),
         Column(title="Trial", is_number=False),
     )
     note = "The best of many validation values flatters; confirm the settings with fresh seeds in a design."
@@ -79,7 +81,7 @@ def _front_table(search: pd.DataFrame, spec: Search, labels: Labels) -> Table:
     columns = (
         Column(title="Proposal"),
         *(Column(title=labels.metric(goal.metric)) for goal in spec.goals),
-        *(Column(title=labels.name(p)) for p in parameters),
+        *_parameter_columns(spec, parameters, labels),
         Column(title="Trial", is_number=False),
     )
     note = (
@@ -93,6 +95,11 @@ def _front_table(search: pd.DataFrame, spec: Search, labels: Labels) -> Table:
     return Table(
         name="search", caption="Pareto front of the search.", columns=columns, rows=tuple(rows), note=note
     )
+
+
+def _parameter_columns(spec: Search, names: Sequence[str], labels: Labels) -> list[Column]:
+    chosen = {parameter.name for parameter in spec.parameters if parameter.levels}
+    return [Column(title=labels.name(name), is_number=name not in chosen) for name in names]
 
 
 def _bounds(constraint: Constraint, labels: Labels) -> str:

@@ -46,7 +46,7 @@ def tuning_table(analysis: Analysis, labels: Labels) -> Table:
     columns = (
         Column(title="Cell", is_number=False),
         *([Column(title="Repeat")] if is_repeated else []),
-        *(Column(title=labels.name(name)) for name in parameters),
+        *(Column(title=labels.name(p.name), is_number=not p.levels) for p in tune.search.parameters),
         Column(title=labels.metric(metric)),
         Column(title="Tuning trials"),
         *lost.columns,
