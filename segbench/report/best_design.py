@@ -64,8 +64,8 @@ def best_design(
         return "", "The best proposal is the search's own baseline: there is nothing to compare."
     problem = ""
     for is_whole in (False, True):
-        document = _document(experiment, arms, used=used, is_whole=is_whole)
         try:
+            document = _document(experiment, arms, used=used, is_whole=is_whole)
             made = _assembled(experiment, document)
         except (ExperimentError, KeyError) as error:
             problem = str(error)

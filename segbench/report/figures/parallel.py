@@ -151,7 +151,7 @@ def _groups(done: pd.DataFrame, is_lower_better: bool, column: str) -> pd.Series
         front = done["is_best"].astype(bool)
         return pd.Series(["on the Pareto front" if is_front else "others" for is_front in front], done.index)
     order = done[column].rank(method="first", ascending=is_lower_better)
-    quarter = max(1.0, len(done) / 4)
+    quarter = max(1, len(done) // 4)
     groups = pd.Series("others", index=done.index)
     groups[order <= quarter] = "best quarter"
     groups[order > len(done) - quarter] = "worst quarter"

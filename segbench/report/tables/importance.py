@@ -71,7 +71,7 @@ def _what(*, is_tuned: bool) -> str:
     return (
         "Ranks of the objective are a sum of a smooth curve a knob and of products of two; a share is the "
         f"variance over the whole space that a knob's curve has.{among} Where a sampler tried little, the "
-        "curve is a guess. It is neither fANOVA nor PED-ANOVA, which the dashboard has, and no test."
+        "curve is a guess. It is neither fANOVA nor PED-ANOVA (the dashboard shows that one), and no test."
     )
 
 

@@ -14,7 +14,8 @@ import pytest
 from segbench.config.experiment import Constraint, Experiment, Goal, Search, SearchParameter
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
-from segbench.report.figures.search import search_figure
+from segbench.report.figures.front import front_figure
+from segbench.report.figures.search import history_figure
 from segbench.report.labels import Labels
 from segbench.report.style import Style
 from segbench.report.tables.search import search_table
@@ -88,7 +89,9 @@ def run(experiment: Experiment, results: Results) -> Analysis:
 
 def test_every_proposal_is_a_row(experiment: Experiment) -> None:
     search = run(experiment, make_results()).search
-    assert search.columns.tolist() == ["trial", "number", "lr", "state", "value"]
+    assert search.columns.tolist() == [
+        *("trial", "number", "lr", "state", "value", "last_epoch", "last_value")
+    ]
     assert search["number"].tolist() == [0, 1, 2, 3]
     assert search["lr"].tolist() == [1e-4, 1e-3, 1e-2, 0.1]
     assert search["value"].tolist()[:3] == VALIDATION
@@ -202,7 +205,7 @@ def test_the_page_of_several_goals_shows_the_front(two_goals: Experiment) -> Non
         "lr",
         "Trial",
     ]
-    figure = search_figure(analysis, labels)
+    figure = front_figure(analysis, labels)
     assert figure is not None
     marks = {mark.name: mark for mark in figure.marks}
     assert set(marks) == {"on the Pareto front", "another is better"}
@@ -223,11 +226,11 @@ def test_what_breaks_a_constraint_is_not_best(experiment: Experiment) -> None:
     table = search_table(analysis, labels)
     assert [row[0].text for row in table.rows] == ["2", "0"]
     assert table.note.endswith("Proposals outside Parameters \u2264 25,000 are left out.")
-    figure = search_figure(analysis, labels)
+    figure = history_figure(analysis, labels)
     assert figure is not None
-    marks = {mark.key: mark for mark in figure.marks}
-    assert marks["best"].y == (0.8, 0.85)
-    assert marks["number_breaks-a-constraint"].x == (1.0,)
+    marks = {mark.name: mark for mark in figure.marks}
+    assert marks["best so far"].y == (0.8, 0.85)
+    assert marks["breaks a constraint"].x == (1.0,)
 
 
 def test_without_a_feasible_proposal_there_is_no_front(two_goals: Experiment) -> None:
