@@ -27,6 +27,7 @@ from segbench.report.tables.make import make_tables
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "report"))
 import fake_analysis as fake
+import made_search
 
 FOLDER = Path(__file__).parent / "report"
 TEXTS = (
@@ -42,8 +43,17 @@ TEXTS = (
     "figure-interactions.svg",
     "figure-curves-dice.tex",
     "figure-curves-dice.svg",
+    "table-importance.tex",
+    "table-importance.md",
+    "figure-search-slices.tex",
+    "figure-search-slices.svg",
+    "figure-search-parallel.tex",
+    "figure-search-parallel.svg",
 )
-PICTURES = ("figure-effects.png", "figure-interactions.png", "figure-curves-dice.png")
+PICTURES = (
+    *("figure-effects.png", "figure-interactions.png", "figure-curves-dice.png"),
+    *("figure-search-slices.png", "figure-search-parallel.png"),
+)
 _WIDTH_PX = 240
 """Of the pictures kept: small enough that another version of a font gives nearly the same."""
 
@@ -54,20 +64,30 @@ def labels() -> Labels:
 
 
 @pytest.fixture(scope="module")
-def figures(labels):
-    return {figure.name: figure for figure in make_figures(labels.analysis, labels)}
+def searched(tmp_path_factory) -> Labels:
+    experiment = made_search.made_search(tmp_path_factory.mktemp("search"))
+    return Labels(made_search.report(experiment), Style())
 
 
 @pytest.fixture(scope="module")
-def texts(labels, figures) -> dict[str, str]:
+def figures(labels, searched):
+    every = (*make_figures(labels.analysis, labels), *make_figures(searched.analysis, searched))
+    return {figure.name: figure for figure in every}
+
+
+@pytest.fixture(scope="module")
+def texts(labels, searched, figures) -> dict[str, str]:
     tables = make_tables(labels.analysis, labels)
+    shares = make_tables(searched.analysis, searched)["importance"]
     return {
+        "table-importance.tex": write_table(shares),
+        "table-importance.md": write_markdown_table(shares) + "\n",
         **{f"table-{name}.tex": write_table(tables[name]) for name in ("effects", "anova")},
         **{f"table-{name}.html": write_sheet(tables[name], has_title=True) for name in ("effects", "anova")},
         **{f"table-{name}.md": write_markdown_table(tables[name]) + "\n" for name in ("effects", "anova")},
         **{
             f"figure-{name}.{suffix}": draw(figures[name])
-            for name in ("effects", "interactions", "curves-dice")
+            for name in ("effects", "interactions", "curves-dice", "search-slices", "search-parallel")
             for suffix, draw in (("tex", draw_pgfplots), ("svg", draw_svg))
         },
     }
