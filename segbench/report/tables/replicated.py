@@ -44,6 +44,7 @@ def replicated_table(analysis: Analysis, labels: Labels) -> Table:
                 Field(
                     text=numbers.interval_of(outcome, row["low"], row["high"]),
                     sort=row["low"],
+                    high=row["high"],
                     hover=hover("interval"),
                 ),
                 Field(text=numbers.of(outcome, row["sd"]), sort=row["sd"], hover=hover("sd")),

@@ -42,6 +42,7 @@ def untuned_table(analysis: Analysis, labels: Labels) -> Table:
                 Field(
                     text=numbers.interval_of(outcome, row["low"], row["high"]),
                     sort=row["low"],
+                    high=row["high"],
                     hover=hover("interval"),
                 ),
                 *(
