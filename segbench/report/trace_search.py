@@ -87,7 +87,7 @@ def _replicated(analysis: Analysis) -> list[Quantity]:
 
 
 def _untuned(analysis: Analysis) -> list[Quantity]:
-    outcome = analysis.experiment.outcome
+    outcome, objective = analysis.experiment.outcome, analysis.experiment.baseline.objective.metric
 
     def show(*, is_difference: bool = False) -> Any:
         def printed(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
@@ -123,6 +123,16 @@ def _untuned(analysis: Analysis) -> list[Quantity]:
             formula="Difference ± t(0.975, n − 1) · sd / √n over the seeds that have both.",
             show=show(),
         ),
+        *(
+            Quantity(
+                name=f"val_{name}",
+                words=f"{objective} of the {name}",
+                formula=f"{objective} of the tuning trial at these settings; mean over repeats that tried both.",
+                show=lambda numbers, row, values: numbers.of(objective, values[0]),
+                behind="tuning",
+            )
+            for name in ("default", "winner")
+        ),
     ]
 
 
@@ -144,6 +154,10 @@ def _other_seeds(measured: Measured, row: Row, quantity: Quantity) -> Source:
 
 
 def _both(measured: Measured, row: Row, quantity: Quantity) -> Source:
+    if quantity.behind == "tuning":
+        trials = measured.analysis.tuning_trials
+        own = trials[trials["cell"] == row["cell"]] if trials is not None else None
+        return Source(trials=() if own is None else tuple(str(trial) for trial in own["trial"]))
     by_seed = {
         "tuned": row["level_by_seed"],
         "as designed": row["baseline_by_seed"],

@@ -13,6 +13,7 @@ from segbench.report.figures.palette import GREY, Look
 from segbench.report.figures.scales import categories, linear
 from segbench.report.labels import Labels
 from segbench.report.numbers import share
+from segbench.report.trace_search import importance_subject
 from segbench.stats.importance import WEAK
 
 _SOUND = Look(colour="#0072B2", marker="circle")
@@ -43,6 +44,7 @@ def importance_figure(analysis: Analysis, labels: Labels) -> Figure | None:
                     name=_series(row["kind"], is_weak),
                     kind="points",
                     look=look,
+                    traces=(labels.traces.hover("importance", importance_subject(analysis, row), "share"),),
                     x=(float(row["share"]),),
                     y=(-float(k),),
                     low=(float(row["low"]),),

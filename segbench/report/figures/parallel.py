@@ -178,7 +178,8 @@ def _lines(
         line = [float(height) for height in of_row[label]]
         x += [*(float(k) for k in range(len(line))), float(len(line) - 1)]
         y += [*line, math.nan]
-        hover += [f"proposal {row['number']}: {settings}; {reached}"] * (len(line) + 1)
+        said = f"proposal {row['number']}: {settings}; {reached} (trial {row['trial']})"
+        hover += [said] * (len(line) + 1)
     key = name.replace(" ", "-")
     return Mark(key=key, name=name, look=_LOOKS[name], x=tuple(x), y=tuple(y), hover=tuple(hover))
 

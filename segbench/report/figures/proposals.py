@@ -178,4 +178,4 @@ def _hint(row: Mapping[str, Any], aim: Aim, numbers: Numbers, place: str) -> str
         said += f" at epoch {int(row['last_epoch'])}"
     state = "" if row["kind"] == "complete" else f", {row['kind']}"
     at = f" at {place} = {setting_text(row[place])}" if place else ""
-    return f"proposal {row['number']}{state}: {said}{at}"
+    return f"proposal {row['number']}{state}: {said}{at} (trial {row['trial']})"

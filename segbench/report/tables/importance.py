@@ -32,8 +32,8 @@ def importance_table(analysis: Analysis, labels: Labels) -> Table:
                 *([Field(text=labels.metric(row["metric"]))] if len(metrics) > 1 else []),
                 Field(text=labels.name(row["knob"])),
                 Field(text=share(row["share"]), sort=row["share"], tone=tone, hover=hover),
-                Field(text=f"{share(row['low'])} to {share(row['high'])}", sort=row["low"], high=row["high"]),
-                _best(row, is_weak, labels),
+                Field(text=f"{share(row['low'])} to {share(row['high'])}", sort=row["low"], high=row["high"], hover=hover),
+                _best(row, is_weak, labels, hover),
             )
         )
     columns = (
@@ -75,10 +75,10 @@ def _what(*, is_tuned: bool) -> str:
     )
 
 
-def _best(row: dict[str, Any], is_weak: bool, labels: Labels) -> Field:
+def _best(row: dict[str, Any], is_weak: bool, labels: Labels, hover: str) -> Field:
     value = row["best"]
     if not is_known(value) or is_weak or row["share"] < _LEAST_SHARE:
         return Field(text=NONE)
     if isinstance(value, str):
-        return Field(text=labels.name(value))
-    return Field(text=f"{float(value):.2g}", sort=float(value))
+        return Field(text=labels.name(value), hover=hover)
+    return Field(text=f"{float(value):.2g}", sort=float(value), hover=hover)

@@ -39,7 +39,7 @@ def replicated_table(analysis: Analysis, labels: Labels) -> Table:
                     sort=row["val_mean"],
                     hover=hover("val_mean"),
                 ),
-                Field(text=count(row["n"]), sort=row["n"]),
+                Field(text=count(row["n"]), sort=row["n"], hover=hover("n")),
                 Field(text=numbers.of(outcome, row["mean"]), sort=row["mean"], hover=hover("mean")),
                 Field(
                     text=numbers.interval_of(outcome, row["low"], row["high"]),

@@ -47,7 +47,7 @@ def untuned_table(analysis: Analysis, labels: Labels) -> Table:
                 ),
                 *(
                     [
-                        Field(text=numbers.of(objective, row[name]), sort=row[name])
+                        Field(text=numbers.of(objective, row[name]), sort=row[name], hover=hover(name))
                         for name in ("val_default", "val_winner")
                     ]
                     if has_val

@@ -7,12 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import fake_analysis as fake
+import made_search
 import made_study as study
 import numpy as np
 import pandas as pd
 import pytest
+import test_tuned_report
 
 from segbench.config.experiment import Claim, Search, SearchParameter, Tune
+from segbench.config.load import load_experiment
 from segbench.config.project import Project
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
@@ -26,7 +29,8 @@ AXES = {"model": ("unet", "resnet"), "norm": ("batch", "none", "dyt")}
 NOISE = np.random.default_rng(5).normal(0, 0.004, (2, 3, 7))
 UNTRACED = {
     "failures": {"Seed"},
-    "search": {"Proposal", "lr"},
+    "search": {"Proposal", "lr", "weight_decay", "width"},
+    "replicated": {"Proposal"},
     "tuning": {"Repeat", "lr"},
 }
 """Table -> columns that say which trial a row is, or what was set in it: nothing was measured."""
@@ -114,9 +118,26 @@ SEARCH = Search(
 
 
 @pytest.fixture(scope="module")
-def reports(studied: Analysis, whole: Analysis) -> list[tuple[Analysis, Labels]]:
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> list[Analysis]:
+    """A search for one goal, one for two, and a tuned design with trials as designed."""
+    root = tmp_path_factory.mktemp("search")
+    found = [
+        made_search.report(made_search.made_search(root, text, name=name))
+        for name, text in (("one", made_search.FILE), ("two", made_search.GOALS))
+    ]
+    (root / "experiments" / "tuned.yaml").write_text(test_tuned_report.FILE)
+    experiment = load_experiment(root / "experiments" / "tuned.yaml")
+    test_tuned_report.tuned(experiment)
+    for seed in experiment.seeds:
+        plain = replace(experiment, name="plain")
+        test_tuned_report.draw(plain, "batch", 1e-3, seed, role="", dice=0.5)
+    return [*found, test_tuned_report.report(experiment)]
+
+
+@pytest.fixture(scope="module")
+def reports(studied: Analysis, whole: Analysis, recorded: list[Analysis]) -> list[tuple[Analysis, Labels]]:
     left_out = pd.DataFrame([{"folder": "trials/0123", "reason": "no longer in the design"}])
-    made = [replace(studied, left_out=left_out), whole, searched(), tuned()]
+    made = [replace(studied, left_out=left_out), whole, searched(), tuned(), *recorded]
     return [(analysis, Labels(analysis, Style(effect_size="g"))) for analysis in made]
 
 

@@ -152,13 +152,14 @@ def test_a_search_draws_the_best_so_far_and_each_parameter():
             "value": [0.5, 0.8, 0.3, 0.7],
         }
     )
-    figure = figures_of(
+    figures = figures_of(
         replace(analysis, experiment=replace(analysis.experiment, search=search), search=frame)
-    )["search"]
-    marks = {mark.key: mark for mark in figure.marks}
-    assert marks["best"].y == (0.5, 0.8, 0.8)
-    assert marks["lr_pruned"].x == (1e-4,)
-    assert figure.facets[0][1].x.is_log
+    )
+    marks = {mark.name: mark for mark in figures["search-history"].marks}
+    assert marks["best so far"].y == (0.5, 0.8, 0.8)
+    slices = figures["search-slices"]
+    assert {mark.name: mark for mark in slices.marks}["pruned"].x == (1e-4,)
+    assert slices.facets[0][0].x.is_log
 
 
 def test_nothing_to_draw_is_no_figure():
