@@ -127,7 +127,7 @@ def _untuned(analysis: Analysis) -> list[Quantity]:
             Quantity(
                 name=f"val_{name}",
                 words=f"{objective} of the {name}",
-                formula=f"{objective} of the tuning trial at these settings; mean over repeats that tried both.",
+                formula=f"{objective} of the tuning trial with these settings; mean over repeats with both.",
                 show=lambda numbers, row, values: numbers.of(objective, values[0]),
                 behind="tuning",
             )

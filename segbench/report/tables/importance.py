@@ -32,7 +32,12 @@ def importance_table(analysis: Analysis, labels: Labels) -> Table:
                 *([Field(text=labels.metric(row["metric"]))] if len(metrics) > 1 else []),
                 Field(text=labels.name(row["knob"])),
                 Field(text=share(row["share"]), sort=row["share"], tone=tone, hover=hover),
-                Field(text=f"{share(row['low'])} to {share(row['high'])}", sort=row["low"], high=row["high"], hover=hover),
+                Field(
+                    text=f"{share(row['low'])} to {share(row['high'])}",
+                    sort=row["low"],
+                    high=row["high"],
+                    hover=hover,
+                ),
                 _best(row, is_weak, labels, hover),
             )
         )
