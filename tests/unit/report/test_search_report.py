@@ -68,7 +68,7 @@ def test_history_marks_what_was_pruned_and_what_diverged(analysis: Analysis) -> 
         assert sorted(marks[name].x) == sorted(frame.index[frame["state"] == name].astype(float))
     pruned = frame[frame["state"] == "pruned"]
     assert marks["pruned"].y == tuple(pruned["last_value"])
-    assert marks["pruned"].hover[0].endswith("at epoch 2")
+    assert " at epoch 2 (trial " in marks["pruned"].hover[0]
     known = [*marks["complete"].y, *marks["pruned"].y]
     assert max(marks["diverged"].y) < min(known)
     assert "no value" in marks["diverged"].hover[0]
