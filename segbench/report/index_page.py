@@ -113,7 +113,8 @@ def write_index_html(entries: Sequence[Entry]) -> str:
 def _css() -> str:
     """Return the style of the pages; without a script the system alone says whether it is dark."""
     dark = "@media screen and (prefers-color-scheme: dark) {"
-    return page_css().replace("@media screen {", dark).replace(':root[data-theme="dark"]', ":root")
+    css = page_css().replace("@media screen {", dark).replace(':root[data-theme="dark"]', ":root")
+    return css + ".answer + dl { margin-top: .7rem; }\n"
 
 
 def _facts(entry: Entry) -> str:

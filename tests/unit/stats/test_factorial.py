@@ -57,6 +57,22 @@ def test_a_marginal_mean_is_over_cells_within_each_seed() -> None:
     )
 
 
+def without_a_fold() -> tuple[Crossing, pd.DataFrame]:
+    """Return a crossing over three seeds and two folds; one fold of one cell and seed is not measured."""
+    levels = {"a": ["0", "1"], "b": ["x", "y"]}
+    cells = make_cells(levels)
+    crossing = Crossing(factors=("a", "b"), cells=tuple(cells))
+    rows = [
+        {"cell": c.label, **c.levels, "seed": s, "fold": f, "m": 0.1 * s + f}
+        for c in cells
+        for s in range(3)
+        for f in (0, 1)
+    ]
+    table = pd.DataFrame(rows)
+    table.loc[(table["seed"] == 1) & (table["cell"] == "1, x") & (table["fold"] == 0), "m"] = np.nan
+    return crossing, table
+
+
 def test_an_interaction_is_a_difference_of_differences() -> None:
     # By hand: none costs .03 in the U-Net and .01 in the ResNet; one seed adds .004 to one cell.
     values = {
@@ -198,17 +214,7 @@ def test_nothing_left_for_the_error_is_no_analysis() -> None:
 
 
 def test_a_cell_and_seed_counts_where_all_of_its_folds_do() -> None:
-    levels = {"a": ["0", "1"], "b": ["x", "y"]}
-    cells = make_cells(levels)
-    crossing = Crossing(factors=("a", "b"), cells=tuple(cells))
-    rows = [
-        {"cell": c.label, **c.levels, "seed": s, "fold": f, "m": 0.1 * s + f}
-        for c in cells
-        for s in range(3)
-        for f in (0, 1)
-    ]
-    table = pd.DataFrame(rows)
-    table.loc[(table["seed"] == 1) & (table["cell"] == "1, x") & (table["fold"] == 0), "m"] = np.nan
+    crossing, table = without_a_fold()
     block = measured_block(table, crossing, "m")
     assert len(block) == 11
     assert ("1, x", 1) not in set(zip(block["cell"], block["seed"], strict=True))
@@ -234,17 +240,7 @@ def test_one_seed_has_means_without_intervals_and_no_anova() -> None:
 
 
 def test_only_whole_seeds_count() -> None:
-    levels = {"a": ["0", "1"], "b": ["x", "y"]}
-    cells = make_cells(levels)
-    crossing = Crossing(factors=("a", "b"), cells=tuple(cells))
-    rows = [
-        {"cell": c.label, **c.levels, "seed": s, "fold": f, "m": 0.1 * s + f}
-        for c in cells
-        for s in range(3)
-        for f in (0, 1)
-    ]
-    table = pd.DataFrame(rows)
-    table.loc[(table["seed"] == 1) & (table["cell"] == "1, x") & (table["fold"] == 0), "m"] = np.nan
+    crossing, table = without_a_fold()
     block = complete_block(table, crossing, "m")
     assert sorted(block["seed"].unique()) == [0, 2]
     assert block["value"].round(9).tolist() == [0.5, 0.7] * 4
