@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import fake_analysis as fake
 import pytest
 
 from segbench.cli import analysed as cli_analysed
 from segbench.cli import report_all as cli_all
+from segbench.cli.reported import Reported
 from segbench.errors import ResultsError, StaleReport
 from segbench.report import freshness
 from segbench.report.build import write_report
 from segbench.report.index_page import Entry, short, verdict_counts, write_index_html, write_index_markdown
 from segbench.report.panels import Panels
 from segbench.report.style import Style
+from segbench.report.unchanged import Said
 from segbench.store.layout import ResultsFolder
 
 HASHES = ("0123456789ab", "1123456789ab")
@@ -108,6 +110,11 @@ def test_check_raises_with_its_own_exit_code_and_writes_nothing(written, monkeyp
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
 
 
+def reported(analysis, made):
+    said = Said("", made.warnings, made.pages, asdict(Entry.of(analysis)))
+    return Reported(folder=made.folder, said=said, changed=made.changed)
+
+
 def test_all_writes_every_report_and_an_index_and_goes_on_after_an_error(tmp_path, monkeypatch, capsys):
     for name in ("a", "b", "broken", "c_smoke"):
         (tmp_path / "results" / name / "trials").mkdir(parents=True)
@@ -115,15 +122,15 @@ def test_all_writes_every_report_and_an_index_and_goes_on_after_an_error(tmp_pat
     monkeypatch.chdir(tmp_path)
     asked_of = []
 
-    def write_one(asked, *, with_pdf):
+    def write(asked, *, with_pdf, with_xlsx):
         asked_of.append(asked.experiment)
         if asked.experiment == "broken":
             raise ResultsError("broken: no trial of this experiment has ended.")
         analysis = fake.make_analysis(fake.QUICKSTART, name=asked.experiment, root=tmp_path)
         folder = tmp_path / "reports" / asked.experiment
-        return analysis, write_report(analysis, folder, panels=Panels(), with_pdf=with_pdf)
+        return reported(analysis, write_report(analysis, folder, panels=Panels(), with_pdf=with_pdf))
 
-    monkeypatch.setattr(cli_all, "write_one", write_one)
+    monkeypatch.setattr(cli_all, "report_one", write)
     with pytest.raises(ResultsError, match="broken"):
         cli_all.report_all(tmp_path, with_pdf=False)
     assert asked_of == ["a", "b", "broken"]
@@ -145,14 +152,15 @@ def test_all_takes_what_was_swept_where_the_name_fits_no_trial(tmp_path, monkeyp
     record.write_text("question: x\n")
     asked_of = []
 
-    def write_one(asked, *, with_pdf):
+    def write(asked, *, with_pdf, with_xlsx):
         asked_of.append(asked.experiment)
         if asked.experiment == "a":
             raise ResultsError("no trial of this experiment has ended.")
         analysis = fake.make_analysis(fake.QUICKSTART, name="a", root=tmp_path)
-        return analysis, write_report(analysis, tmp_path / "reports/a", panels=Panels(), with_pdf=with_pdf)
+        folder = tmp_path / "reports" / "a"
+        return reported(analysis, write_report(analysis, folder, panels=Panels(), with_pdf=with_pdf))
 
-    monkeypatch.setattr(cli_all, "write_one", write_one)
+    monkeypatch.setattr(cli_all, "report_one", write)
     cli_all.report_all(tmp_path, with_pdf=False)
     assert asked_of == ["a", str(record)]
 
