@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,7 +14,7 @@ RESULTS_FORMAT = 1
 NUMERICS_VERSION = 1
 """Raised whenever a built-in variant or the engine changes a number; part of every trial's identity."""
 
-TIMING_COLUMNS = ("epoch_time_s", "images_per_s", "peak_memory_mib")
+TIMING_COLUMNS = ("epoch_time_s", "images_per_s", "peak_memory_mib", "data_wait_s")
 """Last columns of `epochs.csv`; everything before them is reproducible bit for bit."""
 
 DECIMALS = 9
@@ -73,6 +74,8 @@ class EpochRecord:
     """Training images per second of training time."""
     peak_memory_mib: float
     """CUDA: peak allocated; CPU: peak resident set of the process."""
+    data_wait_s: float = math.nan
+    """Of the epoch's time, what training waited for its next batch; NaN where it was not measured."""
 
     def row(self) -> dict[str, float]:
         """Return the columns of `epochs.csv` in their order."""
@@ -85,6 +88,7 @@ class EpochRecord:
             "epoch_time_s": self.epoch_time_s,
             "images_per_s": self.images_per_s,
             "peak_memory_mib": self.peak_memory_mib,
+            "data_wait_s": self.data_wait_s,
         }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from segbench.contract import Broken, Subject
+from segbench.data.ahead import draws_from_the_process
 from segbench.samples import IGNORED
 
 _SIZES = (32, 64)
@@ -74,6 +75,19 @@ def leaves_its_arguments_alone(subject: Subject) -> None:
     image.flags.writeable = mask.flags.writeable = False
     for seed in _SEEDS:
         augment(image, mask, seed)
+
+
+def leaves_the_generators_of_the_process_alone(subject: Subject) -> None:
+    """Nothing is drawn from the global generators of random, numpy and torch: the network draws beside it."""
+    augment = _augmentation(subject)
+    image, mask = _pair(32)
+    for seed in _SEEDS:
+        _, touches = draws_from_the_process(lambda seed=seed: augment(image, mask, seed))  # type: ignore[misc]
+        if touches:
+            raise Broken(
+                f"with seed {seed} a global generator changed; draw from one of its own, such as "
+                "np.random.default_rng(seed)"
+            )
 
 
 def _augmentation(subject: Subject) -> Any:

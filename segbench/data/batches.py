@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from segbench import registry
 from segbench.axes.augment import Augmentation
 from segbench.axes.input import Scaling
 from segbench.config.trial import TrialConfig
+from segbench.data.ahead import Ahead, draws_from_the_process
 from segbench.data.prepared import PreparedData
 from segbench.samples import IGNORED
 from segbench.streams import stream_seed
@@ -54,7 +56,8 @@ class TrainBatches:
     The order is drawn from (seed, "order", epoch) and a sample's augmentation from (seed, "augment", epoch,
     sample number): the draws are the same for any number of loader workers and after a resume, and differ
     from sample to sample and epoch to epoch. The last batch may be smaller. Loader workers live until
-    `close`.
+    `close`. Without them a thread makes the next batches while the network trains; it lives as long as an
+    epoch's iteration, and there is none for an augmentation that draws from the process's own generators.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class TrainBatches:
         self._loader = (
             _make_loader(self._pairs, self._sampler, workers, self._finish.device) if workers else None
         )
+        self._ahead: Ahead[Any] | None = None
 
     @property
     def num_samples(self) -> int:
@@ -92,8 +96,11 @@ class TrainBatches:
         generator = np.random.Generator(np.random.PCG64(stream_seed(self._seed, "order", epoch)))
         return self._numbers[generator.permutation(len(self._numbers))]
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch, which counts from 1."""
+    def epoch(self, epoch: int) -> Generator[Batch, None, None]:
+        """Yield the batches of an epoch, which counts from 1.
+
+        Close the iteration where it is left before its end.
+        """
         self._sampler.epoch = epoch
         if self._loader is not None:
             with _without_advice():
@@ -101,12 +108,30 @@ class TrainBatches:
             for images, masks, index in loaded:
                 yield self._finish(images, masks, index)
             return
-        for keys in self._sampler:
-            yield self._finish(*self._pairs.__getitems__(keys))
+        # A GPU is fed from the thread that computes on it; on a CPU all is made ahead.
+        make, finish = self._pairs.__getitems__, self._finish
+        is_cuda = finish.device.type == "cuda"
+        made = (make(keys) if is_cuda else finish(*make(keys)) for keys in self._sampler)
+        with _single_threaded_cv2():
+            first, must_wait = draws_from_the_process(lambda: next(made))
+            self._ahead = None if must_wait else Ahead(made)
+            try:
+                yield finish(*first) if is_cuda else first
+                for batch in self._ahead or made:
+                    yield finish(*batch) if is_cuda else batch
+            finally:
+                self.close_ahead()
 
     def close(self) -> None:
-        """End the loader workers."""
+        """End the loader workers and the thread."""
         self._loader = None
+        self.close_ahead()
+
+    def close_ahead(self) -> None:
+        """End the thread that makes batches; an epoch that is being read ends where it is."""
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
 
 
 def eval_batches(
@@ -225,6 +250,21 @@ def _make_loader(pairs: Any, sampler: Any, workers: int, device: torch.device) -
             worker_init_fn=_start_worker,
             generator=torch.Generator(),  # its own: the loader draws a number that nothing here uses
         )
+
+
+@contextlib.contextmanager
+def _single_threaded_cv2() -> Iterator[None]:
+    """Keep OpenCV from dividing one small image among all cores, which costs more than it saves."""
+    cv2 = sys.modules.get("cv2")  # what augments has imported it by now, if it is used
+    if cv2 is None:
+        yield
+        return
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 @contextlib.contextmanager

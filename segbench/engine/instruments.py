@@ -1,11 +1,14 @@
-"""What a run costs: parameters, operations, memory."""
+"""What a run costs: parameters, operations, memory, waiting."""
 
 from __future__ import annotations
 
 import platform
 import resource
 import sys
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
@@ -14,6 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from segbench.engine.numerics import Numerics
 
 _MIB = 2**20
+
+T = TypeVar("T")
 
 
 def count_parameters(model: nn.Module) -> tuple[int, int]:
@@ -84,6 +89,26 @@ def name_device(device: torch.device) -> str:
         lines = []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.processor() or platform.machine()
+
+
+class Waits(Generic[T]):
+    """Passes things on one by one, and adds up how long each was waited for."""
+
+    def __init__(self, things: Iterable[T]) -> None:
+        self._things = things
+        self.seconds = 0.0
+
+    def __iter__(self) -> Iterator[T]:
+        things = iter(self._things)
+        while True:
+            began = time.perf_counter()
+            try:
+                thing = next(things)
+            except StopIteration:
+                return
+            finally:
+                self.seconds += time.perf_counter() - began
+            yield thing
 
 
 class PeakMemory:

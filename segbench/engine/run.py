@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from functools import cached_property
 from typing import Any
 
@@ -21,7 +22,7 @@ from segbench.data.prepared import PreparedData
 from segbench.engine import state
 from segbench.engine.averaging import WeightAverage
 from segbench.engine.divergence import Diverged
-from segbench.engine.instruments import PeakMemory, count_flops, count_parameters, name_device
+from segbench.engine.instruments import PeakMemory, Waits, count_flops, count_parameters, name_device
 from segbench.engine.network import build_network
 from segbench.engine.numerics import Numerics, choose_device, seeded
 from segbench.engine.passes import Evaluation, OnStep, evaluate_batches
@@ -267,16 +268,22 @@ class Run:
             self._training.try_step(batch)
 
     def close(self) -> None:
-        """End the loader's processes."""
+        """End what prepares batches: the loader's processes, or the thread."""
         self._batches.close()
 
     def _run_epoch(self, epoch: int) -> EpochRecord:
         config, numerics = self.config, self._numerics
         started = time.perf_counter()
         self._memory.restart()
-        with numerics.active(), seeded(stream_seed(self.seed, "dropout", epoch), numerics.device):
+        dropout = stream_seed(self.seed, "dropout", epoch)
+        with (
+            closing(self._batches.epoch(epoch)) as batches,
+            numerics.active(),
+            seeded(dropout, numerics.device),
+        ):
+            waits = Waits(batches)
             train_loss, train_dice, num_images = self._training.run_epoch(
-                self._batches.epoch(epoch),
+                waits,
                 epoch=epoch,
                 num_images=self._batches.num_samples,
                 objective=oriented_values(self.history, config.objective),
@@ -292,6 +299,7 @@ class Run:
             epoch_time_s=time.perf_counter() - started,
             images_per_s=num_images / train_time_s,
             peak_memory_mib=self._memory.read_mib(),
+            data_wait_s=waits.seconds,
         )
         return state.rounded(record)
 

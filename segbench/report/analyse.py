@@ -58,6 +58,7 @@ CELL_MEDIANS = (
     "epoch_time_s",
     "images_per_s",
     "peak_memory_mib",
+    "data_wait_s",
     "instability",
 )
 

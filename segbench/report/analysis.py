@@ -33,8 +33,8 @@ class Analysis:
     """A row a cell: `cell`, a column an axis, `n` (completed seeds), `mean`, `sd`, `low`, `high` (95 %
     t-interval of the outcome), `mean_last` (outcome at the last epoch's weights), `val_mean` (objective at
     the selected epoch), `selected_epoch` (median), `diverged`, `failed`, `missing`, `parameters`, `flops`,
-    `epoch_time_s`, `images_per_s`, `peak_memory_mib`, `instability` (medians), `front` (the costs for
-    which no other cell has as good a mean for as little, joined by spaces)."""
+    `epoch_time_s`, `images_per_s`, `peak_memory_mib`, `data_wait_s`, `instability` (medians), `front` (the
+    costs for which no other cell has as good a mean for as little, joined by spaces)."""
     seeds: pd.DataFrame
     """A row a completed trial: `trial`, `cell`, a column an axis, `seed`, `fold`, `value` (outcome),
     `value_last`."""

@@ -24,6 +24,7 @@ METRICS = {
     "train_time_s": "Seconds of training",
     "images_per_s": "Images per second",
     "peak_memory_mib": "Peak memory (MiB)",
+    "data_wait_s": "Seconds per epoch waiting for data",
     "parameters": "Parameters",
     "flops": "Operations per image",
     "instability": "Instability (sd of the last epochs)",

@@ -13,6 +13,7 @@ _METRIC_WORDS = {
     "epoch_time_s": "seconds an epoch",
     "images_per_s": "images per second",
     "peak_memory_mib": "MiB of peak memory",
+    "data_wait_s": "seconds an epoch of waiting for data",
     "instability": "instability (sd of validation Dice over the last epochs)",
 }
 

@@ -115,6 +115,7 @@ def _cells(analysis: Analysis) -> list[Quantity]:
         "epoch_time_s": show_significant,
         "images_per_s": show_significant,
         "peak_memory_mib": show_count,
+        "data_wait_s": show_significant,
         "instability": show_significant,
     }
     found += [

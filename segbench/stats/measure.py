@@ -46,15 +46,15 @@ def measure(
     return table
 
 
-_EPOCH_SUMMARIES = ("instability", "epoch_time_s", "images_per_s", "peak_memory_mib")
+_EPOCH_SUMMARIES = ("instability", "epoch_time_s", "images_per_s", "peak_memory_mib", "data_wait_s")
 
 
 def summarise_epochs(epochs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """Reduce the epochs of each trial to one row.
 
-    `instability`: see `instability`. `epoch_time_s`, `images_per_s`: medians without the first epoch, which
-    pays for warming up (it counts where it is the only one). `peak_memory_mib`: the largest. `val_*`: at the
-    selected epoch.
+    `instability`: see `instability`. `epoch_time_s`, `images_per_s`, `data_wait_s`: medians without the first
+    epoch, which pays for warming up (it counts where it is the only one). `peak_memory_mib`: the largest.
+    `val_*`: at the selected epoch.
     """
     if epochs.empty:
         return pd.DataFrame({"trial": pd.Series(dtype=trials["trial"].dtype)})
@@ -63,7 +63,9 @@ def summarise_epochs(epochs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame
     warm = epochs[(epochs["epoch"] > 1) | (groups["epoch"].transform("size") == 1)]
     costs = warm.groupby("trial", sort=False)
     parts = [groups["val_dice"].agg(instability).rename("instability")] if "val_dice" in epochs else []
-    parts += [costs[name].median() for name in ("epoch_time_s", "images_per_s") if name in epochs]
+    parts += [
+        costs[name].median() for name in ("epoch_time_s", "images_per_s", "data_wait_s") if name in epochs
+    ]
     parts += [groups["peak_memory_mib"].max()] if "peak_memory_mib" in epochs else []
     summary = (
         pd.concat(parts, axis=1).rename_axis("trial").reset_index() if parts else groups.size().reset_index()

@@ -17,7 +17,7 @@ OVERLAPS: Final = ("dice", "iou", "accuracy", "precision", "recall", "sensitivit
 LOWER_IS_BETTER: Final = ("loss", "hd", "hd95", "assd", "error", "ece", "brier", "nll")
 """Words of metrics of which the lowest value is the best, for columns that are not segbench's own."""
 
-COSTS: Final = ("epoch_time_s", "train_time_s", "images_per_s", "peak_memory_mib")
+COSTS: Final = ("epoch_time_s", "train_time_s", "images_per_s", "peak_memory_mib", "data_wait_s")
 DETERMINISTIC: Final = ("parameters", "flops")
 INSTABILITY: Final = "instability"
 

@@ -57,6 +57,7 @@ def cells_table(analysis: Analysis, labels: Labels) -> Table:
 
 def costs_table(analysis: Analysis, labels: Labels) -> Table:
     """Return size, time and memory of every cell."""
+    has_waits = any(is_known(row["data_wait_s"]) for row in rows_of(analysis.cells))
     has_fronts = len(analysis.cells) > 1 and any(analysis.cells["front"])
     numbers = Numbered(
         labels,
@@ -66,6 +67,7 @@ def costs_table(analysis: Analysis, labels: Labels) -> Table:
             ("FLOPs", "flops"),
             ("s per epoch", "epoch_time_s"),
             ("Images per s", "images_per_s"),
+            *([("s waiting", "data_wait_s")] if has_waits else []),
             ("Peak MiB", "peak_memory_mib"),
         ),
     )

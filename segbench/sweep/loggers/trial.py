@@ -22,7 +22,7 @@ class LoggedTrial:
 
     record: TrialRecord
     epochs: tuple[Mapping[str, float], ...]
-    """Rows of `epochs.csv`."""
+    """Rows of `epochs.csv`, each with what was measured: NaN stands for nothing."""
     picture: bytes | None
     """PNG of a few test images, where the trial has one and has ended."""
 
@@ -81,9 +81,7 @@ def read_logged(folder: TrialFolder) -> LoggedTrial | None:
     try:
         header, body = trials.split_epochs(str(folder.epochs), folder.epochs.read_bytes())
         columns = header.split(",")
-        rows = tuple(
-            dict(zip(columns, map(float, line.split(",")), strict=True)) for line in body.splitlines()
-        )
+        rows = tuple(_measured(columns, line) for line in body.splitlines())
     except (OSError, ValueError, SegbenchError):
         rows = ()
     try:
@@ -91,6 +89,11 @@ def read_logged(folder: TrialFolder) -> LoggedTrial | None:
     except OSError:
         picture = None
     return LoggedTrial(record, rows, picture)
+
+
+def _measured(columns: list[str], line: str) -> dict[str, float]:
+    values = dict(zip(columns, map(float, line.split(",")), strict=True))
+    return {name: value for name, value in values.items() if not math.isnan(value)}
 
 
 def _flatten(prefix: str, value: Any, into: dict[str, str | float | bool]) -> None:

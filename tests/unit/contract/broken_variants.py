@@ -110,6 +110,12 @@ BROKEN: dict[str, dict[str, tuple[str, str]]] = {
             _augment("image[0] = 0; return image, mask"),
             "read-only",
         ),
+        "leaves_the_generators_of_the_process_alone": (
+            _augment(
+                "torch.manual_seed(seed); return (image, mask) if torch.rand(()) < 0.5 else (image, mask)"
+            ),
+            "with seed 0 a global generator changed",
+        ),
     },
     "declaration": {
         "takes_the_runtime_objects": (

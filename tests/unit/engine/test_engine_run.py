@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -42,6 +43,47 @@ def test_a_record_has_its_columns_in_order_and_nine_digits() -> None:
     assert row["epoch_time_s"] > 0
     assert row["images_per_s"] > 0
     assert 50 < row["peak_memory_mib"] < 20_000
+    assert 0 < row["data_wait_s"] < row["epoch_time_s"]
+
+
+def test_no_thread_outlives_an_epoch_however_it_ends() -> None:
+    def names() -> set[str]:
+        return {thread.name for thread in threading.enumerate()}
+
+    before = names()
+    run = Run(tiny_config(epochs=2), blob_data(), seed=0, threads=1)
+    next(iter(run))
+    assert names() == before
+    high = Choice.of("optimizer", "sgd", lr=1e30)
+    with pytest.raises(Diverged):
+        list(Run(tiny_config(optimizer=high), blob_data(), seed=0, threads=1))
+    assert names() == before
+
+    def interrupt(step: int, num_steps: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        list(Run(tiny_config(), blob_data(), seed=0, threads=1, on_step=interrupt))
+    assert caught.traceback  # what was on its way when it came is still held
+    assert names() == before
+
+
+def test_a_state_of_an_older_version_goes_on_without_its_waits() -> None:
+    run = Run(tiny_config(epochs=2), blob_data(), seed=0, threads=1)
+    first, second = list(run)
+    half = Run(tiny_config(epochs=2), blob_data(), seed=0, threads=1)
+    next(iter(half))
+    state = half.state_dict()
+    for epoch in state["history"]:
+        del epoch["data_wait_s"]
+    resumed = Run(tiny_config(epochs=2), blob_data(), seed=0, threads=1)
+    resumed.load_state_dict(state)
+    list(resumed)
+    rows = [record.row() for record in resumed.history]
+    assert list(rows[0]) == list(rows[1]) == list(first.row())
+    assert math.isnan(rows[0]["data_wait_s"])
+    assert rows[1]["data_wait_s"] > 0
+    assert rows[1]["val_loss"] == second.row()["val_loss"]
 
 
 def test_the_schedule_sets_the_learning_rate_of_each_epoch() -> None:

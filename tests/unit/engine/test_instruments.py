@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import torch
 from torch import nn
 
 from segbench.engine.heap import return_freed_memory
-from segbench.engine.instruments import PeakMemory, name_device, parameters_without_gradient
+from segbench.engine.instruments import PeakMemory, Waits, name_device, parameters_without_gradient
 from segbench.engine.numerics import Numerics, choose_device, seeded
 from segbench.errors import ExperimentError
 
@@ -98,3 +100,18 @@ def test_parameters_that_no_gradient_reaches() -> None:
     assert names == ("silenced.weight", "silenced.bias", "unused.weight", "unused.bias")
     assert not network.training
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_waits_are_of_the_things_waited_for_alone() -> None:
+    def things() -> Iterator[int]:
+        for number in range(3):
+            time.sleep(0.05)
+            yield number
+
+    waits = Waits(things())
+    found = []
+    for thing in waits:
+        found.append(thing)
+        time.sleep(0.2)
+    assert found == [0, 1, 2]
+    assert 0.15 <= waits.seconds < 0.5

@@ -104,6 +104,7 @@ def make_analysis(
                 "epoch_time_s": 12.5 + 9 * (number // 3) + random.random(),
                 "images_per_s": 88.0 - 3 * number,
                 "peak_memory_mib": 610.0 + 40 * number,
+                "data_wait_s": np.nan,
                 "front": ("parameters flops epoch_time_s peak_memory_mib", "flops", "")[number % 3],
             }
         )

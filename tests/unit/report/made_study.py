@@ -161,6 +161,7 @@ def _epochs(seed: int) -> list[dict[str, float]]:
             "epoch_time_s": 100.0 if e == 0 else 2.0,
             "images_per_s": 50.0,
             "peak_memory_mib": 300.0,
+            "data_wait_s": 9.0 if e == 0 else 0.25,
         }
         for e in range(12)
     ]

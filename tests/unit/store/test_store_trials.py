@@ -121,9 +121,9 @@ def test_appended_rows_and_rewritten_rows_are_the_same_bytes(trial: TrialFolder,
         append_epoch(trial, epoch)
     appended = trial.epochs.read_bytes()
     assert appended.splitlines()[0] == (
-        b"epoch,lr,train_loss,train_dice,val_loss,val_dice,epoch_time_s,images_per_s,peak_memory_mib"
+        b"epoch,lr,train_loss,train_dice,val_loss,val_dice,epoch_time_s,images_per_s,peak_memory_mib,data_wait_s"
     )
-    assert appended.splitlines()[2] == b"2,5e-05,0.333333333,0.5,0.25,0.666666667,1.5,100,512"
+    assert appended.splitlines()[2] == b"2,5e-05,0.333333333,0.5,0.25,0.666666667,1.5,100,512,nan"
     rewrite_epochs(trial, history)
     assert trial.epochs.read_bytes() == appended
     assert count_epochs(trial) == 3

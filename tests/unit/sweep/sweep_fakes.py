@@ -89,6 +89,7 @@ class FakeRun:
                 epoch_time_s=1.5,
                 images_per_s=2.0,
                 peak_memory_mib=3.0,
+                data_wait_s=0.25,
             )
             self.history.append(record)
             self._engine.events.append(f"epoch {epoch}")

@@ -143,6 +143,20 @@ def test_a_second_time_changes_nothing_and_a_lost_folder_comes_back_alike(
     assert content() == first
 
 
+def test_what_an_epoch_did_not_measure_is_not_shown(
+    folder: ExperimentFolder, trained: list[QueuedTrial]
+) -> None:
+    trial = folder.trial(trained[0].hash)
+    lines = trial.epochs.read_text().splitlines()
+    assert lines[0].endswith(",data_wait_s")
+    lines[1] = lines[1].rpartition(",")[0] + ",nan"
+    trial.epochs.write_text("\n".join(lines) + "\n")
+    logged = read_logged(trial)
+    assert logged is not None
+    assert ["data_wait_s" in row for row in logged.epochs] == [False, *[True] * (len(lines) - 2)]
+    assert logged == read_logged(trial)
+
+
 @needs_tensorboard
 def test_rows_of_a_running_trial_are_added(
     experiment: Experiment, folder: ExperimentFolder, queued: list[QueuedTrial], fake_engine: FakeEngine
