@@ -11,7 +11,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export SEGBENCH_KILLS ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test test-full test-slurm chaos chaos-record bench-sweep bench-mirror calibrate check format golden system constraints schema axes smoke-reference test-postgres wheel clean
+.PHONY: help install sweep test test-full test-slurm chaos chaos-record bench bench-cuda bench-sweep bench-mirror calibrate check format golden system constraints schema axes smoke-reference test-postgres wheel clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ chaos: install  ## Kill sweeps SEGBENCH_KILLS times, fill disks, damage files; c
 
 chaos-record: install  ## The same, and write docs/chaos.md: what was done, with date and commit
 	SEGBENCH_CHAOS_RECORD=docs/chaos.md $(PY) -m pytest tests/chaos $(CHAOS_ARGS)
+
+bench: install  ## Measure speed against the loop everyone writes, on the CPU (two idle cores: under 15 minutes)
+	@$(PY) -m benchmarks.speed --cpu
+
+bench-cuda: install  ## The same on a GPU: training, testing, trials side by side
+	@$(PY) -m benchmarks.speed --cuda
 
 bench-sweep: install  ## Measure a sweep's own costs: between trials, resume scan, claiming, planning, searching (on an idle machine)
 	@$(PY) -m benchmarks.between_trials
