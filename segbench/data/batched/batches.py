@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numpy as np
 import torch
@@ -59,7 +59,7 @@ class DeviceBatches:
         generator = np.random.Generator(np.random.PCG64(stream_seed(self._seed, "order", epoch)))
         return self._numbers[generator.permutation(len(self._numbers))]
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
+    def epoch(self, epoch: int) -> Generator[Batch, None, None]:
         """Yield the batches of an epoch, which counts from 1."""
         order = self.order(epoch)
         drawn = self._augmentation.draw(self._seed, epoch, order, size_px=self._size_px, device=self._device)
