@@ -5,8 +5,8 @@
 Reference study R0's script as a careful student writes it: each item decoded with PIL in every epoch,
 albumentations, torch's DataLoader, float32 images in NCHW, Adam, BCE + Dice, loss and Dice read with
 `.item()` in every step, the best weights kept. Nothing is slowed down on purpose; images are resized before
-they are augmented, which is the quicker order. FOLDER holds `images` and `annotations` of Oxford-IIIT Pet. Of segbench
-it takes the network alone, so that both sides train the same one.
+they are augmented, which is the quicker order. FOLDER holds `images` and `annotations` of Oxford-IIIT Pet. Of
+segbench it takes the network alone, so that both sides train the same one.
 """
 
 from __future__ import annotations
