@@ -115,8 +115,14 @@ def _slots(plan: Plan, device: str) -> list[Slot]:
 
 def _costs(plan: Plan, slot: Slot, *, measures: bool) -> Costs:
     from segbench.cli.bars import file_bar
+    from segbench.data import decode
+    from segbench.sweep.checks.subjects import distinct_data
     from segbench.sweep.costs import costs_of
 
+    if measures:  # what is measured trains a few steps
+        with file_bar("images decoded") as on_progress:
+            for config in distinct_data(plan):
+                decode(config, plan.experiment.project, on_progress=on_progress)
     with file_bar("configurations measured") as on_progress:
         return costs_of(plan, slot, measures=measures, on_progress=on_progress)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from segbench.cli.options import (
@@ -14,6 +16,11 @@ from segbench.cli.options import (
     SmokeOption,
 )
 from segbench.cli.resources import DeviceOption, LoaderWorkersOption, ThreadsOption
+
+if TYPE_CHECKING:
+    from segbench.config.project import Project
+    from segbench.config.trial import TrialConfig
+    from segbench.data import PreparedData
 
 
 def run(
@@ -75,6 +82,7 @@ def run(
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
     from segbench.sweep.runner import Resources, run_trial
+    from segbench.sweep.warm import WarmData
     from segbench.sweep.worker import settle_process
 
     settle_process(slot.threads)
@@ -88,7 +96,10 @@ def run(
     if loader_workers is None:
         loader_workers = devices.loader_workers(slot.device, slot.threads)
     resources = Resources(device=slot.device, threads=slot.threads, loader_workers=loader_workers)
-    record = run_trial(QueuedTrial.of(entry.trial), loaded.project, job.folder, resources, should_stop=stop)
+    warm = WarmData(loaded.project, _prepare)
+    record = run_trial(
+        QueuedTrial.of(entry.trial), loaded.project, job.folder, resources, should_stop=stop, warm=warm
+    )
     launch.write_index(loaded)
     where = str(entry.folder.path)
     if record is None:
@@ -100,3 +111,12 @@ def run(
     for name, value in record.test.items():
         typer.echo(f"test_{name} {value:.4f}")
     typer.echo(where)
+
+
+def _prepare(config: TrialConfig, project: Project, *, fold: int) -> PreparedData:
+    """Prepare data, with a bar where images are decoded."""
+    from segbench.cli.bars import file_bar
+    from segbench.data import prepare
+
+    with file_bar("images decoded") as on_progress:
+        return prepare(config, project, fold=fold, on_progress=on_progress)

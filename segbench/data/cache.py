@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import re
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -24,9 +26,14 @@ from segbench.errors import DataError, message
 OnProgress = Callable[[int, int], None]
 """Told (images done, images in all) while a cache is built."""
 
+Decoded: TypeAlias = tuple[np.ndarray, np.ndarray] | DataError
+"""Image and mask, or why there are none."""
+
 _FORMAT = 1
 _IMAGES, _MASKS, _RECORD = "images.npy", "masks.npy", "cache.json"
 _CHUNK = 64
+_MOST_THREADS = 16
+"""Beyond them the thread that writes and hashes is the slowest."""
 _MOST_PROBLEMS = 20
 _SPARE_BYTES = 64 * 2**20
 
@@ -159,8 +166,8 @@ def _build(source: Source, folder: Path, key: str, on_progress: OnProgress | Non
     try:
         temporary.mkdir(parents=True)
         _require_space(source, len(samples), temporary)
-        _write_pixels(source, samples, temporary, on_progress)
-        files = {name: _file_record(temporary / name) for name in (_IMAGES, _MASKS)}
+        digests = _write_pixels(source, samples, temporary, on_progress)
+        files = {name: _file_record(temporary / name, digest) for name, digest in digests.items()}
         _write_json(temporary / _RECORD, {"format": _FORMAT, "key": key, "files": files})
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
@@ -192,41 +199,79 @@ def _require_space(source: Source, num_samples: int, folder: Path) -> None:
 
 def _write_pixels(
     source: Source, samples: Sequence[Sample], folder: Path, on_progress: OnProgress | None
-) -> None:
-    """Write both arrays from front to back: a full disk is an error here, but a bus error in a memory map."""
+) -> dict[str, str]:
+    """Write both arrays from front to back: a full disk is an error here, but a bus error in a memory map.
+
+    Returns:
+        Name of each file -> SHA-256 of its content, taken while the next images are decoded.
+    """
     size = source.size_px
     problems: list[str] = []
     done = 0
     with (
-        (folder / _IMAGES).open("wb") as images,
-        (folder / _MASKS).open("wb") as masks,
-        ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
+        _Hashed(folder / _IMAGES) as images,
+        _Hashed(folder / _MASKS) as masks,
+        ThreadPoolExecutor(min(_MOST_THREADS, len(os.sched_getaffinity(0)))) as pool,
     ):
         _write_header(images, (len(samples), size, size, source.channels))
         _write_header(masks, (len(samples), size, size))
-        for start in range(0, len(samples), _CHUNK):
-            chunk = samples[start : start + _CHUNK]
-            for pair in pool.map(lambda sample: _decode(source, sample), chunk):
-                if isinstance(pair, DataError):
-                    problems += pair.problems
-                else:
-                    images.write(pair[0].tobytes())
-                    masks.write(pair[1].tobytes())
-                done += 1
-            if on_progress is not None:
+        for pair in _in_order(pool, lambda sample: _decode(source, sample), samples):
+            if isinstance(pair, DataError):
+                problems += pair.problems
+            else:
+                images.write(pair[0].tobytes())
+                masks.write(pair[1].tobytes())
+            done += 1
+            if on_progress is not None and (done % _CHUNK == 0 or done == len(samples)):
                 on_progress(done, len(samples))
-            if len(problems) >= _MOST_PROBLEMS:
+            if len(problems) >= _MOST_PROBLEMS and done % _CHUNK == 0:
                 break
-        for stream in (images, masks):
-            stream.flush()
-            os.fsync(stream.fileno())
+        digests = {name: stream.finish() for name, stream in ((_IMAGES, images), (_MASKS, masks))}
     if len(problems) > _MOST_PROBLEMS:
         problems[_MOST_PROBLEMS:] = ["... and perhaps more"]
     if problems:
         raise DataError(problems)
+    return digests
 
 
-def _decode(source: Source, sample: Sample) -> tuple[np.ndarray, np.ndarray] | DataError:
+def _in_order(
+    pool: ThreadPoolExecutor, decode: Callable[[Sample], Decoded], samples: Sequence[Sample]
+) -> Iterator[Decoded]:
+    """Yield what `decode` makes of each sample; all threads are busy, and few images wait in memory."""
+    begun: deque[Future[Decoded]] = deque()
+    for sample in samples:
+        begun.append(pool.submit(decode, sample))
+        if len(begun) > _CHUNK:
+            yield begun.popleft().result()
+    while begun:
+        yield begun.popleft().result()
+
+
+class _Hashed:
+    """A file that is written from front to back and hashed on the way."""
+
+    def __init__(self, file: Path) -> None:
+        self._stream = file.open("wb")
+        self._sum = hashlib.sha256()
+
+    def __enter__(self) -> _Hashed:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stream.close()
+
+    def write(self, content: bytes) -> None:
+        self._stream.write(content)
+        self._sum.update(content)
+
+    def finish(self) -> str:
+        """Wait until the disk has it all; return the SHA-256."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        return self._sum.hexdigest()
+
+
+def _decode(source: Source, sample: Sample) -> Decoded:
     try:
         image, mask = source.decode(sample)
     except DataError as error:
@@ -238,9 +283,9 @@ def _write_header(stream: Any, shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
-def _file_record(file: Path) -> dict[str, Any]:
+def _file_record(file: Path, digest: str) -> dict[str, Any]:
     stat = file.stat()
-    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": hash_file(file)}
+    return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": digest}
 
 
 def _write_json(file: Path, value: object) -> None:

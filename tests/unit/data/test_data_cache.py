@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import multiprocessing
 import os
+import shutil
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -58,6 +61,30 @@ def test_it_is_built_once(photos, ours):
     assert first.images.shape == (10, 16, 16, 3)
     assert first.masks.shape == (10, 16, 16)
     assert set(np.unique(first.masks)) == {0, 1}
+
+
+def test_images_stand_in_order_and_hashes_are_those_of_the_files(photos, ours, monkeypatch):
+    """Also where many more images are to be decoded than wait in memory."""
+    expected = np.array(prepare(ours, photos).images)
+    (folder,) = folders(photos)
+    shutil.rmtree(photos.data / "cache" / folder)
+    monkeypatch.setattr(cache, "_CHUNK", 3)
+    decode, waits = cache._decode, iter([0.05, 0, 0.02, 0, 0, 0.04, 0, 0, 0.03, 0])
+
+    def slowly(source, sample):
+        time.sleep(next(waits))
+        return decode(source, sample)
+
+    monkeypatch.setattr(cache, "_decode", slowly)
+    calls = []
+    found = prepare(ours, photos, on_progress=counting(calls))
+    assert np.array_equal(found.images, expected)
+    assert calls == [(3, 10), (6, 10), (9, 10), (10, 10)]
+    record = json.loads((photos.data / "cache" / folder / "cache.json").read_text())
+    for name, known in record["files"].items():
+        content = (photos.data / "cache" / folder / name).read_bytes()
+        assert known["sha256"] == hashlib.sha256(content).hexdigest()
+        assert known["size"] == len(content)
 
 
 def test_a_changed_file_makes_another_cache_and_fingerprint(photos, ours):
