@@ -70,6 +70,7 @@ def costs_table(analysis: Analysis, labels: Labels) -> Table:
             *([("s waiting", "data_wait_s")] if has_waits else []),
             ("Peak MiB", "peak_memory_mib"),
         ),
+        frozenset({"data_wait_s"}),
     )
     rows = [
         (
@@ -88,6 +89,8 @@ def costs_table(analysis: Analysis, labels: Labels) -> Table:
         "FLOPs: of one forward pass of one image, two per multiply-add. Times, throughput of training and "
         "memory are medians over seeds on the hardware named under provenance."
     )
+    if has_waits:
+        note += " Waiting: seconds of an epoch in which training stood still for its next batch."
     if has_fronts:
         note += (
             " Not beaten in a cost: no other cell has as good a mean "
