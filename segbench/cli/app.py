@@ -15,6 +15,7 @@ COMMANDS = (
     "explain",
     "compare",
     "plan",
+    "bench",
     "status",
     "logs",
     "run",

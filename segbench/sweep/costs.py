@@ -7,9 +7,10 @@ found by building it without weights; what an epoch takes where nothing was trai
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from segbench.config.project import Project
 from segbench.config.trial import TrialConfig, canonical_json, hashed_config, variant_digests
 from segbench.data import fingerprint
 from segbench.records import TrialRecord
@@ -19,6 +20,9 @@ from segbench.sweep import memory
 from segbench.sweep.devices import Slot
 from segbench.sweep.overview import last_epoch, seconds_per_epoch
 from segbench.sweep.plan import Plan
+
+if TYPE_CHECKING:
+    from segbench.sweep.measure import Steps
 
 _FREE: Final = (
     "init",
@@ -207,24 +211,42 @@ def _with_steps(
     measures: bool,
 ) -> Cost:
     """Return the cost with time and memory of a few steps, from memory or, where it may, by taking them."""
+    project = plan.experiment.project
+    subject = _steps_subject(config, project, slot, data_fingerprint)
+    known = memory.recall(project, _STEPS_FOLDER, subject)
+    if known is None and measures:
+        known = asdict(take_steps(config, project, slot, data_fingerprint))
+    if known is None:
+        return cost
+    taken = {name: known.get(name) for name in ("epoch_time_s", "memory_mib")}
+    return replace(cost, **taken, source=f"{subject[-2]}, by a few steps")
+
+
+def take_steps(
+    config: TrialConfig, project: Project, slot: Slot, data_fingerprint: str | None = None
+) -> Steps:
+    """Train a few steps of a configuration and remember what they took: plans know it from then on.
+
+    Raises:
+        DataError: The data cannot be read.
+    """
+    from segbench.sweep.measure import time_steps
+
+    steps = time_steps(config, project, slot)
+    subject = _steps_subject(config, project, slot, data_fingerprint)
+    memory.keep(project, _STEPS_FOLDER, subject, asdict(steps))
+    return steps
+
+
+def _steps_subject(
+    config: TrialConfig, project: Project, slot: Slot, data_fingerprint: str | None
+) -> list[Any]:
     from segbench.sweep.provenance import name_device
 
-    project = plan.experiment.project
-    device = name_device(slot.device)
-    subject = [
+    return [
         cost_key(config),
         variant_digests(config),
         data_fingerprint or fingerprint(config, project),
-        device,
+        name_device(slot.device),
         slot.threads,
     ]
-    known = memory.recall(project, _STEPS_FOLDER, subject)
-    if known is None and measures:
-        from segbench.sweep.measure import time_steps
-
-        epoch_time_s, memory_mib = time_steps(config, project, slot)
-        known = {"epoch_time_s": epoch_time_s, "memory_mib": memory_mib}
-        memory.keep(project, _STEPS_FOLDER, subject, known)
-    if known is None:
-        return cost
-    return replace(cost, **known, source=f"{device}, by a few steps")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
+from statistics import median
 
 import torch
 
@@ -14,11 +16,32 @@ from segbench.data.prepared import build_source, prepare
 from segbench.engine.heap import hold_freed_memory
 from segbench.engine.instruments import count_flops, count_parameters
 from segbench.engine.numerics import Numerics
-from segbench.engine.protocol import build_run
+from segbench.engine.protocol import TrainingRun, build_run
+from segbench.records import EpochRecord
 from segbench.sweep.devices import Slot
 
-BATCHES = 2
-"""Batches of an epoch of `time_steps`; its second epoch counts, so that what happens once does not."""
+BATCHES = 4
+"""Batches of an epoch of `time_steps`."""
+
+_LEAST_S = 2.0
+"""Epochs are taken, after a first that is not counted, until they have lasted so long."""
+
+_MOST_EPOCHS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """What a few steps of a configuration take; None: the run failed, or nothing tells."""
+
+    epoch_time_s: float | None = None
+    """An epoch of the whole data set, with validation."""
+    memory_mib: float | None = None
+    images_per_s: float | None = None
+    """Trained on, with what training waits for."""
+    data_wait: float | None = None
+    """Share of the training time that is waiting for data."""
+    setup_s: float | None = None
+    """Building network, optimiser and batches, where that was done before in the process."""
 
 
 def size_network(config: TrialConfig, project: Project) -> tuple[int | None, int | None]:
@@ -39,31 +62,52 @@ def size_network(config: TrialConfig, project: Project) -> tuple[int | None, int
     return parameters, flops
 
 
-def time_steps(config: TrialConfig, project: Project, slot: Slot) -> tuple[float | None, float | None]:
-    """Train a few batches and return the seconds that an epoch takes, validation included, and MiB of memory.
+def time_steps(config: TrialConfig, project: Project, slot: Slot) -> Steps:
+    """Train a few batches and tell what they took: medians over epochs of a few batches each.
 
-    None where the run failed: it says so when it is run.
+    Nothing is known where the run failed: it says so when it is run.
 
     Raises:
         DataError: The data cannot be read.
     """
-    few = replace(config, max_images=BATCHES * config.batch_size, epochs=2, early_stopping=None)
+    few = replace(
+        config, max_images=BATCHES * config.batch_size, epochs=_MOST_EPOCHS + 1, early_stopping=None
+    )
     whole = prepare(config, project)
     data = prepare(few, project)
     hold_freed_memory()  # as the workers do: it decides time and memory
     try:
-        run = build_run(few, data, seed=0, device=slot.device, threads=slot.threads)
+        build_run(few, data, seed=0, device=slot.device, threads=slot.threads).close()
+        began = time.perf_counter()
+        run = build_run(few, data, seed=1, device=slot.device, threads=slot.threads)
+        setup_s = time.perf_counter() - began
         try:
-            last = list(run)[-1]
+            records = _epochs(run)
         finally:
             run.close()
     except Exception:  # out of memory, a network that does not train: the sweep tells which
-        return None, None
-    train_s = len(data.split["train"]) / last.images_per_s
-    val_s = max(last.epoch_time_s - train_s, 0.0)
-    epoch_s = train_s * len(whole.split["train"]) / len(data.split["train"])
-    epoch_s += val_s * len(whole.split["val"]) / len(data.split["val"])
-    return epoch_s, last.peak_memory_mib
+        return Steps()
+    images_per_s = median([record.images_per_s for record in records])
+    num_few, num_whole = ({part: len(d.split[part]) for part in ("train", "val")} for d in (data, whole))
+    val_s = median([max(r.epoch_time_s - num_few["train"] / r.images_per_s, 0.0) for r in records])
+    waits = [r.data_wait_s * r.images_per_s / num_few["train"] for r in records]
+    return Steps(
+        epoch_time_s=num_whole["train"] / images_per_s + val_s * num_whole["val"] / num_few["val"],
+        memory_mib=max(record.peak_memory_mib for record in records),
+        images_per_s=images_per_s,
+        data_wait=None if any(wait != wait for wait in waits) else median(waits),
+        setup_s=setup_s,
+    )
+
+
+def _epochs(run: TrainingRun) -> list[EpochRecord]:
+    """Return the records of epochs that last long enough together, without the first."""
+    records = []
+    for record in run:
+        records.append(record)
+        if len(records) > 1 and sum(r.epoch_time_s for r in records[1:]) >= _LEAST_S:
+            break
+    return records[1:]
 
 
 def _without_weights(model: Choice) -> Choice:

@@ -1,0 +1,221 @@
+"""How fast a machine trains an experiment's networks, and in parts of what its arithmetic can do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+
+from segbench.config.trial import TrialConfig
+from segbench.data.batches import TrainBatches
+from segbench.data.prepared import prepare
+from segbench.engine.numerics import Numerics, choose_device
+from segbench.sweep.costs import Costs, cost_key, costs_of, take_steps
+from segbench.sweep.devices import Slot
+from segbench.sweep.measure import Steps
+from segbench.sweep.plan import Plan
+
+OnStage = Callable[[str], None]
+"""Told what is measured next."""
+
+_BACKWARD: Final = 3
+"""Operations of a training step in those of its forward pass: gradients of inputs and of weights are one
+more each."""
+
+_WAITS: Final = 0.05
+"""Share of a step in waiting for data from which the data bind."""
+
+_BUSY: Final = 0.5
+"""Share of the matrix rate from which the arithmetic binds."""
+
+_CEILING_S: Final = 1.5
+_DATA_S: Final = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ceilings:
+    """What the device does at best, of a large matrix product and a large copy."""
+
+    matmul: dict[str, float]
+    """Precision -> operations a second, two a multiply-add."""
+    copy_bytes_per_s: float
+    """Read and written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """What one network, data set, batch size and precision takes here; None: nothing tells."""
+
+    label: str
+    """Of the first of its cells."""
+    num_cells: int
+    precision: str
+    parameters: int | None
+    steps: Steps
+    share_of_peak: float | None
+    """Training operations a second, in parts of the matrix rate at this precision."""
+    data_images_per_s: float | None
+    """What one thread decodes from the cache and augments; None: the user's own engine, or on the device."""
+
+    @property
+    def binds(self) -> str:
+        """Say what holds it back."""
+        if self.steps.images_per_s is None:
+            return "it does not train here: `segbench run` says why"
+        if self.steps.data_wait is not None and self.steps.data_wait > _WAITS:
+            return f"data: {self.steps.data_wait:.0%} of a step waits for them"
+        if self.share_of_peak is None:
+            return "not known: its operations cannot be counted"
+        if self.share_of_peak >= _BUSY:
+            return "arithmetic"
+        return "memory and small operations"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What was measured."""
+
+    ceilings: Ceilings
+    paces: tuple[Pace, ...]
+    num_left_out: int
+    """Kinds of cells that the time did not last for."""
+
+
+def bench(plan: Plan, slot: Slot, *, seconds: float = 110.0, on_stage: OnStage = lambda what: None) -> Bench:
+    """Measure the ceilings of a device, then one trial's pace for every kind of cell of a plan.
+
+    Cells that cost the same are measured once. A kind is begun only while time is left.
+
+    Args:
+        plan: Its trials' configurations are measured, whether done or not.
+        slot: Device and threads, as a sweep's worker has them.
+        seconds: About how long it may take; the first kind is measured in any case.
+        on_stage: Told what is measured next.
+
+    Raises:
+        DataError: The data cannot be read.
+    """
+    began = time.monotonic()
+    torch.set_num_threads(slot.threads)
+    kinds = _kinds(plan)
+    on_stage("matrix product and copy")
+    ceilings = measure_ceilings(slot, sorted({config.precision for config, _ in kinds.values()}))
+    costs = costs_of(plan, slot)
+    paces: list[Pace] = []
+    longest = 0.0
+    for config, labels in kinds.values():
+        started = time.monotonic()
+        if paces and started - began + longest > seconds:
+            break
+        on_stage(labels[0])
+        paces.append(_pace(plan, config, labels, slot, ceilings, costs))
+        longest = max(longest, time.monotonic() - started)
+    return Bench(ceilings=ceilings, paces=tuple(paces), num_left_out=len(kinds) - len(paces))
+
+
+def measure_ceilings(slot: Slot, precisions: list[str]) -> Ceilings:
+    """Time matrix products of random numbers, at each precision, and copies larger than any cache."""
+    device = choose_device(slot.device)
+    size = 8192 if device.type == "cuda" else 2048
+    matmul = {}
+    for precision in precisions:
+        numerics = Numerics(device, precision, slot.threads)
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+        with numerics.active():
+            matmul[precision] = 2 * size**3 / _seconds(lambda a=left, b=right: a @ b, device)  # type: ignore[misc]
+    source = torch.randn(2**28 if device.type == "cuda" else 2**26, device=device)
+    target = torch.empty_like(source)
+    copied = 2 * source.nbytes / _seconds(lambda: target.copy_(source), device)
+    return Ceilings(matmul=matmul, copy_bytes_per_s=copied)
+
+
+def _kinds(plan: Plan) -> dict[str, tuple[TrialConfig, list[str]]]:
+    """Return what costs the same: key -> a configuration, and the labels of its cells."""
+    kinds: dict[str, tuple[TrialConfig, list[str]]] = {}
+    cells = {e.trial.cell.config_hash: e.trial.cell for e in plan.entries}
+    cells |= {t.cell.config_hash: t.cell for t in plan.tunings}
+    for cell in cells.values():
+        kinds.setdefault(cost_key(cell.config), (cell.config, []))[1].append(cell.label)
+    return kinds
+
+
+def _pace(
+    plan: Plan,
+    config: TrialConfig,
+    labels: list[str],
+    slot: Slot,
+    ceilings: Ceilings,
+    costs: Costs,
+) -> Pace:
+    project = plan.experiment.project
+    by_label = {e.trial.cell.label: e.trial for e in plan.entries}
+    trial = by_label.get(labels[0])
+    steps = take_steps(config, project, slot, None if trial is None else trial.data_fingerprint)
+    cost = next(costs[h] for h, c in _configs(plan).items() if c == config)
+    share = None
+    if steps.images_per_s is not None and cost.flops is not None:
+        share = _BACKWARD * cost.flops * steps.images_per_s / ceilings.matmul[config.precision]
+    return Pace(
+        label=labels[0],
+        num_cells=len(labels),
+        precision=config.precision,
+        parameters=cost.parameters,
+        steps=steps,
+        share_of_peak=share,
+        data_images_per_s=_data_images_per_s(plan, config),
+    )
+
+
+def _configs(plan: Plan) -> dict[str, TrialConfig]:
+    found = {e.trial.cell.config_hash: e.trial.cell.config for e in plan.entries}
+    return found | {t.cell.config_hash: t.cell.config for t in plan.tunings}
+
+
+def _data_images_per_s(plan: Plan, config: TrialConfig) -> float | None:
+    if config.engine != "segbench" or config.augment_backend == "device":
+        return None
+    data = prepare(config, plan.experiment.project)
+    with _one_thread():
+        batches = TrainBatches(data, config, seed=0)
+        try:
+            images, began = 0, 0.0
+            for epoch in range(1, 1000):
+                for batch in batches.epoch(epoch):
+                    if not began:  # the first batch imports
+                        began = time.perf_counter()
+                        continue
+                    images += len(batch)
+                    spent = time.perf_counter() - began
+                    if spent > _DATA_S:
+                        return images / spent
+            return images / max(time.perf_counter() - began, 1e-9)
+        finally:
+            batches.close()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Return the shortest time of a call, the first one left out."""
+    times: list[float] = []
+    end = time.perf_counter() + _CEILING_S
+    while len(times) < 4 or time.perf_counter() < end:
+        began = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - began)
+    return min(times[1:])
