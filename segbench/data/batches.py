@@ -108,17 +108,16 @@ class TrainBatches:
             for images, masks, index in loaded:
                 yield self._finish(images, masks, index)
             return
-        # A GPU is fed from the thread that computes on it; on a CPU all is made ahead.
-        make, finish = self._pairs.__getitems__, self._finish
-        is_cuda = finish.device.type == "cuda"
-        made = (make(keys) if is_cuda else finish(*make(keys)) for keys in self._sampler)
+        # Scaled where the network computes: PyTorch would start threads of its own beside a second one that
+        # calls it, and they would be in each other's way.
+        made = (self._pairs.__getitems__(keys) for keys in self._sampler)
         with _single_threaded_cv2():
             first, must_wait = draws_from_the_process(lambda: next(made))
             self._ahead = None if must_wait else Ahead(made)
             try:
-                yield finish(*first) if is_cuda else first
-                for batch in self._ahead or made:
-                    yield finish(*batch) if is_cuda else batch
+                yield self._finish(*first)
+                for pixels in self._ahead or made:
+                    yield self._finish(*pixels)
             finally:
                 self.close_ahead()
 
