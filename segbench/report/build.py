@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -165,23 +165,28 @@ def _picture(folder: Path, panels: Panels) -> tuple[PanelPicture | None, str | N
 def _texts(
     content: Content, analysis: Analysis, labels: Labels, made_from: Mapping[str, Any]
 ) -> dict[str, bytes]:
-    name = analysis.experiment.name
     made_from = {**made_from, **described(analysis.experiment, labels.style)}
-    texts = {
-        "report.html": write_html(content),
-        "report.md": write_markdown(content),
-        "report.tex": write_latex(content),
-        "numbers.tex": write_numbers(analysis, labels),
-        NUMBERS_FILE: write_numbers_json(labels.traces, name=name, made_from=made_from),
-        **{f"tables/{table.name}.tex": write_table(table) for table in content.tables},
-    }
+    return {name: text.encode("utf-8") for name, text in _written(content, analysis, labels, made_from)}
+
+
+def _written(
+    content: Content, analysis: Analysis, labels: Labels, made_from: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """Yield files one by one: some are of many megabytes, and none is held as text beside its bytes."""
+    name = analysis.experiment.name
+    yield "report.html", write_html(content)
+    yield "report.md", write_markdown(content)
+    yield "report.tex", write_latex(content)
+    yield "numbers.tex", write_numbers(analysis, labels)
+    yield NUMBERS_FILE, write_numbers_json(labels.traces, name=name, made_from=made_from)
+    for table in content.tables:
+        yield f"tables/{table.name}.tex", write_table(table)
     if analysis.best_design:
-        texts[file_name(name)] = analysis.best_design
+        yield file_name(name), analysis.best_design
     for field in _FRAMES:
         frame: pd.DataFrame | None = getattr(analysis, field)
         if frame is not None and not frame.empty:
-            texts[f"data/{field}.csv"] = csv(frame)
-    return {name: text.encode("utf-8") for name, text in texts.items()}
+            yield f"data/{field}.csv", csv(frame)
 
 
 def _figures(figures: Sequence[Figure], drawn: Mapping[str, Drawn]) -> dict[str, bytes]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from segbench.stats.intervals import Spread
 from segbench.stats.multiplicity import holm
@@ -80,5 +79,7 @@ def p_of_counts(level: np.ndarray | int, baseline: np.ndarray | int, seeds: int)
     """
     counts = np.stack(np.broadcast_arrays(level, baseline), axis=-1)
     pairs, which = np.unique(counts.reshape(-1, 2), axis=0, return_inverse=True)
+    from scipy import stats  # takes a second to import, and diverged seeds are rare
+
     p = [stats.fisher_exact([[a, seeds - a], [b, seeds - b]]).pvalue for a, b in pairs.tolist()]
     return np.array(p, float)[which].reshape(counts.shape[:-1])[()]

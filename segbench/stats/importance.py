@@ -22,7 +22,6 @@ from typing import Final
 
 import numpy as np
 from numpy.polynomial import legendre
-from scipy.stats import rankdata
 
 LEAST: Final = 10
 """Proposals below which there is no model; at least three a knob besides."""
@@ -167,6 +166,8 @@ def importance(
 
 def _ranks(objective: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Return ranks within each group, between 0 and 1."""
+    from scipy.stats import rankdata  # takes a second to import; searches alone need it
+
     ranks = np.empty(len(objective))
     for group in dict.fromkeys(groups.tolist()):
         rows = groups == group

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from segbench.records import DECIMALS
 from segbench.report.trace import Source, Traces
@@ -24,9 +24,13 @@ def write_numbers_json(traces: Traces, *, name: str, made_from: Mapping[str, Any
         made_from: What the report was made from, for `segbench report --check`.
     """
     sources: dict[str, int] = {}
+    known: dict[int, int] = {}  # most numbers share the very object with those of their row
     numbers = []
     for trace in traces.all:
-        place = sources.setdefault(_json(_source(trace.source)), len(sources))
+        place = known.get(id(trace.source))
+        if place is None:
+            place = sources.setdefault(_json(_source(trace.source)), len(sources))
+            known[id(trace.source)] = place
         entry = {
             "what": trace.quantity,
             "value": _plain(trace.value),
@@ -56,5 +60,4 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+_json: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode

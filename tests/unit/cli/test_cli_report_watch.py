@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -52,7 +54,9 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
     monkeypatch.chdir(tmp_path)
     make_records(tmp_path, 6, 4, 5, text=TEXT, cells=2)
     found = Sweep(tmp_path)
-    monkeypatch.setattr(report_watch.time, "sleep", found.rest)
+    # its own `time`: threads of the process that other tests left sleep on
+    own = SimpleNamespace(sleep=found.rest, monotonic=time.monotonic, perf_counter=time.perf_counter)
+    monkeypatch.setattr(report_watch, "time", own)
     return found
 
 
