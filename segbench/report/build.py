@@ -14,9 +14,9 @@ from segbench.report.analysis import Analysis
 from segbench.report.best_design import file_name
 from segbench.report.compile_pdf import Compiled, compile_pdf
 from segbench.report.figures.draw_pgfplots import draw_pgfplots
-from segbench.report.figures.drawn import Drawn, drawing
+from segbench.report.figures.drawn import Drawing, Drawn
 from segbench.report.figures.figure import Figure
-from segbench.report.figures.make import FIGURE_NAMES
+from segbench.report.figures.make import FIGURE_NAMES, make_figures
 from segbench.report.freshness import NUMBERS_FILE, described, recorded
 from segbench.report.labels import Labels
 from segbench.report.pages.content import Content, PanelPicture, make_content
@@ -92,11 +92,15 @@ def write_report(
     style = read_style(folder / "style.yaml")
     labels = Labels(analysis, style)
     picture, missing = _picture(folder, panels)
-    content = make_content(analysis, style, panels=picture, panels_missing=missing)
     if made_from is None:
         made_from = recorded(analysis.experiment)
-    with drawing(content.figures, folder / "figures") as drawn:
-        files = _texts(content, analysis, labels, made_from) | _figures(content.figures, drawn())
+    with Drawing(folder / "figures") as drawing:
+        figures = []
+        for figure in make_figures(analysis, labels):
+            drawing.add(figure)
+            figures.append(figure)
+        content = make_content(analysis, style, figures=figures, panels=picture, panels_missing=missing)
+        files = _texts(content, analysis, labels, made_from) | _figures(content.figures, drawing.files())
     if is_watched:
         files = {name: data for name, data in files.items() if not name.endswith(".tex")}
         files["report.html"] = write_html(content, is_watched=True).encode()

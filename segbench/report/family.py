@@ -10,10 +10,10 @@ import pandas as pd
 
 from segbench.config.experiment import Claim, Experiment
 from segbench.config.pairing import Pairing
-from segbench.stats.effects import Effect, estimate, log_ratio
+from segbench.stats.effects import Effect, estimate_pairs, log_ratio
 from segbench.stats.images import ImageTable
 from segbench.stats.metrics import Kind, Metric, read_metric
-from segbench.stats.pairs import Contrast
+from segbench.stats.pairs import Contrast, PairedTable, Pairs
 from segbench.stats.questions import baseline_contrasts, claim_contrast, is_testable, judged_contrasts
 from segbench.stats.subgroups import Subgroups, restrict
 from segbench.stats.verdict import ALPHA, Hypothesis, Judgement, alpha_at_a_look, judge
@@ -30,28 +30,31 @@ class Estimator:
     _effects: dict[Contrast, Effect] = field(default_factory=dict)
     _image_tables: dict[str, ImageTable | None] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._paired = PairedTable(self.table, self.pairing)
+
     def effect(self, contrast: Contrast) -> Effect:
         """Return the estimate of a contrast whose metric is a column of the table."""
         if contrast not in self._effects:
             metric = read_metric(contrast.metric)
             assert metric is not None
-            table, images = self.table, None
             if contrast.among:
                 table, kept = restrict(
-                    table,
+                    self.table,
                     self.images,
                     self.subgroups.images(contrast.among),
                     metric=contrast.metric,
                     image_metric=metric.image_metric,
                 )
+                planned = Pairs.of(table, contrast, self.pairing)
                 images = ImageTable.of(kept, metric.image_metric)
             else:
-                images = self.image_table(metric)
-            self._effects[contrast] = estimate(table, contrast, self.pairing, metric, images)
+                planned, images = self._paired.pairs(contrast), self.image_table(metric)
+            self._effects[contrast] = estimate_pairs(planned, contrast, metric, images)
         return self._effects[contrast]
 
     def log_ratio(self, contrast: Contrast) -> Effect:
-        return log_ratio(self.effect(contrast), self.table, self.pairing)
+        return log_ratio(self.effect(contrast), self._paired.pairs(contrast))
 
     def image_table(self, metric: Metric) -> ImageTable | None:
         """Return the per-image values behind a test metric; None where there are none."""

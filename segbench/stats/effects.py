@@ -91,7 +91,13 @@ def estimate(
     Reference: for pairing by seed, Bouthillier et al. (2021), Accounting for Variance in ML Benchmarks,
     MLSys.
     """
-    planned = Pairs.of(table, contrast, pairing)
+    return estimate_pairs(Pairs.of(table, contrast, pairing), contrast, metric, images)
+
+
+def estimate_pairs(
+    planned: Pairs, contrast: Contrast, metric: Metric, images: ImageTable | None = None
+) -> Effect:
+    """Estimate one contrast from its pairs."""
     effect = _from_pairs(planned, contrast, images)
     if not (metric.has_worst_case and planned.has_unequal_divergence):
         return effect
@@ -104,13 +110,13 @@ def estimate(
     )
 
 
-def log_ratio(effect: Effect, table: pd.DataFrame, pairing: Pairing) -> Effect:
+def log_ratio(effect: Effect, planned: Pairs) -> Effect:
     """Return the contrast of logarithms: per seed log(level / baseline) of the means over pairs.
 
     NaN where some mean is not positive. The interval of a ratio of costs is not symmetric; that of its
     logarithm is.
     """
-    per_seed = Pairs.of(table, effect.contrast, pairing).balanced().per_seed()
+    per_seed = planned.balanced().per_seed()
     with np.errstate(invalid="ignore", divide="ignore"):
         logs = np.log(per_seed["level"].to_numpy()) - np.log(per_seed["baseline"].to_numpy())
     if not np.isfinite(logs).all():

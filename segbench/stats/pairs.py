@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -58,32 +59,8 @@ class Pairs:
 
     @classmethod
     def of(cls, table: pd.DataFrame, contrast: Contrast, pairing: Pairing) -> Pairs:
-        """Take the pairs of a contrast from the measured table; none where no cell has both levels.
-
-        Where a row has no level of an axis (NaN or empty) the axis's baseline stands for it, in the pairing
-        alone.
-        """
-        others = list(pairing.others(contrast.axis))
-        columns = {"trial": "trial", contrast.metric: "value", "state": "state"}
-        held = [axis for axis, _ in contrast.at]
-        rows = table[list(dict.fromkeys([contrast.axis, *held, *others, "seed", "fold", *columns]))]
-        for axis, level in contrast.at:
-            rows = rows[rows[axis] == level]
-        if absent := {axis: label for axis, label in pairing.stand_ins.items() if axis in others}:
-            filled = {axis: rows[axis].where(_is_there(rows[axis]), label) for axis, label in absent.items()}
-            rows = rows.assign(**filled)
-        if pairing.is_fraction:
-            number = rows.groupby([contrast.axis, *others], sort=False).ngroup()
-            place = number.groupby(rows[contrast.axis]).rank("dense").astype(int)
-            rows, others = rows.assign(_place=place), ["_place"]
-        arms = []
-        for arm, label in (("level", contrast.level), ("baseline", contrast.baseline)):
-            picked = rows.loc[rows[contrast.axis] == label, [*others, "seed", "fold", *columns]]
-            renamed = {"trial": f"trial_{arm}", contrast.metric: arm, "state": f"state_{arm}"}
-            arms.append(picked.rename(columns=renamed))
-        joined = arms[0].merge(arms[1], on=[*others, "seed", "fold"], how="inner")
-        block = joined.groupby([*others, "fold"], sort=False).ngroup()
-        return cls(joined.drop(columns=others).assign(block=block), pairing.is_fraction)
+        """Take the pairs of one contrast from the measured table; `PairedTable` is quicker for many."""
+        return PairedTable(table, pairing).pairs(contrast)
 
     @property
     def num_diverged(self) -> tuple[int, int, int]:
@@ -151,5 +128,72 @@ class Pairs:
         )
 
 
-def _is_there(labels: pd.Series) -> pd.Series:
-    return labels.notna() & (labels != "")
+@dataclass(frozen=True)
+class PairedTable:
+    """A measured table, and which of its rows make pairs: found once, whatever metrics are asked for."""
+
+    table: pd.DataFrame
+    """A row a planned trial: a column an axis, `seed`, `fold`, `trial`, `state` and the metrics."""
+    pairing: Pairing
+    _matches: dict[tuple[object, ...], _Matches] = field(default_factory=dict, repr=False)
+
+    def pairs(self, contrast: Contrast) -> Pairs:
+        """Return the pairs of a contrast; none where no cell has both levels.
+
+        Where a row has no level of an axis (NaN or empty) the axis's baseline stands for it, in the pairing
+        alone.
+        """
+        key = (contrast.axis, contrast.level, contrast.baseline, contrast.at)
+        if key not in self._matches:
+            self._matches[key] = self._match(contrast)
+        found = self._matches[key]
+        columns: dict[str, object] = {"seed": self.table["seed"].to_numpy()[found.level]}
+        for arm, rows in (("level", found.level), ("baseline", found.baseline)):
+            for name, source in (
+                (f"trial_{arm}", "trial"),
+                (arm, contrast.metric),
+                (f"state_{arm}", "state"),
+            ):
+                columns[name] = self.table[source].array[rows]
+        return Pairs(pd.DataFrame({**columns, "block": found.block}), self.pairing.is_fraction)
+
+    def _match(self, contrast: Contrast) -> _Matches:
+        is_held = np.ones(len(self.table), bool)
+        for axis, level in contrast.at:
+            is_held &= (self.table[axis] == level).to_numpy(bool)
+        cells = _numbered(
+            [self._filled(axis) for axis in self.pairing.others(contrast.axis)], len(self.table)
+        )
+        place = _numbered([self.table["seed"], self.table["fold"]], len(self.table))
+        arms = []
+        for label in (contrast.level, contrast.baseline):
+            rows = np.flatnonzero(is_held & (self.table[contrast.axis] == label).to_numpy(bool))
+            cell = pd.factorize(cells[rows])[0] if self.pairing.is_fraction else cells[rows]
+            arms.append(pd.DataFrame({"cell": cell, "place": place[rows], "row": rows}))
+        joined = arms[0].merge(arms[1], on=["cell", "place"], how="inner", suffixes=("_level", "_baseline"))
+        level = joined["row_level"].to_numpy()
+        block = _numbered([joined["cell"], self.table["fold"].iloc[level]], len(joined))
+        return _Matches(level, joined["row_baseline"].to_numpy(), block)
+
+    def _filled(self, axis: str) -> pd.Series:
+        labels = self.table[axis]
+        stand_in = self.pairing.stand_ins.get(axis)
+        return labels if stand_in is None else labels.where(labels.notna() & (labels != ""), stand_in)
+
+
+@dataclass(frozen=True)
+class _Matches:
+    level: np.ndarray
+    """(pairs,) row of the table at the level."""
+    baseline: np.ndarray
+    block: np.ndarray
+    """(pairs,) number of the other levels and fold."""
+
+
+def _numbered(columns: Sequence[pd.Series], length: int) -> np.ndarray:
+    """Return (rows,) numbers of the combinations that stand in these columns, by first appearance."""
+    numbers = np.zeros(length, np.int64)
+    for column in columns:
+        codes, values = pd.factorize(column.to_numpy(), use_na_sentinel=False)
+        numbers = pd.factorize(numbers * max(len(values), 1) + codes)[0]
+    return numbers

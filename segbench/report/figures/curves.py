@@ -34,16 +34,10 @@ _QUANTITIES = {"dice": "Dice", "loss": "Loss"}
 _TRAIN = "train: running mean over augmented batches"
 
 
-def curve_figures(analysis: Analysis, labels: Labels) -> list[Figure]:
-    """Return the curves of dice and those of the loss; none without epochs."""
+def curves_figure(analysis: Analysis, labels: Labels, *, quantity: str) -> Figure | None:
+    """Return the curves of `dice` or `loss`; None without epochs of it."""
     if analysis.curves.empty:
-        return []
-    return [
-        figure for quantity in ("dice", "loss") if (figure := _figure(analysis, labels, quantity)) is not None
-    ]
-
-
-def _figure(analysis: Analysis, labels: Labels, quantity: str) -> Figure | None:
+        return None
     metrics = (f"val_{quantity}", f"train_{quantity}")
     curves = analysis.curves[analysis.curves["metric"].isin(metrics)]
     if curves.empty:

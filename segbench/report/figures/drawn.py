@@ -13,7 +13,8 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -27,36 +28,101 @@ Drawn = Mapping[str, bytes]
 """Suffix -> content."""
 
 _WORTH_A_PROCESS_S: Final = 4.0
-"""Seconds of drawing from which a second process pays: it begins with a second of imports."""
+"""Seconds of drawing that wait before a second process pays: it begins with a second of imports."""
 
 
-@contextlib.contextmanager
-def drawing(figures: Sequence[Figure], folder: Path) -> Iterator[Callable[[], dict[str, Drawn]]]:
-    """Begin to draw; within the block, what is given returns the files of each figure by its name.
+class Drawing:
+    """Draws figures as they are made; `files` returns what became of each.
 
-    A second process, where there is one, draws from the block's start on.
-
-    Args:
-        figures: What the report shows.
-        folder: Where the files of the last report lie: `NAME.png`, `NAME.svg`, `NAME.pdf`.
+    Once enough waits to be worth it, a second process draws while its owner still makes others; `files` draws
+    beside it, either the largest that waits. Leaving the context ends the process.
     """
-    place = _place(folder)
-    entry = remembered.recall_entry(place)
-    wanted = {each.name: _digest(each) for each in figures}
-    kept = {name: _standing(folder, name, entry.get(name), digest) for name, digest in wanted.items()}
-    missing = [each for each in figures if kept[each.name] is None]
-    with _drawing(missing) as draw:
 
-        def finish() -> dict[str, Drawn]:
-            drawn = draw()
-            files = {each.name: kept[each.name] or drawn[each.name] for each in figures}
-            if missing:
-                remembered.keep_entry(
-                    place, {name: {"of": wanted[name], "files": _hashes(files[name])} for name in wanted}
-                )
-            return files
+    def __init__(self, folder: Path) -> None:
+        """Begin.
 
-        yield finish
+        Args:
+            folder: Where the files of the last report lie: `NAME.png`, `NAME.svg`, `NAME.pdf`.
+        """
+        self._folder = folder
+        self._place = _place(folder)
+        self._entry = remembered.recall_entry(self._place)
+        self._wanted: dict[str, str] = {}
+        self._drawn: dict[str, Drawn] = {}
+        self._waiting = _Waiting()
+        self._has_drawn = False
+        self._second: _SecondProcess | None = None
+
+    def __enter__(self) -> Drawing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._waiting.close()
+        if self._second is not None:
+            self._second.end()
+
+    def add(self, figure: Figure) -> None:
+        """Draw a figure, now or later, unless its files stand as they would be drawn."""
+        digest = self._wanted[figure.name] = _digest(figure)
+        kept = _standing(self._folder, figure.name, self._entry.get(figure.name), digest)
+        if kept is not None:
+            self._drawn[figure.name] = kept
+            return
+        self._has_drawn = True
+        self._waiting.put(figure)
+        if self._second is None and (os.cpu_count() or 1) > 1 and self._waiting.is_worth_a_process():
+            self._second = _SecondProcess(self._waiting, self._drawn)
+
+    def files(self) -> dict[str, Drawn]:
+        """Return the files of each figure by its name."""
+        self._waiting.close()
+        self._draw_waiting()
+        if self._second is not None:
+            self._second.join()
+            self._draw_waiting()  # what it gave back
+        files = {name: self._drawn[name] for name in self._wanted}
+        if self._has_drawn:
+            entry = {name: {"of": self._wanted[name], "files": _hashes(files[name])} for name in files}
+            remembered.keep_entry(self._place, entry)
+        return files
+
+    def _draw_waiting(self) -> None:
+        while (figure := self._waiting.take()) is not None:
+            self._drawn[figure.name] = draw_files(figure)
+
+
+class _Waiting:
+    """Figures to be drawn, by whoever asks first."""
+
+    def __init__(self) -> None:
+        self._figures: list[Figure] = []
+        self._changed = threading.Condition()
+        self._is_closed = False
+
+    def put(self, figure: Figure) -> None:
+        with self._changed:
+            self._figures.append(figure)
+            self._changed.notify()
+
+    def take(self) -> Figure | None:
+        """Return the largest one; waits for one until `close`, and then returns None where none is left."""
+        with self._changed:
+            while not self._figures and not self._is_closed:
+                self._changed.wait()
+            if not self._figures:
+                return None
+            figure = max(self._figures, key=_seconds)
+            self._figures.remove(figure)
+            return figure
+
+    def close(self) -> None:
+        """Say that no more come."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+
+    def is_worth_a_process(self) -> bool:
+        return len(self._figures) > 1 and sum(map(_seconds, self._figures)) >= _WORTH_A_PROCESS_S
 
 
 def _place(folder: Path) -> str:
@@ -84,52 +150,44 @@ def _digest(of: Figure) -> str:
     return hashlib.sha256(b"".join([repr((version("matplotlib"), of)).encode(), *sources])).hexdigest()
 
 
-@contextlib.contextmanager
-def _drawing(figures: Sequence[Figure]) -> Iterator[Callable[[], dict[str, Drawn]]]:
-    def draw(these: Sequence[Figure]) -> dict[str, Drawn]:
-        return {each.name: draw_files(each) for each in these}
+class _SecondProcess:
+    """Draws what waits, one after another; a thread of ours hands the figures over."""
 
-    if sum(map(_seconds, figures)) < _WORTH_A_PROCESS_S or len(figures) < 2 or (os.cpu_count() or 1) < 2:
-        yield lambda: draw(figures)
-        return
-    ours, theirs = _halves(figures)
-    with _other_process(theirs) as process:
-
-        def finish() -> dict[str, Drawn]:
-            drawn = draw(ours)
-            answer, _ = process.communicate()
-            return drawn | (pickle.loads(answer) if process.returncode == 0 else draw(theirs))
-
-        yield finish
-
-
-def _halves(figures: Sequence[Figure]) -> tuple[list[Figure], list[Figure]]:
-    """Divide figures into two parts that take about as long."""
-    halves: tuple[list[Figure], list[Figure]] = ([], [])
-    for each in sorted(figures, key=_seconds, reverse=True):
-        min(halves, key=lambda half: sum(map(_seconds, half))).append(each)
-    return halves
-
-
-@contextlib.contextmanager
-def _other_process(figures: Sequence[Figure]) -> Iterator[subprocess.Popen[bytes]]:
-    import tempfile
-
-    with tempfile.TemporaryFile() as questions:
-        pickle.dump(list(figures), questions)
-        questions.seek(0)
-        process = subprocess.Popen(
+    def __init__(self, waiting: _Waiting, drawn: dict[str, Drawn]) -> None:
+        self._waiting, self._drawn = waiting, drawn
+        self._process = subprocess.Popen(
             [sys.executable, "-m", "segbench.report.figures.drawn"],
-            stdin=questions,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
-        with process:
-            try:
-                yield process
-            finally:
-                process.kill()  # where the report failed meanwhile
+        self._thread = threading.Thread(target=self._hand_over, name="drawing", daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until nothing waits and nothing is drawn; what it could not draw waits again."""
+        self._thread.join()
+
+    def end(self) -> None:
+        """Kill the process; `waiting` is closed."""
+        self._process.kill()
+        self._thread.join()
+        self._process.wait()
+
+    def _hand_over(self) -> None:
+        questions, answers = self._process.stdin, self._process.stdout
+        assert questions is not None
+        assert answers is not None
+        with answers, contextlib.suppress(OSError), questions:
+            while (figure := self._waiting.take()) is not None:
+                try:
+                    pickle.dump(figure, questions)
+                    questions.flush()
+                    self._drawn[figure.name] = pickle.load(answers)
+                except (OSError, EOFError, pickle.UnpicklingError):
+                    self._waiting.put(figure)
+                    return
 
 
 def _seconds(of: Figure) -> float:
@@ -138,9 +196,12 @@ def _seconds(of: Figure) -> float:
 
 
 def _answer() -> None:
-    """Draw what stands on standard input: the second process's half."""
-    figures: list[Figure] = pickle.load(sys.stdin.buffer)
-    pickle.dump({each.name: dict(draw_files(each)) for each in figures}, sys.stdout.buffer)
+    """Draw the figures that come on standard input: the second process."""
+    with contextlib.suppress(EOFError):
+        while True:
+            figure: Figure = pickle.load(sys.stdin.buffer)
+            pickle.dump(dict(draw_files(figure)), sys.stdout.buffer)
+            sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Final
+
 from segbench.report.analysis import Analysis
 from segbench.report.figures.cost import cost_figure
-from segbench.report.figures.curves import curve_figures
+from segbench.report.figures.curves import curves_figure
 from segbench.report.figures.figure import Figure
 from segbench.report.figures.forest import forest_figure
 from segbench.report.figures.front import front_figure
@@ -23,19 +27,25 @@ FIGURE_NAMES = (
 """Every name a figure can have, in the order of the report."""
 
 
-def make_figures(analysis: Analysis, labels: Labels) -> tuple[Figure, ...]:
-    """Return the figures that the analysis has numbers for."""
-    figures = [
-        forest_figure(analysis, labels),
-        interactions_figure(analysis, labels),
-        front_figure(analysis, labels),
-        history_figure(analysis, labels),
-        slices_figure(analysis, labels),
-        parallel_figure(analysis, labels),
-        importance_figure(analysis, labels),
-        outcome_figure(analysis, labels),
-        tuning_figure(analysis, labels),
-        *curve_figures(analysis, labels),
-        cost_figure(analysis, labels),
-    ]
-    return tuple(figure for figure in figures if figure is not None)
+def make_figures(analysis: Analysis, labels: Labels) -> Iterator[Figure]:
+    """Yield the figures that the analysis has numbers for."""
+    for make in _MAKERS:
+        figure = make(analysis, labels)
+        if figure is not None:
+            yield figure
+
+
+_MAKERS: Final[Sequence[Callable[[Analysis, Labels], Figure | None]]] = (
+    forest_figure,
+    interactions_figure,
+    front_figure,
+    history_figure,
+    slices_figure,
+    parallel_figure,
+    importance_figure,
+    outcome_figure,
+    tuning_figure,
+    partial(curves_figure, quantity="dice"),
+    partial(curves_figure, quantity="loss"),
+    cost_figure,
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from segbench.report.analysis import Analysis
@@ -80,25 +80,31 @@ class Content:
 
 
 def make_content(
-    analysis: Analysis, style: Style, *, panels: PanelPicture | None = None, panels_missing: str | None = None
+    analysis: Analysis,
+    style: Style,
+    *,
+    figures: Iterable[Figure] | None = None,
+    panels: PanelPicture | None = None,
+    panels_missing: str | None = None,
 ) -> Content:
     """Arrange an analysis.
 
     Args:
         analysis: What to say.
         style: The user's looks.
+        figures: What `make_figures` gave, where it was asked before.
         panels: The grid of test images.
         panels_missing: Why there is none, or why it is an older one.
     """
     labels = Labels(analysis, style)
+    by_name = {each.name: each for each in (make_figures(analysis, labels) if figures is None else figures)}
     tables = make_tables(analysis, labels)
-    figures = {figure.name: figure for figure in make_figures(analysis, labels)}
 
     def chosen(*names: str) -> tuple[Table, ...]:
         return tuple(tables[name] for name in names if name in tables)
 
     def drawn(*names: str) -> tuple[Figure, ...]:
-        return tuple(figures[name] for name in names if name in figures)
+        return tuple(by_name[name] for name in names if name in by_name)
 
     is_search = analysis.experiment.search is not None
     sections = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -20,6 +21,7 @@ from segbench.errors import ExperimentError
 from segbench.report.analyse import analyse
 from segbench.report.figures import drawn
 from segbench.report.figures.figure import Figure
+from segbench.report.figures.make import make_figures
 from segbench.report.labels import Labels
 from segbench.report.style import Style
 from segbench.store.results import Results, read_results
@@ -158,15 +160,19 @@ def test_only_figures_that_changed_are_drawn(project, monkeypatch):
 def test_two_processes_draw_what_one_draws(project, tmp_path, monkeypatch):
     experiment = load_experiment("many")
     analysis = analyse(experiment, read_results(project / "results" / "many"), project=experiment.project)
-    from segbench.report.figures.make import make_figures
-
-    figures = make_figures(analysis, Labels(analysis, Style()))
+    figures = list(make_figures(analysis, Labels(analysis, Style())))
     assert len(figures) > 2
     alone = {figure.name: drawn.draw_files(figure) for figure in figures}
     monkeypatch.setattr(drawn, "_WORTH_A_PROCESS_S", 0.0)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
-    with drawn.drawing(figures, tmp_path / "nowhere") as files:
-        assert files() == alone
+    ours = []
+    draw = drawn.draw_files
+    monkeypatch.setattr(drawn, "draw_files", lambda figure: ours.append(figure.name) or draw(figure))
+    with drawn.Drawing(tmp_path / "nowhere") as drawing:
+        for figure in figures:
+            drawing.add(figure)
+        assert drawing.files() == alone
+    assert 0 < len(ours) < len(figures)
     assert remembered.folder().joinpath(f"{drawn._place(tmp_path / 'nowhere')}.json").is_file()
 
 
@@ -183,9 +189,29 @@ def test_the_second_process_ends_with_a_report_that_fails(tmp_path, monkeypatch)
         return started[-1]
 
     monkeypatch.setattr(subprocess, "Popen", start)
-    with pytest.raises(ZeroDivisionError), drawn.drawing(figures, tmp_path / "nowhere"):
-        raise ZeroDivisionError
+
+    def fail():
+        with drawn.Drawing(tmp_path / "nowhere") as drawing:
+            for figure in figures:
+                drawing.add(figure)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert [process.poll() for process in started] == [-signal.SIGKILL]
+
+
+def test_what_the_second_process_cannot_draw_is_drawn_here(project, tmp_path, monkeypatch):
+    experiment = load_experiment("many")
+    analysis = analyse(experiment, read_results(project / "results" / "many"), project=experiment.project)
+    figures = list(make_figures(analysis, Labels(analysis, Style())))
+    monkeypatch.setattr(drawn, "_WORTH_A_PROCESS_S", 0.0)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("sys.executable", shutil.which("false"))
+    with drawn.Drawing(tmp_path / "nowhere") as drawing:
+        for figure in figures:
+            drawing.add(figure)
+        assert set(drawing.files()) == {figure.name for figure in figures}
 
 
 EPOCHS = "epochs.csv"

@@ -154,11 +154,11 @@ def test_log_ratio_of_the_arms_means() -> None:
     values[:, 0, 1, 0] = [2.0, 3.0, 4.5]
     table = make_table(values, models=("unet",))
     effect = estimate(table, NORM, AXES, dice())
-    ratio = log_ratio(effect, table, AXES)
+    ratio = log_ratio(effect, Pairs.of(table, NORM, AXES))
     assert np.exp(ratio.difference) == pytest.approx(3.0)
     assert np.exp(np.array(ratio.interval())).prod() == pytest.approx(9.0)
     table.loc[0, "test_dice"] = 0.0
-    assert np.isnan(log_ratio(effect, table, AXES).difference)
+    assert np.isnan(log_ratio(effect, Pairs.of(table, NORM, AXES)).difference)
 
 
 def test_hedges_g_by_hand() -> None:
