@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from segbench.errors import ResultsError, message
+from segbench.errors import ResultsError, SegbenchError, message
 
 if TYPE_CHECKING:
     from segbench.config.experiment import Experiment
     from segbench.report.analysis import Analysis
     from segbench.report.build import Written
     from segbench.store.results import Results
+
+Read = TypeVar("Found")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,28 @@ class Asked:
             words += ["--set", override]
         words += ["--as", self.name] if self.name else []
         return shlex.join([*words, "--smoke"] if self.is_smoke else words)
+
+
+def as_named_or_swept(name: str, start: Path | None, read: Callable[[Asked], Read]) -> Read:
+    """Read an experiment as its name means it; where that cannot be, as `results/NAME/` says it was swept.
+
+    Args:
+        name: As the command line has it.
+        start: Where to look for the project; None: the current folder.
+        read: Reads what is asked for.
+
+    Raises:
+        SegbenchError: It can be read neither way.
+    """
+    from segbench.config.project import Project
+
+    try:
+        return read(Asked(experiment=name, project=start))
+    except SegbenchError:
+        record = Project.around(start or Path.cwd()).results / name / "experiment.yaml"
+        if not record.is_file():
+            raise
+        return read(Asked(experiment=str(record), project=start))
 
 
 class NothingYet(ResultsError):

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from segbench.cli.analysed import Asked, analysed, shown
+from segbench.cli.analysed import analysed, as_named_or_swept, shown
 from segbench.cli.options import ProjectOption
-from segbench.errors import ResultsError, SegbenchError, message
+from segbench.cli.tables import grid
+from segbench.errors import ResultsError, message
 from segbench.report.numbers import MINUS
 
 if TYPE_CHECKING:
@@ -83,18 +84,11 @@ def _side(name: str, start: Path | None) -> Side:
     Raises:
         SegbenchError: There is no such experiment, or no trial of it has ended.
     """
-    from segbench.config.project import Project
     from segbench.report.compare import Side
     from segbench.store.layout import ResultsFolder
     from segbench.store.scan import scan
 
-    try:
-        analysis, results, _ = analysed(Asked(experiment=name, project=start))
-    except SegbenchError:
-        record = Project.around(start or Path.cwd()).results / name / "experiment.yaml"
-        if not record.is_file():
-            raise
-        analysis, results, _ = analysed(Asked(experiment=str(record), project=start))
+    analysis, results, _ = as_named_or_swept(name, start, analysed)
     experiment = analysis.experiment
     folder = ResultsFolder(experiment.project.results).experiment(experiment.name)
     return Side(analysis=analysis, results=results, records=scan(folder).records)
@@ -102,7 +96,6 @@ def _side(name: str, start: Path | None) -> Side:
 
 def _print(content: Content, found: Comparison) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     console = Console(highlight=False)
@@ -116,13 +109,5 @@ def _print(content: Content, found: Comparison) -> None:
         for line in section.lines if section.key == "files" else ():
             console.print(Text(f"  {line}"))
         for table in section.tables:
-            titles = _SHOWN.get(table.name, {column.title: column.title for column in table.columns})
-            kept = [k for k, column in enumerate(table.columns) if column.title in titles]
-            grid = Table(box=None, pad_edge=False, header_style="dim")
-            for column in (table.columns[k] for k in kept):
-                justify = "right" if column.is_number else "left"
-                grid.add_column(Text(titles[column.title]), justify=justify, no_wrap=column.is_number)
-            for row in table.rows:
-                grid.add_row(*(Text(row[k].text) for k in kept))
-            console.print(grid)
+            console.print(grid(table, _SHOWN.get(table.name)))
     console.print()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from segbench.cli.analysed import Asked, say_pages, shown
-from segbench.cli.reported import Reported, report_one
+from segbench.cli.analysed import Asked, as_named_or_swept, say_pages, shown
+from segbench.cli.reported import report_one
 from segbench.errors import ResultsError, SegbenchError, StaleReport, message
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def report_all(start: Path | None, *, with_pdf: bool, with_xlsx: bool = False) -
     entries, errors = [], []
     for name in _names(project):
         try:
-            reported = _report(name, project, with_pdf=with_pdf, with_xlsx=with_xlsx)
+            write = partial(report_one, with_pdf=with_pdf, with_xlsx=with_xlsx)
+            reported = as_named_or_swept(name, project.root, write)
         except SegbenchError as error:
             errors.append(error)
             continue
@@ -108,16 +110,6 @@ def _names(project: Project) -> list[str]:
         rule = "there are no results to report"
         raise ResultsError(message(shown(project.results), rule, see="segbench sweep makes them"))
     return names
-
-
-def _report(name: str, project: Project, **how: bool) -> Reported:
-    try:
-        return report_one(Asked(experiment=name, project=project.root), **how)
-    except SegbenchError:
-        record = project.results / name / "experiment.yaml"
-        if not record.is_file():
-            raise
-        return report_one(Asked(experiment=str(record), project=project.root), **how)
 
 
 def _raise(errors: list[SegbenchError]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segbench.cli.analysed import Asked, is_partial, write_one
+from segbench.cli.tables import grid
 from segbench.report.unchanged import Said, Stamp
 
 if TYPE_CHECKING:
@@ -80,7 +81,6 @@ def answer_text(analysis: Analysis, folder: Path) -> str:
         folder: Where it lies, with the user's style.
     """
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     from segbench.report.labels import Labels
@@ -100,14 +100,7 @@ def answer_text(analysis: Analysis, folder: Path) -> str:
     for table, titles in ((effects, shown_effects), (claims_table(analysis, labels), _SHOWN_CLAIMS)):
         if not table.rows:
             continue
-        kept = [k for k, column in enumerate(table.columns) if column.title in titles]
-        shown = Table(box=None, pad_edge=False, header_style="dim")
-        for column in (table.columns[k] for k in kept):
-            justify = "right" if column.is_number else "left"
-            shown.add_column(titles[column.title], justify=justify, no_wrap=column.is_number)
-        for row in table.rows:
-            shown.add_row(*(Text(row[k].text, style="bold" if row[k].is_bold else "") for k in kept))
         console.print()
-        console.print(shown)
+        console.print(grid(table, titles))
     console.print()
     return console.export_text(styles=True)
