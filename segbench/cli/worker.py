@@ -75,14 +75,14 @@ def worker(
     if supervised:
         work.supervised(device, threads or 1)
         return
-    StopFile(folder).watch(stop)
-    if workers is None and trials_per_gpu is None and device in ("auto", "cpu", "cuda"):
-        workers = 1
-    slots = devices.plan_slots(device, workers=workers, trials_per_gpu=trials_per_gpu, threads=threads)
-    if len(slots) == 1:
-        work.alone(slots[0])
-    else:
-        work.together(slots)
+    with StopFile(folder).watched(stop):
+        if workers is None and trials_per_gpu is None and device in ("auto", "cpu", "cuda"):
+            workers = 1
+        slots = devices.plan_slots(device, workers=workers, trials_per_gpu=trials_per_gpu, threads=threads)
+        if len(slots) == 1:
+            work.alone(slots[0])
+        else:
+            work.together(slots)
 
 
 @dataclass(frozen=True)

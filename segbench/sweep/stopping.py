@@ -11,8 +11,8 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,19 +54,29 @@ class StopFile:
         except (ValueError, KeyError, TypeError):
             return StopAsked(is_now=False)
 
-    def watch(self, stop: StopRequest, every_s: float = LOOK_S) -> None:
-        """Pass requests on to a process without a supervisor, from a thread, until it ends."""
-        threading.Thread(target=self._pass_on, args=(stop, every_s), name="stop", daemon=True).start()
+    @contextmanager
+    def watched(self, stop: StopRequest, every_s: float = LOOK_S) -> Iterator[None]:
+        """Pass requests on to a process without a supervisor, from a thread, as long as the block runs."""
+        is_over = threading.Event()
+        thread = threading.Thread(
+            target=self._pass_on, args=(stop, is_over, every_s), name="stop", daemon=True
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            thread.join()
 
-    def _pass_on(self, stop: StopRequest, every_s: float) -> None:
-        while True:
+    def _pass_on(self, stop: StopRequest, is_over: threading.Event, every_s: float) -> None:
+        while not is_over.is_set():
             asked = self.asked()
             if asked is not None:
                 stop.set()
                 if asked.is_now:
                     os.kill(os.getpid(), signal.SIGTERM)  # the second request: within the epoch
                     return
-            time.sleep(every_s)
+            is_over.wait(every_s)
 
     def _read(self) -> str | None:
         try:

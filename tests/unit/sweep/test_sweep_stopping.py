@@ -99,9 +99,10 @@ def test_a_request_is_for_those_who_were_there(folder: ExperimentFolder) -> None
 
 def test_a_worker_without_a_supervisor_hears_of_it(folder: ExperimentFolder) -> None:
     stop = StopRequest()
-    StopFile(folder).watch(stop, every_s=0.02)
-    ask(folder, is_now=False)
-    assert stop.wait(10)
+    with StopFile(folder).watched(stop, every_s=0.02):
+        ask(folder, is_now=False)
+        assert stop.wait(10)
+    assert "stop" not in {thread.name for thread in threading.enumerate()}, "nobody looks any more"
 
 
 def test_nothing_to_stop(folder: ExperimentFolder) -> None:
