@@ -137,11 +137,6 @@ def write_one(
     return analysis, written
 
 
-def is_partial(analysis: Analysis) -> bool:
-    """Whether trials are missing, so that nothing was judged."""
-    return analysis.head.get("trials", "").startswith("partial")
-
-
 def say_pages(warnings: Sequence[str], pages: Sequence[Path], changed: Sequence[Path] = ()) -> None:
     """Print warnings and pages; those that are not among the changed ones stayed as they were."""
     import typer

@@ -8,7 +8,7 @@ from typing import Final
 
 import typer
 
-from segbench.cli.analysed import Asked, NothingYet, is_partial, shown, write_one
+from segbench.cli.analysed import Asked, NothingYet, shown, write_one
 from segbench.errors import SegbenchError
 
 POLL_S: Final = 3.0
@@ -57,7 +57,7 @@ def watch_report(asked: Asked, finish: Callable[[], None], *, open_: bool, poll_
             except SegbenchError as error:
                 line = f"Warning: {error}"
             else:
-                is_complete = not is_partial(analysis)
+                is_complete = not analysis.is_partial
                 line = f"{shown(page)}: {analysis.head.get('trials', '')}"
                 if open_ and not has_page:
                     typer.launch(str(page))

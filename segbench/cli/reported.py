@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segbench.cli.analysed import Asked, is_partial, write_one
+from segbench.cli.analysed import Asked, write_one
 from segbench.cli.tables import grid
 from segbench.report.unchanged import Said, Stamp
 
@@ -56,7 +56,7 @@ def report_one(asked: Asked, *, with_pdf: bool, with_xlsx: bool = False) -> Repo
 
     answer = answer_text(analysis, written.folder)
     said = Said(answer, written.warnings, written.pages, asdict(Entry.of(analysis)))
-    if not is_partial(analysis):
+    if not analysis.is_partial:
         stamp.keep(said)
     return Reported(folder=written.folder, said=said, changed=written.changed)
 

@@ -146,6 +146,7 @@ def analyse(
             *subgroups_notes(experiment, estimator),
         ),
         provenance=provenance(experiment, results, table, options=as_options(contrasts)),
+        is_partial=partial is not None,
     )
 
 
@@ -297,6 +298,7 @@ def _analyse_search(
         measured=table,
         notes=(*write_notes(experiment, table, effects, matched, partial=partial), *notes),
         provenance=provenance(experiment, results, table),
+        is_partial=partial is not None,
     )
 
 

@@ -129,6 +129,8 @@ class Analysis:
     """Caveats to print: what the intervals hold fixed, what the curves' estimators are, disagreements."""
     provenance: Mapping[str, str]
     """Term -> text: hash of the content read, versions, hardware, time span of the trials, command."""
+    is_partial: bool = False
+    """Whether trials, proposals or replicates are missing, so that nothing was judged."""
 
     @property
     def level(self) -> float:

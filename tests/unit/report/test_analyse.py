@@ -192,6 +192,7 @@ def test_an_unfinished_experiment_judges_nothing(make_experiment: Make, make_res
 
     experiment = make_experiment({"norm": ["batch", "none", "dyt"]}, claims=[claim(">")])
     analysis = run(experiment, make_results(experiment, dice, states=states))
+    assert analysis.is_partial
     assert analysis.head["trials"] == "partial: 5 of 9 trials"
     assert analysis.cells["missing"].tolist() == [1, 1, 2]
     assert set(analysis.effects["verdict"]) == {""}
@@ -222,6 +223,7 @@ def test_a_failed_trial_is_reported_and_the_rest_judged(
         return "failed" if (levels["norm"], seed) == ("none", 4) else "complete"
 
     analysis = judged(make_experiment, make_results, claim(">"), states=states)
+    assert not analysis.is_partial
     assert analysis.head["trials"] == "14 of 15 complete, 1 failed"
     assert analysis.effects.loc[0, ["n", "verdict"]].tolist() == [4, "worse"]
     assert "1 of 5 seeds left out, not measured in both arms: 4" in analysis.claims.loc[0, "evidence"]

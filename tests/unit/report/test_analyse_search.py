@@ -121,6 +121,7 @@ def test_a_best_that_was_not_repeated_says_so(experiment: Experiment) -> None:
 
 def test_an_unfinished_search_says_how_far_it_is(experiment: Experiment) -> None:
     analysis = run(experiment, make_results(replicates=[], num_proposals=2))
+    assert analysis.is_partial
     assert analysis.head["trials"].startswith("partial: 2 of 4 proposals")
     assert "(partial: 2 of 4 proposals)" in analysis.answer
 

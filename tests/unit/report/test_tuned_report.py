@@ -231,6 +231,7 @@ def test_an_unfinished_tuning_is_partial(load: Load) -> None:
     for number, rate in enumerate(RATES[:2]):
         draw(experiment, "batch", rate, 1000, role=TUNING, number=number)
     analysis = report(experiment)
+    assert analysis.is_partial
     assert analysis.head["trials"].startswith("partial: 2 of 6 tuning trials")
     assert "nothing is judged yet" in analysis.answer
 
