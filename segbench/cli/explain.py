@@ -38,12 +38,11 @@ def explain(
     from segbench.report.explain import find
     from segbench.report.macros import macro_rows
     from segbench.report.style import read_style
-    from segbench.report.trace import Traces
     from segbench.store.layout import ResultsFolder
 
     of = analysis.experiment
     style = read_style(of.project.reports / of.name / "style.yaml")
-    traces = Traces.of(analysis, style)
+    traces = analysis.traces(style.digits)
     frame, subject = find(traces, number, macro_rows(analysis, traces))
     records = ResultsFolder(of.project.results).experiment(of.name).trials
     where = Path(shown(records))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -40,9 +39,6 @@ def _titled(name: str) -> str:
     return f"{spec.words[:1].upper()}{spec.words[1:]} ({', '.join(filter(None, notes))})"
 
 
-_last: tuple[weakref.ref[Analysis], Style, Traces] | None = None
-
-
 @dataclass(frozen=True)
 class Labels:
     """Turns names into print."""
@@ -52,16 +48,8 @@ class Labels:
 
     @cached_property
     def traces(self) -> Traces:
-        """From every number to its trials: what a field's `hover` says.
-
-        Those of the last analysis are kept while it lives: pages, terminal and files ask for the same.
-        """
-        from segbench.report.trace import Traces
-
-        global _last
-        if _last is None or _last[0]() is not self.analysis or _last[1] != self.style:
-            _last = weakref.ref(self.analysis), self.style, Traces.of(self.analysis, self.style)
-        return _last[2]
+        """From every number to its trials: what a field's `hover` says."""
+        return self.analysis.traces(self.style.digits)
 
     def name(self, text: str) -> str:
         """Return the user's word for an axis, a level or a cell; else the text itself."""

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from segbench.report.analysis import Analysis
-    from segbench.report.style import Style
 
 Row = Mapping[str, Any]
 Value = float | str | tuple[float, ...] | None
@@ -179,11 +178,11 @@ class Traces:
     all: tuple[Trace, ...]
 
     @classmethod
-    def of(cls, analysis: Analysis, style: Style) -> Traces:
-        """Trace every frame that `FRAMES` knows, in its order."""
+    def of(cls, analysis: Analysis, digits: int) -> Traces:
+        """Trace every frame that `FRAMES` knows, in its order; `Analysis.traces` keeps what is found."""
         from segbench.report.trace_frames import FRAMES
 
-        measured, numbers = Measured(analysis), Numbers(style.digits)
+        measured, numbers = Measured(analysis), Numbers(digits)
         found = [trace for spec in FRAMES for trace in _traces(spec, measured, numbers)]
         return cls(tuple({trace.key: trace for trace in reversed(found)}.values())[::-1])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import fake_analysis as fake
@@ -52,7 +53,7 @@ def analysis(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def traces(analysis):
-    return Traces.of(analysis, Style())
+    return analysis.traces(Style().digits)
 
 
 def of_cell(model, norm):
@@ -121,6 +122,17 @@ def test_fields_print_what_their_traces_print(analysis):
     assert len(fields) > 80
     for field in fields:
         assert field.text.removesuffix("*").removesuffix(" (TOST)") in printed[field.hover]
+
+
+def test_a_report_is_traced_once(analysis, monkeypatch):
+    made: list[int] = []
+    work_out = Traces.of
+    monkeypatch.setattr(Traces, "of", lambda of, digits: made.append(digits) or work_out(of, digits))
+    new = replace(analysis, answer="Traces of another analysis are not taken over.")
+    assert Labels(new, Style()).traces is Labels(new, Style(labels={"none": "plain"})).traces
+    assert made == [3]
+    assert Labels(new, Style(digits=4)).traces is not new.traces(3)
+    assert made == [3, 4]
 
 
 def test_numbers_json_holds_every_number_with_shared_sources(traces):
