@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import torch
 
+from segbench.config.experiment import Cell
 from segbench.config.trial import TrialConfig
 from segbench.data.batches import TrainBatches
 from segbench.data.prepared import prepare
 from segbench.engine.numerics import Numerics, choose_device
-from segbench.sweep.costs import Costs, cost_key, costs_of, take_steps
+from segbench.sweep.costs import Cost, costs_of, kinds_of, take_steps
 from segbench.sweep.devices import Slot
 from segbench.sweep.measure import Steps
 from segbench.sweep.plan import Plan
@@ -101,18 +102,18 @@ def bench(plan: Plan, slot: Slot, *, seconds: float = 110.0, on_stage: OnStage =
     """
     began = time.monotonic()
     torch.set_num_threads(slot.threads)
-    kinds = _kinds(plan)
+    kinds = kinds_of(plan).values()
     on_stage("matrix product and copy")
-    ceilings = measure_ceilings(slot, sorted({config.precision for config, _ in kinds.values()}))
+    ceilings = measure_ceilings(slot, sorted({cells[0].config.precision for cells in kinds}))
     costs = costs_of(plan, slot)
     paces: list[Pace] = []
     longest = 0.0
-    for config, labels in kinds.values():
+    for cells in kinds:
         started = time.monotonic()
         if paces and started - began + longest > seconds:
             break
-        on_stage(labels[0])
-        paces.append(_pace(plan, config, labels, slot, ceilings, costs))
+        on_stage(cells[0].label)
+        paces.append(_pace(plan, cells, slot, ceilings, costs[cells[0].config_hash]))
         longest = max(longest, time.monotonic() - started)
     return Bench(ceilings=ceilings, paces=tuple(paces), num_left_out=len(kinds) - len(paces))
 
@@ -134,46 +135,24 @@ def measure_ceilings(slot: Slot, precisions: list[str]) -> Ceilings:
     return Ceilings(matmul=matmul, copy_bytes_per_s=copied)
 
 
-def _kinds(plan: Plan) -> dict[str, tuple[TrialConfig, list[str]]]:
-    """Return what costs the same: key -> a configuration, and the labels of its cells."""
-    kinds: dict[str, tuple[TrialConfig, list[str]]] = {}
-    cells = {e.trial.cell.config_hash: e.trial.cell for e in plan.entries}
-    cells |= {t.cell.config_hash: t.cell for t in plan.tunings}
-    for cell in cells.values():
-        kinds.setdefault(cost_key(cell.config), (cell.config, []))[1].append(cell.label)
-    return kinds
-
-
-def _pace(
-    plan: Plan,
-    config: TrialConfig,
-    labels: list[str],
-    slot: Slot,
-    ceilings: Ceilings,
-    costs: Costs,
-) -> Pace:
-    project = plan.experiment.project
-    by_label = {e.trial.cell.label: e.trial for e in plan.entries}
-    trial = by_label.get(labels[0])
-    steps = take_steps(config, project, slot, None if trial is None else trial.data_fingerprint)
-    cost = next(costs[h] for h, c in _configs(plan).items() if c == config)
+def _pace(plan: Plan, cells: Sequence[Cell], slot: Slot, ceilings: Ceilings, cost: Cost) -> Pace:
+    """Measure the first of cells that cost the same."""
+    config = cells[0].config
+    planned = plan.of_cell(cells[0])
+    data_fingerprint = planned[0].trial.data_fingerprint if planned else None
+    steps = take_steps(config, plan.experiment.project, slot, data_fingerprint)
     share = None
     if steps.images_per_s is not None and cost.flops is not None:
         share = _BACKWARD * cost.flops * steps.images_per_s / ceilings.matmul[config.precision]
     return Pace(
-        label=labels[0],
-        num_cells=len(labels),
+        label=cells[0].label,
+        num_cells=len(cells),
         precision=config.precision,
         parameters=cost.parameters,
         steps=steps,
         share_of_peak=share,
         data_images_per_s=_data_images_per_s(plan, config),
     )
-
-
-def _configs(plan: Plan) -> dict[str, TrialConfig]:
-    found = {e.trial.cell.config_hash: e.trial.cell.config for e in plan.entries}
-    return found | {t.cell.config_hash: t.cell.config for t in plan.tunings}
 
 
 def _data_images_per_s(plan: Plan, config: TrialConfig) -> float | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from segbench.config.experiment import Cell
 from segbench.config.project import Project
 from segbench.config.trial import TrialConfig, canonical_json, hashed_config, variant_digests
 from segbench.data import fingerprint
@@ -74,29 +75,48 @@ def costs_of(
     Raises:
         DataError: It measures, and the data cannot be read.
     """
-    configs = {e.trial.cell.config_hash: e.trial.cell.config for e in plan.entries}
-    configs |= {t.cell.config_hash: t.cell.config for t in plan.tunings}
-    keys = {hash: cost_key(config) for hash, config in configs.items()}
-    # Cells that cost the same are asked about once: a grid of learning rates is one network.
-    kinds = {key: configs[hash] for hash, key in keys.items()}
+    kinds = kinds_of(plan)
     known = _Records(plan, slot.device)
     costs = {key: known.cost(key) for key in kinds}
     for key, cost in costs.items():
         if cost.parameters is None or cost.flops is None:
-            parameters, flops = _network(plan, kinds[key])
+            parameters, flops = _network(plan, kinds[key][0].config)
             costs[key] = replace(cost, parameters=parameters, flops=flops)
     fingerprints = {e.trial.cell.config_hash: e.trial.data_fingerprint for e in plan.entries}
-    prints = {keys[hash]: fingerprints[hash] for hash in configs if hash in fingerprints}
+    prints = {
+        key: fingerprints[cell.config_hash]
+        for key, cells in kinds.items()
+        for cell in cells
+        if cell.config_hash in fingerprints
+    }
     untimed = [key for key in kinds if not known.is_timed_here(key)]
     for number, key in enumerate(untimed):
         if measures and on_progress is not None:
             on_progress(number, len(untimed))
         costs[key] = _with_steps(
-            plan, kinds[key], costs[key], slot, data_fingerprint=prints.get(key), measures=measures
+            plan,
+            kinds[key][0].config,
+            costs[key],
+            slot,
+            data_fingerprint=prints.get(key),
+            measures=measures,
         )
     if measures and untimed and on_progress is not None:
         on_progress(len(untimed), len(untimed))
-    return {hash: costs[key] for hash, key in keys.items()}
+    return {cell.config_hash: costs[key] for key, cells in kinds.items() for cell in cells}
+
+
+def kinds_of(plan: Plan) -> dict[str, list[Cell]]:
+    """Return the cells of a plan by their `cost_key`, each configuration once.
+
+    Cells that cost the same are asked about once: a grid of learning rates is one network.
+    """
+    cells = {e.trial.cell.config_hash: e.trial.cell for e in plan.entries}
+    cells |= {t.cell.config_hash: t.cell for t in plan.tunings}
+    kinds: dict[str, list[Cell]] = {}
+    for cell in cells.values():
+        kinds.setdefault(cost_key(cell.config), []).append(cell)
+    return kinds
 
 
 def time_s(plan: Plan, costs: Costs) -> float | None:
