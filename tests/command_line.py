@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import segbench
 
 PACKAGE = Path(segbench.__file__).parent.parent
 TIMEOUT_S = 900
+HEAVY = frozenset({"torch", "optuna", "pandas", "albumentations"})
+"""Packages that take their time to import, and that most commands do without."""
 
 
 def environment(*paths: Path, **more: str) -> dict[str, str]:
@@ -49,3 +51,16 @@ def segbench_(
         text=True,
         timeout=TIMEOUT_S,
     )
+
+
+def heavy_imports(
+    project: Path, *arguments: str, among: Collection[str] = HEAVY
+) -> tuple[set[str], subprocess.CompletedProcess[str]]:
+    """Run a command as a user does; return which of some packages it imported, and how it ended."""
+    done = segbench_(project, *arguments, python=("-X", "importtime"))
+    lines = done.stderr.splitlines()
+    said = [line for line in lines if line.startswith("import time:")]
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in said}
+    assert "segbench" in imported, done.stderr
+    done.stderr = "\n".join(line for line in lines if line not in said)
+    return imported & set(among), done

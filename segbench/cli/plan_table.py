@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from segbench.cli.tables import console
 from segbench.cli.text import count, duration
 
 if TYPE_CHECKING:
@@ -18,38 +19,37 @@ if TYPE_CHECKING:
 
 def print_plan(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> None:
     """Print a plan, for a sweep with these workers; of a search only what it searches."""
-    from rich.console import Console
     from rich.markup import escape
 
     experiment = plan.experiment
-    console = Console(highlight=False)
-    console.print(f"{escape(experiment.name)}: {escape(experiment.question)}", soft_wrap=True)
+    to = console()
+    to.print(f"{escape(experiment.name)}: {escape(experiment.question)}", soft_wrap=True)
     if experiment.search is not None:
         from segbench.cli.search_line import describe_search
 
         names = ", ".join(parameter.name for parameter in experiment.search.parameters)
-        console.print(
+        to.print(
             f"A search over {escape(names)}: {escape(describe_search(experiment.search))}. "
             "`segbench status` shows those that were made.",
             soft_wrap=True,
         )
         return
     if plan.entries or not plan.tunings:
-        _print_cells(plan, costs, console)
+        _print_cells(plan, costs, to)
     if plan.tunings:
         from segbench.sweep.tuning import tuning_lines
 
         for line in tuning_lines(plan):
-            console.print(escape(line), soft_wrap=True)
+            to.print(escape(line), soft_wrap=True)
     for line in _summary(plan, costs, slots):
-        console.print(escape(line), soft_wrap=True)
+        to.print(escape(line), soft_wrap=True)
 
 
 _MOST_WRAPPED = 500
 """Rows up to which a table is fitted to the terminal; laying out 10,000 would take rich 8 s."""
 
 
-def _print_cells(plan: Plan, costs: Costs, console: Console) -> None:
+def _print_cells(plan: Plan, costs: Costs, to: Console) -> None:
     axes = [axis.name for axis in plan.experiment.axes]
     known = [name for name, value in _COLUMNS.items() if any(value(cost) for cost in costs.values())]
     rows = []
@@ -66,7 +66,7 @@ def _print_cells(plan: Plan, costs: Costs, console: Console) -> None:
         )
     names, numbers = axes or ["cell"], ("done", *known)
     if len(rows) > _MOST_WRAPPED:
-        _print_long(names, numbers, rows, console)
+        _print_long(names, numbers, rows, to)
         return
     from rich.markup import escape
     from rich.table import Table
@@ -79,13 +79,13 @@ def _print_cells(plan: Plan, costs: Costs, console: Console) -> None:
     table.add_column("state")
     for row in rows:
         table.add_row(*map(escape, row))
-    console.print(table)
+    to.print(table)
 
 
 def _print_long(
-    names: Sequence[str], numbers: Sequence[str], rows: Sequence[Sequence[str]], console: Console
+    names: Sequence[str], numbers: Sequence[str], rows: Sequence[Sequence[str]], to: Console
 ) -> None:
-    """Print rows below each other, as wide as they are."""
+    """Print a row a line, as wide as it is."""
     from rich.cells import cell_len
 
     head = (*names, *numbers, "state")
@@ -97,7 +97,7 @@ def _print_long(
             room = " " * (width - cell_len(text))
             padded.append(room + text if len(names) <= place < len(head) - 1 else text + room)
         lines.append("  ".join(padded).rstrip())
-    console.out("\n".join(lines), highlight=False)
+    to.out("\n".join(lines), highlight=False)
 
 
 _COLUMNS = {

@@ -14,6 +14,7 @@ from segbench.cli.options import (
     SetOption,
     SmokeOption,
 )
+from segbench.cli.tables import console
 
 if TYPE_CHECKING:
     from segbench.sweep.overview import Overview
@@ -118,7 +119,6 @@ def _content(found: Overview) -> dict[str, Any]:
 
 
 def _print_all(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -132,4 +132,4 @@ def _print_all(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         states = ", ".join(f"{count} {state}" for state, count in row["states"].items())
         table.add_row(escape(row["experiment"]), str(row["trials"]), states)
-    Console(highlight=False).print(table)
+    console().print(table)

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from segbench.cli.tables import console
 from segbench.cli.text import count, duration
 from segbench.records import State
 from segbench.sweep.overview import last_epoch, log_tail, time_left_s
@@ -27,9 +28,9 @@ WATCH_S: Final = 2.0
 
 def print_overview(found: Overview) -> None:
     """Print where an experiment stands."""
-    console = Console(highlight=False)
+    to = console()
     for part in _parts(found):
-        console.print(part, soft_wrap=True)
+        to.print(part, soft_wrap=True)
 
 
 def watch_overview(look: Callable[[], Overview], *, interval_s: float = WATCH_S) -> None:
@@ -37,14 +38,14 @@ def watch_overview(look: Callable[[], Overview], *, interval_s: float = WATCH_S)
 
     In a terminal it is redrawn in place; in a pipe it is printed anew when it has changed.
     """
-    console = Console(highlight=False)
+    to = console()
     found = look()
-    if not console.is_terminal:
+    if not to.is_terminal:
         shown: list[str] = []
         while True:
-            with console.capture() as capture:
+            with to.capture() as capture:
                 for part in _parts(found):
-                    console.print(part, soft_wrap=True)
+                    to.print(part, soft_wrap=True)
             if not shown or shown[-1] != capture.get():
                 shown = [capture.get()]
                 print(shown[0], end="", flush=True)
@@ -52,7 +53,7 @@ def watch_overview(look: Callable[[], Overview], *, interval_s: float = WATCH_S)
                 return
             time.sleep(interval_s)
             found = look()
-    with Live(Group(*_parts(found)), console=console, auto_refresh=False) as live:
+    with Live(Group(*_parts(found)), console=to, auto_refresh=False) as live:
         while not _is_over(found):
             time.sleep(interval_s)
             found = look()

@@ -1,18 +1,33 @@
-"""Tables of a report as a terminal shows them."""
+"""Tables as a terminal and a pipe show them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table as Grid
 
     from segbench.report.tables.table import Table
 
 
+_UNWRAPPED: Final = 10_000
+"""Characters of a line; rich wants a number."""
+
+
+def console() -> Console:
+    """Return a console that fits rows to a terminal, and leaves them as wide as they are in a pipe."""
+    from rich.console import Console
+
+    found = Console(highlight=False)
+    if not found.is_terminal:
+        found.width = _UNWRAPPED
+    return found
+
+
 def grid(table: Table, titles: Mapping[str, str] | None = None) -> Grid:
-    """Lay a table out for rich; numbers stand to the right and are never wrapped.
+    """Lay a table of a report out for rich; numbers stand to the right and are never wrapped.
 
     Args:
         table: With its columns as the pages have them.

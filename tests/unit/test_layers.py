@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
-
-import pytest
 
 PACKAGE = Path(__file__).parents[2] / "segbench"
 
@@ -43,19 +39,3 @@ def test_no_module_is_longer_than_400_lines() -> None:
         if (n := len(f.read_text().splitlines())) > 400
     }
     assert too_long == {}
-
-
-@pytest.mark.parametrize("command", [["--help"], ["list"], ["list", "norm"], ["schema"]])
-def test_listing_commands_do_not_import_torch(command: list[str]) -> None:
-    code = (
-        "import sys, contextlib, io\n"
-        f"sys.argv = ['segbench', *{command!r}]\n"
-        "from segbench.cli import main\n"
-        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
-        "    main()\n"
-        "print(sorted({'torch', 'optuna', 'pandas', 'albumentations'} & set(sys.modules)))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout.strip() == "[]", done.stderr

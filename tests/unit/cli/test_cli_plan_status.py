@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import HEAVY, environment, heavy_imports, segbench_
 from typer.testing import CliRunner
 
-import segbench
 from segbench.cli.app import app
 from segbench.config.load import load_experiment
 from segbench.errors import ExperimentError
@@ -98,6 +95,19 @@ def test_a_long_plan_holds_the_same_words_in_columns(monkeypatch: pytest.MonkeyP
     assert words(long) == words(fitted)
     head, first = long.splitlines()[1:3]
     assert head.index("state") == first.index("2 waiting"), long
+
+
+@pytest.mark.parametrize(("command", "last"), [("plan", ["2", "waiting"]), ("status", ["0/2", "2"])])
+def test_in_a_pipe_a_row_is_a_line(project: Path, command: str, last: list[str]) -> None:
+    label = "batch normalisation over the images of a batch, with running means for the test images"
+    (project / "experiments" / "norms.yaml").write_text(TEXT.replace("[b]Batch", label))
+    done = segbench_(project, command, "norms", env=environment(COLUMNS="80"))
+    assert done.returncode == 0, done.stderr
+    row = next(line for line in done.stdout.splitlines() if line.strip().startswith(label))
+    assert row.split()[-2:] == last
+    assert len(row) > 80
+    fitted = segbench_(project, command, "norms", env=environment(COLUMNS="80", FORCE_COLOR="1"))
+    assert not any(line.strip().startswith(label) for line in fitted.stdout.splitlines()), "a terminal wraps"
 
 
 def test_plan_reckons_the_time_from_records_of_each_cell(project: Path) -> None:
@@ -219,53 +229,34 @@ def test_status_as_json(project: Path) -> None:
     assert content["cells"][0]["trials"][0]["epochs"] == 10
 
 
-@pytest.mark.parametrize("command", [["plan", "norms"], ["status", "norms"], ["status"]])
-def test_neither_command_imports_torch(project: Path, command: list[str]) -> None:
+@pytest.mark.parametrize("command", [["status", "norms"], ["status"]])
+def test_status_imports_no_torch(project: Path, command: list[str]) -> None:
     leave(project, 0)
-    run(*command)  # guards look once
-    code = (
-        "import sys, contextlib, io\n"
-        f"sys.argv = ['segbench', *{command!r}]\n"
-        "from segbench.cli import main\n"
-        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
-        "    main()\n"
-        "print(sorted({'torch', 'optuna', 'pandas', 'albumentations'} & set(sys.modules)))\n"
-    )
-    root = str(Path(segbench.__file__).parents[1])  # the checkout, where segbench is not installed
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": root},
-    )
-    assert done.stdout.strip() == "[]", done.stderr
+    found, done = heavy_imports(project, *command)
+    assert (found, done.returncode) == (set(), 0), done.stderr
+
+
+def test_a_plan_imports_torch_only_where_something_new_is_to_be_looked_at(project: Path) -> None:
+    found, first = heavy_imports(project, "plan", "norms")
+    assert "torch" in found, "guards build the networks of a file that was never seen"
+    found, second = heavy_imports(project, "plan", "norms")
+    assert (found, second.returncode) == (set(), 0), second.stderr
+    assert second.stdout == first.stdout
+    leave(project, 0)
+    (project / "experiments" / "norms.yaml").write_text(TEXT.replace("seeds: 2", "seeds: 3"))
+    found, third = heavy_imports(project, "plan", "norms", among=HEAVY - {"pandas"})
+    assert (found, third.returncode) == (set(), 0), third.stderr
+    assert "1/3" in third.stdout, "other seeds are nothing new"
 
 
 def test_a_finished_sweep_runs_no_guard_and_imports_no_torch(project: Path) -> None:
     for number in range(4):
         leave(project, number, test={"dice": 0.9})
-    code = (
-        "import sys, contextlib, io\n"
-        "sys.argv = ['segbench', 'sweep', 'norms']\n"
-        "from segbench.cli import main\n"
-        "with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):\n"
-        "    main()\n"
-        "assert 'norms is finished: 4 complete.' in out.getvalue(), out.getvalue()\n"
-        "print(sorted({'torch', 'optuna', 'pandas', 'albumentations'} & set(sys.modules)))\n"
-    )
-    root = str(Path(segbench.__file__).parents[1])
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": root},
-    )
-    assert done.stdout.strip() == "[]", done.stderr
+    found, done = heavy_imports(project, "sweep", "norms")
+    assert (found, done.returncode) == (set(), 0), done.stderr
+    assert "norms is finished: 4 complete." in done.stdout
     assert not (project / "data" / ".cache" / "guards").exists()
     assert not (project / "data" / "cache").exists()
+    # A plan says, by pandas, which differences the seeds can show.
+    found, done = heavy_imports(project, "plan", "norms", among=HEAVY - {"pandas"})
+    assert (found, done.returncode) == (set(), 0), done.stderr
