@@ -75,7 +75,8 @@ AsOption = Annotated[
     typer.Option(
         "--as",
         metavar="NAME",
-        help="Call the experiment NAME in results/ and reports/: a changed file beside old results.",
+        help="Call the experiment NAME in results/ and reports/: a changed file beside old results. The name "
+        "of another experiment, or of its results, is refused.",
         show_default=False,
     ),
 ]

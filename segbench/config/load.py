@@ -42,7 +42,8 @@ def load_experiment(
         slurm: `key=value` of `--slurm`: keys of the block `slurm`.
         smoke: Ask for `NAME_smoke` instead: one epoch, the first seed, few images.
         start: Where to look for the project; None: the current folder.
-        name: What `--as` calls it in results and reports; no other experiment may have that name.
+        name: What `--as` calls it in results and reports; no other experiment may have that name, nor its
+            results lie there.
 
     Raises:
         ExperimentError: There is no such experiment, or it has mistakes.
@@ -58,6 +59,7 @@ def load_experiment(
         remembered.keep(key, experiment, files)
     if name is not None:
         experiment = replace(experiment, name=name)
+        _check_results(experiment)
     return smoke_test(experiment) if smoke else experiment
 
 
@@ -135,6 +137,32 @@ def _read(found: Located, overrides: Sequence[str], slurm: Sequence[str]) -> tup
     )
     configs = [experiment.baseline, *(cell.config for cell in experiment.cells)]
     return experiment, [*files, *{file for config in configs for file in import_files(config)}]
+
+
+def _check_results(experiment: Experiment) -> None:
+    """Check that results under the name that `--as` gave may be those of this file.
+
+    What was changed in a file leaves it its question, or an axis; where neither is left, the record is that
+    of another experiment, and a sweep would write over what may be the only copy.
+
+    Raises:
+        ExperimentError: They are those of another experiment, whose own file is gone.
+    """
+    record = experiment.project.results / experiment.name / "experiment.yaml"
+    try:
+        other = load_experiment(record) if record.is_file() else experiment
+    except ExperimentError:
+        return  # of another version: a sweep says what it cannot read
+    varied = [{a.name for a in each.axes} | _searched(each) for each in (experiment, other)]
+    if other.question == experiment.question or varied[0] & varied[1] or varied == [set(), set()]:
+        return
+    rule = f"{shown_path(record.parent)} has the results of another experiment"
+    see = f"It asked: {other.question} Choose another name"
+    raise ExperimentError(message("--as", rule, got=experiment.name, see=see))
+
+
+def _searched(experiment: Experiment) -> set[str]:
+    return set() if experiment.search is None else {p.name for p in experiment.search.parameters}
 
 
 def _check_scale(document: Node, scale: str, file: Path, problems: Problems) -> None:

@@ -19,6 +19,9 @@ from segbench.config.load import load_experiment
 from segbench.errors import ExperimentError, Interrupted
 from segbench.store.trials import read_trial
 
+NORMS = "norm: {levels: {BN: batch, none: none}}"
+RATES = "lr: {path: optimizer.lr, levels: [1e-3, 1e-2]}"
+
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
@@ -225,6 +228,35 @@ def test_another_name_must_be_free_and_safe(project: StandIn, name: str, said: s
     assert said in str(error.value)
     assert load_experiment("exp", name="exp-2.1").name == "exp-2.1"
     assert load_experiment("other", scale="small", name="other_small").name == "other_small"
+
+
+def test_results_whose_file_is_gone_keep_their_name(
+    project: StandIn, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.write(changed("Does it matter?", "Does the rate matter?", changed(NORMS, RATES)), "old")
+    run(capsys, "old")
+    (project.root / "experiments" / "old.yaml").unlink()
+    record = project.folder("old").experiment_yaml
+    before = record.read_bytes()
+    for command in ("plan", "sweep", "status", "report"):
+        done = CliRunner().invoke(app, [command, "exp", "--as", "old"])
+        assert isinstance(done.exception, ExperimentError)
+        assert str(done.exception) == (
+            "--as: results/old has the results of another experiment, got 'old'. "
+            "It asked: Does the rate matter? Choose another name."
+        )
+    assert record.read_bytes() == before
+
+
+@pytest.mark.parametrize(("old", "new"), [("Does it matter?", "Does it, then?"), (NORMS, RATES)])
+def test_a_name_goes_on_after_the_file_was_changed_again(
+    project: StandIn, capsys: pytest.CaptureFixture[str], old: str, new: str
+) -> None:
+    project.write(changed("epochs: 1", "epochs: 2"))
+    run(capsys, as_="longer")
+    project.write(changed(old, new, changed("epochs: 1", "epochs: 2")))
+    run(capsys, as_="longer")
+    assert load_experiment("longer").document == load_experiment("exp").document
 
 
 def test_an_arm_that_a_reviewer_asks_for_trains_its_trials_alone(
