@@ -89,6 +89,19 @@ class Quantity:
     """The measured column that it is made from, where the source asks for it."""
 
 
+def interval(
+    words: str,
+    formula: str,
+    show: Callable[[Numbers, Row, tuple[Any, ...]], str],
+    *,
+    name: str = "interval",
+    columns: tuple[str, str] = ("low", "high"),
+    behind: str = "",
+) -> Quantity:
+    """Return the quantity of an interval, whose ends are two columns."""
+    return Quantity(name=name, columns=columns, words=words, formula=formula, show=show, behind=behind)
+
+
 @dataclass(frozen=True, kw_only=True)
 class FrameSpec:
     """How the numbers of one frame of the analysis are traced."""

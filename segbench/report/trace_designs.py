@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from segbench.report.analysis import Analysis
 from segbench.report.numbers import Numbers, epochs
-from segbench.report.trace import FrameSpec, Measured, Quantity, Row, Source
+from segbench.report.trace import FrameSpec, Measured, Quantity, Row, Source, interval
 from segbench.report.trace_show import (
     show_count,
     show_epochs_interval,
@@ -47,7 +47,7 @@ def _means(analysis: Analysis) -> list[Quantity]:
         Quantity(name="n", words="seeds", formula="Seeds measured in every cell.", show=show_count),
         Quantity(name="mean", words=f"mean {outcome}", formula=over, show=show, behind=outcome),
         Quantity(name="sd", words="sd", formula="sd over seeds of that mean.", show=show, behind=outcome),
-        _interval("interval", "", f"Mean {_T}", show, behind=outcome),
+        interval("95 % interval", f"Mean {_T}", show, behind=outcome),
     ]
 
 
@@ -58,7 +58,7 @@ def _interactions(analysis: Analysis) -> list[Quantity]:
     return [
         Quantity(name="n", words="seeds", formula="Seeds measured in every cell.", show=show_count),
         Quantity(name="difference", words="difference of differences", formula=twice, show=show),
-        _interval("interval", "", f"Difference {_T}", show),
+        interval("95 % interval", f"Difference {_T}", show),
     ]
 
 
@@ -134,11 +134,10 @@ def _dynamics(analysis: Analysis) -> list[Quantity]:
     }
     for name, (words, formula, show, show_ends) in measures.items():
         found.append(Quantity(name=name, words=words, formula=formula, show=show, behind=name))
-        ends = f"Mean {_T}"
+        ends = (f"{name}_low", f"{name}_high")
+        interval_words, of = f"{words}, interval", f"Mean {_T}"
         found.append(
-            _interval(
-                f"{name}_interval", f"{name}_", ends, show_ends, words=f"{words}, interval", behind=name
-            )
+            interval(interval_words, of, show_ends, name=f"{name}_interval", columns=ends, behind=name)
         )
     return found
 
@@ -187,13 +186,6 @@ def _one_a_curve(frame: pd.DataFrame) -> list[Row]:
         by_epoch = {name: tuple(own[name].tolist()) for name in columns}
         rows.append({"cell": cell, "metric": metric, **by_epoch, "epochs": by_epoch["epoch"]})
     return rows
-
-
-def _interval(
-    name: str, ends: str, formula: str, show: Any, *, words: str = "95 % interval", behind: str = ""
-) -> Quantity:
-    columns = (f"{ends}low", f"{ends}high")
-    return Quantity(name=name, columns=columns, words=words, formula=formula, show=show, behind=behind)
 
 
 def _own_trials(measured: Measured, row: Row, quantity: Quantity) -> Source:

@@ -14,7 +14,7 @@ from segbench.report import trace_designs, trace_search
 from segbench.report.analysis import Analysis
 from segbench.report.numbers import Numbers
 from segbench.report.phrases import percent
-from segbench.report.trace import FrameSpec, Measured, Quantity, Row, Source
+from segbench.report.trace import FrameSpec, Measured, Quantity, Row, Source, interval
 from segbench.report.trace_show import (
     show_as_is,
     show_count,
@@ -80,13 +80,7 @@ def _cells(analysis: Analysis) -> list[Quantity]:
     found = [
         Quantity(name="n", words="completed seeds", formula="Seeds that completed.", show=show_count),
         Quantity(name="mean", words=f"mean {outcome}", formula=mean, show=show_value),
-        Quantity(
-            name="interval",
-            columns=("low", "high"),
-            words="95 % interval of the mean",
-            formula=t,
-            show=show_interval,
-        ),
+        interval("95 % interval of the mean", t, show_interval),
         Quantity(name="low", words="low end of the 95 % interval", formula=t, show=show_value),
         Quantity(name="high", words="high end of the 95 % interval", formula=t, show=show_value),
         Quantity(
@@ -151,28 +145,22 @@ def _effects(analysis: Analysis) -> list[Quantity]:
     paired = "Mean over seeds of level minus baseline, paired by seed."
     t = "Difference ± t(n − 1) · sd / √n over seeds."
     both = "Difference ± √(t²(n − 1) · sd² / n + t²(images − 1) · variance from images)."
-    interval = f"{level} interval" if level == percent(LEVEL) else f"interval ({level} in the family)"
+    range_ = f"{level} interval" if level == percent(LEVEL) else f"interval ({level} in the family)"
     holm = "p by Holm: times the number of hypotheses whose p is no smaller, at least what smaller ones got."
     flips = "Share of all ways to give the seeds' differences signs that lie as far from zero."
     tost = "Larger p of two one-sided t-tests against the margin's ends, by Holm among the equivalences."
     return [
         Quantity(name="n", words="seeds", formula="Seeds measured in both arms.", show=show_count),
         Quantity(name="difference", words="difference", formula=paired, show=show_of_row(is_difference=True)),
-        Quantity(
-            name="interval",
-            columns=("low", "high"),
-            words=f"{interval}, this test set",
-            formula=t,
-            show=show_of_row(),
-        ),
-        Quantity(name="low", words=f"low end of the {interval}", formula=t, show=show_of_row()),
-        Quantity(name="high", words=f"high end of the {interval}", formula=t, show=show_of_row()),
-        Quantity(
+        interval(f"{range_}, this test set", t, show_of_row()),
+        Quantity(name="low", words=f"low end of the {range_}", formula=t, show=show_of_row()),
+        Quantity(name="high", words=f"high end of the {range_}", formula=t, show=show_of_row()),
+        interval(
+            f"{range_}, new images",
+            both,
+            show_of_row(),
             name="interval_new",
             columns=("low_new", "high_new"),
-            words=f"{interval}, new images",
-            formula=both,
-            show=show_of_row(),
         ),
         Quantity(
             name="difference_last",
@@ -238,12 +226,10 @@ def _claims(analysis: Analysis) -> list[Quantity]:
             show=show_word,
         ),
         Quantity(name="difference", words="left compared with right", formula=words, show=ratio),
-        Quantity(
-            name="interval",
-            columns=("low", "high"),
-            words="interval",
-            formula="Difference ± t · standard error over seeds (and images, where new images are asked of).",
-            show=ratio,
+        interval(
+            "interval",
+            "Difference ± t · standard error over seeds (and images, where new images are asked of).",
+            ratio,
         ),
         Quantity(name="p_holm", words="p after Holm", formula="p of the claim by Holm.", show=show_p),
         Quantity(
@@ -287,20 +273,14 @@ def _sensitivity(analysis: Analysis) -> list[Quantity]:
     show = show_of_row(is_difference=True)
     return [
         Quantity(name="difference", words="difference", formula=paired, show=show),
-        Quantity(
-            name="interval",
-            columns=("low", "high"),
-            words="interval, own error",
-            formula="Difference ± t(n − 1) · sd / √n over seeds.",
-            show=show,
-        ),
+        interval("interval, own error", "Difference ± t(n − 1) · sd / √n over seeds.", show),
         Quantity(name="df", words="df of its own error", formula="Seeds less one.", show=show_count),
-        Quantity(
+        interval(
+            "interval, pooled error",
+            pooled,
+            show,
             name="interval_pooled",
             columns=("low_pooled", "high_pooled"),
-            words="interval, pooled error",
-            formula=pooled,
-            show=show,
             behind=_POOLED,
         ),
         Quantity(

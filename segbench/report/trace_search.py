@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from segbench.report.analysis import Analysis
-from segbench.report.numbers import Numbers, count, share
-from segbench.report.trace import FrameSpec, Measured, Quantity, Row, Source
+from segbench.report.trace import FrameSpec, Measured, Quantity, Row, Source, interval
+from segbench.report.trace_show import show_count, show_of, show_share
 
 
 def importance_subject(analysis: Analysis, row: Row) -> str:
@@ -21,14 +21,6 @@ def untuned_subject(analysis: Analysis, row: Row) -> str:
     return f"{row['cell']}: tuned - as designed"
 
 
-def _share(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
-    return share(values[0])
-
-
-def _count(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
-    return count(values[0])
-
-
 def _importance(analysis: Analysis) -> list[Quantity]:
     formula = (
         "Variance of the knob's curve over the space, divided by that of all curves, of products of two "
@@ -37,98 +29,76 @@ def _importance(analysis: Analysis) -> list[Quantity]:
     seen = "1 − squared errors of ranks / those about their mean, over ten parts predicted by the other nine."
     number = "Proposals that ended with a value, diverged ones last."
     return [
-        Quantity(name="share", words="share of variance", formula=formula, show=_share),
-        Quantity(name="r2", words="R² out of sample", formula=seen, show=_share),
-        Quantity(name="n", words="proposals", formula=number, show=_count),
+        Quantity(name="share", words="share of variance", formula=formula, show=show_share),
+        Quantity(name="r2", words="R² out of sample", formula=seen, show=show_share),
+        Quantity(name="n", words="proposals", formula=number, show=show_count),
     ]
 
 
 def _replicated(analysis: Analysis) -> list[Quantity]:
     outcome, objective = analysis.experiment.outcome, analysis.experiment.baseline.objective.metric
-
-    def show(metric: str) -> Any:
-        def printed(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
-            if len(values) > 1:
-                return numbers.interval_of(metric, *values)
-            return numbers.of(metric, values[0])
-
-        return printed
-
     chosen = f"{objective} of the proposal's own trial: the best of the search, and so flattering."
     return [
-        Quantity(name="n", words="other seeds", formula="Seeds that did not choose it.", show=_count),
-        Quantity(name="value", words=f"{objective} as chosen", formula=chosen, show=show(objective)),
+        Quantity(name="n", words="other seeds", formula="Seeds that did not choose it.", show=show_count),
+        Quantity(name="value", words=f"{objective} as chosen", formula=chosen, show=show_of(objective)),
         Quantity(
             name="val_mean",
             words=f"{objective} with other seeds",
             formula=f"Mean over the other seeds of {objective} at their selected epochs.",
-            show=show(objective),
+            show=show_of(objective),
         ),
         Quantity(
             name="mean",
             words=f"mean {outcome}",
             formula=f"Mean over the other seeds of {outcome}.",
-            show=show(outcome),
+            show=show_of(outcome),
         ),
-        Quantity(
-            name="interval",
-            columns=("low", "high"),
-            words="95 % interval of the mean",
-            formula="Mean ± t(0.975, n − 1) · sd / √n over the other seeds.",
-            show=show(outcome),
+        interval(
+            "95 % interval of the mean",
+            "Mean ± t(0.975, n − 1) · sd / √n over the other seeds.",
+            show_of(outcome),
         ),
         Quantity(
             name="sd",
             words="standard deviation",
             formula=f"sd over the other seeds of {outcome}.",
-            show=show(outcome),
+            show=show_of(outcome),
         ),
     ]
 
 
 def _untuned(analysis: Analysis) -> list[Quantity]:
     outcome, objective = analysis.experiment.outcome, analysis.experiment.baseline.objective.metric
-
-    def show(*, is_difference: bool = False) -> Any:
-        def printed(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
-            if len(values) > 1:
-                return numbers.interval_of(outcome, *values)
-            return numbers.of(outcome, values[0], is_difference=is_difference)
-
-        return printed
-
     return [
         Quantity(
             name="default",
             words=f"mean {outcome} as designed",
             formula=f"Mean over seeds of {outcome} at the settings of the file.",
-            show=show(),
+            show=show_of(outcome),
         ),
         Quantity(
             name="tuned",
             words=f"mean {outcome} tuned",
             formula=f"Mean over seeds of {outcome} of the winner's replicates.",
-            show=show(),
+            show=show_of(outcome),
         ),
         Quantity(
             name="difference",
             words="difference",
             formula="Mean over seeds of tuned minus as designed, paired by seed.",
-            show=show(is_difference=True),
+            show=show_of(outcome, is_difference=True),
         ),
-        Quantity(
-            name="interval",
-            columns=("low", "high"),
-            words="95 % interval",
-            formula="Difference ± t(0.975, n − 1) · sd / √n over the seeds that have both.",
-            show=show(),
+        interval(
+            "95 % interval",
+            "Difference ± t(0.975, n − 1) · sd / √n over the seeds that have both.",
+            show_of(outcome),
         ),
         *(
             Quantity(
                 name=f"val_{name}",
                 words=f"{objective} of the {name}",
                 formula=f"{objective} of the tuning trial with these settings; mean over repeats with both.",
-                show=lambda numbers, row, values: numbers.of(objective, values[0]),
+                show=show_of(objective),
                 behind="tuning",
             )
             for name in ("default", "winner")
