@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -99,6 +100,11 @@ class Key:
     look: Look
     kind: str = "line"
     """`line`, `points`, `marked` (a line with its marker) or `region`."""
+
+
+def in_rows(facets: Sequence[Facet], columns: int) -> tuple[tuple[Facet, ...], ...]:
+    """Arrange facets in rows of so many; the last may be shorter."""
+    return tuple(tuple(facets[k : k + columns]) for k in range(0, len(facets), columns))
 
 
 @dataclass(frozen=True, kw_only=True)

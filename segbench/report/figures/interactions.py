@@ -8,7 +8,7 @@ import pandas as pd
 
 from segbench.metrics import is_lower_better
 from segbench.report.analysis import Analysis
-from segbench.report.figures.figure import Facet, Figure, Key, Mark, Scale
+from segbench.report.figures.figure import Facet, Figure, Key, Mark, Scale, in_rows
 from segbench.report.figures.geometry import shortened
 from segbench.report.figures.palette import DASHES, Look, colour, marker
 from segbench.report.figures.scales import linear
@@ -72,7 +72,7 @@ def interactions_figure(analysis: Analysis, labels: Labels) -> Figure | None:
             + ". Lines that are parallel: the two effects add up. The intervals are of the means; whether "
             f"lines differ in slope, paired by seed, stands in the table of interactions.{better}{more}"
         ),
-        facets=tuple(tuple(facets[k : k + columns]) for k in range(0, len(facets), columns)),
+        facets=in_rows(facets, columns),
         width_cm=labels.style.width_cm,
         row_height_cm=_HEIGHT_CM,
         left_cm=_LEFT_CM,

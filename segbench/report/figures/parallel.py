@@ -17,7 +17,7 @@ from segbench.report.figures.geometry import shortened
 from segbench.report.figures.palette import GREY, Look
 from segbench.report.figures.proposals import setting_text
 from segbench.report.figures.scales import power_text
-from segbench.report.figures.search import aims_of, knobs_of
+from segbench.report.figures.search import aims_of, fewer_text, knobs_of
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers, significant
 
@@ -67,8 +67,7 @@ def parallel_figure(analysis: Analysis, labels: Labels) -> Figure | None:
     last = len(axes) - 1
     words = [word for place, axis in enumerate(axes) for word in axis.words(place, is_last=place == last)]
     sampled = f" {MOST_LINES} of {num_all:,}, evenly by rank." if num_all > MOST_LINES else ""
-    num = len(analysis.experiment.search.parameters)
-    fewer = f" Of {num} knobs the {len(knobs)} of the largest shares." if num > len(knobs) else ""
+    fewer = fewer_text(knobs, analysis.experiment.search)
     return Figure(
         name="search-parallel",
         title="All knobs together",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from segbench.config.experiment import SearchParameter
+from collections.abc import Sequence
+
+from segbench.config.experiment import Search, SearchParameter
 from segbench.report.analysis import Analysis
 from segbench.report.figures.design import slug
-from segbench.report.figures.figure import Facet, Figure, Key, Mark
+from segbench.report.figures.figure import Facet, Figure, Key, Mark, in_rows
 from segbench.report.figures.palette import Look
 from segbench.report.figures.proposals import (
     Aim,
@@ -58,6 +60,12 @@ def knobs_of(analysis: Analysis) -> list[SearchParameter]:
     return sorted(known, key=lambda p: -shares.get(p.name, 0.0))[:_MOST_KNOBS]
 
 
+def fewer_text(knobs: Sequence[SearchParameter], search: Search) -> str:
+    """Say that not all knobs are drawn; empty where they are."""
+    num = len(search.parameters)
+    return f" Of {num} knobs the {len(knobs)} of the largest shares." if num > len(knobs) else ""
+
+
 def history_figure(analysis: Analysis, labels: Labels) -> Figure | None:
     """Return what each proposal reached, in their order, with the best so far; None without a search."""
     if analysis.search.empty or analysis.experiment.search is None:
@@ -89,12 +97,11 @@ def history_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         )
     has_line = any(mark.kind == "line" for facet in facets for mark in facet.marks)
     names = " and ".join(labels.metric(aim.metric) for aim, _ in found)
-    rows = tuple(tuple(facets[k : k + 2]) for k in range(0, len(facets), 2))
     return Figure(
         name="search-history",
         title="History of the search",
         caption=f"{names} of every proposal in their order.{edge_text([d for _, d in found])} {FLATTERS}",
-        facets=rows,
+        facets=in_rows(facets, 2),
         width_cm=labels.style.width_cm,
         row_height_cm=_HISTORY_CM,
         left_cm=1.5,
@@ -135,16 +142,14 @@ def slices_figure(analysis: Analysis, labels: Labels) -> Figure | None:
             )
             for knob in knobs
         ]
-        rows += [tuple(facets[k : k + columns]) for k in range(0, len(facets), columns)]
-    num = len(analysis.experiment.search.parameters)
-    left_out = f" Of {num} knobs the {len(knobs)} of the largest shares." if num > len(knobs) else ""
+        rows += in_rows(facets, columns)
     return Figure(
         name="search-slices",
         title="Along each knob",
         caption=(
-            f"Every proposal along each knob.{left_out}{edge_text([d for _, d in found])} The other knobs "
-            "differ from point to point, and a sampler tries more where it found better: a slice shows what "
-            "was seen, not the effect of the knob alone."
+            f"Every proposal along each knob.{fewer_text(knobs, analysis.experiment.search)}"
+            f"{edge_text([d for _, d in found])} The other knobs differ from point to point, and a sampler "
+            "tries more where it found better: a slice shows what was seen, not the effect of the knob alone."
         ),
         facets=tuple(rows),
         width_cm=labels.style.width_cm,

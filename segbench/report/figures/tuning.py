@@ -11,16 +11,14 @@ from segbench.config.experiment import Experiment, SearchParameter
 from segbench.report.analysis import Analysis
 from segbench.report.best_design import value_at
 from segbench.report.figures.design import slug
-from segbench.report.figures.figure import Facet, Figure, Key, Scale
+from segbench.report.figures.figure import Facet, Figure, Key, Scale, in_rows
 from segbench.report.figures.palette import Look
 from segbench.report.figures.proposals import (
-    BEST,
-    BEST_LOOK,
-    LOOKS,
     Aim,
     Drawn,
     drawn,
     edge_text,
+    keys,
     points,
     positions,
     scale_of,
@@ -74,12 +72,11 @@ def tuning_figure(analysis: Analysis, labels: Labels) -> Figure | None:
             facets.append(
                 Facet(title=labels.cell(cell), x=x, y=found.scale, marks=tuple(marks), verticals=at)
             )
-        rows += [tuple(facets[k : k + _COLUMNS]) for k in range(0, len(facets), _COLUMNS)]
+        rows += in_rows(facets, _COLUMNS)
     left = [f"the first {len(shown)} of {len(cells)} cells"] if len(shown) < len(cells) else []
     if len(knobs) < len(tune.search.parameters):
         left.append(f"the first {len(knobs)} of {len(tune.search.parameters)} knobs")
     line = " Upright line: the cell as it was designed." if has_default else ""
-    kinds = [kind for kind in LOOKS if kind in found.kinds]
     return Figure(
         name="tuning",
         title="Tuning trials of every cell",
@@ -94,8 +91,7 @@ def tuning_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         row_height_cm=_HEIGHT_CM,
         left_cm=1.5,
         legend=(
-            *(Key(text=kind, look=LOOKS[kind], kind="points") for kind in kinds),
-            *([Key(text=BEST, look=BEST_LOOK, kind="points")] if found.frame["is_best"].any() else []),
+            *keys([found]),
             *([Key(text=_DEFAULT, look=Look(colour="#555555", size=0.6))] if has_default else []),
         ),
     )
