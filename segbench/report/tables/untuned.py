@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from segbench.report.analysis import Analysis
 from segbench.report.best_design import value_at
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count
+from segbench.report.tables.numbered import Numbered
 from segbench.report.tables.parts import rows_of
 from segbench.report.tables.table import Column, Field, Table
 from segbench.report.trace_search import untuned_subject
@@ -20,12 +23,20 @@ def untuned_table(analysis: Analysis, labels: Labels) -> Table:
     outcome, objective = experiment.outcome, experiment.baseline.objective.metric
     numbers = Numbers(labels.style.digits)
     has_val = frame["val_default"].notna().any()
+    metric = labels.metric(objective)
+    compared = Numbered(
+        labels,
+        "untuned",
+        (
+            ("Difference", "difference"),
+            ("95 % interval", "interval"),
+            *(((f"{metric}, as designed", "val_default"), ("winner", "val_winner")) if has_val else ()),
+        ),
+    )
     rows = []
     for row in rows_of(labels.ordered(frame)):
-
-        def hover(name: str, subject: str = untuned_subject(analysis, row)) -> str:
-            return labels.traces.hover("untuned", subject, name)
-
+        subject = untuned_subject(analysis, row)
+        hover = partial(labels.traces.hover, "untuned", subject)
         rows.append(
             (
                 Field(text=labels.cell(row["cell"])),
@@ -34,37 +45,16 @@ def untuned_table(analysis: Analysis, labels: Labels) -> Table:
                     numbers.of(outcome, row["default"]), row["n_default"], row["default"], hover("default")
                 ),
                 _mean(numbers.of(outcome, row["tuned"]), row["n_tuned"], row["tuned"], hover("tuned")),
-                Field(
-                    text=numbers.of(outcome, row["difference"], is_difference=True),
-                    sort=row["difference"],
-                    hover=hover("difference"),
-                ),
-                Field(
-                    text=numbers.interval_of(outcome, row["low"], row["high"]),
-                    sort=row["low"],
-                    high=row["high"],
-                    hover=hover("interval"),
-                ),
-                *(
-                    [
-                        Field(text=numbers.of(objective, row[name]), sort=row[name], hover=hover(name))
-                        for name in ("val_default", "val_winner")
-                    ]
-                    if has_val
-                    else []
-                ),
+                *compared.fields(subject),
                 Field(text=row["missing"] or NONE),
             )
         )
-    metric = labels.metric(objective)
     columns = (
         Column(title="Cell", is_number=False),
         Column(title="As designed", is_number=False),
         Column(title=f"{labels.metric(outcome)}, as designed"),
         Column(title="tuned"),
-        Column(title="Difference"),
-        Column(title="95 % interval"),
-        *((Column(title=f"{metric}, as designed"), Column(title="winner")) if has_val else ()),
+        *compared.columns,
         Column(title="Missing", is_number=False),
     )
     sources = [name for text in frame["source"] for name in text.split(", ") if name]
