@@ -11,7 +11,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 export SEGBENCH_KILLS ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test test-full test-slurm chaos chaos-record bench bench-cuda bench-sweep bench-mirror calibrate check format golden system constraints schema axes smoke-reference test-postgres wheel clean
+.PHONY: help install sweep test test-full test-slurm chaos chaos-record bench bench-cuda bench-sweep bench-mirror bench-prediction calibrate check format golden system constraints schema axes smoke-reference test-postgres wheel clean
 
 help:  ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench-mirror: install  ## Measure what the dashboard's mirror costs an epoch and
 
 bench-report: install  ## Measure a report of 1,000 trials x 200 epochs: cold, one record changed, unchanged; memory
 	@$(PY) -m benchmarks.report
+
+bench-prediction: install  ## Measure whether trials of the committed experiments take what `bench` and `plan` say (20 minutes)
+	@$(PY) -m benchmarks.prediction
 
 calibrate: install  ## Simulate experiments whose truth is known, write docs/calibration.md (10,000 runs a scenario: minutes)
 	@OMP_NUM_THREADS=1 $(PY) -m benchmarks.calibration
