@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from segbench.report.build import Written
     from segbench.store.results import Results
 
-Read = TypeVar("Found")
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, kw_only=True)
