@@ -115,25 +115,29 @@ def write_one(
     asked: Asked, *, with_pdf: bool, with_xlsx: bool = False, is_watched: bool = False
 ) -> tuple[Analysis, Written]:
     """Write one experiment's report."""
-    analysis, results, made_from = analysed(asked)
+    from segbench.report.figures.drawn import Drawing
 
-    from segbench.report.build import write_report
-    from segbench.report.panels import make_panels
-    from segbench.report.style import read_style
+    loaded = asked.load()
+    target = loaded.project.reports / loaded.name
+    with Drawing(target / "figures", num_cells=len(loaded.cells)) as drawing:
+        analysis, results, made_from = analysed(asked)
 
-    experiment = analysis.experiment
-    target = experiment.project.reports / experiment.name
-    style = read_style(target / "style.yaml")
-    panels = make_panels(analysis, results.images, experiment.project, style)
-    written = write_report(
-        analysis,
-        target,
-        panels=panels,
-        with_pdf=with_pdf,
-        with_xlsx=with_xlsx,
-        is_watched=is_watched,
-        made_from=made_from,
-    )
+        from segbench.report.build import write_report
+        from segbench.report.panels import make_panels
+        from segbench.report.style import read_style
+
+        style = read_style(target / "style.yaml")
+        panels = make_panels(analysis, results.images, loaded.project, style)
+        written = write_report(
+            analysis,
+            target,
+            panels=panels,
+            with_pdf=with_pdf,
+            with_xlsx=with_xlsx,
+            is_watched=is_watched,
+            made_from=made_from,
+            drawing=drawing,
+        )
     return analysis, written
 
 

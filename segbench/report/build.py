@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -72,6 +73,7 @@ def write_report(
     with_xlsx: bool = False,
     is_watched: bool = False,
     made_from: Mapping[str, Any] | None = None,
+    drawing: Drawing | None = None,
 ) -> Written:
     """Write `reports/<experiment>/`.
 
@@ -83,6 +85,7 @@ def write_report(
         with_xlsx: Write `report.xlsx`; one that is there is kept up to date in any case.
         is_watched: The page loads itself anew while a sweep runs; what LaTeX reads stays as it is.
         made_from: What `freshness.recorded` gave before the results were read; None: as they are now.
+        drawing: Of `folder/figures`, where it was begun before.
 
     Raises:
         ResultsError: `style.yaml` has mistakes, or the disk refuses.
@@ -94,7 +97,7 @@ def write_report(
     picture, missing = _picture(folder, panels)
     if made_from is None:
         made_from = recorded(analysis.experiment)
-    with Drawing(folder / "figures") as drawing:
+    with Drawing(folder / "figures") if drawing is None else nullcontext(drawing) as drawing:
         figures = []
         for figure in make_figures(analysis, labels):
             drawing.add(figure)

@@ -123,9 +123,8 @@ class Pairs:
     @property
     def trials(self) -> tuple[str, ...]:
         """Every trial that takes part."""
-        return tuple(
-            dict.fromkeys([*self.frame["trial_level"].dropna(), *self.frame["trial_baseline"].dropna()])
-        )
+        names = (*self.frame["trial_level"].tolist(), *self.frame["trial_baseline"].tolist())
+        return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
 
 
 @dataclass(frozen=True)

@@ -30,19 +30,24 @@ Drawn = Mapping[str, bytes]
 _WORTH_A_PROCESS_S: Final = 4.0
 """Seconds of drawing that wait before a second process pays: it begins with a second of imports."""
 
+_MANY_CELLS: Final = 60
+"""Their figures take more than `_WORTH_A_PROCESS_S` together."""
+
 
 class Drawing:
     """Draws figures as they are made; `files` returns what became of each.
 
-    Once enough waits to be worth it, a second process draws while its owner still makes others; `files` draws
+    Where there is enough to draw, a second process draws while its owner still makes others; `files` draws
     beside it, either the largest that waits. Leaving the context ends the process.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, num_cells: int = 0) -> None:
         """Begin.
 
         Args:
             folder: Where the files of the last report lie: `NAME.png`, `NAME.svg`, `NAME.pdf`.
+            num_cells: Of the experiment, where that is known before the figures are. With many of them, and
+                no figure drawn before, the other process starts at once.
         """
         self._folder = folder
         self._place = _place(folder)
@@ -52,6 +57,8 @@ class Drawing:
         self._waiting = _Waiting()
         self._has_drawn = False
         self._second: _SecondProcess | None = None
+        if num_cells >= _MANY_CELLS and not self._entry:
+            self._start_second()
 
     def __enter__(self) -> Drawing:
         return self
@@ -70,8 +77,8 @@ class Drawing:
             return
         self._has_drawn = True
         self._waiting.put(figure)
-        if self._second is None and (os.cpu_count() or 1) > 1 and self._waiting.is_worth_a_process():
-            self._second = _SecondProcess(self._waiting, self._drawn)
+        if self._waiting.is_worth_a_process():
+            self._start_second()
 
     def files(self) -> dict[str, Drawn]:
         """Return the files of each figure by its name."""
@@ -85,6 +92,10 @@ class Drawing:
             entry = {name: {"of": self._wanted[name], "files": _hashes(files[name])} for name in files}
             remembered.keep_entry(self._place, entry)
         return files
+
+    def _start_second(self) -> None:
+        if self._second is None and (os.cpu_count() or 1) > 1:
+            self._second = _SecondProcess(self._waiting, self._drawn)
 
     def _draw_waiting(self) -> None:
         while (figure := self._waiting.take()) is not None:
