@@ -22,6 +22,8 @@ SHAPES = {  # name -> labels of each axis, seeds
     "flips_small": ({"model": 2, "flips": 2}, 3),
     "loss": ({"loss": 3}, 5),
     "loss_small": ({"loss": 3}, 3),
+    "fast_path": ({"path": 3}, 5),
+    "fast_path_small": ({"path": 3}, 5),
     "lr": ({"lr": 5}, 5),
     "lr_small": ({"lr": 3}, 3),
 }
