@@ -50,6 +50,11 @@ class Baseline(Model):
     precision: Literal["fp32", "tf32", "bf16"] = Field(
         "fp32", description="Arithmetic of the network: fp32 (TF32 off), tf32 or bf16 autocast."
     )
+    deterministic: bool = Field(
+        False,
+        description="Whether a trial gives the same record twice on a GPU, at the price of speed; "
+        "a CPU always does.",
+    )
     early_stopping: Stopping | None = Field(None, description="When to stop early; null: never.")
     engine: Annotated[str, Field(min_length=1)] = Field(
         "segbench", description="`segbench`, or the import path of a function that takes the loop's place."

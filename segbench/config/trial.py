@@ -111,6 +111,8 @@ class TrialConfig:
     draws are others, and so are the numbers of a trial."""
     accumulate: int = 1
     """Batches whose gradients make one step."""
+    deterministic: bool = False
+    """Whether the same trial gives the same record twice on a GPU, which costs speed. A CPU always does."""
     ema: float | None = None
     """Decay of the running average of weights that is evaluated and kept; None: the weights themselves."""
     surface_tolerance_px: float = 2.0
@@ -151,6 +153,7 @@ _ABSENT_FIELDS: Final[Mapping[str, Any]] = {
     "mix": {"none": {}},
     "augment_backend": "cpu",
     "accumulate": 1,
+    "deterministic": False,
     "ema": None,
     "surface_tolerance_px": 2.0,
 }

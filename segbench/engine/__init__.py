@@ -27,6 +27,10 @@ _HOMES = {
 # there sooner: 0.10 s instead of 0.12 s between two trials of 31 M weights. torch asks once.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
+# What `deterministic: true` needs of cuBLAS, which asks before its first call; it changes no speed worth
+# naming, and a worker's next trial may ask for it.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
 
 def __getattr__(name: str) -> Any:
     # Late, so that the names of the metrics can be had without torch.

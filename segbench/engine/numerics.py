@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import torch
 
-from segbench.errors import ExperimentError, message
+from segbench.errors import ExperimentError, TrialError, message
 
+_WITHOUT_KERNEL: Final = re.compile(r"(\S+) does not have a deterministic implementation")
+_CUBLAS: Final = "CUBLAS_WORKSPACE_CONFIG"
 _FP32_SWITCHES = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
 
 
@@ -25,6 +29,8 @@ class Numerics:
     threads: int | None
     """Threads of one operation on the CPU; None: what the process has. Other numbers of threads give other
     sums."""
+    deterministic: bool = False
+    """On CUDA: kernels that give the same sums each time; operations without one are refused. A CPU's are."""
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -35,22 +41,39 @@ class Numerics:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Set threads, TF32 and cuDNN's choices for the block, and put back what was there.
+        """Set threads, TF32 and the choice of CUDA's kernels for the block, and put back what was there.
 
-        cuDNN's timing of algorithms is off and its deterministic kernels on, so that a run repeats.
+        With `deterministic` cuDNN times no algorithms, and PyTorch takes deterministic kernels alone; else
+        cuDNN times its algorithms for every new shape and takes the fastest, whose sums may differ from run
+        to run. Neither changes anything on a CPU.
+
+        Raises:
+            TrialError: `deterministic`, and an operation has no such kernel.
         """
         threads = torch.get_num_threads()
         switches = [switch.fp32_precision for switch in _FP32_SWITCHES]
         cudnn = torch.backends.cudnn
         chosen = cudnn.benchmark, cudnn.deterministic
+        were_all = torch.are_deterministic_algorithms_enabled()
+        only_warned = torch.is_deterministic_algorithms_warn_only_enabled()
+        is_strict = self.deterministic and self.device.type == "cuda"
         try:
             if self.threads is not None and self.threads != threads:
                 torch.set_num_threads(self.threads)
             for switch in _FP32_SWITCHES:
                 switch.fp32_precision = "tf32" if self.precision == "tf32" else "ieee"
-            cudnn.benchmark, cudnn.deterministic = False, True
+            cudnn.benchmark, cudnn.deterministic = not self.deterministic, self.deterministic
+            if is_strict:
+                torch.use_deterministic_algorithms(True)
             yield
+        except RuntimeError as error:
+            problem = _kernel_problem(error) if is_strict else None
+            if problem is None:
+                raise
+            raise TrialError(problem) from error
         finally:
+            if is_strict:
+                torch.use_deterministic_algorithms(were_all, warn_only=only_warned)
             cudnn.benchmark, cudnn.deterministic = chosen
             for switch, value in zip(_FP32_SWITCHES, switches, strict=True):
                 switch.fp32_precision = value
@@ -96,3 +119,17 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
         yield
+
+
+def _kernel_problem(error: RuntimeError) -> str | None:
+    """Say which operation has no deterministic kernel; None: the error is about something else."""
+    if _CUBLAS in str(error):
+        rule = f"matrix products need the environment variable {_CUBLAS} to be :4096:8 or :16:8"
+        see = "Unset it: segbench sets it before CUDA starts, where it is not set"
+        return message("deterministic", rule, got=os.environ.get(_CUBLAS), see=see)
+    found = _WITHOUT_KERNEL.search(str(error))
+    if found is None:
+        return None
+    rule = f"{found[1]} has no deterministic kernel on a GPU"
+    see = "Take a layer or a loss that does without it, or leave `deterministic: true` out"
+    return message("deterministic", rule, got=True, see=see)

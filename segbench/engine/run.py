@@ -91,7 +91,7 @@ class Run:
         self.history: list[EpochRecord] = []
         self.selected_epoch: int | None = None
         self._data = data
-        self._numerics = Numerics(choose_device(device), config.precision, threads)
+        self._numerics = Numerics(choose_device(device), config.precision, threads, config.deterministic)
         self._model = build_network(
             config, in_channels=data.images.shape[3], seed=seed, numerics=self._numerics
         )

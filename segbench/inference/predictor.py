@@ -66,7 +66,9 @@ class Predictor:
         if height != width:
             raise ResultsError(message(str(folder.best), "size_px must be square", got=spec["size_px"]))
         self.size_px = height
-        self._numerics = Numerics(choose_device(device), self.config.precision, None)
+        self._numerics = Numerics(
+            choose_device(device), self.config.precision, None, self.config.deterministic
+        )
         self._mean, self._std = (
             torch.tensor(spec[name], device=self._numerics.device).view(1, -1, 1, 1)
             for name in ("mean", "std")

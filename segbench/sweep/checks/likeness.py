@@ -34,6 +34,7 @@ _UNSEEN: Final = (
     "accumulate",
     "epochs",
     "precision",
+    "deterministic",
     "early_stopping",
     "engine",
     "augment_backend",

@@ -36,7 +36,8 @@ def test_cuda_trains_like_the_cpu(precision) -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_resume_on_cuda_is_bit_identical(precision) -> None:
-    config = tiny_config(precision=precision, epochs=4, model=Choice("blobs:dropout_net", {"rate": 0.3}))
+    model = Choice("blobs:dropout_net", {"rate": 0.3})
+    config = tiny_config(precision=precision, epochs=4, model=model, deterministic=True)
     expected = rows(Run(config, blob_data(), seed=0, device="cuda"))
     first = Run(config, blob_data(), seed=0, device="cuda")
     next(iter(first))
@@ -79,6 +80,7 @@ def test_a_resume_on_cuda_with_average_and_mixing_is_bit_identical() -> None:
     for optimizer in ("adam", "rmsprop"):
         config = tiny_config(
             epochs=3,
+            deterministic=True,
             ema=0.9,
             accumulate=2,
             mix=Choice.of("mix", "cutmix"),
@@ -91,3 +93,19 @@ def test_a_resume_on_cuda_with_average_and_mixing_is_bit_identical() -> None:
         second = Run(config, blob_data(), seed=0, device="cuda")
         second.load_state_dict(first.state_dict())
         assert rows(second) == expected[1:]
+
+
+@pytest.mark.parametrize("augment_backend", ["cpu", "device"])
+@pytest.mark.parametrize("model", ["unet", "resnet34_unet", "attention_unet"])
+def test_a_deterministic_trial_gives_the_same_record_twice(model, augment_backend) -> None:
+    config = tiny_config(
+        epochs=2,
+        precision="bf16",
+        deterministic=True,
+        model=Choice.of("model", model, width=8),
+        augment=Choice.of("augment", "elastic"),
+        augment_backend=augment_backend,
+        loss=(Choice.of("loss", "bce"), Choice.of("loss", "lovasz")),
+    )
+    data = blob_data(size_px=64)
+    assert rows(Run(config, data, seed=0, device="cuda")) == rows(Run(config, data, seed=0, device="cuda"))

@@ -14,7 +14,7 @@ from torch import nn
 from segbench.engine.heap import return_freed_memory
 from segbench.engine.instruments import PeakMemory, Waits, name_device, parameters_without_gradient
 from segbench.engine.numerics import Numerics, choose_device, seeded
-from segbench.errors import ExperimentError
+from segbench.errors import ExperimentError, TrialError
 
 CPU = torch.device("cpu")
 
@@ -115,3 +115,54 @@ def test_waits_are_of_the_things_waited_for_alone() -> None:
         time.sleep(0.2)
     assert found == [0, 1, 2]
     assert 0.15 <= waits.seconds < 0.5
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_cuda_computes_fast_or_alike_and_a_cpu_is_left_alone(deterministic) -> None:
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark, cudnn.deterministic
+    for device in ("cuda:0", "cpu"):
+        with Numerics(torch.device(device), "fp32", 1, deterministic).active():
+            assert (cudnn.benchmark, cudnn.deterministic) == (not deterministic, deterministic)
+            is_strict = torch.are_deterministic_algorithms_enabled()
+        assert is_strict == (deterministic and device == "cuda:0")
+        assert not torch.are_deterministic_algorithms_enabled()
+    assert (cudnn.benchmark, cudnn.deterministic) == before
+
+
+def test_an_operation_without_a_deterministic_kernel_is_named() -> None:
+    """The error that PyTorch raises, from an operation that has no such kernel on a CPU either."""
+    numerics = Numerics(torch.device("cuda:0"), "fp32", 1, deterministic=True)
+    with pytest.raises(TrialError) as caught, numerics.active():
+        torch.zeros(3).put_(torch.tensor([0, 0]), torch.ones(2))
+    assert str(caught.value) == (
+        "deterministic: put_ has no deterministic kernel on a GPU, got True. Take a layer or a loss that does "
+        "without it, or leave `deterministic: true` out."
+    )
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_settings_of_cublas_that_give_other_sums_are_named(monkeypatch) -> None:
+    """The beginning of PyTorch's message."""
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":1:1")
+    said = (
+        "Deterministic behavior was enabled with either `torch.use_deterministic_algorithms(True)` or "
+        "`at::Context::setDeterministicAlgorithms(true)`, but this operation is not deterministic because it "
+        "uses CuBLAS and you have CUDA >= 10.2. To enable deterministic behavior in this case, you must set an "
+        "environment variable before running your PyTorch application: CUBLAS_WORKSPACE_CONFIG=:4096:8"
+    )
+    numerics = Numerics(torch.device("cuda:0"), "fp32", 1, deterministic=True)
+    with pytest.raises(TrialError) as caught, numerics.active():
+        raise RuntimeError(said)
+    assert str(caught.value).startswith(
+        "deterministic: matrix products need the environment variable CUBLAS_WORKSPACE_CONFIG to be :4096:8 or "
+        ":16:8, got ':1:1'. Unset it"
+    )
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    with (
+        pytest.raises(RuntimeError, match="shapes"),
+        Numerics(torch.device("cuda:0"), "fp32", 1, deterministic=True).active(),
+    ):
+        raise RuntimeError("shapes do not fit")
