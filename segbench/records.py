@@ -139,6 +139,9 @@ class TrialRecord:
     """Images that went through the network at a time where memory did not hold a batch; None: a batch."""
     fitting_batch_size: int | None = None
     """Of a trial that failed for memory: the largest batch that one step was seen to fit with."""
+    path: Mapping[str, Any] | None = None
+    """How it computed: layout, CUDA graph, compilation, where the data lay; None: an engine that does not
+    say, or an older version."""
     notes: tuple[str, ...] = ()
     """What a reader should know of how it ran, a sentence each."""
     host: str | None = None

@@ -55,6 +55,11 @@ class Baseline(Model):
         description="Whether a trial gives the same record twice on a GPU, at the price of speed; "
         "a CPU always does.",
     )
+    compile: bool = Field(
+        False,
+        description="Whether torch.compile compiles the network for training; `segbench bench` says after "
+        "how many steps that pays.",
+    )
     early_stopping: Stopping | None = Field(None, description="When to stop early; null: never.")
     engine: Annotated[str, Field(min_length=1)] = Field(
         "segbench", description="`segbench`, or the import path of a function that takes the loop's place."

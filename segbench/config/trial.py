@@ -113,6 +113,9 @@ class TrialConfig:
     """Batches whose gradients make one step."""
     deterministic: bool = False
     """Whether the same trial gives the same record twice on a GPU, which costs speed. A CPU always does."""
+    compile: bool = False
+    """Whether the network is compiled for training (`torch.compile`), which changes rounding. Evaluations are
+    not."""
     ema: float | None = None
     """Decay of the running average of weights that is evaluated and kept; None: the weights themselves."""
     surface_tolerance_px: float = 2.0
@@ -154,6 +157,7 @@ _ABSENT_FIELDS: Final[Mapping[str, Any]] = {
     "augment_backend": "cpu",
     "accumulate": 1,
     "deterministic": False,
+    "compile": False,
     "ema": None,
     "surface_tolerance_px": 2.0,
 }

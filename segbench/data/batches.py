@@ -19,6 +19,8 @@ from segbench.axes.input import Scaling
 from segbench.config.trial import TrialConfig
 from segbench.data.ahead import Ahead, draws_from_the_process
 from segbench.data.prepared import PreparedData
+from segbench.data.resident import Pixels
+from segbench.data.sending import send
 from segbench.samples import IGNORED
 from segbench.streams import stream_seed
 
@@ -50,7 +52,33 @@ class Batch:
             yield Batch(self.images[part], self.target[part], self.index[part], valid)
 
 
-class TrainBatches:
+class Epochs:
+    """The training images, in an order that each epoch draws anew from (seed, "order", epoch)."""
+
+    pixels: Pixels | None = None
+    """The data set where batches are made of it on the device."""
+
+    def __init__(self, data: PreparedData, config: TrialConfig, seed: int) -> None:
+        self._numbers = data.split["train"]
+        self._batch_size = config.batch_size
+        self._seed = seed
+
+    @property
+    def num_samples(self) -> int:
+        """Images in an epoch."""
+        return len(self._numbers)
+
+    def __len__(self) -> int:
+        """Return the batches in an epoch."""
+        return -(-len(self._numbers) // self._batch_size)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Return the sample numbers in the order of an epoch."""
+        generator = np.random.Generator(np.random.PCG64(stream_seed(self._seed, "order", epoch)))
+        return self._numbers[generator.permutation(len(self._numbers))]
+
+
+class TrainBatches(Epochs):
     """Augmented batches of the training images, in a new order each epoch.
 
     The order is drawn from (seed, "order", epoch) and a sample's augmentation from (seed, "augment", epoch,
@@ -70,9 +98,7 @@ class TrainBatches:
         device: torch.device | str = "cpu",
     ) -> None:
         self._data = data
-        self._numbers = data.split["train"]
-        self._batch_size = config.batch_size
-        self._seed = seed
+        super().__init__(data, config, seed)
         self._finish = Finish(data.scaling, torch.device(device), has_ignored=data.has_ignored)
         augmentation = registry.build("augment", config.augment.name, **config.augment.knobs)
         self._pairs = _AugmentedPairs(data.images, data.masks, augmentation, seed)
@@ -81,20 +107,6 @@ class TrainBatches:
             _make_loader(self._pairs, self._sampler, workers, self._finish.device) if workers else None
         )
         self._ahead: Ahead[Any] | None = None
-
-    @property
-    def num_samples(self) -> int:
-        """Images in an epoch."""
-        return len(self._numbers)
-
-    def __len__(self) -> int:
-        """Return the batches in an epoch."""
-        return -(-len(self._numbers) // self._batch_size)
-
-    def order(self, epoch: int) -> np.ndarray:
-        """Return the sample numbers in the order of an epoch."""
-        generator = np.random.Generator(np.random.PCG64(stream_seed(self._seed, "order", epoch)))
-        return self._numbers[generator.permutation(len(self._numbers))]
 
     def epoch(self, epoch: int) -> Generator[Batch, None, None]:
         """Yield the batches of an epoch, which counts from 1.
@@ -134,7 +146,12 @@ class TrainBatches:
 
 
 def eval_batches(
-    data: PreparedData, split: str, batch_size: int, *, device: torch.device | str = "cpu"
+    data: PreparedData,
+    split: str,
+    batch_size: int,
+    *,
+    device: torch.device | str = "cpu",
+    pixels: Pixels | None = None,
 ) -> Iterator[Batch]:
     """Yield the images of a part of the split in order, unchanged.
 
@@ -143,16 +160,15 @@ def eval_batches(
         split: `train`, `val` or `test`.
         batch_size: Images in a batch; the last may be smaller.
         device: Where the tensors go.
+        pixels: The data set where training has it, perhaps on the device already; None: batches are sent.
     """
     finish = Finish(data.scaling, torch.device(device), has_ignored=data.has_ignored)
+    pixels = pixels or Pixels(data, finish.device, are_held=False)
     numbers = data.split[split]
     for start in range(0, len(numbers), batch_size):
         chosen = numbers[start : start + batch_size]
-        yield finish(
-            torch.from_numpy(data.images[chosen]),
-            torch.from_numpy(data.masks[chosen]),
-            torch.from_numpy(chosen),
-        )
+        images, masks = pixels.take(chosen)
+        yield finish.scale(images.contiguous().to(torch.float32), masks, torch.from_numpy(chosen))
 
 
 class Finish:
@@ -165,8 +181,7 @@ class Finish:
         self._std = torch.tensor(scaling.std, dtype=torch.float32, device=device).view(1, -1, 1, 1)
 
     def __call__(self, images: torch.Tensor, masks: torch.Tensor, index: torch.Tensor) -> Batch:
-        if self.device.type == "cuda":
-            images, masks = (self._send(pixels) for pixels in (images, masks))
+        images, masks = (send(pixels, self.device) for pixels in (images, masks))
         planes = images.permute(0, 3, 1, 2).contiguous()
         return self.scale(planes.to(torch.float32), masks.unsqueeze(1), index)
 
@@ -177,10 +192,6 @@ class Finish:
             return Batch(images=scaled, target=labels.to(torch.float32), index=index)
         target, valid = (labels == 1).to(torch.float32), labels != IGNORED
         return Batch(images=scaled, target=target, index=index, valid=valid)
-
-    def _send(self, pixels: torch.Tensor) -> torch.Tensor:
-        pinned = pixels if pixels.is_pinned() else pixels.pin_memory()
-        return pinned.to(self.device, non_blocking=True)
 
 
 class _EpochSampler:

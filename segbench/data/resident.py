@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from segbench.data.prepared import PreparedData
+from segbench.data.sending import send
 
 _SHARE = 0.5
 """Of a GPU's free memory that a data set may fill."""
@@ -17,9 +18,16 @@ _STAGED_IMAGES = 256
 class Pixels:
     """Images and masks of a data set by sample number, as uint8 planes on the device."""
 
-    def __init__(self, data: PreparedData, device: torch.device) -> None:
+    def __init__(self, data: PreparedData, device: torch.device, *, are_held: bool = True) -> None:
+        """Bring all of them to a GPU whose memory holds them.
+
+        Args:
+            data: The data set.
+            device: Where batches are wanted.
+            are_held: False: every batch is sent when it is taken.
+        """
         self._data, self._device = data, device
-        self._resident = _resident(data, device) if device.type == "cuda" else None
+        self._resident = _resident(data, device) if are_held and device.type == "cuda" else None
 
     @property
     def is_resident(self) -> bool:
@@ -29,9 +37,9 @@ class Pixels:
     def take(self, numbers: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Return images (N,C,H,W) and masks (N,1,H,W), uint8, of these samples."""
         if self._resident is None:
-            images = _send(self._data.images[numbers], self._device).permute(0, 3, 1, 2)
-            return images, _send(self._data.masks[numbers], self._device).unsqueeze(1)
-        rows = _send(np.asarray(numbers, dtype=np.int64), self._device)
+            images = send(self._data.images[numbers], self._device).permute(0, 3, 1, 2)
+            return images, send(self._data.masks[numbers], self._device).unsqueeze(1)
+        rows = send(np.asarray(numbers, dtype=np.int64), self._device)
         images, masks = self._resident
         return images[rows], masks[rows]
 
@@ -53,12 +61,8 @@ def _resident(data: PreparedData, device: torch.device) -> tuple[torch.Tensor, t
     masks = torch.empty((count, 1, height, width), dtype=torch.uint8, device=device)
     for start in range(0, count, _STAGED_IMAGES):
         rows = slice(start, start + _STAGED_IMAGES)
-        images[rows] = _send(data.images[rows], device).permute(0, 3, 1, 2)
-        masks[rows] = _send(data.masks[rows], device).unsqueeze(1)
+        # copies: the cache is mapped and read-only
+        images[rows] = send(np.array(data.images[rows]), device).permute(0, 3, 1, 2)
+        masks[rows] = send(np.array(data.masks[rows]), device).unsqueeze(1)
     _held = key, (images, masks)
     return _held[1]
-
-
-def _send(values: np.ndarray, device: torch.device) -> torch.Tensor:
-    tensor = torch.from_numpy(np.array(values))
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
@@ -55,6 +57,26 @@ def probability_sums(
     return torch.stack([(probs * target).flatten(1).sum(1), probs.flatten(1).sum(1)])
 
 
+class Measured(NamedTuple):
+    """What is counted of one batch, on the device."""
+
+    loss: torch.Tensor
+    """() float64."""
+    counts: torch.Tensor
+    """(4,N) int64: TP, FP, FN, TN."""
+
+    @classmethod
+    def of(
+        cls,
+        loss: torch.Tensor,
+        logits: torch.Tensor,
+        target: torch.Tensor,
+        valid: torch.Tensor | None = None,
+    ) -> Measured:
+        """Count a batch (`confusion`), without its gradients."""
+        return cls(loss.detach().double(), confusion(logits.detach(), target, valid))
+
+
 class Tally:
     """Losses and counts of one pass over a split; they stay on the device until they are asked for."""
 
@@ -70,19 +92,19 @@ class Tally:
         self._losses: list[torch.Tensor] = []
         self._counts: list[torch.Tensor] = []
         self._num_checked = 0
+        self._sent: tuple[torch.Tensor, torch.cuda.Event] | None = None
+        """Losses on their way from a GPU, and what tells that they have arrived."""
 
-    def add(
-        self,
-        loss: torch.Tensor,
-        logits: torch.Tensor,
-        target: torch.Tensor,
-        valid: torch.Tensor | None = None,
-    ) -> None:
-        """Take in one batch; raise `Diverged` within `CHECK_EVERY` steps of a loss that is not finite."""
-        self._losses.append(loss.detach().double())
-        self._counts.append(confusion(logits.detach(), target, valid))
+    def add(self, measured: Measured) -> None:
+        """Take in one batch; raise `Diverged` within `CHECK_EVERY` steps of a loss that is not finite.
+
+        On a GPU within twice as many: the look is at what was known `CHECK_EVERY` steps ago, so it need not
+        wait.
+        """
+        self._losses.append(measured.loss)
+        self._counts.append(measured.counts)
         if len(self._losses) - self._num_checked >= CHECK_EVERY:
-            self._check()
+            self._look()
 
     def read(self) -> tuple[float, Counts]:
         """Return the image-weighted mean loss and the counts of every image, in the order they came.
@@ -100,10 +122,25 @@ class Tally:
         tp, fp, fn, tn = torch.cat(self._counts, dim=1).cpu().numpy()
         return float((losses * sizes).sum() / sizes.sum()), Counts(tp, fp, fn, tn)
 
+    def _look(self) -> None:
+        if not self._losses[0].is_cuda:
+            self._check()
+            return
+        if self._sent is not None and self._sent[1].query():
+            self._raise_if_broken(self._sent[0].numpy())
+        losses = torch.stack(self._losses)
+        sent = torch.empty(losses.shape, dtype=losses.dtype, pin_memory=True)
+        sent.copy_(losses, non_blocking=True)
+        self._sent = sent, torch.cuda.current_stream(losses.device).record_event()
+        self._num_checked = len(losses)
+
     def _check(self) -> np.ndarray:
         losses = torch.stack(self._losses).cpu().numpy()
         self._num_checked = len(losses)
+        self._raise_if_broken(losses)
+        return losses
+
+    def _raise_if_broken(self, losses: np.ndarray) -> None:
         broken = np.flatnonzero(~np.isfinite(losses))
         if broken.size:
             raise Diverged(self._epoch, int(broken[0]) + 1, self._what, float(losses[broken[0]]))
-        return losses

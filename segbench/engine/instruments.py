@@ -132,10 +132,14 @@ class PeakMemory:
         except OSError:
             return
 
-    def read_mib(self) -> float:
-        """Return the peak in MiB (2**20 bytes)."""
+    def read_mib(self, held_bytes: int = 0) -> float:
+        """Return the peak in MiB (2**20 bytes).
+
+        Args:
+            held_bytes: What a recorded step keeps on a GPU, of which PyTorch counts nothing as allocated.
+        """
         if self._device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self._device) / _MIB
+            return (torch.cuda.max_memory_allocated(self._device) + held_bytes) / _MIB
         return _peak_resident_bytes() / _MIB
 
 

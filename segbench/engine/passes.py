@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from segbench.data.batches import Batch
-from segbench.engine.counting import Tally, probability_sums
+from segbench.engine.counting import Measured, Tally, probability_sums
 from segbench.engine.metrics import LOGIT_THRESHOLD, SoftSums, of_counts, of_surfaces, of_whole_set
 from segbench.engine.numerics import Numerics
 
@@ -89,7 +89,7 @@ def evaluate_batches(
                 logits = forward(numerics.images(batch.images))
             logits = logits.float()
             loss_of_batch = measure_loss(criterion, logits, batch.target, batch.valid)
-            tally.add(loss_of_batch, logits, batch.target, batch.valid)
+            tally.add(Measured.of(loss_of_batch, logits, batch.target, batch.valid))
             sums.append(probability_sums(logits, batch.target, batch.valid))
             numbers.append(batch.index.numpy())
             predicted = logits > LOGIT_THRESHOLD

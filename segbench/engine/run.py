@@ -13,17 +13,16 @@ from torch import nn
 from torch.func import functional_call
 
 from segbench import registry
-from segbench.axes import loss as losses
 from segbench.config.agreement import mixing_problem
 from segbench.config.trial import TrialConfig
 from segbench.data.batched import DeviceBatches
 from segbench.data.batches import TrainBatches, eval_batches
 from segbench.data.prepared import PreparedData
 from segbench.engine import state
+from segbench.engine.assembly import assemble
 from segbench.engine.averaging import WeightAverage
 from segbench.engine.divergence import Diverged
 from segbench.engine.instruments import PeakMemory, Waits, count_flops, count_parameters, name_device
-from segbench.engine.network import build_network
 from segbench.engine.numerics import Numerics, choose_device, seeded
 from segbench.engine.passes import Evaluation, OnStep, evaluate_batches
 from segbench.engine.rates import Rates
@@ -92,33 +91,26 @@ class Run:
         self.selected_epoch: int | None = None
         self._data = data
         self._numerics = Numerics(choose_device(device), config.precision, threads, config.deterministic)
-        self._model = build_network(
-            config, in_channels=data.images.shape[3], seed=seed, numerics=self._numerics
-        )
+        self._assembly = assemble(config, data, seed=seed, numerics=self._numerics, micro_batch=micro_batch)
+        step = self._assembly.step
+        self._model, self._criterion, self._optimizer = step.model, step.criterion, step.optimizer
         _check_size(config, self._model, data)
         self.parameters, self.trainable_parameters = count_parameters(self._model)
-        self._criterion = losses.build(config.loss).to(self._numerics.device)
-        trained = [p for p in (*self._model.parameters(), *self._criterion.parameters()) if p.requires_grad]
-        self._optimizer = registry.build(
-            "optimizer", config.optimizer.name, trained, **config.optimizer.knobs
-        )
         schedule = registry.build("schedule", config.schedule.name, **config.schedule.knobs)
         self._average = None if config.ema is None else WeightAverage(self._model, config.ema)
         self._training = Training(
-            model=self._model,
-            criterion=self._criterion,
-            optimizer=self._optimizer,
-            rates=Rates(self._optimizer, schedule, epochs=config.epochs),
+            step=step,
+            rates=Rates(self._optimizer, self._assembly.base_rates, schedule, epochs=config.epochs),
             mixing=registry.build("mix", config.mix.name, **config.mix.knobs),
             average=self._average,
             batch_size=config.batch_size,
             accumulate=config.accumulate,
-            grad_clip=config.grad_clip,
-            numerics=self._numerics,
             seed=seed,
             on_step=on_step,
             micro_batch=micro_batch,
+            graph=self._assembly.graph,
         )
+        self._is_sound = True
         self.on_batch: Callable[[], None] | None = None
         """Called after each batch of an evaluation, which has no steps: a sign of life."""
         self._batches = (
@@ -138,6 +130,18 @@ class Run:
     def device_name(self) -> str:
         """Name of the hardware that trains."""
         return name_device(self.device)
+
+    @property
+    def path(self) -> dict[str, Any]:
+        """How it computes, in plain types: what docs/results-format.md says of `path`."""
+        pixels = self._batches.pixels
+        is_last = self._numerics.memory_format is torch.channels_last
+        return {
+            "layout": "channels_last" if is_last else "contiguous",
+            "graph": self._assembly.graph_state,
+            "compiled": self.config.compile,
+            "data": "device memory" if pixels is not None and pixels.is_resident else "cache",
+        }
 
     @cached_property
     def flops(self) -> int:
@@ -268,12 +272,17 @@ class Run:
             self._training.try_step(batch)
 
     def close(self) -> None:
-        """End what prepares batches: the loader's processes, or the thread."""
+        """End what prepares batches, the loader's processes or the thread, and leave what a GPU recorded of
+        a step to the next run of this process, which writes its own weights there."""
         self._batches.close()
+        if self._is_sound:
+            self._is_sound = False
+            self._assembly.give_back()
 
     def _run_epoch(self, epoch: int) -> EpochRecord:
         config, numerics = self.config, self._numerics
         started = time.perf_counter()
+        is_sound, self._is_sound = self._is_sound, False  # what stops within an epoch leaves nothing behind
         self._memory.restart()
         dropout = stream_seed(self.seed, "dropout", epoch)
         with (
@@ -290,15 +299,16 @@ class Run:
             )
         train_time_s = time.perf_counter() - started
         val = self._evaluate("val", self._weights("last"), epoch=epoch).means()
+        self._is_sound = is_sound
         record = EpochRecord(
             epoch=epoch,
-            lr=float(self._optimizer.param_groups[0]["lr"]),
+            lr=self._training.rates.lr,
             train_loss=train_loss,
             train_dice=train_dice,
             val=val,
             epoch_time_s=time.perf_counter() - started,
             images_per_s=num_images / train_time_s,
-            peak_memory_mib=self._memory.read_mib(),
+            peak_memory_mib=self._memory.read_mib(self._assembly.held_bytes),
             data_wait_s=waits.seconds,
         )
         return state.rounded(record)
@@ -315,7 +325,8 @@ class Run:
             return functional_call(self._model, dict(weights), (images,))
 
         at_a_time = self._training.micro_batch or self.config.batch_size
-        batches = eval_batches(self._data, split, at_a_time, device=self.device)
+        pixels = self._batches.pixels
+        batches = eval_batches(self._data, split, at_a_time, device=self.device, pixels=pixels)
         self._model.eval()
         with self._numerics.active(), seeded(stream_seed(self.seed, "evaluate", split), self.device):
             return evaluate_batches(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 1
 
+_KERNEL_FLAGS: Final = ("fused", "foreach", "capturable")
+
 _CURE: Final = "Remove last.pt and best.pt to train the trial from its start"
 
 
@@ -35,6 +37,9 @@ def write(
     them. `model` holds the weights that the optimiser moves; their average is in `average`, a key that is
     there only where a run keeps one.
     """
+    stepped = to_cpu(optimizer.state_dict())
+    for group in stepped["param_groups"]:
+        group["lr"] = float(group["lr"])
     written = {
         "format": FORMAT,
         "epochs_done": len(history),
@@ -42,7 +47,7 @@ def write(
         "history": [asdict(record) for record in history],
         "model": to_cpu(model.state_dict()),
         "criterion": to_cpu(criterion.state_dict()),
-        "optimizer": to_cpu(optimizer.state_dict()),
+        "optimizer": stepped,
     }
     return written if average is None else {**written, "average": average.state_dict()}
 
@@ -73,13 +78,35 @@ def read(
         check_fits(saved["model"], model, where)
         model.load_state_dict(saved["model"])
         criterion.load_state_dict(saved["criterion"])
-        optimizer.load_state_dict(saved["optimizer"])
+        _load_optimizer(optimizer, saved["optimizer"])
         if average is not None:
             average.load_state_dict(saved["average"])
         return [_with_columns_of_today(EpochRecord(**record)) for record in saved["history"]]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         rule = f"the training state does not fit this trial ({_first_line(error)})"
         raise ResultsError(message(where, rule, see=_CURE)) from error
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> None:
+    """Load a state into the tensors that are there, whose addresses a recorded step may know.
+
+    How the optimiser steps (`placement.parameters_and_kernel`) is this machine's affair, not the file's.
+    """
+    rates = [group["lr"] for group in optimizer.param_groups]
+    before = {parameter: dict(state) for parameter, state in optimizer.state.items()}
+    groups = [
+        {**theirs, **{name: ours[name] for name in _KERNEL_FLAGS if name in ours}}
+        for theirs, ours in zip(saved["param_groups"], optimizer.param_groups, strict=True)
+    ]
+    optimizer.load_state_dict({**saved, "param_groups": groups})
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        if isinstance(rate, torch.Tensor):
+            group["lr"] = rate.fill_(float(group["lr"]))
+    for parameter, held in before.items():
+        loaded = optimizer.state[parameter]
+        for name, value in held.items():
+            if isinstance(value, torch.Tensor):
+                loaded[name] = value.copy_(loaded[name]) if name in loaded else value.zero_()
 
 
 def check_fits(weights: Mapping[str, torch.Tensor], model: nn.Module, where: str = "best.pt") -> None:

@@ -6,18 +6,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from segbench.axes.mix import Mixing
 from segbench.data.batches import Batch
 from segbench.engine.averaging import WeightAverage
-from segbench.engine.counting import Tally
+from segbench.engine.counting import Measured, Tally
+from segbench.engine.graph import StepGraph
 from segbench.engine.metrics.counts import dice
-from segbench.engine.numerics import Numerics
-from segbench.engine.passes import OnStep, measure_loss
+from segbench.engine.passes import OnStep
 from segbench.engine.rates import Rates
 from segbench.engine.splitting import heed_test
-from segbench.errors import ExperimentError, message
+from segbench.engine.step import Step
 from segbench.streams import stream_seed
 
 
@@ -31,23 +30,21 @@ class Training:
     `accumulate` is; clipping sees the whole gradient.
     """
 
-    model: nn.Module
-    criterion: nn.Module
-    optimizer: torch.optim.Optimizer
+    step: Step
     rates: Rates
     mixing: Mixing
     average: WeightAverage | None
     """Takes in the weights after every step."""
     batch_size: int
     accumulate: int
-    grad_clip: float | None
-    numerics: Numerics
     seed: int
     """Names the stream that `mixing` draws from, with epoch and batch."""
     on_step: OnStep | None
     micro_batch: int | None = None
     """Images that go through the network at a time, where memory does not hold a batch: its parts' gradients
     are added up, weighted by their images. None: the whole batch."""
+    graph: StepGraph | None = None
+    """Takes whole batches' steps in place of `step`, where they can be recorded."""
 
     def run_epoch(
         self, batches: Iterable[Batch], *, epoch: int, num_images: int, objective: Sequence[float]
@@ -70,52 +67,54 @@ class Training:
             ExperimentError: No term of the loss has a gradient.
         """
         tally = Tally(epoch=epoch, what="train_loss")
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        images_per_step = self.batch_size * self.accumulate
-        num_steps = -(-num_images // images_per_step)
-        self.model.train()
+        num_steps = -(-num_images // (self.batch_size * self.accumulate))
+        self.step.model.train()
         for number, batch in enumerate(batches):
             step, place = divmod(number, self.accumulate)
             if place == 0:
                 self.rates.set(epoch, step + 1, num_steps, objective)
-                self.optimizer.zero_grad(set_to_none=True)
-            in_step = min(images_per_step, num_images - step * images_per_step)
-            for part in batch.parts(self.micro_batch):
-                loss = self._measure(part, stream_seed(self.seed, "mix", epoch, number + 1), tally)
-                (loss if len(part) == in_step else loss * (len(part) / in_step)).backward()
-            is_last = (number + 1) * self.batch_size >= num_images
-            if is_last or place == self.accumulate - 1:
-                self._step(parameters)
+            seed = stream_seed(self.seed, "mix", epoch, number + 1)
+            if self.accumulate == 1 and self.micro_batch is None:
+                tally.add(self._take(*self._mixed(batch, seed)))
+                is_whole = True
+            else:
+                is_whole = (number + 1) * self.batch_size >= num_images or place == self.accumulate - 1
+                self._gather(batch, number, num_images, seed, tally)
+                if is_whole:
+                    self.step.descend()
+            if is_whole:
+                if self.average is not None:
+                    self.average.update()
                 if self.on_step is not None:
                     self.on_step(step + 1, num_steps)
         loss_mean, counts = tally.read()
         return loss_mean, float(dice(counts).mean()), len(counts.tp)
 
-    def _step(self, parameters: Sequence[torch.Tensor]) -> None:
-        if self.grad_clip is not None:
-            nn.utils.clip_grad_norm_(parameters, self.grad_clip)
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update()
-
     def try_step(self, batch: Batch) -> None:
         """Take one step, to see whether memory holds it; the weights are no use afterwards."""
-        self.model.train()
-        self.optimizer.zero_grad(set_to_none=True)
-        tally = Tally(epoch=1, what="train_loss")
+        self.step.model.train()
+        self.step.optimizer.zero_grad(set_to_none=True)
         for part in batch.parts(self.micro_batch):
-            self._measure(part, stream_seed(self.seed, "mix", 1, 1), tally).backward()
-        self.optimizer.step()
+            self.step.measure(*self._mixed(part, stream_seed(self.seed, "mix", 1, 1)))[0].backward()
+        self.step.optimizer.step()
 
-    def _measure(self, batch: Batch, seed: int, tally: Tally) -> torch.Tensor:
+    def _gather(self, batch: Batch, number: int, num_images: int, seed: int, tally: Tally) -> None:
+        """Add a batch's share to the gradient of its step."""
+        step, place = divmod(number, self.accumulate)
+        if place == 0:
+            self.step.optimizer.zero_grad(set_to_none=True)
+        images_per_step = self.batch_size * self.accumulate
+        in_step = min(images_per_step, num_images - step * images_per_step)
+        for part in batch.parts(self.micro_batch):
+            loss, measured = self.step.measure(*self._mixed(part, seed))
+            (loss if len(part) == in_step else loss * (len(part) / in_step)).backward()
+            tally.add(measured)
+
+    def _take(self, images: torch.Tensor, target: torch.Tensor, valid: torch.Tensor | None) -> Measured:
+        if self.graph is None:
+            return self.step(images, target, valid)
+        return self.graph.take(self.step, images, target, valid, self.batch_size)
+
+    def _mixed(self, batch: Batch, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         heed_test(len(batch))
-        images, target, valid = self.mixing(batch.images, batch.target, batch.valid, seed)
-        with self.numerics.autocast():
-            logits = self.model(self.numerics.images(images))
-        logits = logits.float()
-        loss = measure_loss(self.criterion, logits, target, valid)
-        if logits.requires_grad and not loss.requires_grad:
-            rule = "no term has a gradient, so nothing can be learned from it"
-            raise ExperimentError(message("loss", rule, see="Add a term that has one, such as `bce`"))
-        tally.add(loss, logits, target, valid)
-        return loss
+        return self.mixing(batch.images, batch.target, batch.valid, seed)

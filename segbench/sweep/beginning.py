@@ -98,7 +98,14 @@ def facts(run: TrainingRun) -> dict[str, Any]:
         "parameters": run.parameters,
         "trainable_parameters": run.trainable_parameters,
         "flops": run.flops,
+        "path": path_of(run),
     }
+
+
+def path_of(run: TrainingRun) -> dict[str, Any] | None:
+    """Return how a run computes; None: a user's engine that does not say."""
+    path: dict[str, Any] | None = getattr(run, "path", None)
+    return path
 
 
 def finished_event(record: TrialRecord) -> TrialFinished:

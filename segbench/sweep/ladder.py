@@ -66,6 +66,9 @@ def free_memory() -> None:
     """Give back what is cached of the device's memory and of the system's."""
     import torch
 
+    from segbench.engine.kept import take
+
+    take(None)
     gc.collect()
     return_freed_memory()
     if torch.cuda.is_available():

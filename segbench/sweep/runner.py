@@ -24,7 +24,15 @@ from segbench.store.atomic import sweep_temporaries
 from segbench.store.layout import ExperimentFolder, TrialFolder
 from segbench.store.lease import Lease, LeaseLost
 from segbench.store.queue import QueuedTrial
-from segbench.sweep.beginning import Resources, begin, check_identity, facts, finished_event, new_record
+from segbench.sweep.beginning import (
+    Resources,
+    begin,
+    check_identity,
+    facts,
+    finished_event,
+    new_record,
+    path_of,
+)
 from segbench.sweep.deadline import OutOfTime, TimeLimit
 from segbench.sweep.events import (
     EpochFinished,
@@ -348,6 +356,8 @@ class _Attempt:
         reason: str | None = None,
         failure: FailureKind | None = None,
     ) -> TrialRecord:
+        if self._run is not None:
+            record = replace(record, path=path_of(self._run))
         run = self._run or self._known
         history, selected = run.history, run.selected_epoch
         objective = None

@@ -13,6 +13,7 @@ import torch
 from segbench.data.batched import pixels
 from segbench.data.batched.steps import Leaf, Steps, read_steps
 from segbench.data.batched.warp import Warp, maps_where, mirror_maps, symmetry_maps
+from segbench.data.sending import constants, send
 from segbench.streams import stream_seed
 
 
@@ -118,14 +119,9 @@ def _draw_leaf(leaf: Leaf, draws: np.ndarray, size_px: tuple[int, int], device: 
     return _DrawnLeaf(
         leaf,
         np.flatnonzero(on),
-        _send(on, device),
-        {name: _send(each, device) for name, each in values.items()},
+        send(on, device),
+        {name: send(each, device) for name, each in values.items()},
     )
-
-
-def _send(values: np.ndarray, device: torch.device) -> torch.Tensor:
-    tensor = torch.from_numpy(np.ascontiguousarray(values))
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 @dataclass(frozen=True)
@@ -179,7 +175,7 @@ class _Part:
         return np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=np.int64)
 
     def _index(self, rows: np.ndarray) -> torch.Tensor:
-        return _send(rows.astype(np.int64), self.images.device)
+        return send(rows.astype(np.int64), self.images.device)
 
     def _field(self, drawn: _DrawnLeaf, num_images: int) -> torch.Tensor | None:
         if drawn.leaf.name != "ElasticTransform":
@@ -206,7 +202,7 @@ def _go_back(
     elif name == "D4":
         warp.through_map(symmetry_maps(on, values["symmetry"], size_px), fills=False)
     elif name == "RandomResizedCrop":
-        whole = values["box"].new_tensor([0, 0, warp.width, warp.height])
+        whole = constants((0, 0, warp.width, warp.height), on.device)
         warp.through_crop(torch.where(on[:, None], values["box"], whole))
     elif field is not None:
         warp.through_field(field * on[:, None, None, None])

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-import numpy as np
 import torch
 
 from segbench import registry
 from segbench.config.trial import TrialConfig
 from segbench.data.batched.augmentation import BatchAugmentation
-from segbench.data.batches import Batch, Finish
+from segbench.data.batches import Batch, Epochs, Finish
 from segbench.data.prepared import PreparedData
 from segbench.data.resident import Pixels
 from segbench.errors import ExperimentError, message
@@ -20,7 +19,7 @@ _PIXELS_AT_ONCE = 2**22
 """Pixels augmented at a time: whole batches, at least one. It decides which noise an image gets."""
 
 
-class DeviceBatches:
+class DeviceBatches(Epochs):
     """Augmented batches of the training images, as `TrainBatches` yields them, made on the device.
 
     Order and draws are functions of (seed, epoch, sample) as there, but other ones: the configuration says
@@ -34,30 +33,14 @@ class DeviceBatches:
         Raises:
             ExperimentError: It is for the CPU alone.
         """
-        self._numbers = data.split["train"]
-        self._batch_size = config.batch_size
-        self._seed = seed
+        super().__init__(data, config, seed)
         self._device = device
         self._size_px = data.images.shape[1], data.images.shape[2]
         self._augmentation = BatchAugmentation(device_steps(config))
-        self._pixels = Pixels(data, device)
+        self.pixels = Pixels(data, device)
         self._finish = Finish(data.scaling, device, has_ignored=data.has_ignored)
         per_batch = self._batch_size * self._size_px[0] * self._size_px[1]
         self._at_once = max(1, _PIXELS_AT_ONCE // per_batch) * self._batch_size
-
-    @property
-    def num_samples(self) -> int:
-        """Images in an epoch."""
-        return len(self._numbers)
-
-    def __len__(self) -> int:
-        """Return the batches in an epoch."""
-        return -(-len(self._numbers) // self._batch_size)
-
-    def order(self, epoch: int) -> np.ndarray:
-        """Return the sample numbers in the order of an epoch."""
-        generator = np.random.Generator(np.random.PCG64(stream_seed(self._seed, "order", epoch)))
-        return self._numbers[generator.permutation(len(self._numbers))]
 
     def epoch(self, epoch: int) -> Generator[Batch, None, None]:
         """Yield the batches of an epoch, which counts from 1."""
@@ -66,7 +49,7 @@ class DeviceBatches:
         noise = torch.Generator(self._device) if self._augmentation.needs_noise else None
         for start in range(0, len(order), self._at_once):
             numbers = order[start : start + self._at_once]
-            images, masks = self._pixels.take(numbers)
+            images, masks = self.pixels.take(numbers)
             if noise is not None:
                 noise.manual_seed(stream_seed(self._seed, "noise", epoch, start // self._batch_size))
             changed, labels = self._augmentation(images.to(torch.float32), masks, drawn, start, noise)

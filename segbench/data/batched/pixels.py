@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+from segbench.data.sending import constants
+
 _GREY = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in brightness (ITU-R BT.601)."""
 
@@ -178,7 +180,7 @@ def to_hsv(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tens
 
 def from_hsv(hue: torch.Tensor, saturation: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     """Return (N,3,H,W) of hue, saturation and value (N,H,W)."""
-    shift = hue.new_tensor([5.0, 3.0, 1.0]).view(1, 3, 1, 1)
+    shift = constants((5.0, 3.0, 1.0), hue.device).view(1, 3, 1, 1)
     sector = torch.remainder(shift + hue.unsqueeze(1) * 6, 6.0)
     away = torch.minimum(sector, 4 - sector).clamp_(0, 1)
     return (value.unsqueeze(1) * (1 - saturation.unsqueeze(1) / 255 * away)).round_()
@@ -187,7 +189,7 @@ def from_hsv(hue: torch.Tensor, saturation: torch.Tensor, value: torch.Tensor) -
 def _grey(images: torch.Tensor) -> torch.Tensor:
     if images.shape[1] == 1:
         return images
-    return (images * images.new_tensor(_GREY).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return (images * constants(_GREY, images.device).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def _wide(values: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+from segbench.data.sending import constants
+
 
 class Warp:
     """Where each pixel of the changed images comes from, traced from the last change back to the first."""
@@ -37,7 +39,7 @@ class Warp:
     def through_crop(self, boxes: torch.Tensor) -> None:
         """Go back through crops (N,4: left, top, width, height) that were brought to the frame's size."""
         corner, size = boxes[:, :2, None, None], boxes[:, 2:, None, None]
-        frame = boxes.new_tensor([self.width, self.height]).view(1, 2, 1, 1)
+        frame = constants((self.width, self.height), boxes.device).view(1, 2, 1, 1)
         inside = (self._places + 0.5) * (size / frame) - 0.5
         self._places = torch.minimum(inside.clamp(min=0), size - 1) + corner
 
@@ -64,7 +66,7 @@ class Warp:
 def read(values: torch.Tensor, places: torch.Tensor, mode: str = "bilinear") -> torch.Tensor:
     """Return values (N,C,H,W) at places (N,2,H,W); beyond the frame those of its last pixels."""
     height, width = values.shape[2:]
-    size = places.new_tensor([width, height]).view(1, 2, 1, 1)
+    size = constants((width, height), places.device).view(1, 2, 1, 1)
     grid = ((places * 2 + 1) / size - 1).permute(0, 2, 3, 1)
     return F.grid_sample(values, grid, mode=mode, padding_mode="border", align_corners=False)
 

@@ -35,6 +35,7 @@ _UNSEEN: Final = (
     "epochs",
     "precision",
     "deterministic",
+    "compile",
     "early_stopping",
     "engine",
     "augment_backend",

@@ -218,7 +218,7 @@ def test_set_spells_out_the_first_knob(write: Write) -> None:
             "--set epoch=3: there is no such field, got 'epoch'. Did you mean 'epochs'? Known: dataset, split, "
             "input, model, norm, init, augment, augment_backend, mix, loss, optimizer, schedule, "
             "grad_clip, batch_size, epochs, "
-            "precision, deterministic, early_stopping, engine, max_images, accumulate, ema, "
+            "precision, deterministic, compile, early_stopping, engine, max_images, accumulate, ema, "
             "surface_tolerance_px, seeds. "
             "`--set` takes a field of the baseline, a knob such as optimizer.lr, or seeds.",
         ),

@@ -17,7 +17,7 @@ HEAD: Final = "question: q\nbaseline: {dataset: {shapes: {size_px: 32}}, model: 
 FIELDS: Final = (
     "dataset, split, input, model, norm, init, augment, augment_backend, mix, loss, optimizer, schedule, "
     "grad_clip, "
-    "batch_size, epochs, precision, deterministic, early_stopping, engine, max_images, accumulate, ema, "
+    "batch_size, epochs, precision, deterministic, compile, early_stopping, engine, max_images, accumulate, ema, "
     "surface_tolerance_px"
 )
 KEYS: Final = ", ".join(ExperimentFile.model_fields)

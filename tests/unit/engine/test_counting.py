@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from segbench.engine.counting import CHECK_EVERY, Tally
+from segbench.engine.counting import CHECK_EVERY, Measured, Tally
 from segbench.engine.divergence import Diverged
 
 
@@ -20,7 +20,7 @@ def batch(num_images: int) -> tuple[torch.Tensor, torch.Tensor]:
 def test_the_mean_is_over_images() -> None:
     tally = Tally(epoch=1, what="val_loss")
     for loss, num_images in ((1.0, 4), (6.0, 1)):
-        tally.add(torch.tensor(loss), *batch(num_images))
+        tally.add(Measured.of(torch.tensor(loss), *batch(num_images)))
     mean, counts = tally.read()
     assert mean == (1.0 * 4 + 6.0 * 1) / 5
     assert counts.tp.tolist() == [2] * 5
@@ -41,7 +41,7 @@ def test_the_first_broken_step_is_named_and_the_epoch_ends_soon(value, broken_st
 
     def gather() -> None:
         for loss in losses:
-            tally.add(torch.tensor(loss), *batch(1))
+            tally.add(Measured.of(torch.tensor(loss), *batch(1)))
 
     with pytest.raises(Diverged) as caught:
         gather()
@@ -50,7 +50,7 @@ def test_the_first_broken_step_is_named_and_the_epoch_ends_soon(value, broken_st
 
 def test_a_broken_last_step_is_found_when_read() -> None:
     tally = Tally(epoch=1, what="val_loss")
-    tally.add(torch.tensor(1.0), *batch(1))
-    tally.add(torch.tensor(float("inf")), *batch(1))
+    tally.add(Measured.of(torch.tensor(1.0), *batch(1)))
+    tally.add(Measured.of(torch.tensor(float("inf")), *batch(1)))
     with pytest.raises(Diverged, match=r"epoch 1, step 2: val_loss is not finite, got inf\."):
         tally.read()

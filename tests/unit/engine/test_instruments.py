@@ -136,8 +136,8 @@ def test_an_operation_without_a_deterministic_kernel_is_named() -> None:
     with pytest.raises(TrialError) as caught, numerics.active():
         torch.zeros(3).put_(torch.tensor([0, 0]), torch.ones(2))
     assert str(caught.value) == (
-        "deterministic: put_ has no deterministic kernel on a GPU, got True. Take a layer or a loss that does "
-        "without it, or leave `deterministic: true` out."
+        "deterministic: put_ has no deterministic kernel on a GPU, got True. Take a layer or a loss that "
+        "does without it, or leave `deterministic: true` out."
     )
     assert not torch.are_deterministic_algorithms_enabled()
 
@@ -148,15 +148,15 @@ def test_settings_of_cublas_that_give_other_sums_are_named(monkeypatch) -> None:
     said = (
         "Deterministic behavior was enabled with either `torch.use_deterministic_algorithms(True)` or "
         "`at::Context::setDeterministicAlgorithms(true)`, but this operation is not deterministic because it "
-        "uses CuBLAS and you have CUDA >= 10.2. To enable deterministic behavior in this case, you must set an "
-        "environment variable before running your PyTorch application: CUBLAS_WORKSPACE_CONFIG=:4096:8"
+        "uses CuBLAS and you have CUDA >= 10.2. To enable deterministic behavior in this case, you must set "
+        "an environment variable before running your PyTorch application: CUBLAS_WORKSPACE_CONFIG=:4096:8"
     )
     numerics = Numerics(torch.device("cuda:0"), "fp32", 1, deterministic=True)
     with pytest.raises(TrialError) as caught, numerics.active():
         raise RuntimeError(said)
     assert str(caught.value).startswith(
-        "deterministic: matrix products need the environment variable CUBLAS_WORKSPACE_CONFIG to be :4096:8 or "
-        ":16:8, got ':1:1'. Unset it"
+        "deterministic: matrix products need the environment variable CUBLAS_WORKSPACE_CONFIG to be :4096:8 "
+        "or :16:8, got ':1:1'. Unset it"
     )
 
 
