@@ -31,6 +31,10 @@ def bench(
     seconds: Annotated[
         int, typer.Option("--seconds", min=1, help="About how long it may take.", show_default=True)
     ] = 110,
+    compile_: Annotated[
+        bool,
+        typer.Option("--compile", help="Measure as well after how many steps compiling a network pays back."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure how fast this machine trains an experiment's networks.
@@ -54,7 +58,11 @@ def bench(
     from segbench.sweep.bench import bench as measure
 
     found = measure(
-        plan, slot, seconds=seconds, on_stage=lambda what: typer.echo(f"measuring {what}", err=True)
+        plan,
+        slot,
+        seconds=seconds,
+        compiles=compile_,
+        on_stage=lambda what: typer.echo(f"measuring {what}", err=True),
     )
     if as_json:
         import json
@@ -90,6 +98,9 @@ def _print(found: Bench, device: str, threads: int) -> None:
     set_up = [pace.steps.setup_s for pace in found.paces if pace.steps.setup_s is not None]
     if set_up:
         typer.echo(f"Setting a trial up, its process being warm: {min(set_up):.3f} to {max(set_up):.3f} s.")
+    for pace in found.paces:
+        if pace.pay_back is not None:
+            typer.echo(f"{pace.label}: {pace.pay_back.advice}.")
     if found.num_left_out:
         typer.echo(
             f"{found.num_left_out} more kinds of cells: give it more --seconds, or name some by --only."

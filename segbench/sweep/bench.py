@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
@@ -17,7 +17,7 @@ from segbench.data.prepared import prepare
 from segbench.engine.numerics import Numerics, choose_device
 from segbench.sweep.costs import Cost, costs_of, kinds_of, take_steps
 from segbench.sweep.devices import Slot
-from segbench.sweep.measure import Steps
+from segbench.sweep.measure import PayBack, Steps, time_compilation
 from segbench.sweep.plan import Plan
 
 OnStage = Callable[[str], None]
@@ -61,6 +61,8 @@ class Pace:
     """Training operations a second, in parts of the matrix rate at this precision."""
     data_images_per_s: float | None
     """What one thread decodes from the cache and augments; None: the user's own engine, or on the device."""
+    pay_back: PayBack | None = None
+    """Of compiling; None: not asked for, or it fails."""
 
     @property
     def binds(self) -> str:
@@ -86,7 +88,14 @@ class Bench:
     """Kinds of cells that the time did not last for."""
 
 
-def bench(plan: Plan, slot: Slot, *, seconds: float = 110.0, on_stage: OnStage = lambda what: None) -> Bench:
+def bench(
+    plan: Plan,
+    slot: Slot,
+    *,
+    seconds: float = 110.0,
+    compiles: bool = False,
+    on_stage: OnStage = lambda what: None,
+) -> Bench:
     """Measure the ceilings of a device, then one trial's pace for every kind of cell of a plan.
 
     Cells that cost the same are measured once. A kind is begun only while time is left.
@@ -95,6 +104,7 @@ def bench(plan: Plan, slot: Slot, *, seconds: float = 110.0, on_stage: OnStage =
         plan: Its trials' configurations are measured, whether done or not.
         slot: Device and threads, as a sweep's worker has them.
         seconds: About how long it may take; the first kind is measured in any case.
+        compiles: Whether to measure what compiling pays, too.
         on_stage: Told what is measured next.
 
     Raises:
@@ -113,7 +123,12 @@ def bench(plan: Plan, slot: Slot, *, seconds: float = 110.0, on_stage: OnStage =
         if paces and started - began + longest > seconds:
             break
         on_stage(cells[0].label)
-        paces.append(_pace(plan, cells, slot, ceilings, costs[cells[0].config_hash]))
+        pace = _pace(plan, cells, slot, ceilings, costs[cells[0].config_hash])
+        if compiles:
+            on_stage(f"{cells[0].label}, compiled")
+            project = plan.experiment.project
+            pace = replace(pace, pay_back=time_compilation(cells[0].config, project, slot))
+        paces.append(pace)
         longest = max(longest, time.monotonic() - started)
     return Bench(ceilings=ceilings, paces=tuple(paces), num_left_out=len(kinds) - len(paces))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from statistics import median
@@ -42,6 +43,38 @@ class Steps:
     """Share of the training time that is waiting for data."""
     setup_s: float | None = None
     """Building network, optimiser and batches, where that was done before in the process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PayBack:
+    """What `compile: true` costs and saves, in a process that compiles the network for the first time."""
+
+    compile_s: float
+    step_s: float
+    compiled_step_s: float
+    num_steps: int
+    """Of one trial."""
+
+    @property
+    def after_steps(self) -> int | None:
+        """How many steps pay for compiling; None: none ever do."""
+        saved = self.step_s - self.compiled_step_s
+        return None if saved <= 0 else math.ceil(self.compile_s / saved)
+
+    @property
+    def advice(self) -> str:
+        """Say what it is worth to one trial, and to those that follow in its process."""
+        times = (
+            f"{self.compile_s:.1f} s to compile, a step {self.compiled_step_s:.4g} s instead of "
+            f"{self.step_s:.4g} s"
+        )
+        if self.after_steps is None:
+            return f"{times}: leave `compile` out"
+        saved = self.num_steps * (self.step_s - self.compiled_step_s) - self.compile_s
+        paid = f"{times}: paid back after {self.after_steps:,} steps, of a trial's {self.num_steps:,}"
+        if saved > 0:
+            return f"{paid}; `compile: true` saves {saved:.0f} s of a trial, more of those that follow it"
+        return f"{paid}; it pays only where a worker runs several trials of one network"
 
 
 def size_network(config: TrialConfig, project: Project) -> tuple[int | None, int | None]:
@@ -100,14 +133,52 @@ def time_steps(config: TrialConfig, project: Project, slot: Slot) -> Steps:
     )
 
 
-def _epochs(run: TrainingRun) -> list[EpochRecord]:
-    """Return the records of epochs that last long enough together, without the first."""
+def time_compilation(config: TrialConfig, project: Project, slot: Slot) -> PayBack | None:
+    """Train a few batches as they come and compiled; None where either fails.
+
+    Raises:
+        DataError: The data cannot be read.
+    """
+    num_images = len(prepare(config, project).split["train"])
+    per_step = config.batch_size * config.accumulate
+    few = replace(
+        config, max_images=BATCHES * per_step, epochs=_MOST_EPOCHS + 1, early_stopping=None, accumulate=1
+    )
+    data = prepare(few, project)
+    hold_freed_memory()
+    step_s, compile_s = [], 0.0
+    for is_compiled in (False, True):
+        torch.compiler.reset()
+        try:
+            run = build_run(
+                replace(few, compile=is_compiled), data, seed=0, device=slot.device, threads=slot.threads
+            )
+            try:
+                records = _epochs(run, with_first=True)
+            finally:
+                run.close()
+        except Exception:  # no compiler for it here, a network that does not compile or train
+            return None
+        later = median([r.epoch_time_s for r in records[1:]])
+        compile_s = max(records[0].epoch_time_s - later, 0.0)  # the second run finds all else warm
+        step_s.append(few.batch_size / median([r.images_per_s for r in records[1:]]))
+    return PayBack(
+        compile_s=compile_s,
+        step_s=step_s[0] * config.accumulate,
+        compiled_step_s=step_s[1] * config.accumulate,
+        num_steps=config.epochs * -(-num_images // per_step),
+    )
+
+
+def _epochs(run: TrainingRun, *, with_first: bool = False) -> list[EpochRecord]:
+    """Return the records of epochs that last long enough together, the first not counted, nor as a rule
+    returned."""
     records = []
     for record in run:
         records.append(record)
         if len(records) > 1 and sum(r.epoch_time_s for r in records[1:]) >= _LEAST_S:
             break
-    return records[1:]
+    return records if with_first else records[1:]
 
 
 def _without_weights(model: Choice) -> Choice:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from segbench.cli.app import app
@@ -15,7 +17,7 @@ from segbench.sweep import bench as module
 from segbench.sweep.bench import Bench, Ceilings, Pace, bench
 from segbench.sweep.costs import costs_of
 from segbench.sweep.devices import Slot
-from segbench.sweep.measure import Steps
+from segbench.sweep.measure import PayBack, Steps
 from segbench.sweep.plan import plan_trials
 
 CPU = Slot("cpu", 1, {}, "cpu")
@@ -92,6 +94,60 @@ def test_what_binds(steps: Steps, share: float | None, words: str) -> None:
         data_images_per_s=None,
     )  # fmt: skip
     assert pace.binds == words
+
+
+@pytest.mark.parametrize(
+    ("compile_s", "compiled_step_s", "num_steps", "after", "words"),
+    [
+        (
+            30.0, 0.08, 8000, 1500,
+            "30.0 s to compile, a step 0.08 s instead of 0.1 s: paid back after 1,500 steps, of a trial's "
+            "8,000; `compile: true` saves 130 s of a trial, more of those that follow it",
+        ),
+        (
+            30.0, 0.08, 800, 1500,
+            "30.0 s to compile, a step 0.08 s instead of 0.1 s: paid back after 1,500 steps, of a trial's "
+            "800; it pays only where a worker runs several trials of one network",
+        ),
+        (5.0, 0.12, 800, None, "5.0 s to compile, a step 0.12 s instead of 0.1 s: leave `compile` out"),
+    ],
+)  # fmt: skip
+def test_when_compiling_pays(compile_s, compiled_step_s, num_steps, after, words) -> None:
+    pay = PayBack(compile_s=compile_s, step_s=0.1, compiled_step_s=compiled_step_s, num_steps=num_steps)
+    assert (pay.after_steps, pay.advice) == (after, words)
+
+
+def test_compiling_is_timed_against_steps_as_they_come(experiment, monkeypatch) -> None:
+    """With a stand-in for the compiler: a second at the first batch, the network itself afterwards."""
+
+    def compile_(model: torch.nn.Module, *, dynamic: bool) -> Callable[[torch.Tensor], torch.Tensor]:
+        seen: list[int] = []
+
+        def forward(images: torch.Tensor) -> torch.Tensor:
+            if not seen:
+                time.sleep(1.0)
+            seen.append(len(images))
+            return model(images)
+
+        return forward
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    found = bench(plan_trials(experiment), CPU, seconds=0, compiles=True)
+    pay = found.paces[0].pay_back
+    assert pay is not None
+    assert 0.5 < pay.compile_s < 30
+    assert pay.num_steps == 4 * 4
+    assert pay.step_s > 0
+
+
+def test_what_does_not_compile_is_left_out(experiment, monkeypatch) -> None:
+    def fails(*args: object, **options: object) -> None:
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(torch, "compile", fails)
+    found = bench(plan_trials(experiment), CPU, seconds=0, compiles=True)
+    assert found.paces[0].pay_back is None
+    assert found.paces[0].steps.images_per_s is not None
 
 
 def test_what_does_not_train_is_said(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
