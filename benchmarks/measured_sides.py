@@ -157,6 +157,7 @@ def trial_config(setting: Setting) -> Any:
         norm=Choice.of("norm", "batch"),
         init=Choice.of("init", "default"),
         augment=Choice.of("augment", "transforms", **PRESET["transforms"]),
+        augment_backend=setting.augment_backend,
         loss=(Choice.of("loss", "bce"), Choice.of("loss", "dice")),
         optimizer=Choice.of("optimizer", "adam", lr=1e-4),
         schedule=Choice.of("schedule", "constant"),

@@ -35,6 +35,8 @@ class Setting:
     """Of segbench's side; the other is float32."""
     workers: int = 0
     """Processes that load, on either side."""
+    augment_backend: str = "cpu"
+    """Of segbench's side."""
     tf32: bool = True
     """Of the naive side: torch's default, or off."""
     steps: int = 3

@@ -116,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     has_gpu = speed_cuda.has_gpu()
     if args.cuda and not has_gpu:
-        print("no GPU here")
+        print("\n".join(["No GPU here.", "", *speed_cuda.unmeasured(speed_cuda.Plan())]))
         return
     if has_gpu and not args.cpu:
         print("\n".join(speed_cuda.report(rounds=args.rounds, is_tiny=args.tiny)))

@@ -73,7 +73,7 @@ class EpochRecord:
     images_per_s: float
     """Training images per second of training time."""
     peak_memory_mib: float
-    """CUDA: peak allocated; CPU: peak resident set of the process."""
+    """CUDA: peak allocated, and what a recorded step keeps; CPU: peak resident set of the process."""
     data_wait_s: float = math.nan
     """Of the epoch's time, what training waited for its next batch; NaN where it was not measured."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,7 +152,56 @@ def test_the_table_has_every_line(
     ]
     assert all(line.count(" | ") == len(speed.HEADER) - 1 for line in lines)
     speed.main(["--cuda"])
-    assert capsys.readouterr().out == "no GPU here\n"
+    said = capsys.readouterr().out
+    assert said.startswith("No GPU here.\n")
+    rows = [line.split(" | ") for line in said.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) == 3 + 2 * 3 + 1 + 3
+    assert all(row[1:3] == ["not measured", "not measured"] for row in rows)
+
+
+def test_the_table_of_a_gpu_on_a_cpu(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sides are real and tiny, in this process, on a CPU."""
+    plan = replace(speed_cuda.Plan.tiny(), size_px=32)
+
+    class HereOnACpu:
+        def __init__(self, name: str, setting: Setting) -> None:
+            assert setting.device == "cuda"
+            setting = replace(setting, device="cpu", threads=1, workers=0)
+            self._side = SIDES[name](setting)
+
+        def __enter__(self):
+            self._measure = self._side.__enter__()
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            self._side.__exit__(*error)
+
+        def measure(self) -> dict[str, float]:
+            return {"seconds": 2.0, **(self._measure() or {})}
+
+    monkeypatch.setattr(speed_cuda, "Side", HereOnACpu)
+    monkeypatch.setattr(speed_cuda, "ThreadPoolExecutor", lambda count: ThreadPoolExecutor(1))
+    rows = [row for each in speed_cuda.comparisons(plan, project) for row in each.measured()]
+    assert [len(row) for row in rows] == [len(speed_cuda.HEADER)] * (3 + 3 + 1 + 2)
+    assert rows[0] == [
+        *("train U-Net, width 4, 32 px, batch 8, images/s, against A", "9", "9", "1.00 (1.00 to 1.00, n = 1)")
+    ]
+    assert [row[2] for row in rows[-2:]] == ["9 (9 to 9, n = 1)", "18 (18 to 18, n = 1)"]
+
+
+def test_segbench_augments_on_the_device_there(
+    project: Path, setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, str] = {}
+
+    def in_turn(sides, rounds):
+        seen.update({name: setting.augment_backend for name, (_, setting) in sides.items()})
+        return {name: [{"images": 1.0, "seconds": 1.0}] for name in sides}
+
+    monkeypatch.setattr(speed_cuda, "_in_turn", in_turn)
+    next(speed_cuda.comparisons(speed_cuda.Plan.tiny(), project)).measured()
+    assert seen == {"A": "cpu", "B": "cpu", "A8": "cpu", "segbench": "device"}
+    assert speed_config(replace(setting, augment_backend="device")).augment_backend == "device"
 
 
 @pytest.mark.gpu
