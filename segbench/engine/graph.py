@@ -119,6 +119,7 @@ class StepGraph:
             torch.empty_like(target),
             None if valid is None else torch.empty_like(valid),
         )
+        step.optimizer.zero_grad(set_to_none=True)  # what they held is free for the record
         try:
             self._outputs, self._replay = self._recorder.record(lambda: step(*inputs))
         except Exception as error:  # whatever a network does that cannot be recorded

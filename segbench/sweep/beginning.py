@@ -98,7 +98,6 @@ def facts(run: TrainingRun) -> dict[str, Any]:
         "parameters": run.parameters,
         "trainable_parameters": run.trainable_parameters,
         "flops": run.flops,
-        "path": path_of(run),
     }
 
 

@@ -28,6 +28,8 @@ def test_everything_that_changes_numbers_changes_the_identity(config: TrialConfi
     changed = [
         replace(config, epochs=2),
         replace(config, max_images=3),
+        replace(config, deterministic=True),
+        replace(config, compile=True),
         replace(config, norm=Choice("none", {})),
         replace(config, optimizer=Choice("adam", {**config.optimizer.knobs, "lr": 0.5})),
         replace(config, objective=Objective("val_iou")),
@@ -47,6 +49,9 @@ def test_a_field_added_later_leaves_old_identities_as_they_were(config: TrialCon
     assert "max_images" in config.to_json()
     assert "max_images" not in trial.hashed_config(config, has_places=False)
     assert trial.hashed_config(replace(config, max_images=3), has_places=False)["max_images"] == 3
+    for name in ("deterministic", "compile"):
+        assert name not in trial.hashed_config(config, has_places=False)
+        assert trial.hashed_config(replace(config, **{name: True}), has_places=False)[name] is True
 
 
 def test_hashing_field_by_field_hashes_the_whole(config: TrialConfig) -> None:

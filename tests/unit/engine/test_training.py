@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -10,9 +12,11 @@ import pytest
 import torch
 from blobs import blob_data, tiny_config
 
+from segbench import registry
 from segbench.config.trial import Choice, Objective, TrialConfig
 from segbench.data.batches import Batch, TrainBatches
 from segbench.engine import Run
+from segbench.engine.rates import Rates
 from segbench.errors import ExperimentError
 
 
@@ -170,3 +174,61 @@ def test_plateau_keeps_the_rate_while_the_objective_improves() -> None:
     losses = [r.train_loss for r in records]
     assert losses == sorted(losses, reverse=True)
     assert [r.lr for r in records] == [0.1] * 4
+
+
+def test_a_state_goes_into_the_tensors_that_are_there() -> None:
+    """A recorded step knows them by address; how the optimiser steps is not the file's affair."""
+    data = blob_data()
+
+    def tensors(run: Run) -> list[torch.Tensor]:
+        states = run._optimizer.state.values()
+        return [value for state in states for value in state.values() if isinstance(value, torch.Tensor)]
+
+    for optimizer in ("adam", "sgd", "rmsprop"):
+        config = tiny_config(optimizer=Choice.of("optimizer", optimizer, lr=0.01), epochs=2)
+        first, second = (Run(config, data, seed=seed, threads=1) for seed in (0, 1))
+        next(iter(first))
+        next(iter(second))
+        saved = first.state_dict()
+        assert type(saved["optimizer"]["param_groups"][0]["lr"]) is float
+        saved["optimizer"]["param_groups"][0]["foreach"] = True
+        held = [(id(value), value.data_ptr()) for value in tensors(second)]
+        assert held
+        second.load_state_dict(saved)
+        assert [(id(value), value.data_ptr()) for value in tensors(second)] == held
+        assert second._optimizer.param_groups[0]["foreach"] is None
+        assert all(torch.equal(a, b) for a, b in zip(tensors(second), tensors(first), strict=True))
+
+
+def test_rates_kept_as_tensors_follow_the_schedule_and_are_told_as_they_were_set() -> None:
+    """As on a GPU, whose kernels read them in float32."""
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=0.1)
+    rate = optimizer.param_groups[0]["lr"] = torch.tensor(0.1)
+    schedule = registry.build("schedule", "poly", power=1.0)
+    rates = Rates(optimizer, [0.1], schedule, epochs=10)
+    rates.set(1, 1, 1, ())
+    first = rates.lr
+    rates.set(6, 1, 1, ())
+    assert optimizer.param_groups[0]["lr"] is rate
+    assert 0 < rates.lr < first <= 0.1
+    assert rates.lr != float(rate)  # float32
+    assert float(rate) == pytest.approx(rates.lr, rel=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
+def test_a_compiled_network_trains_as_it_comes() -> None:
+    data = blob_data(num_train=10)  # batches of 4, 4 and 2
+    expected = [r.train_loss for r in Run(tiny_config(epochs=2), data, seed=0, threads=1)]
+    run = Run(tiny_config(epochs=2, compile=True), data, seed=0, threads=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch's own
+        assert [r.train_loss for r in run] == pytest.approx(expected, rel=1e-4)
+    assert run.path == {
+        "layout": "channels_last",
+        "graph": "no: the device is no GPU",
+        "compiled": True,
+        "data": "cache",
+    }
+    assert run.evaluate("test").loss > 0

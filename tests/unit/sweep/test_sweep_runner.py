@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from sweep_fakes import FINGERPRINT, FakeEngine, diverged, fake_data
+from sweep_fakes import FINGERPRINT, FakeEngine, FakeRun, diverged, fake_data
 
 from segbench.config.experiment import Experiment
 from segbench.config.trial import TrialConfig
@@ -37,6 +37,19 @@ def run(
         return run_trial(queued[0], experiment.project, folder, RESOURCES, **options)
 
     return run
+
+
+def test_the_record_says_how_a_run_computed(
+    run: Any, folder: ExperimentFolder, queued: list[QueuedTrial], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = {"layout": "contiguous", "graph": "reused", "compiled": False, "data": "device memory"}
+    monkeypatch.setattr(FakeRun, "path", path, raising=False)
+    assert run().path == path
+    assert trials.read_trial(folder.trial(queued[0].hash)).path == path
+
+
+def test_an_engine_need_not_say_how_it_computed(run: Any) -> None:
+    assert run().path is None
 
 
 def test_complete_trial_leaves_all_of_its_record(
