@@ -308,7 +308,7 @@ def _slots(
 
 
 def _check_memory(job: Job, slots: list[Slot], trials_per_gpu: int) -> None:
-    """Refuse more trials a GPU than were measured to fit, and say what is not known."""
+    """Refuse more trials a GPU than were measured to fit or to be of use, and say what is not known."""
     from segbench.store.layout import ResultsFolder
     from segbench.sweep import gpu_memory
     from segbench.sweep.picking import shape_of
@@ -322,6 +322,11 @@ def _check_memory(job: Job, slots: list[Slot], trials_per_gpu: int) -> None:
     free = {name: gpu_memory.free_memory_mib(entry) for name, entry in entries.items()}
     for note in gpu_memory.check_fit(trials_per_gpu, gpu_memory.fit(configs, peaks), free):
         typer.echo(note, err=True)
+    for name, entry in entries.items():
+        model = gpu_memory.gpu_name(entry)
+        shares = gpu_memory.measured_shares(job.experiment.project, configs, model) if model else []
+        for note in gpu_memory.check_filled(trials_per_gpu, name, shares):
+            typer.echo(note, err=True)
 
 
 def _heed(job: Job, *, is_strict: bool) -> None:

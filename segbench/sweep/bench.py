@@ -17,8 +17,10 @@ from segbench.data.prepared import prepare
 from segbench.engine.numerics import Numerics, choose_device
 from segbench.sweep.costs import Cost, costs_of, kinds_of, take_steps
 from segbench.sweep.devices import Slot
+from segbench.sweep.gpu_memory import FULL, keep_share
 from segbench.sweep.measure import PayBack, Steps, time_compilation
 from segbench.sweep.plan import Plan
+from segbench.sweep.provenance import name_device
 
 OnStage = Callable[[str], None]
 """Told what is measured next."""
@@ -29,9 +31,6 @@ more each."""
 
 _WAITS: Final = 0.05
 """Share of a step in waiting for data from which the data bind."""
-
-_BUSY: Final = 0.5
-"""Share of the matrix rate from which the arithmetic binds."""
 
 _CEILING_S: Final = 1.5
 _DATA_S: Final = 2.0
@@ -73,7 +72,7 @@ class Pace:
             return f"data: {self.steps.data_wait:.0%} of a step waits for them"
         if self.share_of_peak is None:
             return "not known: its operations cannot be counted"
-        if self.share_of_peak >= _BUSY:
+        if self.share_of_peak >= FULL:
             return "arithmetic"
         return "memory and small operations"
 
@@ -159,6 +158,8 @@ def _pace(plan: Plan, cells: Sequence[Cell], slot: Slot, ceilings: Ceilings, cos
     share = None
     if steps.images_per_s is not None and cost.flops is not None:
         share = _BACKWARD * cost.flops * steps.images_per_s / ceilings.matmul[config.precision]
+        if slot.device != "cpu":
+            keep_share(plan.experiment.project, config.to_json(), name_device(slot.device), share)
     return Pace(
         label=cells[0].label,
         num_cells=len(cells),

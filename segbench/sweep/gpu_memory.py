@@ -1,4 +1,4 @@
-"""How many trials fit on a GPU: by what equal shapes were measured to need, and what the GPU has free."""
+"""How many trials a GPU is good for: by what equal shapes were measured to need, and what it has free."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from segbench.config.project import Project
 from segbench.errors import ExperimentError, SegbenchError, message
 from segbench.records import TrialRecord
 from segbench.store import trials
 from segbench.store.layout import ResultsFolder, TrialFolder
+from segbench.sweep import memory
 from segbench.sweep.picking import shape_of
 
 MARGIN: Final = 1.25
@@ -19,7 +21,11 @@ MARGIN: Final = 1.25
 CONTEXT_MIB: Final = 768.0
 """Reckoned for what a process holds on a GPU beside its tensors: the driver's context and its libraries."""
 
-_ASK: Final = ("nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits")
+FULL: Final = 0.5
+"""Share of the matrix rate from which a trial's arithmetic leaves nothing to others beside it."""
+
+_FOLDER: Final = "shares"
+_ASK: Final = ("nvidia-smi", "--format=csv,noheader,nounits")
 
 
 def need_mib(peak_mib: float) -> float:
@@ -128,10 +134,75 @@ def free_memory_mib(
         entry: Its entry of `CUDA_VISIBLE_DEVICES`: a number, or a UUID.
         run: Runs a command.
     """
+    said = _ask(entry, "memory.free", run)
     try:
-        said = run([*_ASK, f"--id={entry}"], capture_output=True, text=True, timeout=30, check=True).stdout
-        return float(said.strip().splitlines()[0])
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None if said is None else float(said)
+    except ValueError:
+        return None
+
+
+def gpu_name(entry: str, run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run) -> str | None:
+    """Return the model of a GPU as PyTorch names it; None: `nvidia-smi` does not say.
+
+    Args:
+        entry: Its entry of `CUDA_VISIBLE_DEVICES`: a number, or a UUID.
+        run: Runs a command.
+    """
+    return _ask(entry, "name", run)
+
+
+def keep_share(project: Project, config: Mapping[str, Any], device_name: str, share: float) -> None:
+    """Remember what share of the matrix rate a trial of this shape reaches by itself.
+
+    Args:
+        project: Its data folder keeps it.
+        config: `TrialConfig.to_json()`.
+        device_name: Of the GPU.
+        share: Of the rate of a large matrix product.
+    """
+    memory.keep(project, _FOLDER, [shape_of(config), device_name], {"share": share})
+
+
+def measured_shares(
+    project: Project, configs: Sequence[Mapping[str, Any]], device_name: str
+) -> list[float | None]:
+    """Return what `keep_share` was told of each configuration; None: nothing."""
+    found = [memory.recall(project, _FOLDER, [shape_of(config), device_name]) for config in configs]
+    return [None if each is None else float(each["share"]) for each in found]
+
+
+def check_filled(trials_per_gpu: int, name: str, shares: Sequence[float | None]) -> list[str]:
+    """Refuse trials side by side where each alone fills the GPU; return a note where some do.
+
+    Args:
+        trials_per_gpu: What is asked for.
+        name: Of the GPU, such as `cuda:0`.
+        shares: From `measured_shares`, of each trial.
+
+    Raises:
+        ExperimentError: Every trial fills it.
+    """
+    full = [share for share in shares if share is not None and share >= FULL]
+    if trials_per_gpu == 1 or not full:
+        return []
+    if len(full) < len(shares):
+        return [
+            f"{len(full)} of {len(shares)} trials fill {name} by themselves, as `segbench bench` measured: "
+            "beside another each takes as much longer"
+        ]
+    rule = (
+        f"one trial fills {name}: `segbench bench` measured {min(full):.0%} and more of its matrix rate, so "
+        "trials side by side would each take as much longer"
+    )
+    raise ExperimentError(message("--trials-per-gpu", rule, got=trials_per_gpu, see="Leave it out"))
+
+
+def _ask(entry: str, what: str, run: Callable[..., subprocess.CompletedProcess[str]]) -> str | None:
+    command = [*_ASK, f"--query-gpu={what}", f"--id={entry}"]
+    try:
+        said = run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+        return said.strip().splitlines()[0].strip()
+    except (OSError, subprocess.SubprocessError, IndexError):
         return None
 
 

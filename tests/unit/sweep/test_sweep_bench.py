@@ -73,6 +73,21 @@ def test_what_costs_the_same_is_measured_once_and_plans_know_it(experiment: Expe
         assert cost.source.endswith("by a few steps")
 
 
+def test_a_gpus_share_is_remembered(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured here is a CPU; that it be called a GPU is all that the memory needs."""
+    told: list[tuple[str, float]] = []
+    monkeypatch.setattr(module, "keep_share", lambda project, config, name, share: told.append((name, share)))
+    bench(plan_trials(experiment), CPU, seconds=0)
+    assert told == []
+    monkeypatch.setattr(module, "name_device", lambda device: "a GPU")
+    monkeypatch.setattr(module, "take_steps", lambda *given: Steps(images_per_s=10.0))
+    ceilings = Ceilings(matmul={"fp32": 1e9}, copy_bytes_per_s=1.0)
+    monkeypatch.setattr(module, "measure_ceilings", lambda *given: ceilings)
+    monkeypatch.setattr(module, "costs_of", lambda plan, slot: costs_of(plan, CPU))
+    found = bench(plan_trials(experiment), Slot("cuda", 1, {}, "cuda:0"), seconds=0)
+    assert told == [("a GPU", found.paces[0].share_of_peak)]
+
+
 def test_the_first_is_measured_in_any_case(experiment: Experiment) -> None:
     found = bench(plan_trials(experiment), CPU, seconds=0)
     assert (len(found.paces), found.num_left_out) == (1, 1)

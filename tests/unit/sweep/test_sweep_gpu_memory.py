@@ -17,10 +17,14 @@ from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.queue import QueuedTrial
 from segbench.sweep.gpu_memory import (
     Fit,
+    check_filled,
     check_fit,
     fit,
     free_memory_mib,
+    gpu_name,
+    keep_share,
     measured_peaks,
+    measured_shares,
     most_together,
     need_mib,
 )
@@ -91,3 +95,29 @@ def test_what_a_gpu_has_free_is_asked_of_its_driver() -> None:
     assert free_memory_mib("0", answer("80342\n")) == 80342
     assert free_memory_mib("0", answer("[N/A]\n")) is None
     assert free_memory_mib("0", broken) is None
+    assert gpu_name("0", answer("NVIDIA H200\n")) == "NVIDIA H200"
+    assert gpu_name("0", broken) is None
+
+
+def test_trials_that_fill_a_gpu_do_not_share_it(
+    experiment: Experiment, queued: list[QueuedTrial], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the benchmark tells on a GPU of the same model."""
+    project, configs = experiment.project, [trial.config for trial in queued]
+    assert measured_shares(project, configs, "a GPU") == [None] * 4
+    keep_share(project, configs[0], "a GPU", 0.61)
+    shares = measured_shares(project, configs, "a GPU")
+    assert sorted(share or 0.0 for share in shares) == [0.0, 0.0, 0.61, 0.61]
+    assert measured_shares(project, configs, "another GPU") == [None] * 4
+    assert check_filled(1, "cuda:0", shares) == []
+    assert check_filled(2, "cuda:0", [0.3, None]) == []
+    assert check_filled(2, "cuda:0", shares) == [
+        "2 of 4 trials fill cuda:0 by themselves, as `segbench bench` measured: beside another each takes as "
+        "much longer"
+    ]
+    with pytest.raises(ExperimentError) as error:
+        check_filled(2, "cuda:0", [share for share in shares if share])
+    assert str(error.value) == (
+        "--trials-per-gpu: one trial fills cuda:0: `segbench bench` measured 61% and more of its matrix "
+        "rate, so trials side by side would each take as much longer, got 2. Leave it out."
+    )
