@@ -156,7 +156,8 @@ def test_the_table_has_every_line(
     assert said.startswith("No GPU here.\n")
     rows = [line.split(" | ") for line in said.splitlines() if line.startswith("| ")][2:]
     assert len(rows) == 3 + 2 * 3 + 1 + 3
-    assert all(row[1:3] == ["not measured", "not measured"] for row in rows)
+    assert all(row[2:4] == ["not measured", "not measured"] for row in rows)
+    assert {row[1] for row in rows} == {"", *speed_cuda.TARGETS.values()}
 
 
 def test_the_table_of_a_gpu_on_a_cpu(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,9 +185,15 @@ def test_the_table_of_a_gpu_on_a_cpu(project: Path, monkeypatch: pytest.MonkeyPa
     rows = [row for each in speed_cuda.comparisons(plan, project) for row in each.measured()]
     assert [len(row) for row in rows] == [len(speed_cuda.HEADER)] * (3 + 3 + 1 + 2)
     assert rows[0] == [
-        *("train U-Net, width 4, 32 px, batch 8, images/s, against A", "9", "9", "1.00 (1.00 to 1.00, n = 1)")
+        *(
+            "train U-Net, 32 px, batch 8, images/s, against A",
+            speed_cuda.TARGETS["train U-Net 8 A"],
+            "9",
+            "9",
+            "1.00 (1.00 to 1.00, n = 1)",
+        )
     ]
-    assert [row[2] for row in rows[-2:]] == ["9 (9 to 9, n = 1)", "18 (18 to 18, n = 1)"]
+    assert [row[3] for row in rows[-2:]] == ["9 (9 to 9, n = 1)", "18 (18 to 18, n = 1)"]
 
 
 def test_segbench_augments_on_the_device_there(
