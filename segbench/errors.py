@@ -58,6 +58,25 @@ class Interrupted(SegbenchError):
     exit_code = 130
 
 
+_MEMORY_PHRASES = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "cudnn_status_alloc_failed",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an exception says that memory ran out, of the machine or of a GPU.
+
+    PyTorch's CPU allocator and some CUDA libraries raise a plain `RuntimeError` where memory runs out; only
+    its text tells.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(p in str(error).lower() for p in _MEMORY_PHRASES)
+
+
 def did_you_mean(word: object, known: Iterable[str]) -> str | None:
     """Return the known word nearest to `word`, or None if none is near."""
     matches = difflib.get_close_matches(str(word), [str(k) for k in known], n=1, cutoff=0.55)

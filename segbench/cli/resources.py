@@ -57,6 +57,24 @@ ThreadsOption = Annotated[
     ),
 ]
 
+NetworkThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", min=1, help="CPU threads of the network; without it: all cores.", show_default=False
+    ),
+]
+
+BatchSizeOption = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size",
+        min=1,
+        help="Images or tiles of the training size that the network takes at once; others count by their "
+        "pixels. Without it: the trial's own.",
+        show_default=False,
+    ),
+]
+
 LoaderWorkersOption = Annotated[
     int | None,
     typer.Option(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import warnings
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from segbench.config.trial import TrialConfig
 from segbench.data.ahead import Ahead, draws_from_the_process
 from segbench.data.prepared import PreparedData
 from segbench.data.resident import Pixels
+from segbench.data.resize import single_threaded_cv2
 from segbench.data.sending import send
 from segbench.samples import IGNORED
 from segbench.streams import stream_seed
@@ -123,7 +123,7 @@ class TrainBatches(Epochs):
         # Scaled where the network computes: PyTorch would start threads of its own beside a second one that
         # calls it, and they would be in each other's way.
         made = (self._pairs.__getitems__(keys) for keys in self._sampler)
-        with _single_threaded_cv2():
+        with single_threaded_cv2():
             first, must_wait = draws_from_the_process(lambda: next(made))
             self._ahead = None if must_wait else Ahead(made)
             try:
@@ -260,21 +260,6 @@ def _make_loader(pairs: Any, sampler: Any, workers: int, device: torch.device) -
             worker_init_fn=_start_worker,
             generator=torch.Generator(),  # its own: the loader draws a number that nothing here uses
         )
-
-
-@contextlib.contextmanager
-def _single_threaded_cv2() -> Iterator[None]:
-    """Keep OpenCV from dividing one small image among all cores, which costs more than it saves."""
-    cv2 = sys.modules.get("cv2")  # what augments has imported it by now, if it is used
-    if cv2 is None:
-        yield
-        return
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads)
 
 
 @contextlib.contextmanager

@@ -9,9 +9,8 @@ import json
 import os
 import re
 import shutil
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,6 +19,7 @@ import numpy as np
 
 from segbench.axes.dataset import Sample, Source
 from segbench.axes.dataset._contents import hash_file
+from segbench.data.in_order import in_order
 from segbench.data.resize import resize_pair
 from segbench.errors import DataError, message
 
@@ -215,7 +215,7 @@ def _write_pixels(
     ):
         _write_header(images, (len(samples), size, size, source.channels))
         _write_header(masks, (len(samples), size, size))
-        for pair in _in_order(pool, lambda sample: _decode(source, sample), samples):
+        for pair in in_order(pool, lambda sample: _decode(source, sample), samples, most=_CHUNK):
             if isinstance(pair, DataError):
                 problems += pair.problems
             else:
@@ -232,19 +232,6 @@ def _write_pixels(
     if problems:
         raise DataError(problems)
     return digests
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, decode: Callable[[Sample], Decoded], samples: Sequence[Sample]
-) -> Iterator[Decoded]:
-    """Yield what `decode` makes of each sample; all threads are busy, and few images wait in memory."""
-    begun: deque[Future[Decoded]] = deque()
-    for sample in samples:
-        begun.append(pool.submit(decode, sample))
-        if len(begun) > _CHUNK:
-            yield begun.popleft().result()
-    while begun:
-        yield begun.popleft().result()
 
 
 class _Hashed:

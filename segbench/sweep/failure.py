@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from segbench.errors import DataError
+from segbench.errors import DataError, is_out_of_memory
 from segbench.records import FailureKind
 
 _MOST_REASON = 300
-_MEMORY_PHRASES = (
-    "out of memory",
-    "can't allocate memory",
-    "cannot allocate memory",
-    "cudnn_status_alloc_failed",
-)
 
 
 def classify(error: BaseException) -> FailureKind:
-    """Return the kind of failure an exception stands for.
-
-    PyTorch's CPU allocator and some CUDA libraries raise a plain `RuntimeError` where memory runs out; only
-    its text tells.
-    """
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return FailureKind.OOM
-    if isinstance(error, RuntimeError) and any(p in str(error).lower() for p in _MEMORY_PHRASES):
+    """Return the kind of failure an exception stands for."""
+    if is_out_of_memory(error):
         return FailureKind.OOM
     return FailureKind.DATA if isinstance(error, DataError) else FailureKind.CODE
 
