@@ -63,6 +63,7 @@ def predict(
     An image that cannot be read is named at the end; the others are written.
     """
     from segbench.config.project import Project
+    from segbench.engine.heap import hold_freed_memory
     from segbench.engine.numerics import choose_device
     from segbench.errors import DataError
     from segbench.inference.locate import find_trial
@@ -86,6 +87,8 @@ def predict(
         written = write_pictures(prediction, file.stem, out, with_overlay=overlay, with_probs=probability)
         return f"{prediction.mask.mean():.1%} foreground -> {', '.join(p.name for p in written)}"
 
+    if size is not Size.whole:  # where sizes differ, so does what is freed
+        hold_freed_memory()
     problems: list[str] = []
     for file, said in stream(predictor, files, predictor.read, write):
         if isinstance(said, DataError):

@@ -33,7 +33,7 @@ class _Order(Generic[T]):
 def run_batches(
     items: Iterable[tuple[T, Item]], start: Start, *, most_pixels: int
 ) -> Iterator[tuple[T, Item]]:
-    """Put every piece through the network; yield the images in their order, each once all its pieces are back.
+    """Put every piece through the network; yield images in their order, each once all its pieces are back.
 
     Pieces of one size that follow each other share a batch, whichever images they are of.
 
@@ -80,9 +80,7 @@ def run_batches(
         yield from whole()
 
 
-def _launch(
-    start: Start, batch: list[tuple[_Order[T], int]], pixels: list[np.ndarray]
-) -> Callable[[], None]:
+def _launch(start: Start, batch: list[tuple[_Order[T], int]], pixels: list[np.ndarray]) -> Callable[[], None]:
     wait, parts = start(np.stack(pixels)), list(batch)
 
     def land() -> None:

@@ -1,4 +1,4 @@
-"""From an image of any size to the squares that a network takes, and from their probabilities back; no torch."""
+"""From an image of any size to the pieces that a network takes, and from their probabilities back."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,13 @@ from segbench.store.atomic import write_errors
 OVERLAY_RGB: Final = (230, 159, 0)
 """Okabe and Ito's orange: told from grey and green by colour-blind readers."""
 _OPACITY: Final = 0.45
+_PNG: Final = {"compress_level": 1, "compress_type": zlib.Z_RLE}
+"""After PNG's own filters, runs are nearly all there is to find: a quarter of the default's time, a
+photograph is 4 % larger, a mask smaller."""
+_SHADES: Final = np.rint((1 - _OPACITY) * np.arange(256)[:, None] + _OPACITY * np.array(OVERLAY_RGB)).astype(
+    np.uint8
+)[None]
+"""(1,256,3): what the tint makes of each value of a channel."""
 
 
 def find_images(paths: Iterable[Path]) -> list[Path]:
@@ -69,7 +77,7 @@ def write_pictures(
         path = out / f"{stem}_{name}.png"
         with write_errors(path):
             out.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(path)
+            Image.fromarray(pixels).save(path, **_PNG)
         written.append(path)
     return written
 
@@ -84,9 +92,10 @@ def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     Returns:
         (H,W,3) uint8.
     """
+    import cv2
+
     shown = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image.copy()
-    tint = np.array(OVERLAY_RGB, dtype=np.float32)
-    shown[mask] = np.rint((1 - _OPACITY) * shown[mask] + _OPACITY * tint).astype(np.uint8)
+    cv2.copyTo(cv2.LUT(shown, _SHADES), mask.view(np.uint8), shown)
     shown[_edge(mask)] = OVERLAY_RGB
     return shown
 

@@ -153,9 +153,7 @@ class Predictor:
         Raises:
             DataError: The image has no pixels.
         """
-        return frame(
-            image, self.size, size_px=self.size_px, multiple=self._multiple, overlap=self._overlap
-        )
+        return frame(image, self.size, size_px=self.size_px, multiple=self._multiple, overlap=self._overlap)
 
     def run(self, items: Iterable[tuple[T, Item]]) -> Iterator[tuple[T, Item]]:
         """Put prepared images through the network in batches; yield them in order, ready for `finish`.

@@ -106,13 +106,7 @@ def verify_trial(
     record = read_trial(folder)
     config = TrialConfig.from_json(record.config)
     data = prepare(config, project, fold=record.fold, on_progress=on_progress)
-    if data.fingerprint != record.data_fingerprint:
-        rule = "the data set or its split has changed since the trial was trained"
-        got, see = (
-            data.fingerprint[:12],
-            f"The trial's fingerprint starts with {record.data_fingerprint[:12]}",
-        )
-        raise ResultsError(message(str(folder.record), rule, got=got, see=see))
+    check_fingerprint(folder, record, data.fingerprint)
     run = build_run(
         config, data, seed=record.seed, device=device, threads=record.threads if threads is None else threads
     )
@@ -138,6 +132,23 @@ def verify_trial(
         recorded=_recorded(folder, record, split, which, epoch),
         diagonal_px=math.hypot(*data.images.shape[1:3]),
     )
+
+
+def check_fingerprint(folder: TrialFolder, record: TrialRecord, found: str) -> None:
+    """Refuse data that are not those that a trial was trained with.
+
+    Args:
+        folder: The trial's folder.
+        record: What it recorded.
+        found: The fingerprint of the data that are there now.
+
+    Raises:
+        ResultsError: They differ.
+    """
+    if found != record.data_fingerprint:
+        rule = "the data set or its split has changed since the trial was trained"
+        see = f"The trial's fingerprint starts with {record.data_fingerprint[:12]}"
+        raise ResultsError(message(str(folder.record), rule, got=found[:12], see=see))
 
 
 def _means(evaluation: Evaluation, split: str) -> dict[str, float]:
