@@ -53,7 +53,7 @@ def frame(
     height, width = image.shape[:2]
     if not (height and width):
         raise DataError(message("image", "an image has at least one pixel", got=image.shape))
-    if size is Size.tile:
+    if size is Size.tile and max(height, width) > size_px:  # a smaller one is a tile as it is
         return _Tiled(image, size_px, round(overlap * size_px))
     square = (size_px, size_px)
     if size is Size.squeeze:

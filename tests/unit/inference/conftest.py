@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ CONFIG = tiny_config(
 )
 
 
-def save_trial(root: Path, config: TrialConfig, *, experiment: str = "tiny", seed: int = 0) -> TrialFolder:
+def _save_trial(root: Path, config: TrialConfig, *, experiment: str = "tiny", seed: int = 0) -> TrialFolder:
     project = Project(root)
     data = prepare(config, project)
     run = Run(config, data, seed=seed, threads=1)
@@ -64,4 +65,10 @@ def save_trial(root: Path, config: TrialConfig, *, experiment: str = "tiny", see
 def saved(tmp_path_factory) -> TrialFolder:
     root = tmp_path_factory.mktemp("project")
     (root / "experiments").mkdir()
-    return save_trial(root, CONFIG)
+    return _save_trial(root, CONFIG)
+
+
+@pytest.fixture(scope="session")
+def save_trial() -> Callable[..., TrialFolder]:
+    """Train (root, config, *, experiment, seed) and save it there as a sweep does."""
+    return _save_trial
