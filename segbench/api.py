@@ -8,7 +8,7 @@
     >>> loss = api.build_loss({"bce": 1, "dice": 1})
 
 Specs are written as in a file: a name, `{name: {knob: value}}`, `{name: scalar}` or an import path. Imports
-are lazy: only `build_model` and `build_loss` need torch, only `read_results` needs pandas.
+are lazy: only `build_model`, `build_loss` and `load_predictor` need torch, only `read_results` needs pandas.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
     from segbench.config.expand import Replicate
     from segbench.config.experiment import Experiment
+    from segbench.inference.predictor import Predictor
     from segbench.store.results import Results
 
-__all__ = ["build_loss", "build_model", "expand", "load_experiment", "read_results"]
+__all__ = ["build_loss", "build_model", "expand", "load_experiment", "load_predictor", "read_results"]
 
 
 def load_experiment(
@@ -84,6 +85,46 @@ def build_loss(spec: Any) -> nn.Module:
     from segbench.config.resolve import resolve_loss
 
     return build(resolve_loss(spec))
+
+
+def load_predictor(
+    trial: str | Path,
+    *,
+    size: str = "squeeze",
+    overlap: float = 0.25,
+    batch_size: int | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+) -> Predictor:
+    """Load a saved trial to predict images of any size: `predictor.predict_file(path).mask`.
+
+    Args:
+        trial: A trial's folder, `EXPERIMENT/HASH`, or the first digits of its hash, in the project around the
+            current folder.
+        size: `squeeze`, `fit`, `whole` or `tile`, as of `segbench predict`.
+        overlap: Of `tile`: share of a tile's side that neighbours have in common, at least.
+        batch_size: Images or tiles of the training size at once; None: the trial's own.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        threads: CPU threads of the network; None: what the process has.
+
+    Raises:
+        ResultsError: There is no such trial, or its weights are missing or damaged.
+    """
+    from segbench.config.project import Project
+    from segbench.engine.numerics import choose_device
+    from segbench.inference.locate import find_trial
+    from segbench.inference.predictor import Predictor
+    from segbench.store.layout import ResultsFolder
+
+    folder = find_trial(str(trial), ResultsFolder(Project.around(Path.cwd()).results))
+    return Predictor(
+        folder,
+        device=choose_device(device),
+        size=size,
+        overlap=overlap,
+        batch_size=batch_size,
+        threads=threads,
+    )
 
 
 def read_results(path: str | Path) -> Results:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -146,6 +147,7 @@ def evaluate(
     home = Project.around(folder.path) if project is None else here
     part = (split or Split.test).value
     if native or images is not None:
+        from segbench.engine.heap import hold_freed_memory
         from segbench.inference.measure import measure_folders, measure_own
         from segbench.inference.predictor import Predictor
 
@@ -157,6 +159,8 @@ def evaluate(
             batch_size=batch_size,
             threads=threads,
         )
+        if predictor.size is not Size.whole:  # where sizes differ, so does what is freed
+            hold_freed_memory()
         with file_bar("images measured") as on_progress:
             if images is None or masks is None:
                 measured = measure_own(predictor, home, split=part, on_progress=on_progress)
@@ -185,7 +189,7 @@ def evaluate(
 
 
 def _check_options(
-    given: dict[str, object], *, native: bool, images: Path | None, split: Split | None, which: Which
+    given: Mapping[str, object], *, native: bool, images: Path | None, split: Split | None, which: Which
 ) -> None:
     """Refuse options that would mean nothing beside the others."""
     from segbench.errors import ExperimentError, message

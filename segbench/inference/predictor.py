@@ -18,7 +18,7 @@ from segbench.config.trial import TrialConfig
 from segbench.engine.network import build_network
 from segbench.engine.numerics import Numerics, choose_device, seeded
 from segbench.engine.state import check_fits
-from segbench.errors import DataError, ResultsError, TrialError, is_out_of_memory, message
+from segbench.errors import ExperimentError, ResultsError, TrialError, is_out_of_memory, message
 from segbench.inference.batching import Item, run_batches
 from segbench.inference.framing import Framed, frame
 from segbench.inference.size import MOST_OVERLAP, OVERLAP, Size
@@ -74,11 +74,14 @@ class Predictor:
             threads: CPU threads of the network; None: what the process has.
 
         Raises:
+            ExperimentError: There is no such size or overlap.
             ResultsError: The record or the weights are missing, damaged or do not fit the code.
         """
+        if size not in (known := [each.value for each in Size]):
+            raise ExperimentError(message("size", "there is no such size", got=str(size), known=known))
         if not 0 <= overlap <= MOST_OVERLAP:
             rule = f"tiles overlap by a share of their side from 0 to {MOST_OVERLAP}"
-            raise DataError(message("overlap", rule, got=overlap))
+            raise ExperimentError(message("overlap", rule, got=overlap))
         registry.use_project(Project.around(folder.path).root)
         self.folder = folder
         self.record = read_trial(folder)

@@ -9,10 +9,11 @@ from blobs import tiny_config
 from PIL import Image
 from typer.testing import CliRunner
 
+from segbench import api
 from segbench.cli.app import app
 from segbench.config.project import Project
 from segbench.config.trial import Choice
-from segbench.errors import DataError, ResultsError, TrialError
+from segbench.errors import ExperimentError, ResultsError, TrialError
 from segbench.inference.predictor import Predictor
 from segbench.inference.size import Size
 from segbench.inference.stream import stream
@@ -138,7 +139,7 @@ def test_an_error_of_the_network_itself_is_not_hidden(saved, images) -> None:
 @pytest.mark.parametrize("overlap", [-0.1, 0.9])
 def test_overlaps_are_shares(saved, overlap) -> None:
     with pytest.raises(
-        DataError, match=r"overlap: tiles overlap by a share of their side from 0 to 0.75, got"
+        ExperimentError, match=r"overlap: tiles overlap by a share of their side from 0 to 0.75, got"
     ):
         Predictor(saved, overlap=overlap)
 
@@ -227,3 +228,14 @@ def test_an_unknown_size_names_the_known_ones(saved, tmp_path) -> None:
     assert done.exit_code == 2
     for name in SIZES:
         assert name.value in done.output
+
+
+def test_a_predictor_from_python(saved, images, monkeypatch) -> None:
+    monkeypatch.chdir(Project.around(saved.path).root)
+    found = api.load_predictor(saved.hash[:6], size="tile", overlap=0.5, device="cpu", threads=1)
+    expected = Predictor(saved, size=Size.tile, overlap=0.5, threads=1)
+    assert np.array_equal(found.predict(images[1]).probs, expected.predict(images[1]).probs)
+    with pytest.raises(
+        ExperimentError, match=r"size: there is no such size, got 'tiles'. Did you mean 'tile'"
+    ):
+        api.load_predictor(saved.hash, size="tiles")
