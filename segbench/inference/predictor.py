@@ -98,7 +98,9 @@ class Predictor:
         self.size = Size(size)
         self._overlap = overlap
         self._batch_size = batch_size or self.config.batch_size
-        self._numerics = Numerics(choose_device(device), self.config.precision, threads, self.config.deterministic)
+        self._numerics = Numerics(
+            choose_device(device), self.config.precision, threads, self.config.deterministic
+        )
         self._mean, self._std = (
             torch.tensor(spec[name], device=self._numerics.device).view(1, -1, 1, 1)
             for name in ("mean", "std")
