@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segbench.cli.options import JsonOption, ProjectOption
+from segbench.cli.options import JsonOption, ProjectOption, TrialArgument
 from segbench.cli.resources import BatchSizeOption, DeviceOption
 from segbench.inference.size import MOST_OVERLAP, OVERLAP, Size
 
@@ -34,12 +34,7 @@ class Which(StrEnum):
 
 
 def evaluate(
-    trial: Annotated[
-        str,
-        typer.Argument(
-            metavar="TRIAL", help="A trial's folder, EXPERIMENT/HASH, or the first digits of its hash."
-        ),
-    ],
+    trial: TrialArgument,
     split: Annotated[
         Split | None,
         typer.Option(help="Images to measure on; train is not augmented.", show_default="test"),

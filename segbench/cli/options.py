@@ -16,6 +16,13 @@ ExperimentArgument = Annotated[
     ),
 ]
 
+TrialArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TRIAL", help="A trial's folder, EXPERIMENT/HASH, or the first digits of its hash."
+    ),
+]
+
 OptionalExperimentArgument = Annotated[
     str | None,
     typer.Argument(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segbench.cli.options import ProjectOption
+from segbench.cli.options import ProjectOption, TrialArgument
 from segbench.cli.resources import BatchSizeOption, DeviceOption, NetworkThreadsOption
 from segbench.inference.size import MOST_OVERLAP, OVERLAP, Size
 
@@ -37,12 +37,7 @@ OverlapOption = Annotated[
 
 
 def predict(
-    trial: Annotated[
-        str,
-        typer.Argument(
-            metavar="TRIAL", help="A trial's folder, EXPERIMENT/HASH, or the first digits of its hash."
-        ),
-    ],
+    trial: TrialArgument,
     images: Annotated[
         list[Path], typer.Argument(metavar="IMAGES...", help="Image files of any size, or folders of them.")
     ],
