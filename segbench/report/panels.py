@@ -46,7 +46,7 @@ _MOST_BYTES: Final = 1_500_000
 
 @dataclass(frozen=True, kw_only=True)
 class Panels:
-    """The picture, or why there is none."""
+    """The picture, or why there is none; neither where there is nothing to show side by side."""
 
     content: bytes | None = None
     caption: str = ""
@@ -86,8 +86,11 @@ def make_panels(
         project: Where results and data are.
         style: Names and digits.
 
-    Without masks or data set (a clone) the answer says so and holds no picture.
+    Without masks or data set (a clone) the answer says so and holds no picture. The proposals of a search are
+    no cells, and the test images have not judged them: it has no panels.
     """
+    if analysis.experiment.search is not None:
+        return Panels()
     labels = Labels(analysis, style or Style())
     folder = ExperimentFolder(project.results / analysis.experiment.name)
     columns = _columns(analysis, labels, images, folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 
 import fake_analysis as fake
@@ -120,6 +121,13 @@ def test_the_grid_has_a_column_a_cell_and_states_its_rule(project):
     assert "each by its first completed seed" in panels.caption
     assert panels == make_panels(analysis, images_frame(analysis), project)
     assert len(panels.content) < 1_500_000
+
+
+def test_a_search_has_none(project):
+    made = fake.make_analysis(fake.QUICKSTART)
+    searched = replace(made, experiment=replace(made.experiment, search=SimpleNamespace()))
+    put_masks(project, made)
+    assert make_panels(searched, images_frame(made), project) == Panels()
 
 
 def test_without_masks_or_data_it_says_why(project, monkeypatch):
