@@ -19,7 +19,9 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 from typing import Any, Final
 
 from segbench.errors import ExperimentError, message
@@ -245,11 +247,19 @@ def _check_unchanged(variant: Variant) -> None:
         raise ExperimentError(message(str(variant.file), rule, see="Run the same command again"))
 
 
+class _FromSource(SourceFileLoader):
+    """Compiles the file itself: compiled code is known by second and size, an edit may leave both."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def _module_from_file(variant: Variant) -> Any:
     name = f"_segbench_project_{variant.axis}_{variant.file.stem}_{(variant.digest or '')[:12]}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, variant.file)
+    loader = _FromSource(name, str(variant.file))
+    spec = importlib.util.spec_from_file_location(name, variant.file, loader=loader)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
