@@ -5,9 +5,9 @@
 For each committed experiment, in a folder of its own: `segbench bench` takes a few steps of every kind of
 cell, then one worker with all cores trains one seed of every kind for a few epochs (3), as a sweep does. Set
 side by side are the seconds of an epoch (the median of the trial's), the peak memory of the process, and
-what `plan` makes of it: a trial of all the experiment's epochs, against as many of the measured ones and
-what the trial took besides training (network, test images, files). Each side is a process of its own, and
-they work in turn. `$SEGBENCH_DATA` names the data sets. Without a GPU only.
+what `plan` makes of it: a trial of all the experiment's epochs with its tests, against as many of the
+measured ones and what the trial took besides (network, test images, files). Each side is a process of its
+own, and they work in turn. `$SEGBENCH_DATA` names the data sets. Without a GPU only.
 
 The second table asks the same of the cost model in docs/performance.md: how the rate falls with the pixels,
 and what several workers on the same cores reach together.
@@ -97,7 +97,7 @@ def predicted_and_measured(name: str, scale: str, num_epochs: int) -> list[list[
                 *_beside(steps["epoch_time_s"], took.epoch_s, "s", TIME_BOUND),
                 *_beside(steps["memory_mib"], took.memory_mib, "MiB", MEMORY_BOUND),
                 *_beside(
-                    whole_epochs * steps["epoch_time_s"],
+                    whole_epochs * steps["epoch_time_s"] + steps["besides_s"],
                     whole_epochs * took.epoch_s + took.besides_s,
                     "s",
                     TIME_BOUND,

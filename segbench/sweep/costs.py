@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from statistics import median
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from segbench.config.experiment import Cell
 from segbench.config.project import Project
 from segbench.config.trial import TrialConfig, canonical_json, hashed_config, variant_digests
 from segbench.data import fingerprint
-from segbench.records import TrialRecord
+from segbench.records import State, TrialRecord
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.scan import scan
 from segbench.sweep import memory
@@ -50,6 +52,8 @@ class Cost:
     """Operations of a forward pass of one image, two a multiply-add."""
     epoch_time_s: float | None = None
     """Training and validation, with as many workers as took part when it was measured."""
+    besides_s: float | None = None
+    """What a trial takes besides its epochs: network, test images, files."""
     memory_mib: float | None = None
     """Peak of the device: allocated memory of a GPU, the process's resident set on a CPU."""
     source: str = ""
@@ -123,12 +127,11 @@ def time_s(plan: Plan, costs: Costs) -> float | None:
     """Return how long the trials to run take one after another; None where a cell's epoch was never timed."""
     total = 0.0
     for entry in plan.to_run:
-        config = entry.trial.cell.config
-        pace = costs[entry.trial.cell.config_hash].epoch_time_s
-        if pace is None:
+        config, cost = entry.trial.cell.config, costs[entry.trial.cell.config_hash]
+        if cost.epoch_time_s is None:
             return None
         epochs_done = entry.record.epochs_done if entry.record is not None else 0
-        total += pace * max(config.epochs - epochs_done, 0)
+        total += cost.epoch_time_s * max(config.epochs - epochs_done, 0) + (cost.besides_s or 0.0)
     for tuning in plan.tunings:
         pace = costs[tuning.cell.config_hash].epoch_time_s
         if pace is None and tuning.num_unplanned:
@@ -161,6 +164,7 @@ class _Records:
         return replace(
             cost,
             epoch_time_s=seconds_per_epoch([record for _, record in timed]),
+            besides_s=_besides_s([record for _, record in timed]),
             memory_mib=last_epoch(folder.trial(newest.hash)).get("peak_memory_mib"),
             source=f"{newest.device_name or newest.device}, on record",
         )
@@ -183,6 +187,17 @@ class _Records:
             others = [f for f in folders if f.name != self._plan.folder.name]
             self._others = _by_key((f, record) for f in others for record in scan(f).records.values())
         return self._others.get(key, [])
+
+
+def _besides_s(records: Iterable[TrialRecord]) -> float | None:
+    """Return the median of what trials took that is no epoch; None where none ran through at once."""
+    spent = [
+        (datetime.fromisoformat(r.finished) - datetime.fromisoformat(r.started)).total_seconds()
+        - r.train_time_s
+        for r in records
+        if r.state is State.COMPLETE and r.attempts == 1 and r.started and r.finished and r.train_time_s
+    ]
+    return max(median(spent), 0.0) if spent else None
 
 
 def cost_key(config: TrialConfig) -> str:
@@ -238,7 +253,7 @@ def _with_steps(
         known = asdict(take_steps(config, project, slot, data_fingerprint))
     if known is None:
         return cost
-    taken = {name: known.get(name) for name in ("epoch_time_s", "memory_mib")}
+    taken = {name: known.get(name) for name in ("epoch_time_s", "besides_s", "memory_mib")}
     return replace(cost, **taken, source=f"{subject[-2]}, by a few steps")
 
 

@@ -43,6 +43,8 @@ class Steps:
     """Share of the training time that is waiting for data."""
     setup_s: float | None = None
     """Building network, optimiser and batches, where that was done before in the process."""
+    besides_s: float | None = None
+    """What a trial takes besides its epochs: that, and the test images with two sets of weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,12 +118,15 @@ def time_steps(config: TrialConfig, project: Project, slot: Slot) -> Steps:
         setup_s = time.perf_counter() - began
         try:
             records = _epochs(run)
+            began = time.perf_counter()
+            run.evaluate("test", which="last")
+            test_s = time.perf_counter() - began
         finally:
             run.close()
     except Exception:  # out of memory, a network that does not train: the sweep tells which
         return Steps()
     images_per_s = median([record.images_per_s for record in records])
-    num_few, num_whole = ({part: len(d.split[part]) for part in ("train", "val")} for d in (data, whole))
+    num_few, num_whole = ({part: len(of) for part, of in each.split.items()} for each in (data, whole))
     val_s = median([max(r.epoch_time_s - num_few["train"] / r.images_per_s, 0.0) for r in records])
     waits = [r.data_wait_s * r.images_per_s / num_few["train"] for r in records]
     return Steps(
@@ -130,6 +135,7 @@ def time_steps(config: TrialConfig, project: Project, slot: Slot) -> Steps:
         images_per_s=images_per_s,
         data_wait=None if any(wait != wait for wait in waits) else median(waits),
         setup_s=setup_s,
+        besides_s=setup_s + 2 * test_s * num_whole["test"] / num_few["test"],
     )
 
 

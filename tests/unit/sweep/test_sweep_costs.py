@@ -97,6 +97,19 @@ def test_a_record_tells_what_a_cell_costs(experiment: Experiment) -> None:
     assert cost.source == "Some CPU, on record"
 
 
+def test_a_plan_counts_what_is_no_epoch(experiment: Experiment) -> None:
+    ran = {"started": "2026-01-01T00:00:00+00:00", "finished": "2026-01-01T00:00:11+00:00", "attempts": 1}
+    leave(plan_trials(experiment), 0, **ran)
+    leave(plan_trials(experiment), 1, **ran | {"finished": "2026-01-01T09:00:00+00:00", "attempts": 2})
+    plan = plan_trials(experiment)
+    costs = costs_of(plan, CPU)
+    assert [cost_of(plan, number).besides_s for number in (0, 1)] == [3.0, None]
+    assert plan.num_to_run == 2
+    assert time_s(plan, costs) == sum(
+        4 * 2.0 + (costs[entry.trial.cell.config_hash].besides_s or 0.0) for entry in plan.to_run
+    )
+
+
 def test_a_network_that_never_ran_is_built_without_storage(experiment: Experiment) -> None:
     plan = plan_trials(experiment)
     cost = cost_of(plan, 0)
@@ -167,6 +180,7 @@ def test_a_few_steps_tell_the_time_of_an_epoch(experiment: Experiment) -> None:
     assert told[-1] == (2, 2)
     assert cost.epoch_time_s is not None
     assert 0 < cost.epoch_time_s < 60
+    assert 0 < cost.besides_s < 60
     assert cost.memory_mib is not None
     assert cost.source.endswith("by a few steps")
     assert cost_of(plan, 0) == cost, "it is remembered without being measured again"
