@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segbench.inference.size import OVERLAP, Size
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -90,8 +92,8 @@ def build_loss(spec: Any) -> nn.Module:
 def load_predictor(
     trial: str | Path,
     *,
-    size: str = "squeeze",
-    overlap: float = 0.25,
+    size: str = Size.squeeze,
+    overlap: float = OVERLAP,
     batch_size: int | None = None,
     device: str = "auto",
     threads: int | None = None,
