@@ -55,12 +55,12 @@ def main(num_trials: int = 12) -> None:
 def measure(root: Path, model: str, num_trials: int) -> tuple[list[float], list[float]]:
     """Run trials in this process; return wall and CPU seconds between each two."""
     from segbench.engine.training import Training
+    from segbench.plan.plan import plan_trials
     from segbench.store import trials
     from segbench.store.queue import Queue, QueuedTrial
-    from segbench.sweep.plan import plan_trials
-    from segbench.sweep.runner import Resources
-    from segbench.sweep.signals import StopRequest
     from segbench.sweep.worker import Worker, settle_process
+    from segbench.trial.run import Resources
+    from segbench.trial.signals import StopRequest
 
     settle_process(1)
     file = root / "experiments" / "short.yaml"

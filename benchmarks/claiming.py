@@ -94,9 +94,9 @@ class Sleeper:
 
 
 def main(workers: int = 16, num_trials: int = 1024, trial_s: float = 5.0, seconds: float = 60.0) -> None:
+    from segbench.plan.plan import plan_trials
     from segbench.store.queue import Queue, QueuedTrial
-    from segbench.sweep import runner, worker  # noqa: F401 - imported once, before the fork
-    from segbench.sweep.plan import plan_trials
+    from segbench.sweep import worker  # noqa: F401 - imported once, before the fork
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "experiments" / "sleep.yaml"
@@ -135,10 +135,10 @@ def main(workers: int = 16, num_trials: int = 1024, trial_s: float = 5.0, second
 def work(plan: Any, trial_s: float, seconds: float, told: Any) -> None:
     """Run a worker; tell its seconds before the first trial, in claiming, and in all, and its trials."""
     from segbench.engine import protocol
-    from segbench.sweep.runner import Resources, _Attempt
-    from segbench.sweep.signals import StopRequest
-    from segbench.sweep.warm import WarmData
     from segbench.sweep.worker import Worker
+    from segbench.trial.run import Resources, _Attempt
+    from segbench.trial.signals import StopRequest
+    from segbench.trial.warm import WarmData
 
     draw = random.Random(os.getpid())
     lengths = lambda *_, **__: Sleeper(trial_s * draw.uniform(0.7, 1.3))  # noqa: E731

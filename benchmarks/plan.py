@@ -38,10 +38,10 @@ begin = time.perf_counter()
 from segbench.config.load import load_experiment
 experiment = load_experiment(sys.argv[1])
 loaded = time.perf_counter()
-from segbench.sweep.plan import plan_trials
+from segbench.plan.plan import plan_trials
 plan = plan_trials(experiment)
 planned = time.perf_counter()
-from segbench.sweep.checks import check_plan
+from segbench.guards import check_plan
 check_plan(plan)
 print(json.dumps([len(experiment.cells), len(plan.entries), loaded - begin, planned - loaded,
                   time.perf_counter() - planned]))

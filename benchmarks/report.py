@@ -107,12 +107,12 @@ def make_records(
 ) -> Path:
     """Write an experiment and a finished record, with its rows, for each of its trials; return the file."""
     from segbench.config.load import load_experiment
+    from segbench.plan.plan import planned_trials
     from segbench.records import State
     from segbench.store.layout import ExperimentFolder
     from segbench.store.queue import QueuedTrial
-    from segbench.sweep.beginning import new_record
-    from segbench.sweep.plan import planned_trials
-    from segbench.sweep.provenance import hash_host, name_device, now, read_versions
+    from segbench.trial.provenance import hash_host, name_device, now, read_versions
+    from segbench.trial.record import new_record
 
     file = root / "experiments" / "many.yaml"
     file.parent.mkdir()

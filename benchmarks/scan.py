@@ -38,7 +38,7 @@ seeds: {seeds}
 MEASURED = """\
 import sys, time
 from segbench.config.load import load_experiment
-from segbench.sweep.plan import plan_trials
+from segbench.plan.plan import plan_trials
 experiment = load_experiment(sys.argv[1])
 began = time.perf_counter()
 plan = plan_trials(experiment)
@@ -60,12 +60,12 @@ def main(num_trials: int = 10_000, repeats: int = 5) -> None:
 def make_records(root: Path, num_trials: int) -> Path:
     """Write an experiment and a finished record for each of its trials."""
     from segbench.config.load import load_experiment
+    from segbench.plan.plan import planned_trials
     from segbench.records import State
     from segbench.store.layout import ExperimentFolder
     from segbench.store.queue import QueuedTrial
-    from segbench.sweep.beginning import new_record
-    from segbench.sweep.plan import planned_trials
-    from segbench.sweep.provenance import hash_host, name_device, now, read_versions
+    from segbench.trial.provenance import hash_host, name_device, now, read_versions
+    from segbench.trial.record import new_record
 
     file = root / "experiments" / "many.yaml"
     file.parent.mkdir()

@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.machine import heading, spread, table
 from benchmarks.scan import write
 from segbench.config.experiment import Search, SearchParameter
-from segbench.config.search_schema import SAMPLERS
+from segbench.config.schema import SAMPLERS
 from segbench.records import State
 from segbench.sweep.study.records import Proposal
 
@@ -55,7 +55,7 @@ MEASURED = """\
 import sys, time
 from segbench.config.load import load_experiment
 from segbench.store.layout import ExperimentFolder
-from segbench.sweep.plan import Planner
+from segbench.plan.plan import Planner
 from segbench.sweep.search import SearchRun
 import segbench.sweep.study.proposals
 experiment = load_experiment(sys.argv[1])
@@ -140,12 +140,12 @@ def make_records(root: Path, sampler: str, count: int) -> Path:
     """Write a search and a finished record for each of its proposals."""
     from segbench.config.expand import apply_parameters
     from segbench.config.load import load_experiment
+    from segbench.plan.plan import Planner
     from segbench.store.layout import ExperimentFolder
     from segbench.store.queue import QueuedTrial
-    from segbench.sweep.beginning import new_record
-    from segbench.sweep.plan import Planner
-    from segbench.sweep.provenance import hash_host, read_versions
     from segbench.sweep.study.records import search_space
+    from segbench.trial.provenance import hash_host, read_versions
+    from segbench.trial.record import new_record
 
     file = root / "experiments" / "many.yaml"
     file.parent.mkdir()

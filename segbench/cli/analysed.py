@@ -96,7 +96,7 @@ def analysed(asked: Asked) -> tuple[Analysis, Results, Mapping[str, Any]]:
     if not folder.is_dir():
         raise NothingYet(message(shown(folder), "there are no results of this experiment", see=see))
 
-    from segbench.report.asked import read_contrasts
+    from segbench.report.study import read_contrasts
 
     read_contrasts(asked.contrasts, loaded)
     from segbench.report.analyse import analyse
@@ -123,8 +123,8 @@ def write_one(
         analysis, results, made_from = analysed(asked)
 
         from segbench.report.build import write_report
-        from segbench.report.panels import make_panels
         from segbench.report.style import read_style
+        from segbench.report.topics.panels import make_panels
 
         style = read_style(target / "style.yaml")
         panels = make_panels(analysis, results.images, loaded.project, style)

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segbench.cli.options import (
+    DeviceOption,
     ExperimentArgument,
     JsonOption,
     OnlyOption,
     ScaleOption,
     SetOption,
     SmokeOption,
+    ThreadsOption,
 )
-from segbench.cli.resources import DeviceOption, ThreadsOption
 
 if TYPE_CHECKING:
-    from segbench.sweep.bench import Bench, Pace
+    from segbench.plan.bench import Bench, Pace
 
 
 def bench(
@@ -45,8 +46,8 @@ def bench(
     import os
 
     from segbench.config.load import load_experiment
-    from segbench.sweep import devices
-    from segbench.sweep.plan import plan_trials
+    from segbench.plan.plan import plan_trials
+    from segbench.trial import devices
 
     loaded = load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke)
     plan = plan_trials(loaded)
@@ -55,7 +56,7 @@ def bench(
     os.environ.update(slot.environment)  # before torch is imported
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-    from segbench.sweep.bench import bench as measure
+    from segbench.plan.bench import bench as measure
 
     found = measure(
         plan,
@@ -76,7 +77,7 @@ def _print(found: Bench, device: str, threads: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from segbench.sweep.provenance import name_device
+    from segbench.trial.provenance import name_device
 
     rates = ", ".join(f"{rate / 1e12:.3g} TFLOP/s {name}" for name, rate in found.ceilings.matmul.items())
     copy = f"{found.ceilings.copy_bytes_per_s / 1e9:.3g} GB/s"

@@ -90,9 +90,8 @@ def _axis(target: str, axis: str | None, folder: str | None) -> str:
 
 def _knobs(variant: Variant, settings: list[str]) -> dict[str, Any]:
     """Read `KNOB=VALUE` as an experiment's file would: YAML 1.2, of the knob's type."""
-    from segbench.config.document import parse
-    from segbench.config.knobs import check_knob
-    from segbench.config.problems import Place, Problems
+    from segbench.config.document import Place, Problems, parse
+    from segbench.config.resolve import check_knob
 
     knobs, problems = {}, Problems()
     for setting in settings:

@@ -9,7 +9,7 @@ import typer
 
 from segbench.cli.analysed import analysed, as_named_or_swept, shown
 from segbench.cli.options import ProjectOption
-from segbench.cli.tables import grid
+from segbench.cli.printing import grid
 from segbench.errors import ResultsError, message
 from segbench.report.numbers import MINUS
 
@@ -66,7 +66,7 @@ def compare(
         rule = "an experiment is compared with another one"
         raise ResultsError(message("compare", rule, got=sides[1].name))
     from segbench.report.compare import compare as compared
-    from segbench.report.pages.compare import compare_content, write_compare
+    from segbench.report.compare import compare_content, write_compare
 
     found = compared(*sides)
     _print(compare_content(found), found)

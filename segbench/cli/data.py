@@ -38,7 +38,7 @@ def fetch(
     Without --from, torchvision downloads it. Every listed image and mask is looked for before the data set
     appears under its name.
     """
-    from segbench.cli.bars import file_bar
+    from segbench.cli.printing import file_bar
     from segbench.data.fetch import fetch_oxford_pet
     from segbench.errors import ExperimentError, message
 
@@ -107,7 +107,7 @@ def sample(
     """Draw a contact sheet: images beside themselves with the mask outlined, as they are cached."""
     from PIL import Image
 
-    from segbench.cli.bars import file_bar
+    from segbench.cli.printing import file_bar
     from segbench.data import prepare
     from segbench.data.sheet import contact_sheet, spread
     from segbench.errors import ExperimentError, message

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segbench.cli.options import JsonOption, ProjectOption, TrialArgument
-from segbench.cli.resources import BatchSizeOption, DeviceOption
+from segbench.cli.options import BatchSizeOption, DeviceOption, JsonOption, ProjectOption, TrialArgument
 from segbench.inference.size import MOST_OVERLAP, OVERLAP, Size
 
 if TYPE_CHECKING:
@@ -120,7 +119,7 @@ def evaluate(
     the image's own pixels. These numbers are not those of the record, which are of images at the training
     size, and nothing is compared.
     """
-    from segbench.cli.bars import file_bar
+    from segbench.cli.printing import file_bar
     from segbench.config.project import Project
     from segbench.engine.numerics import choose_device
     from segbench.errors import ResultsError, message

@@ -36,7 +36,7 @@ def explain(
     analysis, results, _ = analysed(asked)
     from segbench.report.explain import explain as text_of
     from segbench.report.explain import find
-    from segbench.report.macros import macro_rows
+    from segbench.report.pages.macros import macro_rows
     from segbench.report.style import read_style
     from segbench.store.layout import ResultsFolder
 

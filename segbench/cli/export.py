@@ -29,7 +29,7 @@ def export(
     The file it was read from, the variants of the project, its records and its report, laid out so that
     `segbench report` works on them.
     """
-    from segbench.cli.text import count, size
+    from segbench.cli.printing import count, size
     from segbench.config.load import load_experiment
     from segbench.sweep.export import export as write_zip
 

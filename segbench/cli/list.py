@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from segbench import registry
-from segbench.config.locate import experiment_files
+from segbench.config.load import experiment_files
 from segbench.config.project import Project
 from segbench.errors import ExperimentError, message
 from segbench.registry import Knob, Variant
@@ -59,7 +59,7 @@ def list_(
     elif axis == "experiments":
         _list_experiments(project, as_json=as_json)
     elif axis == "metrics":
-        from segbench.cli.list_metrics import list_metrics
+        from segbench.cli.list_markdown import list_metrics
 
         list_metrics(variant, as_json=as_json)
     elif variant is None:

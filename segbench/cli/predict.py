@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segbench.cli.options import ProjectOption, TrialArgument
-from segbench.cli.resources import BatchSizeOption, DeviceOption, NetworkThreadsOption
+from segbench.cli.options import (
+    BatchSizeOption,
+    DeviceOption,
+    NetworkThreadsOption,
+    ProjectOption,
+    TrialArgument,
+)
 from segbench.inference.size import MOST_OVERLAP, OVERLAP, Size
 
 if TYPE_CHECKING:

@@ -1,35 +1,384 @@
-"""`segbench report`: turn an experiment's records into pages, tables and figures."""
+"""`segbench report --watch`: the page while a sweep runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from segbench.cli.analysed import Asked, say_pages
-from segbench.cli.options import (
-    AsOption,
-    ProjectOption,
-    ScaleOption,
-    SetOption,
-    SmokeOption,
-)
-from segbench.cli.report_from import (
-    BaselineOption,
-    ClaimOption,
-    DirectionOption,
-    ForeignOptions,
-    FromOption,
-    MarginOption,
-    MetricOption,
-    NameOption,
-    QuestionOption,
-    refuse_with_file,
-    refuse_without_file,
-    report_from,
-)
+from segbench.cli.analysed import Asked, NothingYet, as_named_or_swept, say_pages, shown, write_one
+from segbench.cli.options import AsOption, ProjectOption, ScaleOption, SetOption, SmokeOption
+from segbench.cli.reported import report_one
+from segbench.errors import ResultsError, SegbenchError, StaleReport, message
+
+if TYPE_CHECKING:
+    from segbench.config.project import Project
+    from segbench.report.analysis import Analysis
+    from segbench.report.build import Written
+
+
+POLL_S: Final = 3.0
+"""How often records are looked at, at most."""
+_REST: Final = 4.0
+"""Rest after a report, in times of what it took: the sweep has better use for the cores."""
+
+
+def watch_report(asked: Asked, finish: Callable[[], None], *, open_: bool, poll_s: float = POLL_S) -> None:
+    """Write the report anew whenever a record changes, until the sweep is complete or Ctrl-C.
+
+    Until then nothing is judged, nothing of LaTeX is written, and the page loads itself anew. A change that
+    cannot be reported (a mistake in style.yaml) is said, and the next one waited for.
+
+    Args:
+        asked: What is reported.
+        finish: Writes the whole report once the sweep is complete.
+        open_: Show the page as soon as there is one.
+        poll_s: Least time between two looks.
+
+    Raises:
+        ExperimentError: The experiment is wrong.
+        Exit: With 130, after Ctrl-C; the page then is an ordinary one.
+    """
+    from segbench.report.freshness import records_stamp
+    from segbench.store.layout import ResultsFolder
+    from segbench.store.lease import is_leased
+
+    experiment = asked.load()
+    page = experiment.project.reports / experiment.name / "report.html"
+    supervisor = ResultsFolder(experiment.project.results).experiment(experiment.name).supervisor
+    seen, said, is_complete, rest_s = None, "", False, poll_s
+    has_page = False
+    try:
+        while not (is_complete and not is_leased(supervisor)):
+            if seen is not None:
+                time.sleep(rest_s)
+            now = records_stamp(experiment)  # before reading: what changes meanwhile counts as newer
+            if now == seen:
+                continue
+            seen, began = now, time.monotonic()
+            try:
+                analysis, _ = write_one(asked, with_pdf=False, is_watched=True)
+            except NothingYet:
+                line = f"waiting for the first trial of {experiment.name} to end"
+            except SegbenchError as error:
+                line = f"Warning: {error}"
+            else:
+                is_complete = not analysis.is_partial
+                line = f"{shown(page)}: {analysis.head.get('trials', '')}"
+                if open_ and not has_page:
+                    typer.launch(str(page))
+                has_page = True
+            if line != said:
+                typer.echo(line, err=line.startswith("Warning"))
+                said = line
+            rest_s = max(poll_s, _REST * (time.monotonic() - began))
+    except KeyboardInterrupt:
+        if has_page:
+            write_one(asked, with_pdf=False)
+            typer.echo(f"{shown(page)}: no longer watched")
+        raise typer.Exit(130) from None
+    finish()
+
+
+# `segbench report --all` and `--check`: every experiment that has results, and what is out of date.
+
+
+def report_all(start: Path | None, *, with_pdf: bool, with_xlsx: bool = False) -> Path:
+    """Write the report of every experiment with results, and `reports/index.html` and `index.md`.
+
+    An experiment is what its name means on the command line (`NAME_SCALE` is a scale of the file NAME); where
+    no trial fits that, what was swept, as `results/NAME/experiment.yaml` says. One that cannot be reported
+    does not keep the others from it, and of one where nothing has changed nothing is read.
+
+    Returns:
+        The index.
+
+    Raises:
+        SegbenchError: Some could not be reported, or there is nothing to report.
+    """
+    from segbench.report.pages.index import Entry, write_index_html, write_index_markdown
+    from segbench.store.atomic import write_bytes
+
+    project = _project(start)
+    entries, errors = [], []
+    for name in _names(project):
+        try:
+            write = partial(report_one, with_pdf=with_pdf, with_xlsx=with_xlsx)
+            reported = as_named_or_swept(name, project.root, write)
+        except SegbenchError as error:
+            errors.append(error)
+            continue
+        entries.append(Entry(**reported.said.entry))
+        say_pages(reported.said.warnings, reported.said.pages, reported.changed)
+    project.reports.mkdir(parents=True, exist_ok=True)
+    pages = {"index.html": write_index_html(entries), "index.md": write_index_markdown(entries)}
+    for file, text in pages.items():
+        path, content = project.reports / file, text.encode("utf-8")
+        is_same = path.is_file() and path.read_bytes() == content
+        if not is_same:
+            write_bytes(path, content)
+        typer.echo(f"{shown(path)}{' (unchanged)' if is_same else ''}")
+    _raise(errors)
+    return project.reports / "index.html"
+
+
+def check_all(start: Path | None) -> None:
+    """Check the report of every experiment with results.
+
+    Raises:
+        StaleReport: Some are out of date; the message says which and why.
+    """
+    project = _project(start)
+    errors = []
+    for name in _names(project):
+        try:
+            check_report(Asked(experiment=name, project=project.root))
+        except SegbenchError as error:
+            errors.append(error)
+    _raise(errors)
+
+
+def check_report(asked: Asked) -> None:
+    """Say that a report is up to date; nothing is written or drawn.
+
+    Raises:
+        StaleReport: It is older than its results, its experiment, its style or segbench's code for reports.
+        ResultsError: There are no results.
+    """
+    from segbench.report.freshness import differences
+    from segbench.report.style import read_style
+    from segbench.store.layout import ResultsFolder
+
+    experiment = asked.load()
+    results = ResultsFolder(experiment.project.results).experiment(experiment.name).root
+    if not results.is_dir():
+        see = f"Run: {asked.sweep_command}"
+        raise ResultsError(message(shown(results), "there are no results of this experiment", see=see))
+    folder = experiment.project.reports / experiment.name
+    found = differences(folder, experiment, read_style(folder / "style.yaml"))
+    if found:
+        see = f"Run: {asked.sweep_command.replace('segbench sweep', 'segbench report', 1)}"
+        raise StaleReport(message(shown(folder), f"out of date: {'; '.join(found)}", see=see))
+    typer.echo(f"{shown(folder)}: up to date")
+
+
+def _project(start: Path | None) -> Project:
+    from segbench.config.project import Project
+
+    return Project.around(Path.cwd() if start is None else start)
+
+
+def _names(project: Project) -> list[str]:
+    from segbench.store.layout import ResultsFolder
+
+    folders = [f for f in ResultsFolder(project.results).experiments() if f.trials.is_dir()]
+    names = [folder.name for folder in folders if not folder.name.endswith("_smoke")]
+    if not names:
+        rule = "there are no results to report"
+        raise ResultsError(message(shown(project.results), rule, see="segbench sweep makes them"))
+    return names
+
+
+def _raise(errors: list[SegbenchError]) -> None:
+    """Raise the first error with the text of all."""
+    if errors:
+        first = errors[0]
+        raise type(first)("\n".join(str(error) for error in errors))
+
+
+# `segbench report --from FILE`: the report of results that were made elsewhere.
+
+
+FromOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="FILE.csv",
+        help="Report results made elsewhere: a .csv or .csv.gz with the columns arm (or arm:AXIS, ...), "
+        "seed, image and group (both may be absent), metric, value.",
+        show_default=False,
+    ),
+]
+BaselineOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--baseline",
+        metavar="ARM",
+        help="With --from: the arm that the others are compared with, AXIS=LEVEL where there are several "
+        "axes. Default: the first in the file.",
+        show_default=False,
+    ),
+]
+QuestionOption = Annotated[
+    str | None,
+    typer.Option("--question", help="With --from: what the report answers.", show_default=False),
+]
+MarginOption = Annotated[
+    float | None,
+    typer.Option(
+        "--margin", help="With --from: the largest difference that does not matter.", show_default=False
+    ),
+]
+MetricOption = Annotated[
+    str | None,
+    typer.Option(
+        "--metric", help="With --from: the outcome. Default: the first in the file.", show_default=False
+    ),
+]
+DirectionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--direction",
+        metavar="maximize|minimize",
+        help="With --from: which way is better, for a metric that segbench does not know.",
+        show_default=False,
+    ),
+]
+ClaimOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--claim",
+        metavar="TEXT",
+        help='With --from: what is claimed, as in an experiment file: "arm: attention > plain", or '
+        '"arm: attention == plain, on: new_images". Repeatable; the claims are then the family.',
+        show_default=False,
+    ),
+]
+NameOption = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        help="With --from: the report's folder is reports/NAME. Default: the file's.",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignOptions:
+    """What was asked besides the file."""
+
+    baseline: Sequence[str]
+    question: str | None
+    margin: float | None
+    metric: str | None
+    direction: str | None
+    name: str | None
+    claims: Sequence[str] = ()
+
+    @property
+    def given(self) -> list[str]:
+        """Return the options that were given."""
+        values = {
+            "--baseline": self.baseline,
+            "--question": self.question,
+            "--margin": self.margin,
+            "--metric": self.metric,
+            "--direction": self.direction,
+            "--name": self.name,
+            "--claim": self.claims,
+        }
+        return [option for option, value in values.items() if value not in (None, (), [])]
+
+
+def refuse_with_file(experiment: str | None, *others: object) -> None:
+    """Refuse an experiment, and what changes one, beside a file.
+
+    Raises:
+        ResultsError: One was given.
+    """
+    if experiment is not None or any(others):
+        rule = "a report is of an experiment or of a table"
+        raise ResultsError(
+            message("--from", rule, got=experiment or "--scale, --set, --smoke, --as, --all or --check")
+        )
+
+
+def refuse_without_file(options: ForeignOptions) -> None:
+    """Refuse options of `--from` where there is no file.
+
+    Raises:
+        ResultsError: One of them was given.
+    """
+    if options.given:
+        rule = f"{', '.join(options.given)} goes with --from"
+        raise ResultsError(message("report", rule, see="An experiment says these things in its file"))
+
+
+def report_from(
+    path: Path, options: ForeignOptions, *, project: Path | None, with_pdf: bool, with_xlsx: bool = False
+) -> tuple[Analysis, Written]:
+    """Write `reports/NAME/` from a table.
+
+    Raises:
+        ExperimentError: A claim is wrong.
+        ResultsError: The table or another option is wrong; the message names the line.
+    """
+    from segbench.config.project import Project
+    from segbench.report.build import write_report
+    from segbench.report.foreign import analyse_foreign, make_foreign, read_foreign_table
+    from segbench.report.topics.panels import Panels
+    from segbench.stats.metrics import declared
+
+    home = Project.around(project or Path.cwd())
+    name = _name(path, options.name, home.results)
+    if options.margin is not None and not 0 < options.margin < float("inf"):
+        raise ResultsError(message("--margin", "a margin is a positive number", got=options.margin))
+    foreign = make_foreign(
+        read_foreign_table(path),
+        name=name,
+        project=home,
+        question=options.question or "",
+        baseline=options.baseline,
+        metric=options.metric,
+        direction=options.direction,
+        margin=options.margin,
+        claims=options.claims,
+    )
+    with declared(foreign.directions):
+        analysis = analyse_foreign(foreign, _command(path, options))
+        written = write_report(
+            analysis, home.reports / name, panels=Panels(), with_pdf=with_pdf, with_xlsx=with_xlsx
+        )
+    return analysis, written
+
+
+def _name(path: Path, name: str | None, results: Path) -> str:
+    chosen = name or path.name.removesuffix(".gz").removesuffix(".csv")
+    where = "--name" if name else str(path)
+    if chosen in ("", ".", "..") or any(c in chosen for c in "/\\\0"):
+        raise ResultsError(message(where, "the report needs a name that can be a folder's", got=chosen))
+    if (results / chosen).is_dir():
+        rule = "an experiment of this name has results here, and its report would be replaced"
+        raise ResultsError(message(where, rule, got=chosen, see="Choose another with --name"))
+    return chosen
+
+
+def _command(path: Path, options: ForeignOptions) -> str:
+    import shlex
+
+    words = ["segbench", "report", "--from", path.name]
+    for each in options.baseline:
+        words += ["--baseline", each]
+    for each in options.claims:
+        words += ["--claim", each]
+    for option, value in (
+        ("--question", options.question),
+        ("--margin", options.margin),
+        ("--metric", options.metric),
+        ("--direction", options.direction),
+        ("--name", options.name),
+    ):
+        words += [] if value is None else [option, f"{value:g}" if isinstance(value, float) else value]
+    return shlex.join(words)
+
+
+# `segbench report`: turn an experiment's records into pages, tables and figures.
 
 
 def report(
@@ -101,7 +450,7 @@ def report(
 
     Needs neither the data set nor a GPU. Only files whose content changed are touched; style.yaml is yours.
     """
-    from segbench.cli.report_all import check_all, check_report, report_all
+    pass
 
     foreign = ForeignOptions(
         baseline=baseline or (),
@@ -159,7 +508,7 @@ def report(
         check_report(asked)
         return
     if watch:
-        from segbench.cli.report_watch import watch_report
+        pass
 
         def finish() -> None:
             _report_one(asked, with_pdf=not no_pdf, with_xlsx=xlsx, open_=False)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segbench.cli.analysed import Asked, write_one
-from segbench.cli.tables import grid
-from segbench.report.unchanged import Said, Stamp
+from segbench.cli.printing import grid
+from segbench.report.freshness import Said, Stamp
 
 if TYPE_CHECKING:
     from segbench.report.analysis import Analysis
@@ -52,7 +52,7 @@ def report_one(asked: Asked, *, with_pdf: bool, with_xlsx: bool = False) -> Repo
         return Reported(folder=stamp.folder, said=last)
     with _collector_paused():
         analysis, written = write_one(asked, with_pdf=with_pdf, with_xlsx=with_xlsx)
-    from segbench.report.index_page import Entry
+    from segbench.report.pages.index import Entry
 
     answer = answer_text(analysis, written.folder)
     said = Said(answer, written.warnings, written.pages, asdict(Entry.of(analysis)))
@@ -84,11 +84,10 @@ def answer_text(analysis: Analysis, folder: Path) -> str:
     from rich.text import Text
 
     from segbench.report.labels import Labels
-    from segbench.report.numbers import typographic
-    from segbench.report.phrases import percent
+    from segbench.report.numbers import percent, typographic
     from segbench.report.style import read_style
-    from segbench.report.tables.claims import claims_table
-    from segbench.report.tables.effects import effects_table
+    from segbench.report.topics.claims import claims_table
+    from segbench.report.topics.effects import effects_table
 
     console = Console(highlight=False, record=True, file=io.StringIO(), width=Console().width)
     console.print(Text(analysis.experiment.question, style="bold"))

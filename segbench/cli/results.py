@@ -10,7 +10,7 @@ import typer
 
 from segbench.cli.options import ProjectOption, StorageOption
 from segbench.store.gc import Keep
-from segbench.sweep.loggers.kinds import Logger
+from segbench.sweep.loggers.log import Logger
 
 app = typer.Typer(help="Look after what lies under results/.", no_args_is_help=True)
 
@@ -77,12 +77,11 @@ def log(
 
     For trials that ran without `sweep --log`, or whose logs were lost; a second call changes nothing.
     """
-    from segbench.cli.text import count
+    from segbench.cli.printing import count
     from segbench.config.project import Project
     from segbench.errors import ExperimentError, message
     from segbench.store.layout import ResultsFolder
-    from segbench.sweep.loggers.kinds import check_installed
-    from segbench.sweep.loggers.log import Log
+    from segbench.sweep.loggers.log import Log, check_installed
 
     if not to:
         raise ExperimentError(message("results log", "say which logger with --to", known=list(Logger)))
@@ -132,7 +131,7 @@ def gc(
     nothing to use, without masks a report keeps the panels it has. Records are never touched, nor a trial
     that may go on or runs.
     """
-    from segbench.cli.text import count, size
+    from segbench.cli.printing import count, size
     from segbench.config.project import Project
     from segbench.store.gc import find_garbage, remove_garbage
     from segbench.store.layout import ResultsFolder

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 import typer
 
 from segbench.cli.options import (
+    DeviceOption,
     ExperimentArgument,
+    LoaderWorkersOption,
     OnlyOption,
     ProjectOption,
     ScaleOption,
     SeedsOption,
     SetOption,
     SmokeOption,
+    ThreadsOption,
 )
-from segbench.cli.resources import DeviceOption, LoaderWorkersOption, ThreadsOption
 
 if TYPE_CHECKING:
     from segbench.config.project import Project
@@ -50,8 +52,9 @@ def run(
     from segbench.errors import ExperimentError, Interrupted, ResultsError, TrialError, message
     from segbench.records import State
     from segbench.store.queue import QueuedTrial
-    from segbench.sweep import devices, launch
-    from segbench.sweep.signals import StopRequest
+    from segbench.sweep import launch
+    from segbench.trial import devices
+    from segbench.trial.signals import StopRequest
 
     loaded = load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke, start=project)
     if loaded.search is not None:
@@ -81,9 +84,9 @@ def run(
     os.environ.update(slot.environment)  # before torch is imported
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-    from segbench.sweep.runner import Resources, run_trial
-    from segbench.sweep.warm import WarmData
     from segbench.sweep.worker import settle_process
+    from segbench.trial.run import Resources, run_trial
+    from segbench.trial.warm import WarmData
 
     settle_process(slot.threads)
     launch.write_document(loaded, job.folder)
@@ -115,7 +118,7 @@ def run(
 
 def _prepare(config: TrialConfig, project: Project, *, fold: int) -> PreparedData:
     """Prepare data, with a bar where images are decoded."""
-    from segbench.cli.bars import file_bar
+    from segbench.cli.printing import file_bar
     from segbench.data import prepare
 
     with file_bar("images decoded") as on_progress:

@@ -14,10 +14,10 @@ from segbench.cli.options import (
     SetOption,
     SmokeOption,
 )
-from segbench.cli.tables import console
+from segbench.cli.printing import console
 
 if TYPE_CHECKING:
-    from segbench.sweep.overview import Overview
+    from segbench.plan.overview import Overview
 
 
 def status(
@@ -51,7 +51,7 @@ def status(
             _print_all(rows)
         return
     from segbench.config.load import load_experiment
-    from segbench.sweep.overview import look_over
+    from segbench.plan.overview import look_over
 
     loaded = load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke, name=as_)
     if watch:
@@ -72,7 +72,7 @@ def _all_experiments() -> list[dict[str, Any]]:
     from pathlib import Path
 
     from segbench.config.project import Project
-    from segbench.sweep.overview import count_states, experiments_with_results
+    from segbench.plan.overview import count_states, experiments_with_results
 
     rows = []
     for folder in experiments_with_results(Project.around(Path.cwd())):
@@ -83,8 +83,8 @@ def _all_experiments() -> list[dict[str, Any]]:
 
 
 def _content(found: Overview) -> dict[str, Any]:
+    from segbench.plan.overview import time_left_s
     from segbench.records import State
-    from segbench.sweep.overview import time_left_s
 
     return {
         "experiment": found.name,

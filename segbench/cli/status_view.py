@@ -12,15 +12,14 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from segbench.cli.tables import console
-from segbench.cli.text import count, duration
+from segbench.cli.printing import console, count, duration
+from segbench.plan.overview import last_epoch, log_tail, time_left_s
 from segbench.records import State
-from segbench.sweep.overview import last_epoch, log_tail, time_left_s
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from segbench.sweep.overview import Overview
+    from segbench.plan.overview import Overview
 
 WATCH_S: Final = 2.0
 """How often `--watch` looks."""

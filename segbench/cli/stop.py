@@ -30,8 +30,8 @@ def stop(
     from segbench.config.project import Project
     from segbench.errors import ResultsError, TrialError, message
     from segbench.store.layout import ResultsFolder
-    from segbench.sweep.deadline import parse_duration
-    from segbench.sweep.stopping import saved_line, stop_sweep
+    from segbench.sweep.stop import saved_line, stop_sweep
+    from segbench.trial.signals import parse_duration
 
     results = ResultsFolder(Project.around(project or Path.cwd()).results)
     folder = results.experiment(Path(experiment).stem)

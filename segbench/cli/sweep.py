@@ -1,19 +1,24 @@
-"""`segbench sweep`: train what an experiment lacks."""
+"""What `segbench sweep` does when the trials that were asked for are complete: notes it, judges a look."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from segbench.cli.options import (
     AsOption,
+    DetachOption,
+    DeviceOption,
     ExperimentArgument,
+    HangTimeoutOption,
+    LoaderWorkersOption,
     LogOption,
+    NotifyOption,
     OnlyOption,
     ProjectOption,
     ScaleOption,
@@ -22,30 +27,224 @@ from segbench.cli.options import (
     SmokeOption,
     StorageOption,
     StrictOption,
-)
-from segbench.cli.resources import (
-    DetachOption,
-    DeviceOption,
-    HangTimeoutOption,
-    LoaderWorkersOption,
-    NotifyOption,
     ThreadsOption,
     TimeLimitOption,
     TrialsPerGpuOption,
     WorkersOption,
 )
-from segbench.cli.slurm import Launcher, LauncherOption, SlurmOption, check_launcher, find_jobs
-from segbench.cli.sweep_text import announce, end, summarise
-from segbench.cli.text import count
+from segbench.cli.printing import count
 
 if TYPE_CHECKING:
+    from segbench.config.experiment import Experiment
+    from segbench.report.analyse import Look
     from segbench.store.lease import Lease
     from segbench.sweep.address import StorageAddress
-    from segbench.sweep.deadline import Deadline
-    from segbench.sweep.devices import Slot
     from segbench.sweep.launch import Job
-    from segbench.sweep.signals import StopRequest
-    from segbench.sweep.slurm.pool import SlurmPool
+    from segbench.sweep.launchers.slurm import SlurmPool
+    from segbench.trial.devices import Slot
+    from segbench.trial.signals import Deadline, StopRequest
+
+
+def needs_more(job: Job) -> bool:
+    """Note that what was asked for is complete, and judge it at a look; return whether the next look follows.
+
+    A part of the design (`--only`, `--seeds`) is never judged, nor is a look some of whose trials failed: to
+    run these again afterwards would be one look more.
+    """
+    from segbench.plan import history
+    from segbench.plan.looks import present
+
+    experiment = job.experiment
+    if not job.is_whole or experiment.search is not None or not job.plan.is_finished:
+        if job.is_whole and experiment.looks and job.left_failed:
+            number = len({entry.trial.seed for entry in job.entries})
+            failed = count(len(job.left_failed), "trial")
+            typer.echo(f"the look at {number} seeds is not judged: {failed} failed")
+        return False
+    if not experiment.looks:
+        history.note_complete(experiment, job.folder)
+        return False
+    seen = present(experiment, job.folder)
+    unresolved = history.judged(experiment, job.folder)
+    if unresolved is None:
+        from segbench.report.analyse import judge_look
+
+        look = judge_look(experiment, len(seen.seeds))
+        unresolved = len(look.unresolved)
+        typer.echo(_said(experiment, look))
+        history.note_complete(seen, job.folder, unresolved=unresolved)
+        return bool(unresolved) and len(seen.seeds) < len(experiment.seeds)
+    return False
+
+
+def _said(experiment: Experiment, look: Look) -> str:
+    number = experiment.looks.index(look.num_seeds) + 1
+    spent = f"{count(look.num_seeds, 'seed')}, alpha {look.alpha:.3g}"
+    parts = [f"{name} {word}" for name, word in look.resolved.items()]
+    resolved = f"resolved: {'; '.join(parts) or 'nothing'}"
+    if look.is_resolved:
+        end = "no more seeds are needed"
+    elif look.num_seeds == len(experiment.seeds):
+        end = f"unresolved: {'; '.join(look.unresolved)}; this was the last look"
+    else:
+        end = f"unresolved: {'; '.join(look.unresolved)}; on to {experiment.looks[number]} seeds"
+    return f"look {number} of {len(experiment.looks)} ({spent}): {resolved}. {end[0].upper()}{end[1:]}."
+
+
+# `segbench sweep --launcher slurm`: its options, and the jobs it finds or may submit.
+
+
+class Launcher(StrEnum):
+    """What `--launcher` takes."""
+
+    LOCAL = "local"
+    SLURM = "slurm"
+
+
+LauncherOption = Annotated[
+    Launcher, typer.Option("--launcher", help="Workers are processes here, or jobs of Slurm.")
+]
+
+SlurmOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--slurm",
+        metavar="KEY=VALUE",
+        help="Lay a key over the file's block `slurm`, such as time=2:00:00. May be repeated.",
+        show_default=False,
+    ),
+]
+
+
+def check_launcher(launcher: Launcher, slurm: Sequence[str] | None, local_only: Mapping[str, object]) -> None:
+    """Refuse options that do not go with the launcher.
+
+    Args:
+        launcher: The one asked for.
+        slurm: What `--slurm` holds.
+        local_only: Options that jobs of Slurm do not heed -> value; None where one was not given.
+
+    Raises:
+        ExperimentError: One was given.
+    """
+    from segbench.errors import ExperimentError, message
+
+    if launcher is not Launcher.SLURM:
+        if slurm:
+            raise ExperimentError(message("--slurm", "it goes with --launcher slurm"))
+        return
+    see = "The block `slurm` bounds each job by its `time`, and a job trains one trial at a time"
+    given = [name for name, value in local_only.items() if value is not None]
+    if given:
+        raise ExperimentError(
+            [message(name, "it does not go with --launcher slurm", see=see) for name in given]
+        )
+
+
+def find_jobs(job: Job, *, workers: int | None, num_trials: int, resources: dict[str, Any]) -> SlurmPool:
+    """Find the living jobs of an earlier sweep, and ask Slurm whether it would take the others.
+
+    Raises:
+        ExperimentError: Slurm is missing or refuses.
+    """
+    from segbench.sweep.launchers.slurm import Submission, open_pool, shown
+
+    submission = Submission.of(job.experiment, job.folder, **resources)
+    pool = open_pool(submission, min(workers or submission.options["workers"], num_trials))
+    partition = submission.options["partition"] or "the default partition"
+    size = f"{_count(pool.size, 'worker')} of {_count(submission.num_threads, 'thread')}"
+    typer.echo(f"on Slurm, {partition}: {size}")
+    if pool.jobs:
+        typer.echo(f"jobs of an earlier sweep live and are taken over: {shown(pool.jobs)}")
+    return pool
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+# What `segbench sweep` prints before and after it trains.
+
+
+def announce(job: Job) -> None:
+    """Print what there is to do."""
+    experiment = job.experiment
+    if experiment.overrides:
+        changed = ", ".join(f"{key}={value}" for key, value in experiment.overrides.items())
+        typer.echo(f"--set {changed}: these are other trials than those of the file")
+    if experiment.search is not None:
+        from segbench.cli.printing import describe_search
+
+        typer.echo(f"{experiment.name}: search of {describe_search(experiment.search)}")
+    elif experiment.tune is not None:
+        from segbench.plan.plan import tuning_size
+
+        typer.echo(f"{experiment.name}: {tuning_size(job.plan)}")
+    else:
+        cells, seeds = {e.trial.cell.label for e in job.entries}, {e.trial.seed for e in job.entries}
+        folds = {e.trial.fold for e in job.entries}
+        size = f"{count(len(cells), 'cell')} x {count(len(seeds), 'seed')}"
+        size += f" x {len(folds)} folds" if len(folds) > 1 else ""
+        parts = [f"{len(job.to_run)} to run", f"{job.num_done} done"]
+        parts += [f"{len(job.to_reuse)} reused"] if job.to_reuse else []
+        parts += [f"{len(job.left_failed)} failed"] if job.left_failed else []
+        typer.echo(f"{experiment.name}: {size}, {count(job.num_trials, 'trial')}: {', '.join(parts)}")
+    typer.echo(f"in {job.folder.root}")
+
+
+def end(job: Job, *, is_new: bool) -> None:
+    """Print how the sweep ended.
+
+    Raises:
+        ResultsError: Trials could not be run, because of what lies on the disk.
+        TrialError: Trials failed.
+    """
+    from segbench.errors import ResultsError, TrialError, message
+
+    num_failed = summarise(job, is_new=is_new)
+    if job.to_run:
+        name = job.experiment.name
+        damaged = [entry.problem for entry in job.to_run if entry.problem is not None]
+        rule = f"{count(len(job.to_run), 'trial')} could not be run"
+        see = f"The reasons are above and in {job.folder.log}; then run the same command again"
+        raise ResultsError("\n".join([*damaged, message(name, rule, see=see)]))
+    if num_failed:
+        name = job.experiment.name
+        raise TrialError(
+            message(
+                name,
+                f"{count(num_failed, 'trial')} failed",
+                see=f"Each log.txt says why; `segbench sweep {name} --retry failed` runs them again",
+            )
+        )
+
+
+def summarise(job: Job, *, is_new: bool) -> int:
+    """Print the table of cells and what to do next; return how many trials failed."""
+    from segbench.sweep.summary import cell_table, count_job_states, proposal_table
+
+    experiment = job.experiment
+    states = count_job_states(job)
+    num_failed = states.get("failed", 0)
+    shown = ", ".join(f"{count} {state}" for state, count in states.items())
+    if not job.is_over:
+        typer.echo(f"so far: {shown}.")
+    elif num_failed:
+        typer.echo(f"nothing is left to run: {shown}.")
+    else:
+        typer.echo(f"finished: {shown}." if is_new else f"{experiment.name} is finished: {shown}.")
+    if experiment.tune is not None:
+        from segbench.plan.plan import tuning_lines
+
+        for line in tuning_lines(job.plan):
+            typer.echo(line)
+    for line in proposal_table(job) if experiment.search is not None else cell_table(job):
+        typer.echo(line)
+    typer.echo(f"segbench report {experiment.name}")
+    return num_failed
+
+
+# `segbench sweep`: train what an experiment lacks.
 
 
 class Retry(StrEnum):
@@ -102,19 +301,19 @@ def sweep(
     Run it again after an interruption, with more seeds or with more levels: only what is missing is trained.
     Where the file plans looks, the claims are judged at each, and more seeds follow while some are open.
     """
-    from segbench.cli.changes import check_changes
-    from segbench.cli.looks import needs_more
+    from segbench.cli.printing import check_changes
+
+    pass
     from segbench.config.load import load_experiment
     from segbench.errors import ExperimentError, message
     from segbench.sweep import launch
     from segbench.sweep.address import find_address
     from segbench.sweep.claim import only_supervisor, tidy_up
-    from segbench.sweep.deadline import Deadline, parse_duration
-    from segbench.sweep.describe import describe_test_images
-    from segbench.sweep.loggers.kinds import check_installed
-    from segbench.sweep.loggers.log import logging
+    from segbench.sweep.launch import describe_test_images
+    from segbench.sweep.loggers.log import check_installed, logging
     from segbench.sweep.mirror import check_storage
-    from segbench.sweep.notify import notifying
+    from segbench.sweep.summary import notifying
+    from segbench.trial.signals import Deadline, parse_duration
 
     check_installed(log or (), "--log")
     deadline = None if time_limit is None else Deadline(parse_duration(time_limit))
@@ -208,12 +407,12 @@ def _carry_out(job: Job, how: _How, *, only: list[str] | None, seeds: str | None
         Interrupted: It was asked to stop.
         TrialError: Trials failed.
     """
-    from segbench.cli.looks import needs_more
+    pass
     from segbench.errors import Interrupted
     from segbench.sweep import launch
     from segbench.sweep.claim import only_supervisor
-    from segbench.sweep.describe import describe_test_images
-    from segbench.sweep.signals import StopRequest
+    from segbench.sweep.launch import describe_test_images
+    from segbench.trial.signals import StopRequest
 
     loaded = job.experiment
     stop = StopRequest()
@@ -249,7 +448,7 @@ def _detach(job: Job, deadline: Deadline | None) -> None:
     """Let the same command go on in a session of its own, and say how to watch and stop it."""
     import sys
 
-    from segbench.sweep.detach import detach, without_detach
+    from segbench.sweep.claim import detach, without_detach
 
     left_s = None if deadline is None else max(1.0, deadline.left_s())
     pid = detach(without_detach(sys.argv[1:], left_s), job.folder)
@@ -264,7 +463,8 @@ def _run(job: Job, how: _How, claim: Lease, stop: StopRequest) -> None:
     """Run the job, until it is done or asked to stop."""
     from rich.console import Console
 
-    from segbench.sweep import devices, launch
+    from segbench.sweep import launch
+    from segbench.trial import devices
 
     if not job.to_run and job.is_search_over:
         if how.storage is not None:
@@ -297,7 +497,7 @@ def _slots(
     threads: int | None,
     num_trials: int,
 ) -> list[Slot]:
-    from segbench.sweep.devices import plan_slots
+    from segbench.trial.devices import plan_slots
 
     slots = plan_slots(
         device, workers=workers, trials_per_gpu=trials_per_gpu, threads=threads, num_trials=num_trials
@@ -309,9 +509,9 @@ def _slots(
 
 def _check_memory(job: Job, slots: list[Slot], trials_per_gpu: int) -> None:
     """Refuse more trials a GPU than were measured to fit or to be of use, and say what is not known."""
+    from segbench.plan import gpu_memory
     from segbench.store.layout import ResultsFolder
-    from segbench.sweep import gpu_memory
-    from segbench.sweep.picking import shape_of
+    from segbench.trial.picking import shape_of
 
     configs = [entry.trial.cell.config.to_json() for entry in job.to_run]
     configs += [tuning.cell.config.to_json() for tuning in job.plan.tunings if tuning.num_unplanned]
@@ -336,10 +536,10 @@ def _heed(job: Job, *, is_strict: bool) -> None:
         ExperimentError: The study itself is at fault.
         ResultsError: What lies on disk is.
     """
-    from segbench.cli.bars import file_bar
+    from segbench.cli.printing import file_bar
     from segbench.errors import ExperimentError, ResultsError
+    from segbench.guards import refuses
     from segbench.sweep import launch
-    from segbench.sweep.checks import refuses
 
     with file_bar("images decoded") as on_decoded, file_bar("guards asked", has_lines=False) as on_checked:
         findings = launch.check_job(job, on_decoded=on_decoded, on_checked=on_checked)

@@ -9,24 +9,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segbench.cli.options import ProjectOption
-from segbench.cli.resources import (
+from segbench.cli.options import (
     DeviceOption,
     HangTimeoutOption,
     LoaderWorkersOption,
+    ProjectOption,
     ThreadsOption,
     TimeLimitOption,
     TrialsPerGpuOption,
 )
-from segbench.cli.text import count
+from segbench.cli.printing import count
 
 if TYPE_CHECKING:
     from segbench.config.project import Project
     from segbench.store.layout import ExperimentFolder
-    from segbench.sweep.deadline import Deadline
-    from segbench.sweep.devices import Slot
-    from segbench.sweep.events import Event
-    from segbench.sweep.signals import StopRequest
+    from segbench.trial.devices import Slot
+    from segbench.trial.events import Event
+    from segbench.trial.signals import Deadline, StopRequest
 
 
 def worker(
@@ -59,10 +58,9 @@ def worker(
     from segbench import registry
     from segbench.config.project import Project
     from segbench.store.layout import ResultsFolder
-    from segbench.sweep import devices
-    from segbench.sweep.deadline import Deadline, parse_duration
-    from segbench.sweep.signals import StopRequest
-    from segbench.sweep.stopping import StopFile
+    from segbench.sweep.stop import StopFile
+    from segbench.trial import devices
+    from segbench.trial.signals import Deadline, StopRequest, parse_duration
 
     deadline = Deadline(parse_duration(time_limit)) if time_limit is not None else None
     hang_timeout_s = parse_duration(hang_timeout, "--hang-timeout") if hang_timeout is not None else None
@@ -103,8 +101,8 @@ class _Work:
         import faulthandler
 
         from segbench.errors import Interrupted
-        from segbench.sweep.deadline import OUT_OF_TIME
         from segbench.sweep.worker import EventWriter, claim_stdout
+        from segbench.trial.signals import OUT_OF_TIME
 
         self.stop.watch_parent()
         on_event = EventWriter(claim_stdout(), self.stop)
@@ -117,7 +115,7 @@ class _Work:
 
     def alone(self, slot: Slot) -> None:
         """Work in this very process."""
-        from segbench.sweep.slurm.job import MoreTime
+        from segbench.sweep.launchers.slurm import MoreTime
         from segbench.sweep.worker import PlainEvents
 
         more_time = MoreTime(self.folder) if self.requeue else None
@@ -131,10 +129,10 @@ class _Work:
         """Start a process a slot and pass on what they say."""
         from segbench.errors import TrialError, message
         from segbench.store.queue import Queue
-        from segbench.sweep import devices
-        from segbench.sweep.crew import Crew
-        from segbench.sweep.pool import Pool
-        from segbench.sweep.watchdog import Watchdog
+        from segbench.sweep.launchers.local import Pool
+        from segbench.sweep.worker import Crew
+        from segbench.trial import devices
+        from segbench.trial.watchdog import Watchdog
 
         Queue.read(self.folder.queue)  # without one this says what to do, before anything starts
         loader_workers = self.loader_workers
@@ -159,10 +157,10 @@ class _Work:
         """Return how many trials ended here, and whether the time limit was what ended it."""
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-        from segbench.sweep import devices
-        from segbench.sweep.deadline import TimeLimit
-        from segbench.sweep.runner import Resources
         from segbench.sweep.worker import Worker, settle_process
+        from segbench.trial import devices
+        from segbench.trial.run import Resources
+        from segbench.trial.signals import TimeLimit
 
         settle_process(threads)
         loader_workers = self.loader_workers

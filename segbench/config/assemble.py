@@ -1,33 +1,214 @@
-"""From a merged document to an experiment: everything checked, everything wrong reported at once."""
+"""`seeds:` as a count, a list, or looks: numbers of seeds at which the claims are judged."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from segbench.config.agreement import check_agreement
-from segbench.config.cells import build_cells, check_size
-from segbench.config.claims import read_claims
-from segbench.config.conditions import base_of, check_writers, is_conditional, read_conditions
+from segbench.config import schema
+from segbench.config.axes import (
+    Change,
+    Dimension,
+    Setting,
+    base_of,
+    check_writers,
+    finish,
+    is_conditional,
+    read_conditions,
+    read_dimensions,
+)
+from segbench.config.claims import check_estimable, read_claims
 from segbench.config.designs import Combined, read_design
-from segbench.config.document import Node
-from segbench.config.estimable import check_estimable
+from segbench.config.document import Node, Place, Problems
 from segbench.config.expand import num_folds
-from segbench.config.experiment import Axis, Claim, Design, Experiment
-from segbench.config.levels import Dimension, finish, read_dimensions
+from segbench.config.experiment import Axis, Cell, Claim, Design, Experiment
 from segbench.config.pairing import Pairing
-from segbench.config.problems import Problems
 from segbench.config.project import Project
-from segbench.config.resolve import FIELDS, Fields, resolve_baseline, resolve_field
-from segbench.config.seeds import read_seeds
+from segbench.config.resolve import FIELDS, Fields, check_agreement, resolve_baseline, resolve_field, set_path
+from segbench.config.searches import read_search, read_tune
 from segbench.config.slurm import read_slurm
-from segbench.config.spaces import read_search
 from segbench.config.structure import check_structure
-from segbench.config.trial import Objective
-from segbench.config.tuning import read_tune
+from segbench.config.trial import Hasher, Objective
+from segbench.errors import ExperimentError
 from segbench.metrics import IMAGE_METRICS, TEST_METRICS, VAL_METRICS, is_lower_better
+from segbench.sizes import size_multiple, size_problem
+
+
+def read_seeds(document: Node, problems: Problems) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the seeds and the looks; without looks the claims are judged once, at the end.
+
+    `{start: 3, max: 10, looks: [3, 5, 10]}` judges after the first 3, 5 and 10 seeds; without `looks` it does
+    at `start` and at `max`.
+    """
+    node = document.get("seeds") or Node.of(
+        schema.ExperimentFile.model_fields["seeds"].default, document.place
+    )
+    if node.is_mapping:
+        looks = _looks(node, problems)
+        _check_worth(document, problems)
+        return tuple(range(int(node["max"].value))), looks
+    if not node.is_list:
+        return tuple(range(node.value)), ()
+    seen: list[int] = []
+    for each in node.elements():
+        if each.value in seen:
+            problems.add(each.place, "seeds must differ", got=each.value)
+        seen.append(each.value)
+    return tuple(seen), ()
+
+
+def _looks(node: Node, problems: Problems) -> tuple[int, ...]:
+    start, most, given = node["start"], node["max"], node.get("looks")
+    if start.value >= most.value:
+        rule = f"max must be larger than start ({start.value}): the first look is not the last"
+        problems.add(most.place, rule, got=most.value)
+    if given is None or given.value is None:
+        return (start.value, most.value)
+    looks = given.elements()
+    for before, after in pairwise(looks):
+        if after.value <= before.value:
+            problems.add(after.place, f"looks must rise, and {before.value} stands before", got=after.value)
+    if looks[0].value != start.value:
+        rule = f"the first look is at start, which is {start.value}"
+        problems.add(looks[0].place, rule, got=looks[0].value)
+    if looks[-1].value != most.value:
+        problems.add(looks[-1].place, f"the last look is at max, which is {most.value}", got=looks[-1].value)
+    return tuple(look.value for look in looks)
+
+
+def _check_worth(document: Node, problems: Problems) -> None:
+    """Refuse looks where there is nothing to judge at them."""
+    place = document.key_place("seeds")
+    if "search" in document:
+        rule = "a search compares no arms, so it has no looks: give `seeds` as a count or a list"
+        problems.add(place, rule)
+        return
+    axes = document.get("axes")
+    levels = [axis.get("levels") for _, axis in axes.items()] if axes is not None and axes.is_mapping else []
+    if not any(each is not None and len(each.value) > 1 for each in levels):
+        rule = "looks need an axis with two levels or more: there is nothing to judge at them"
+        problems.add(place, rule)
+
+
+# Combinations of levels to resolved cells.
+
+
+Labels = tuple[str | None, ...]
+"""One label an axis; None where the axis has no level."""
+
+_AGREEING = (("model", "dataset"), ("schedule", "epochs"), ("mix", "batch_size"))
+"""Fields that `check_size` and `check_agreement` look at together."""
+
+
+def build_cells(
+    base: Fields,
+    dimensions: Mapping[str, Dimension],
+    axes: Sequence[Axis],
+    combined: Mapping[Labels, Place],
+    objective: Objective,
+    problems: Problems,
+) -> tuple[Cell, ...]:
+    """Resolve every combination; fields that contradict each other in one are a problem."""
+    names = [axis.name for axis in axes]
+    resolver, hasher = _Resolver(base, problems), Hasher()
+    cells: list[Cell] = []
+    for labels in combined:
+        levels = {name: label for name, label in zip(names, labels, strict=True) if label is not None}
+        settings = [dimensions[name].settings[label] for name, label in levels.items()]
+        fields = resolver.fields(settings)
+        if fields is None:
+            continue
+        resolver.check(fields)
+        if not problems:
+            config = fields.config(objective)
+            cells.append(Cell(levels=levels, config=config, config_hash=hasher.config_hash(config)))
+    _check_labels(cells, combined, problems)
+    return tuple(cells)
+
+
+def check_size(fields: Fields, base: Fields, problems: Problems) -> None:
+    """Record it if the data set's size is no multiple of what the network takes, at what caused it."""
+    if "model" not in fields.values or "dataset" not in fields.values:
+        return
+    model, size_px = fields.values["model"], fields.values["dataset"].knobs.get("size_px")
+    if not isinstance(size_px, int):
+        return
+    place = fields.places["dataset"]
+    if place == base.places.get("dataset") and fields.places["model"] != base.places.get("model"):
+        place = fields.places["model"]
+    try:
+        multiple = size_multiple(model.name, model.knobs)
+    except ExperimentError as error:
+        problems.add_error(place, error)
+        return
+    text = None if multiple is None else size_problem(str(place), size_px, multiple, model.name)
+    if text is not None:
+        problems.add_text(place, text)
+
+
+class _Resolver:
+    """Applies levels to the baseline; what a level makes of a field is worked out once, not once a cell.
+
+    Values are told by their identity (`id`), which stays theirs as long as they are kept here.
+    """
+
+    def __init__(self, base: Fields, problems: Problems) -> None:
+        self._base, self._problems = base, problems
+        self._changed: dict[tuple[int, int], tuple[Any, Any, Place] | None] = {}
+        self._checked: dict[tuple[int, ...], tuple[Any, ...]] = {}
+
+    def fields(self, settings: Sequence[Setting]) -> Fields | None:
+        """Do what `levels.apply` does: first whole fields, then paths; None where that is impossible."""
+        values, places = dict(self._base.values), dict(self._base.places)
+        is_sound = True
+        for setting in settings:
+            is_sound = is_sound and not setting.is_broken
+            for name, (value, place) in setting.whole.items():
+                values[name], places[name] = value, place
+        for setting in settings:
+            for change in setting.paths:
+                name = change.target.partition(".")[0]
+                changed = self._change(name, values.get(name), change) if name in values else None
+                if changed is None:
+                    return None
+                _, values[name], places[name] = changed
+        return Fields(values, places) if is_sound else None
+
+    def check(self, fields: Fields) -> None:
+        """Record where fields contradict each other; those seen together before are not looked at again."""
+        for pair in _AGREEING:
+            seen = [(fields.values.get(name), fields.places.get(name)) for name in pair]
+            key = tuple(id(each) for both in seen for each in both)
+            if key not in self._checked:
+                self._checked[key] = tuple(seen)
+                check_size(fields, self._base, self._problems)
+                check_agreement(fields, self._base, self._problems)
+
+    def _change(self, name: str, value: Any, change: Change) -> tuple[Any, Any, Place] | None:
+        key = id(value), id(change)
+        if key not in self._changed:
+            alone = Fields({name: value}, {})
+            made = set_path(alone, change.target, change.place, change.node, self._problems)
+            self._changed[key] = None if made is None else (value, made.values[name], made.places[name])
+        return self._changed[key]
+
+
+def _check_labels(cells: Sequence[Cell], combined: Mapping[Labels, Place], problems: Problems) -> None:
+    """Refuse two cells of one name: labels with commas can make it so, and reports tell cells by it."""
+    seen: set[str] = set()
+    for cell in cells:
+        if cell.label in seen:
+            places = {
+                ", ".join(x for x in labels if x is not None): place for labels, place in combined.items()
+            }
+            problems.add(places[cell.label], "two cells have one name", got=cell.label, see="Change a label")
+        seen.add(cell.label)
+
+
+# From a merged document to an experiment: everything checked, everything wrong reported at once.
 
 
 def assemble(

@@ -1,25 +1,90 @@
-"""The grammar of claims: `{norm: BatchNorm > DyT, at: {model: unet}, on: new_images}`.
-
-A claim names one axis and compares two of its levels by `>`, `<`, `==` (equivalent within the margin) or
-`/` (the ratio lies in `between: [low, high]`). `>` and `<` compare the values themselves: `A > B` on
-test_hd95_px says that A's distance is the larger one, which is worse. Labels may hold spaces and operators:
-the longest known label counts.
-"""
+"""Whether the design can tell what a claim is about; it is refused at the claim's place before any work."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from segbench.config.document import Node
-from segbench.config.experiment import Axis, Claim
-from segbench.config.labels import find_label
-from segbench.config.problems import Problems
+from segbench.config.axes import find_label
+from segbench.config.document import Node, Problems
+from segbench.config.experiment import Axis, Cell, Claim, Design
+from segbench.config.pairing import Pairing
 from segbench.metrics import IMAGE_METRICS, TEST_METRICS, VAL_METRICS, find_spec
 from segbench.samples import FACTS, THIRDS
+
+_MOST_HELD = 1
+"""Axes that a claim about a fraction may hold; Design.aliases knows no larger interactions."""
+
+
+def check_estimable(
+    claims: Node,
+    read: Sequence[Claim],
+    cells: Sequence[Cell],
+    pairing: Pairing,
+    design: Design,
+    problems: Problems,
+) -> None:
+    """Record every claim that no pair of cells can judge, or whose effect has aliases.
+
+    Args:
+        claims: As written.
+        read: The same, read: one for each node.
+        cells: The cells of the design.
+        pairing: Which of them are set against each other.
+        design: Its aliases.
+        problems: Takes what is wrong.
+    """
+    for node, claim in zip(claims.elements(), read, strict=True):
+        if claim.axis is None or claim.left is None or claim.right is None:
+            continue
+        name, at = claim.axis, dict(claim.at)
+        place = node["at"].place if at else node[name].place
+        see = "Add such cells to `design:`, or leave the claim out"
+        held = ", ".join(f"{axis}: {label}" for axis, label in at.items())
+        if at and not any(_has(cell, at) for cell in cells):
+            problems.add(place, "the design has no cell of these levels", got=held, see=see)
+        elif pairing.is_fraction and (about := _confounded(claim, pairing, design)):
+            problems.add(place, about, got=claim.source, see=_CURE)
+        elif not pairing.pairs(cells, name, claim.left, claim.right, at):
+            where = f" at {held}" if held else ""
+            alone = " and ".join(pairing.group(name))
+            rule = f"no two cells of the design differ in {alone} alone, {claim.left} against {claim.right}"
+            problems.add(place, f"{rule}{where}", got=claim.source, see=see)
+
+
+_CURE = "Ask for a higher {fractional: {resolution: ...}}, or take `design: factorial`"
+
+
+def _has(cell: Cell, at: Mapping[str, Any]) -> bool:
+    return all(cell.levels.get(name) == label for name, label in at.items())
+
+
+def _confounded(claim: Claim, pairing: Pairing, design: Design) -> str:
+    """Say why a fraction cannot judge a claim; empty where it can."""
+    assert claim.axis is not None
+    if len(claim.at) > _MOST_HELD:
+        return "a fraction tells what a level does at a level of one other axis, not of several"
+    effects = [(claim.axis,), *((claim.axis, other) for other in claim.at)]
+    for effect in effects:
+        others = design.confounders(effect)
+        if others:
+            what = "the effect" if len(effect) == 1 else "the interaction"
+            names = ", ".join(" x ".join(other) for other in others)
+            return f"in this fraction {what} of {' x '.join(effect)} cannot be told from that of {names}"
+    return ""
+
+
+# The grammar of claims: `{norm: BatchNorm > DyT, at: {model: unet}, on: new_images}`.
+#
+# A claim names one axis and compares two of its levels by `>`, `<`, `==` (equivalent within the margin) or
+# `/` (the ratio lies in `between: [low, high]`). `>` and `<` compare the values themselves: `A > B` on
+# test_hd95_px says that A's distance is the larger one, which is worse. Labels may hold spaces and
+# operators:
+# the longest known label counts.
+
 
 OPERATORS: Final = ("==", ">", "<", "/")
 WORDS: Final = ("at", "among", "on", "metric", "between", "text")

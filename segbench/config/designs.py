@@ -1,33 +1,272 @@
-"""Which combinations of levels a design asks for, in a deterministic order.
-
-| design | combinations |
-|---|---|
-| `factorial` | all; the first axis varies slowest |
-| `{factorial: [model, norm]}` | all of these axes, the others at their baselines |
-| `one_at_a_time` | the baseline, then every other level alone, axis by axis |
-| `leave_one_out` | the same where every axis has two levels: the baseline has everything on |
-| `{fractional: {resolution: 4}}`, `fractional` | a balanced part of two-level axes (`fractions`) |
-| `{cells: [{model: unet}]}` | those listed; an axis that is not named stands at its baseline |
-| `{zip: [norm, lr]}`, `{zip: [[norm, lr], ...]}` | axes that change together, crossed with the others |
-| `{union: [one_at_a_time, {cells: [...]}]}` | one design after another, each cell where it first appears |
-
-`only:` and `exclude:` then take cells out. An axis whose `when` does not hold has no level in a cell, and
-combinations that are alike without it are one cell.
-"""
+"""`only:` and `exclude:`: which combinations of a design stay."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import string
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import reduce
+from itertools import combinations
+from operator import xor
+from typing import Final, TypeAlias
 
-from segbench.config.conditions import order_of
-from segbench.config.document import Node
+from segbench.config.axes import find_label, order_of
+from segbench.config.document import Node, Place, Problems
 from segbench.config.experiment import Alias, Axis, Design
-from segbench.config.filters import filtered, known_label
-from segbench.config.problems import Place, Problems
+
+CellLabels: TypeAlias = tuple[str | None, ...]
+Matches: TypeAlias = Callable[[CellLabels], bool]
+
+
+def filtered(
+    document: Node,
+    found: Mapping[CellLabels, Place],
+    axes: Sequence[Axis],
+    problems: Problems,
+    *,
+    baseline: CellLabels | None,
+    kind: str,
+) -> dict[CellLabels, Place]:
+    """Return the combinations that some rule of `only:` matches and no rule of `exclude:` does.
+
+    Args:
+        document: The experiment.
+        found: What the design asks for.
+        axes: What rules are about.
+        problems: Takes rules that match nothing, or leave nothing, or take out what the design rests on.
+        baseline: The combination that must stay; None: any may go.
+        kind: What messages call the design.
+    """
+    kept = _only(document, dict(found), axes, problems)
+    if baseline is not None and kept and baseline not in kept:
+        place = document.key_place("only")
+        problems.add(place, f"the baseline cell is left out, which {kind} compares with", got=_text(baseline))
+        return kept
+    node = document.get("exclude")
+    for rule in node.elements() if node is not None and node.is_list else ():
+        matches = _rule(rule, axes, problems)
+        if matches is None:
+            continue
+        left = {labels: place for labels, place in kept.items() if not matches(labels)}
+        if len(left) == len(kept):
+            problems.add(rule.place, "no cell is excluded by this", got=rule.plain())
+        if not left and kept:
+            problems.add(rule.place, "every cell is excluded", got=rule.plain())
+            return kept
+        if baseline is not None and baseline in kept and baseline not in left:
+            text = f"the baseline cell ({_text(baseline)}) is excluded, which {kind} compares with"
+            problems.add(rule.place, text, got=rule.plain())
+        kept = left
+    return kept
+
+
+def known_label(holder: Node, name: str, node: Node, axes: Sequence[Axis], problems: Problems) -> str | None:
+    """Return the label that a node names of an axis, or None after recording that there is none."""
+    axis = next((axis for axis in axes if axis.name == name), None)
+    if axis is None:
+        names = [axis.name for axis in axes]
+        problems.add(holder.key_place(name), "there is no such axis", got=name, known=names)
+        return None
+    label = find_label(node, axis.labels)
+    if label is None:
+        problems.add(node.place, f"{name} has no level of this label", got=node.text, known=axis.labels)
+    return label
+
+
+def _only(
+    document: Node, found: dict[CellLabels, Place], axes: Sequence[Axis], problems: Problems
+) -> dict[CellLabels, Place]:
+    node = document.get("only")
+    if node is None or not node.is_list or not node.value:
+        return found
+    rules = [(rule, _rule(rule, axes, problems)) for rule in node.elements()]
+    if any(matches is None for _, matches in rules):
+        return found
+    kept = {
+        labels: place
+        for labels, place in found.items()
+        if any(matches(labels) for _, matches in rules if matches is not None)
+    }
+    for rule, matches in rules:
+        if found and matches is not None and not any(map(matches, found)):
+            problems.add(rule.place, "no cell of the design is like this", got=rule.plain())
+    return kept
+
+
+def _rule(rule: Node, axes: Sequence[Axis], problems: Problems) -> Matches | None:
+    """Return whether a combination is meant by `{norm: none, lr: [1e-3, 1e-2]}`; None: it has mistakes."""
+    if not rule.is_mapping:
+        return None
+    positions = {axis.name: i for i, axis in enumerate(axes)}
+    wanted: list[tuple[int, frozenset[str]]] = []
+    is_known = True
+    for name, node in rule.items():
+        nodes = node.elements() if node.is_list else (node,)
+        labels = [known_label(rule, name, each, axes, problems) for each in nodes if each.is_scalar]
+        known = frozenset(label for label in labels if label is not None)
+        is_known = is_known and None not in labels and 0 < len(labels) == len(nodes)
+        wanted.append((positions.get(name, 0), known))
+    return (lambda labels: all(labels[i] in allowed for i, allowed in wanted)) if is_known else None
+
+
+def _text(labels: CellLabels) -> str:
+    return ", ".join(label for label in labels if label is not None)
+
+
+# Regular fractions of two-level factorials: generators, rows and the effects that cannot be told apart.
+#
+# Every axis is a vector over the base axes, as bits: base axis i is 1 << i, and an axis that is generated by
+# the product of some base axes is the bits of them all. Effects are then sums (exclusive or) of their axes'
+# vectors, and two effects are aliases where their vectors are equal.
+#
+# Reference: Box, Hunter & Hunter (2005), Statistics for Experimenters, 2nd ed., chapter 6.
+
+
+MOST_AXES: Final = len(string.ascii_lowercase)
+"""pyDOE3 names axes by letters."""
+
+_MOST_STEPS: Final = 20_000
+_MOST_SETS: Final = 200
+"""Where the search for generators ends: small fractions are searched wholly, large ones in part."""
+
+Effect = tuple[int, ...]
+"""Numbers of the axes that interact; one: its main effect."""
+
+
+@dataclass(frozen=True)
+class Fraction:
+    """Some of the 2^n combinations of n axes of two levels."""
+
+    vectors: tuple[int, ...]
+    """An axis each."""
+    resolution: int
+    """The fewest axes whose product is the same in all rows."""
+    rows: tuple[tuple[bool, ...], ...]
+    """Whether each axis stands at its second level; the first axis varies slowest, the first row is all
+    first levels."""
+
+    def aliases(self) -> dict[Effect, tuple[Effect, ...]]:
+        """Return every main effect and two-axis interaction that has aliases of up to three axes."""
+        alike: dict[int, list[Effect]] = {}
+        for size in (1, 2, 3):
+            for effect in combinations(range(len(self.vectors)), size):
+                alike.setdefault(_sum(self.vectors, effect), []).append(effect)
+        found = {
+            effect: tuple(other for other in effects if other != effect)
+            for effects in alike.values()
+            for effect in effects
+            if len(effect) <= 2 and len(effects) > 1
+        }
+        return dict(sorted(found.items(), key=lambda item: (len(item[0]), item[0])))
+
+
+def make_fraction(num_axes: int, resolution: int) -> Fraction | None:
+    """Return a small fraction of at least a resolution; None where only the whole factorial has it.
+
+    It is the smallest, and among those of its size the one with the fewest shortest words in its defining
+    relation, as far as the search goes. The signs of the generators are such that all axes at their first
+    level are a row. (pyDOE3's own `fracfact_by_res` finds no half fraction whose generator is the product of
+    all base axes, and does not look at products of generators: its seven axes "at resolution V" have IV.)
+    """
+    if not 1 < num_axes <= MOST_AXES:
+        return None
+    for num_base in range(max(resolution - 1, 1), num_axes):
+        if 2**num_base <= num_axes:
+            continue  # fewer vectors than axes
+        base = [1 << i for i in range(num_base)]
+        sets = [[*base, *chosen] for chosen in _generators(base, num_axes - num_base, resolution)]
+        if sets:
+            vectors = min(sets, key=lambda each: _word_lengths(each, num_base))
+            return Fraction(tuple(vectors), _resolution(vectors), _rows(vectors, num_base))
+    return None
+
+
+def _generators(base: Sequence[int], num: int, resolution: int) -> Iterator[list[int]]:
+    """Yield sets of further vectors such that no fewer than `resolution` vectors sum to nothing."""
+    candidates = [v for v in range(1, 2 ** len(base)) if v.bit_count() >= resolution - 1]
+    # Odd products first: of any number of them, no three sum to nothing.
+    candidates.sort(key=lambda v: (v.bit_count() % 2 == 0, -v.bit_count(), v))
+    # Sums of up to resolution - 2 vectors so far: a further vector must be none of them.
+    sums = [{0}]
+    for size in range(1, resolution - 1):
+        sums.append({_sum(base, each) for each in combinations(range(len(base)), size)})
+    steps = found = 0
+
+    def extend(chosen: list[int], start: int, sums: list[set[int]]) -> Iterator[list[int]]:
+        nonlocal steps, found
+        if len(chosen) == num:
+            found += 1
+            yield chosen
+            return
+        taken = set().union(*sums)
+        for number in range(start, len(candidates) - (num - len(chosen)) + 1):
+            vector = candidates[number]
+            steps += 1
+            if steps > _MOST_STEPS or found >= _MOST_SETS:
+                return
+            if vector not in taken:
+                wider = [sums[0], *(s | {v ^ vector for v in sums[k]} for k, s in enumerate(sums[1:]))]
+                yield from extend([*chosen, vector], number + 1, wider)
+
+    return extend([], 0, sums)
+
+
+def _sum(vectors: Sequence[int], effect: Sequence[int]) -> int:
+    return reduce(xor, (vectors[i] for i in effect), 0)
+
+
+def _resolution(vectors: Sequence[int]) -> int:
+    for length in range(1, len(vectors) + 1):
+        if any(_sum(vectors, effect) == 0 for effect in combinations(range(len(vectors)), length)):
+            return length
+    return len(vectors) + 1
+
+
+def _word_lengths(vectors: Sequence[int], num_base: int) -> list[int]:
+    """Count the words of the defining relation by length, from the shortest: less is better.
+
+    Of many generators only products of up to four are looked at.
+    """
+    words = [(1 << (num_base + k)) | v for k, v in enumerate(vectors[num_base:])]
+    counts = [0] * (len(vectors) + 1)
+    most = len(words) if len(words) <= 8 else 4
+    for size in range(1, most + 1):
+        for chosen in combinations(words, size):
+            counts[reduce(xor, chosen).bit_count()] += 1
+    return counts
+
+
+def _rows(vectors: Sequence[int], num_base: int) -> tuple[tuple[bool, ...], ...]:
+    # Late: it loads half of scipy.
+    from pyDOE3 import fracfact  # type: ignore[import-untyped]
+
+    terms = []
+    for vector in vectors:
+        letters = "".join(string.ascii_lowercase[i] for i in range(num_base) if vector >> i & 1)
+        # A product of an even number of low signs is high: the minus sign keeps all-low a row.
+        terms.append(letters if len(letters) % 2 else f"-{letters}")
+    coded = fracfact(" ".join(terms)).tolist()
+    return tuple(sorted(tuple(value > 0 for value in row) for row in coded))
+
+
+# Which combinations of levels a design asks for, in a deterministic order.
+#
+# | design | combinations |
+# |---|---|
+# | `factorial` | all; the first axis varies slowest |
+# | `{factorial: [model, norm]}` | all of these axes, the others at their baselines |
+# | `one_at_a_time` | the baseline, then every other level alone, axis by axis |
+# | `leave_one_out` | the same where every axis has two levels: the baseline has everything on |
+# | `{fractional: {resolution: 4}}`, `fractional` | a balanced part of two-level axes (`fractions`) |
+# | `{cells: [{model: unet}]}` | those listed; an axis that is not named stands at its baseline |
+# | `{zip: [norm, lr]}`, `{zip: [[norm, lr], ...]}` | axes that change together, crossed with the others |
+# | `{union: [one_at_a_time, {cells: [...]}]}` | one design after another, each cell where it first appears |
+#
+# `only:` and `exclude:` then take cells out. An axis whose `when` does not hold has no level in a cell, and
+# combinations that are alike without it are one cell.
+
 
 Labels = tuple[str | None, ...]
 """One label an axis, in the order of the axes; None where the axis has no level."""
@@ -243,7 +482,7 @@ class _Reader:
         return found
 
     def _fractional(self, body: Node | None, place: Place, *, is_member: bool) -> Found:
-        from segbench.config.fractions import MOST_AXES, make_fraction
+        pass
 
         asked = body.get("resolution") if body is not None and body.is_mapping else None
         resolution = 4 if asked is None or asked.value is None else int(asked.value)

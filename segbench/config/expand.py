@@ -54,7 +54,7 @@ def apply_parameters(experiment: Experiment, parameters: Mapping[str, Any]) -> C
         ExperimentError: A parameter is unknown or missing, or the baseline cannot take a value.
     """
     # Not at the top: planning a remembered experiment needs neither pydantic nor the resolver.
-    from segbench.config.problems import Place, Problems
+    from segbench.config.document import Place, Problems
 
     problems = Problems()
     assert experiment.search is not None
@@ -126,9 +126,8 @@ def _configured(
     where: str, config: TrialConfig, space: Sequence[SearchParameter], values: Mapping[str, Any]
 ) -> tuple[dict[str, str], TrialConfig]:
     """Return the values as text, and the configuration that has them."""
-    from segbench.config.document import Node, scalar_text
-    from segbench.config.levels import Setting, apply, read_dimension
-    from segbench.config.problems import Place, Problems
+    from segbench.config.axes import Setting, apply, read_dimension
+    from segbench.config.document import Node, Place, Problems, scalar_text
     from segbench.config.resolve import FIELDS, Fields
 
     problems = Problems()

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from segbench import registry
-from segbench.config.knobs import UnreadableAnnotation, type_of
+from segbench.config.resolve import UnreadableAnnotation, type_of
 from segbench.config.schema import Baseline, ExperimentFile
 from segbench.config.trial import VARIANT_FIELDS
 from segbench.registry import Knob, Variant

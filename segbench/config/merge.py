@@ -8,10 +8,8 @@ from typing import Any
 
 from segbench import registry
 from segbench.config import schema
-from segbench.config.document import Node, parse, read_document
-from segbench.config.labels import label_of
-from segbench.config.leave_one_out import KEY, spell_out
-from segbench.config.problems import Place, Problems
+from segbench.config.axes import LEAVE_ONE_OUT, label_of, spell_out
+from segbench.config.document import Node, Place, Problems, parse, read_document
 from segbench.errors import ExperimentError, message
 
 
@@ -65,7 +63,7 @@ def label_levels(document: Node, problems: Problems) -> Node:
             continue
         for name, axis in target.items():
             axis = _labelled(axis, problems)
-            if outer == "axes" and axis.is_mapping and KEY in axis:
+            if outer == "axes" and axis.is_mapping and LEAVE_ONE_OUT in axis:
                 axis = spell_out(name, axis, problems)
             target = target.having(name, axis, target.key_place(name))
         section = section.having(inner, target, section.key_place(inner)) if inner else target

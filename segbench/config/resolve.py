@@ -1,22 +1,113 @@
-"""Specs to choices: variants found, knobs checked, every default written out."""
+"""Checks the values of knobs against the types in variants' signatures, and makes them canonical.
+
+The registry reads annotations as source text; here the text is evaluated in a small namespace and handed to
+pydantic, strictly: a count never accepts `true`, only a whole number may stand for a float. A canonical
+value is what JSON gives back: lists, not tuples; `1` for a float knob is `1.0`; `-0.0` is `0.0`.
+"""
 
 from __future__ import annotations
 
 import importlib
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
+
+import annotated_types
+from pydantic import TypeAdapter, ValidationError
 
 from segbench import registry
 from segbench.config import schema
-from segbench.config.document import Node
-from segbench.config.knobs import canonical, canonical_default, check_knob
-from segbench.config.problems import Place, Problems
-from segbench.config.structure import INVALID, check_field
+from segbench.config.document import Node, Place, Problems
+from segbench.config.structure import INVALID, check_field, rule_of
 from segbench.config.trial import VARIANT_FIELDS, Choice, EarlyStopping, Objective, TrialConfig
-from segbench.errors import ExperimentError
+from segbench.errors import ExperimentError, message
 from segbench.registry import Knob, Variant
+
+NAMESPACE: Final[dict[str, Any]] = {
+    "Annotated": Annotated,
+    "Any": Any,
+    "Literal": Literal,
+    **{
+        name: getattr(annotated_types, name)
+        for name in ("Ge", "Gt", "Interval", "Le", "Len", "Lt", "MaxLen", "MinLen", "MultipleOf")
+    },
+    **{kind.__name__: kind for kind in (bool, dict, float, int, list, str, tuple)},
+}
+"""What an annotation may be written with."""
+
+
+class UnreadableAnnotation(Exception):
+    """An annotation uses a name outside `NAMESPACE`."""
+
+
+@cache
+def type_of(annotation: str) -> Any:
+    """Evaluate an annotation's source text.
+
+    Raises:
+        UnreadableAnnotation: It uses another name.
+    """
+    try:
+        found = eval(annotation, {"__builtins__": {}}, dict(NAMESPACE))
+    except Exception as error:
+        raise UnreadableAnnotation(f"{annotation}: {error}") from error
+    return type_of(found) if isinstance(found, str) else found
+
+
+@cache
+def _adapter(annotation: str) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(type_of(annotation))
+    except UnreadableAnnotation:  # a user's own type: the factory itself has to check
+        return TypeAdapter(Any)
+
+
+def check_knob(knob: Knob, node: Node, problems: Problems) -> Any:
+    """Return the canonical value of a knob, or None after recording what is wrong with it."""
+    value = node.plain()
+    if not _is_finite(value):
+        problems.add(node.place, f"{knob.name} must be finite", got=value)
+        return None
+    try:
+        # JSON mode: a list may stand for a tuple, and nothing else is converted.
+        return canonical(_adapter(knob.annotation).validate_json(json.dumps(value), strict=True))
+    except ValidationError as error:
+        rule, known = rule_of(error.errors(include_url=False))
+        problems.add(node.place, f"{knob.name} {rule}", got=value, known=known)
+    return None
+
+
+def canonical_default(knob: Knob) -> Any:
+    """Return a knob's default in canonical form; a default outside its own annotation stays as it is."""
+    try:
+        return canonical(_adapter(knob.annotation).validate_json(json.dumps(knob.default), strict=True))
+    except (ValidationError, TypeError, ValueError):
+        return canonical(knob.default)
+
+
+def canonical(value: Any) -> Any:
+    """Return the value as JSON would give it back, with one form for zero."""
+    if isinstance(value, dict):
+        return {str(key): canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    return 0.0 if isinstance(value, float) and value == 0 else value
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+# Specs to choices: variants found, knobs checked, every default written out.
+
 
 FIELDS: Final = tuple(schema.Baseline.model_fields)
 """Every field of a configuration that a file may set, in order."""
@@ -349,3 +440,64 @@ def import_files(config: TrialConfig) -> list[Path]:
     if config.engine != "segbench":
         found.append(registry.find("engine", config.engine))
     return [variant.file for variant in found]
+
+
+# What fields ask of each other, apart from image sizes (`designs`).
+
+
+def check_agreement(fields: Fields, base: Fields, problems: Problems) -> None:
+    """Record where two fields of a configuration contradict each other, at the one that a level set.
+
+    Args:
+        fields: A configuration; fields that are missing have their own problems.
+        base: The baseline that it was made from.
+        problems: Takes what is wrong.
+    """
+    values = fields.values
+    if "schedule" in values and "epochs" in values:
+        place = _cause(fields, base, "schedule", "epochs")
+        _add(place, warmup_problem(str(place), values["schedule"], values["epochs"]), problems)
+    if "mix" in values and "batch_size" in values:
+        place = _cause(fields, base, "mix", "batch_size")
+        _add(place, mixing_problem(str(place), values["mix"], values["batch_size"]), problems)
+
+
+def warmup_problem(where: str, schedule: Choice, epochs: int) -> str | None:
+    """Return the message for a warm-up that leaves the schedule no epoch, or None."""
+    warmup_epochs = schedule.knobs.get("warmup_epochs", 0)
+    if not isinstance(warmup_epochs, int | float) or warmup_epochs < epochs:
+        return None
+    return message(
+        where,
+        f"warmup_epochs of {schedule.name} must be fewer than the run's epochs ({epochs})",
+        got=warmup_epochs,
+        see="Shorten the warm-up, or raise epochs",
+    )
+
+
+def mixing_problem(where: str, mix: Choice, batch_size: int) -> str | None:
+    """Return the message for a batch that has nothing to mix, or None."""
+    if mix.name == "none" or batch_size > 1:
+        return None
+    return message(
+        where,
+        f"{mix.name} needs a batch of at least 2",
+        got=batch_size,
+        see="Raise batch_size, or write `mix: none`",
+    )
+
+
+def _cause(fields: Fields, base: Fields, first: str, second: str) -> Place:
+    """Return the place of the first field, or of the second where only that differs from the baseline."""
+    place = fields.places[first]
+    is_of_baseline = place == base.places.get(first)
+    return (
+        fields.places[second]
+        if is_of_baseline and fields.places[second] != base.places.get(second)
+        else place
+    )
+
+
+def _add(place: Place, text: str | None, problems: Problems) -> None:
+    if text is not None:
+        problems.add_text(place, text)

@@ -14,8 +14,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from segbench.config.document import Node, parse
-from segbench.config.problems import Place, Problems
+from segbench.config.document import Node, Place, Problems, parse
 from segbench.errors import ExperimentError
 
 _CLOCK: Final = re.compile(r"(?:(?P<days>\d+)-)?(?P<hours>\d+):(?P<minutes>[0-5]\d):(?P<seconds>[0-5]\d)")

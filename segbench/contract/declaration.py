@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from segbench import registry
-from segbench.config.document import Node
-from segbench.config.knobs import NAMESPACE, UnreadableAnnotation, check_knob, type_of
-from segbench.config.problems import Place, Problems
+from segbench.config.document import Node, Place, Problems
+from segbench.config.resolve import NAMESPACE, UnreadableAnnotation, check_knob, type_of
 from segbench.contract import Broken, Subject
 
 RUNTIME = {

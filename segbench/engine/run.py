@@ -13,7 +13,7 @@ from torch import nn
 from torch.func import functional_call
 
 from segbench import registry
-from segbench.config.agreement import mixing_problem
+from segbench.config.resolve import mixing_problem
 from segbench.config.trial import TrialConfig
 from segbench.data.batched import DeviceBatches
 from segbench.data.batches import TrainBatches, eval_batches

@@ -13,8 +13,7 @@ import numpy as np
 
 from segbench import registry
 from segbench.axes.dataset import IGNORED, Sample, Source
-from segbench.config.document import parse
-from segbench.config.problems import Problems
+from segbench.config.document import Problems, parse
 from segbench.config.project import Project
 from segbench.config.resolve import resolve_choice
 from segbench.data import build_source, fingerprint

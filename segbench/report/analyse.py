@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -13,22 +14,20 @@ from segbench.config.project import Project
 from segbench.records import State
 from segbench.report.analysis import Analysis
 from segbench.report.answer import write_answer, write_front_answer, write_search_answer
-from segbench.report.asked import as_options, read_contrasts
 from segbench.report.best_design import best_design
-from segbench.report.claims import judge_claims
-from segbench.report.effects import effects_frame
-from segbench.report.factorial import Factorial
-from segbench.report.family import Estimator, Family, build_family
 from segbench.report.head import describe, provenance
-from segbench.report.importance import search_importance, too_few_text, tuning_importance
-from segbench.report.notes import write_notes
-from segbench.report.phrases import listed
-from segbench.report.planned import MISSING, Planned, last_look
-from segbench.report.proposals import find_best, find_front, missing_text, proposals_frame
-from segbench.report.replicated import replicated_frame
-from segbench.report.sensitivity import sensitivity_frame
-from segbench.report.subgroups import subgroups_frame, subgroups_notes
-from segbench.report.tuning import (
+from segbench.report.notes import MISSING, Planned, last_look, write_notes
+from segbench.report.numbers import listed
+from segbench.report.study import Estimator, Family, Member, as_options, build_family, read_contrasts
+from segbench.report.topics.claims import judge_claims
+from segbench.report.topics.effects import effects_frame
+from segbench.report.topics.factorial import Factorial
+from segbench.report.topics.importance import search_importance, too_few_text, tuning_importance
+from segbench.report.topics.replicated import replicated_frame
+from segbench.report.topics.search import find_best, find_front, missing_text, proposals_frame
+from segbench.report.topics.sensitivity import sensitivity_frame
+from segbench.report.topics.subgroups import subgroups_frame, subgroups_notes
+from segbench.report.topics.tuning import (
     reach_text,
     tuned_sentence,
     tuning_frame,
@@ -36,7 +35,7 @@ from segbench.report.tuning import (
     unfinished_text,
     without_hope,
 )
-from segbench.report.untuned import tuning_trials_frame, untuned_frame, untuned_notes
+from segbench.report.topics.untuned import tuning_trials_frame, untuned_frame, untuned_notes
 from segbench.stats.curves import CURVES, curves
 from segbench.stats.dynamics import dynamics
 from segbench.stats.intervals import average_folds, summarise
@@ -44,10 +43,11 @@ from segbench.stats.measure import measure
 from segbench.stats.metrics import read_metric
 from segbench.stats.pareto import unbeaten_in
 from segbench.stats.subgroups import Subgroups
+from segbench.stats.verdict import UNRESOLVED, verdict
 from segbench.store.history import read_history
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.match import match_trials, recorded_tunings, unmatched_trials
-from segbench.store.results import Results
+from segbench.store.results import Results, read_results
 from segbench.store.tuning import CellTuning
 from segbench.store.untuned import find_untuned
 
@@ -322,3 +322,69 @@ def _last(experiment: Experiment) -> str:
 
 def _with_columns(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return frame.assign(**{name: np.nan for name in names if name not in frame})
+
+
+# What a planned look says of the family: all that a sweep needs to know of its results, nothing drawn.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What one look says of the family."""
+
+    num_seeds: int
+    alpha: float
+    """What it spends."""
+    resolved: Mapping[str, str]
+    """Contrast -> `better`, `worse`, `equivalent` or, of a ratio, `within` or `outside` its bounds."""
+    unresolved: tuple[str, ...]
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether no further look is needed."""
+        return not self.unresolved
+
+
+def judge_look(experiment: Experiment, num_seeds: int) -> Look:
+    """Judge the family at the first seeds, from the records, with the report's own statistics.
+
+    Args:
+        experiment: One with looks, all trials of whose first seeds have ended.
+        num_seeds: One of its looks.
+
+    Raises:
+        ResultsError: There are no records.
+    """
+    folder = ResultsFolder(experiment.project.results).experiment(experiment.name)
+    seen = experiment.first_seeds(num_seeds)
+    results = read_results(folder.root)
+    table = trials_table(seen, match_trials(results, seen), results.epochs)
+    subgroups = Subgroups.of(results.samples, seen.subgroups)
+    estimator = Estimator(table, Pairing.of(seen), results.images, subgroups)
+    family = build_family(seen, estimator)
+    words = {_name(member): _word(member, experiment.margin) for member in family.members}
+    return Look(
+        num_seeds=num_seeds,
+        alpha=family.alpha,
+        resolved={name: word for name, word in words.items() if word},
+        unresolved=tuple(name for name, word in words.items() if not word),
+    )
+
+
+def _word(member: Member, margin: float | None) -> str:
+    """Return the verdict on a member in a word; empty where it is open."""
+    hypothesis, judgement = member.hypothesis, member.judgement
+    if member.is_ratio:
+        return "outside" if judgement.is_different else "within" if judgement.is_equivalent else ""
+    metric = read_metric(hypothesis.effect.contrast.metric)
+    assert metric is not None
+    margin = margin if hypothesis.within is not None else None
+    word = verdict(hypothesis, judgement, is_lower_better=metric.is_lower_better, margin=margin)
+    return "" if word == UNRESOLVED else word
+
+
+def _name(member: Member) -> str:
+    contrast = member.hypothesis.effect.contrast
+    at = f" at {contrast.at_text}" if contrast.at_text else ""
+    between = "/" if member.is_ratio else "against"
+    on = " on new images" if member.hypothesis.on == "new_images" else ""
+    return f"{contrast.axis}: {contrast.level} {between} {contrast.baseline}{at} in {contrast.metric}{on}"

@@ -10,20 +10,20 @@ import pandas as pd
 from segbench.config.experiment import Experiment
 from segbench.metrics import find_spec
 from segbench.records import State
-from segbench.report.claims import ON_TEXT
-from segbench.report.family import Estimator
-from segbench.report.phrases import (
-    count,
+from segbench.report.numbers import (
+    counted,
     decimals_for,
     interval,
     listed,
     metric_words,
-    p_value,
+    p_in_words,
     percent,
     seeds_range,
     signed,
 )
-from segbench.report.proposals import Best
+from segbench.report.study import Estimator
+from segbench.report.topics.claims import ON_TEXT
+from segbench.report.topics.search import Best
 from segbench.stats.verdict import EQUIVALENT, UNRESOLVED, alpha_at_a_look
 
 _NAMES = {"test_dice": "the Dice coefficient"}
@@ -78,14 +78,14 @@ def write_search_answer(
     experiment: Experiment, num_proposals: int, best: Best | None, *, partial: str | None
 ) -> str:
     """Name the best configuration of a search, and what it is worth with seeds that did not choose it."""
-    begin = f"The search has tried {count(num_proposals, 'configuration')}"
+    begin = f"The search has tried {counted(num_proposals, 'configuration')}"
     begin += f" ({partial})." if partial else "."
     if best is None:
         return f"{begin} None has completed, so there is no best one yet."
     metric = experiment.baseline.objective.metric
     text = (
         f"{begin} The best by {metric} is number {best.number} with {best.settings}: {best.objective:.4f}, "
-        f"chosen among {count(best.num_completed, 'validation value')} and so flattering."
+        f"chosen among {counted(best.num_completed, 'validation value')} and so flattering."
     )
     worth = best.worth(experiment.outcome)
     if not worth:
@@ -100,7 +100,7 @@ def write_front_answer(
 ) -> str:
     """Say what the Pareto front of a search spans, and what its points are worth with other seeds."""
     assert experiment.search is not None
-    begin = f"The search has tried {count(num_proposals, 'configuration')}"
+    begin = f"The search has tried {counted(num_proposals, 'configuration')}"
     begin += f" ({partial})." if partial else "."
     if not front:
         return f"{begin} None has completed within its constraints, so there is no Pareto front yet."
@@ -113,7 +113,7 @@ def write_front_answer(
             f"in every goal and better in one, from {front[0].name} to {front[-1].name}; none is the best. "
             "They were "
         )
-    text += f"chosen among {count(front[0].num_completed, 'validation value')} and so flattering."
+    text += f"chosen among {counted(front[0].num_completed, 'validation value')} and so flattering."
     said = {point.number: point.worth(experiment.outcome) for point in front}
     worth = [f"number {number} reaches {words}" for number, words in said.items() if words]
     if not worth:
@@ -125,7 +125,7 @@ def _measured(
     experiment: Experiment, table: pd.DataFrame, head: Mapping[str, str], estimator: Estimator
 ) -> str:
     cells, axes = len(experiment.cells), [axis.name for axis in experiment.axes]
-    seeds = count(len(experiment.seeds), "seed") + (" each" if cells > 1 else "")
+    seeds = counted(len(experiment.seeds), "seed") + (" each" if cells > 1 else "")
     folds = f" and {experiment.num_folds} folds" if experiment.num_folds > 1 else ""
     number, _, groups = head.get("test images", "").partition(" in ")
     over = f" on {number} test images" if number else ""
@@ -133,7 +133,7 @@ def _measured(
     data = experiment.foreign or experiment.baseline.dataset.name
     varied = f" ({listed(axes)} varied)" if axes else ""
     outcome = _NAMES.get(experiment.outcome) or _outcome_words(experiment.outcome)
-    return f"Measured was {outcome}{over} of {data} in {count(cells, 'cell')}{varied}, with {seeds}{folds}."
+    return f"Measured was {outcome}{over} of {data} in {counted(cells, 'cell')}{varied}, with {seeds}{folds}."
 
 
 def _outcome_words(outcome: str) -> str:
@@ -159,7 +159,7 @@ def _numbers(row: Mapping[str, object], level: float) -> str:
         return "no seed completed in both"
     decimals = decimals_for((high - low) / 2)
     if not np.isfinite(low):
-        seeds = count(int(row["n"]), "seed")  # type: ignore[call-overload]
+        seeds = counted(int(row["n"]), "seed")  # type: ignore[call-overload]
         return f"{signed(difference, decimals)} in {metric_words(str(row['metric']))}, {seeds}"
     where = ON_TEXT[str(row["on"])]
     value = f"{signed(difference, decimals)} in {metric_words(str(row['metric']))}"
@@ -171,7 +171,7 @@ def _decided(row: Mapping[str, object], level: float) -> str:
     if "negligibly" in verdict:
         verdict += " (the whole interval lies within the margin)"
     at = f" at {row['at']}" if row["at"] else ""
-    p = p_value(float(row["p_holm"]))  # type: ignore[arg-type]
+    p = p_in_words(float(row["p_holm"]))  # type: ignore[arg-type]
     diverged = f"; {_divergence(row)}" if _divergence(row) else ""
     text = f"{row['axis']}{at}: {row['level']} is {verdict} than {row['baseline']}"
     return f"{text} ({_numbers(row, level)}; Holm {p}{diverged})."
@@ -179,7 +179,7 @@ def _decided(row: Mapping[str, object], level: float) -> str:
 
 def _equivalent(row: Mapping[str, object], experiment: Experiment, level: float) -> str:
     at = f" at {row['at']}" if row["at"] else ""
-    p = p_value(float(row["p_equivalence_holm"]))  # type: ignore[arg-type]
+    p = p_in_words(float(row["p_equivalence_holm"]))  # type: ignore[arg-type]
     return (
         f"{row['axis']}{at}: {row['level']} and {row['baseline']} are equivalent within the margin of "
         f"{experiment.margin:g} ({_numbers(row, level)}; Holm {p})."
@@ -211,7 +211,7 @@ def _claims(claims: pd.DataFrame) -> list[str]:
         return []
     counts = claims["verdict"].value_counts()
     order = [v for v in ("supported", "contradicted", "unresolved", "not judged") if v in counts]
-    total = count(len(claims), "claim")
+    total = counted(len(claims), "claim")
     return [f"Of {total}, {listed([f'{counts[v]} {_be(counts[v])} {v}' for v in order])}."]
 
 
@@ -222,4 +222,4 @@ def _be(number: int) -> str:
 def _not_completed(table: pd.DataFrame) -> list[str]:
     counts = table["state"].value_counts()
     parts = [f"{counts[s.value]} {s.value}" for s in (State.DIVERGED, State.FAILED) if s.value in counts]
-    return [f"Of {count(len(table), 'trial')}, {listed(parts)}."] if parts else []
+    return [f"Of {counted(len(table), 'trial')}, {listed(parts)}."] if parts else []

@@ -12,8 +12,8 @@ from segbench.config.expand import apply_parameters
 from segbench.config.experiment import Experiment
 from segbench.config.trial import VARIANT_FIELDS, TrialConfig
 from segbench.errors import ExperimentError
-from segbench.report.phrases import count
-from segbench.report.proposals import Best
+from segbench.report.numbers import counted
+from segbench.report.topics.search import Best
 from segbench.stats.pareto import spread_out
 
 AXIS: Final = "settings"
@@ -139,7 +139,7 @@ def _document(
 
 def _assembled(experiment: Experiment, document: Mapping[str, Any]) -> Experiment:
     from segbench.config.assemble import assemble
-    from segbench.config.problems import Place, Problems
+    from segbench.config.document import Place, Problems
 
     name = Path(file_name(experiment.name)).stem
     node = Node.of(document, Place(file_name(experiment.name)))
@@ -152,7 +152,7 @@ def _head(experiment: Experiment, points: Sequence[Best], partial: str | None) -
     assert experiment.search is not None
     metric = experiment.baseline.objective.metric
     path = f"reports/{experiment.name}/{file_name(experiment.name)}"
-    num = count(points[0].num_completed, "complete proposal")
+    num = counted(points[0].num_completed, "complete proposal")
     so_far = f" so far ({partial})" if partial else ""
     if experiment.search.goals:
         goals = " and ".join(goal.metric for goal in experiment.search.goals)

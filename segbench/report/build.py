@@ -13,11 +13,9 @@ import pandas as pd
 from segbench.records import DECIMALS
 from segbench.report.analysis import Analysis
 from segbench.report.best_design import file_name
-from segbench.report.compile_pdf import Compiled, compile_pdf
 from segbench.report.figures.draw_pgfplots import draw_pgfplots
 from segbench.report.figures.drawn import Drawing, Drawn
 from segbench.report.figures.figure import Figure
-from segbench.report.figures.make import FIGURE_NAMES, make_figures
 from segbench.report.freshness import NUMBERS_FILE, described, recorded
 from segbench.report.labels import Labels
 from segbench.report.pages.content import Content, PanelPicture, make_content
@@ -26,10 +24,11 @@ from segbench.report.pages.latex import write_latex, write_table
 from segbench.report.pages.macros import write_numbers
 from segbench.report.pages.markdown import write_markdown
 from segbench.report.pages.numbers_json import write_numbers_json
+from segbench.report.pages.pdf import Compiled, compile_pdf
 from segbench.report.pages.xlsx import XLSX_FILE, is_installed, write_xlsx
-from segbench.report.panels import PANELS_FILE, Panels
 from segbench.report.style import create_style, read_style
-from segbench.report.tables.make import TABLE_NAMES
+from segbench.report.topics.panels import PANELS_FILE, Panels
+from segbench.report.topics.walk import FIGURE_NAMES, TABLE_NAMES, make_figures
 from segbench.store.atomic import write_bytes
 
 _FRAMES: Final = (

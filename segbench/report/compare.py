@@ -6,8 +6,9 @@ no verdict but those that each experiment's own report has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
@@ -17,10 +18,18 @@ from segbench.config.experiment import Cell, Experiment
 from segbench.config.pairing import Pairing
 from segbench.records import State, TrialRecord
 from segbench.report.analysis import Analysis
-from segbench.report.claims import divergence_text
-from segbench.report.evidence import EVIDENCE, evidence
-from segbench.report.family import Estimator
-from segbench.report.phrases import count, listed
+from segbench.report.columns import is_known, rows_of, tone_of
+from segbench.report.freshness import recorded
+from segbench.report.numbers import MINUS, NONE, Numbers, count, counted, listed, typographic
+from segbench.report.pages.content import Content, Section
+from segbench.report.pages.html import write_html
+from segbench.report.pages.latex import write_table
+from segbench.report.pages.markdown import write_markdown
+from segbench.report.pages.numbers_json import write_numbers_json
+from segbench.report.study import EVIDENCE, Estimator, evidence
+from segbench.report.table import Column, Field, Table
+from segbench.report.topics.claims import divergence_text
+from segbench.report.trace import Source, Trace, Traces, key_of
 from segbench.stats.effects import Effect
 from segbench.stats.intervals import LEVEL
 from segbench.stats.metrics import read_metric
@@ -216,7 +225,9 @@ def _shared_cells(a: Side, b: Side) -> Iterator[SharedCell]:
 def _tune_difference(a: Experiment, b: Experiment) -> dict[str, tuple[Any, Any]]:
     if a.tune == b.tune:
         return {}
-    words = ["none" if each.tune is None else count(each.tune.search.num_trials, "trial") for each in (a, b)]
+    words = [
+        "none" if each.tune is None else counted(each.tune.search.num_trials, "trial") for each in (a, b)
+    ]
     return {"tune": (words[0], words[1] if words[0] != words[1] else f"other {words[1]}")}
 
 
@@ -331,13 +342,13 @@ def write_answer(found: Comparison) -> str:
     if found.a.experiment.search is not None or found.b.experiment.search is not None:
         parts.append("A search has no cells, so that files and trials alone are compared.")
     else:
-        words = [f"{count(len(kinds[SAME]), 'cell')} with the same configuration in both"]
+        words = [f"{counted(len(kinds[SAME]), 'cell')} with the same configuration in both"]
         words += [f"{len(kinds[OTHER])} of the same name with another one"] if kinds[OTHER] else []
         words += [f"{len(kinds[ONLY_A])} in A alone"] if kinds[ONLY_A] else []
         words += [f"{len(kinds[ONLY_B])} in B alone"] if kinds[ONLY_B] else []
         parts.append(f"{listed(words)}.")
     parts.append(
-        f"{count(len(found.same_trials), 'trial')} {'is' if len(found.same_trials) == 1 else 'are'} "
+        f"{counted(len(found.same_trials), 'trial')} {'is' if len(found.same_trials) == 1 else 'are'} "
         "in both, by identity."
     )
     if found.other_numbers:
@@ -352,3 +363,296 @@ def write_answer(found: Comparison) -> str:
             "over the seeds that both have. They are exploratory: intervals, no verdicts."
         )
     return " ".join(parts)
+
+
+# The tables of `segbench compare`: cells, outcomes side by side, contrasts that both reports show.
+
+
+FRAME: Final = "outcomes"
+
+
+def compare_tables(found: Comparison, digits: int = 3) -> tuple[Table, ...]:
+    """Return the tables that have rows."""
+    numbers = Numbers(digits)
+    tables = (_cells(found), _outcomes(found, numbers), _contrasts_table(found, numbers))
+    return tuple(table for table in tables if table.rows)
+
+
+def trace_outcomes(found: Comparison, digits: int = 3) -> Traces:
+    """Return where the numbers of the outcomes come from: hash and values by seed."""
+    numbers = Numbers(digits)
+    traces = [trace for row in rows_of(found.outcomes) for trace in _traces(found, row, numbers)]
+    return Traces(tuple(traces))
+
+
+def _cells(found: Comparison) -> Table:
+    rows = []
+    for cell in found.cells:
+        is_shared = cell.kind in (SAME, OTHER)
+        seeds = [
+            {record.seed for record in side.of(of)} for side, of in ((found.a, cell.a), (found.b, cell.b))
+        ]
+        rows.append(
+            (
+                Field(text=cell.label),
+                Field(text=cell.kind, is_bold=cell.kind == OTHER),
+                Field(text=cell.differs or NONE),
+                Field(text=count(len(seeds[0])), sort=len(seeds[0])),
+                Field(text=count(len(seeds[1])), sort=len(seeds[1])),
+                Field(text=count(len(seeds[0] & seeds[1])) if is_shared else NONE),
+            )
+        )
+    columns = (
+        Column(title="Cell", is_number=False),
+        Column(title="Match", is_number=False),
+        Column(title="Differs in (A -> B)", is_number=False),
+        Column(title="Seeds in A"),
+        Column(title="in B"),
+        Column(title="in both"),
+    )
+    return Table(
+        name="compare-cells",
+        caption="Cells of the two designs.",
+        columns=columns,
+        rows=tuple(rows),
+        note="Same configuration: every key that can change a number is equal, whatever the level is called. "
+        "Same name: the label is equal and the configuration is not. Seeds: of complete trials.",
+    )
+
+
+def _outcomes(found: Comparison, numbers: Numbers) -> Table:
+    metric = found.a.experiment.outcome
+    traces = {trace.key: trace for trace in trace_outcomes(found, numbers.digits).all}
+    frame = rows_of(found.outcomes)
+    has_new = any(is_known(row["low_new"]) for row in frame)
+    rows = []
+    for row in frame:
+
+        def traced(name: str, subject: str = str(row["cell"])) -> str:
+            trace = traces.get(key_of(FRAME, subject, name))
+            return "" if trace is None else trace.hover
+
+        mean_a, mean_b = (numbers.of(metric, row[name]) for name in ("mean_a", "mean_b"))
+        this = numbers.interval_of(metric, row["low"], row["high"])
+        new = numbers.interval_of(metric, row["low_new"], row["high_new"])
+        rows.append(
+            (
+                Field(text=str(row["cell"])),
+                Field(text=str(row["differs"]) or NONE),
+                Field(text=count(row["n"]), sort=row["n"]),
+                Field(text=mean_a, sort=row["mean_a"], hover=traced("mean_a")),
+                Field(text=mean_b, sort=row["mean_b"], hover=traced("mean_b")),
+                Field(
+                    text=numbers.of(metric, row["difference"], is_difference=True),
+                    sort=row["difference"],
+                    hover=traced("difference"),
+                ),
+                Field(text=this, sort=row["low"], high=row["high"], hover=traced("interval")),
+                *(
+                    [Field(text=new, sort=row["low_new"], high=row["high_new"], hover=traced("interval_new"))]
+                    if has_new
+                    else []
+                ),
+                Field(text=str(row["remark"]) or NONE),
+            )
+        )
+    columns = (
+        Column(title="Cell", is_number=False),
+        Column(title="Differs in (A -> B)", is_number=False),
+        Column(title="n"),
+        Column(title="A"),
+        Column(title="B"),
+        Column(title=f"B {MINUS} A"),
+        Column(title="95 % interval, this test set"),
+        *([Column(title="new images")] if has_new else []),
+        Column(title="Remark", is_number=False),
+    )
+    return Table(
+        name="compare-outcomes",
+        caption=f"{metric} of the cells in both, exploratory.",
+        columns=columns,
+        rows=tuple(rows),
+        note="Means over the n seeds that both have; the difference is paired by seed. Exploratory: "
+        "intervals without correction, no verdicts. The same trials: both experiments report the same ones.",
+    )
+
+
+def _contrasts_table(found: Comparison, numbers: Numbers) -> Table:
+    rows = []
+    for row in rows_of(found.contrasts):
+        at = f" ({row['at']})" if row["at"] else ""
+        rows.append(
+            (
+                Field(text=f"{row['axis']}: {row['level']} {MINUS} {row['baseline']}{at}"),
+                Field(text=str(row["metric"])),
+                *_said(row, "", numbers),
+                *_said(row, "_b", numbers),
+            )
+        )
+    titles = ("difference", "95 % interval", "verdict")
+    columns = (
+        Column(title="Contrast", is_number=False),
+        Column(title="Metric", is_number=False),
+        *(
+            Column(title=f"{side}: {title}", is_number=title != "verdict")
+            for side in "AB"
+            for title in titles
+        ),
+    )
+    return Table(
+        name="compare-contrasts",
+        caption="Contrasts that both reports show.",
+        columns=columns,
+        rows=tuple(rows),
+        note="As each experiment's own report has them, judged within its own family; intervals are those of "
+        "that report. That one of them is resolved and the other is not does not show that the two differ.",
+    )
+
+
+def _said(row: Mapping[str, Any], ending: str, numbers: Numbers) -> Iterable[Field]:
+    metric, verdict = row["metric"], str(row[f"verdict{ending}"] or "")
+    low, high = row[f"low{ending}"], row[f"high{ending}"]
+    difference = row[f"difference{ending}"]
+    yield Field(text=numbers.of(metric, difference, is_difference=True), sort=difference)
+    yield Field(text=numbers.interval_of(metric, low, high), sort=low, high=high)
+    yield Field(text=verdict or NONE, tone=tone_of(verdict))
+
+
+def _traces(found: Comparison, row: Mapping[str, Any], numbers: Numbers) -> Iterable[Trace]:
+    metric, subject = found.a.experiment.outcome, str(row["cell"])
+    by_seed = {
+        f"{metric} in A": row["baseline_by_seed"],
+        f"{metric} in B": row["level_by_seed"],
+        "B minus A": row["difference_by_seed"],
+    }
+    trials = tuple(str(trial) for trial in row["trials"])
+    mean = "Mean over the seeds that both have, of the means over a seed's cells and folds."
+    interval = "Student's t-interval over the seeds' differences, 95 %"
+    for name, columns, what, formula, keys in (
+        ("mean_a", ("mean_a",), "mean in A", mean, [f"{metric} in A"]),
+        ("mean_b", ("mean_b",), "mean in B", mean, [f"{metric} in B"]),
+        ("difference", ("difference",), "B minus A", "Mean over seeds of B minus A.", list(by_seed)),
+        ("interval", ("low", "high"), "interval, this test set", f"{interval}.", ["B minus A"]),
+        (
+            "interval_new",
+            ("low_new", "high_new"),
+            "interval, new images",
+            f"{interval}, with the images' part.",
+            ["B minus A"],
+        ),
+    ):
+        values = tuple(row[column] for column in columns)
+        if not all(is_known(value) for value in values):
+            continue
+        plain = float(values[0]) if len(values) == 1 else tuple(float(value) for value in values)
+        yield Trace(
+            key=key_of(FRAME, subject, name),
+            frame=FRAME,
+            subject=subject,
+            name=name,
+            quantity=f"{what}, {subject}",
+            value=plain,
+            printed=(
+                numbers.interval_of(metric, *values)
+                if len(values) > 1
+                else numbers.of(metric, values[0], is_difference=name == "difference")
+            ),
+            formula=formula,
+            source=Source(
+                trials=tuple(t for t in trials if not name.startswith("mean") or t[0].lower() == name[-1]),
+                seeds=tuple(row["seeds"]),
+                by_seed={key: by_seed[key] for key in keys},
+            ),
+        )
+
+
+# The pages of `segbench compare`: the same HTML and Markdown that reports are made of.
+
+
+NUMBERS_FILE: Final = "compare.json"
+
+
+def compare_content(found: Comparison) -> Content:
+    """Arrange a comparison as a report is arranged."""
+    tables = {table.name: table for table in compare_tables(found)}
+
+    def chosen(name: str) -> tuple:  # type: ignore[type-arg]
+        return (tables[name],) if name in tables else ()
+
+    refused = tuple(f"Not compared: {reason}: {', '.join(cells)}." for reason, cells in found.refused.items())
+    sections = (
+        Section(
+            key="files",
+            title="What differs in the files, from A to B",
+            lines=found.changes or ("Nothing: the two ask the same.",),
+        ),
+        Section(key="cells", title="Cells", tables=chosen("compare-cells")),
+        Section(
+            key="outcomes",
+            title="Outcomes",
+            tables=chosen("compare-outcomes"),
+            lines=tuple(typographic(line) for line in refused),
+        ),
+        Section(key="contrasts", title="Contrasts in both", tables=chosen("compare-contrasts")),
+    )
+    return Content(
+        name=f"{found.a.name} and {found.b.name}",
+        question=_question(found),
+        answer=typographic(write_answer(found)),
+        head=_head(found),
+        sections=tuple(section for section in sections if not section.is_empty),
+    )
+
+
+def compare_files(found: Comparison) -> dict[str, bytes]:
+    """Return file name -> content of `segbench compare --to`."""
+    from segbench.report.build import csv
+
+    content = compare_content(found)
+    made_from = {side.name: recorded(side.experiment) for side in (found.a, found.b)}
+    traces = trace_outcomes(found)
+    texts = {
+        "compare.html": write_html(content),
+        "compare.md": write_markdown(content),
+        NUMBERS_FILE: write_numbers_json(traces, name=content.name, made_from=made_from),
+        **{f"tables/{table.name}.tex": write_table(table) for table in content.tables},
+    }
+    for name, frame in (("outcomes", found.outcomes), ("contrasts", found.contrasts)):
+        if not frame.empty:
+            texts[f"data/compare-{name}.csv"] = csv(frame)
+    return {name: text.encode("utf-8") for name, text in texts.items()}
+
+
+def write_compare(found: Comparison, folder: Path) -> list[tuple[Path, bool]]:
+    """Write the files into a folder; return each page with whether it changed.
+
+    Raises:
+        ResultsError: The disk refuses.
+    """
+    from segbench.store.atomic import write_bytes
+
+    written = []
+    for name, content in compare_files(found).items():
+        path = folder / name
+        is_changed = not (path.is_file() and path.read_bytes() == content)
+        if is_changed:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(path, content)
+        written.append((path, is_changed))
+    return [(path, is_changed) for path, is_changed in written if path.suffix in (".html", ".md")]
+
+
+def _question(found: Comparison) -> str:
+    a, b = (side.experiment.question for side in (found.a, found.b))
+    return a if a == b else f"A: {a} B: {b}"
+
+
+def _head(found: Comparison) -> dict[str, str]:
+    head = {"A": found.a.name, "B": found.b.name}
+    for term in ("trials", "seeds", "outcome", "margin", "data set", "test images", "device", "commit"):
+        a, b = (side.analysis.head.get(term, "") for side in (found.a, found.b))
+        if a == b and a:
+            head[term] = typographic(a)
+        elif a or b:
+            head[term] = typographic(f"{a or 'none'} in A, {b or 'none'} in B")
+    return head

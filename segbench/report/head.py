@@ -1,29 +1,63 @@
-"""The head of a report and its provenance."""
+"""Which cells make a known mistake on purpose: no report prints their numbers without saying so."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
 
 import segbench
+from segbench import registry
+from segbench.config.expand import parameter_ends
 from segbench.config.experiment import Experiment
 from segbench.config.project import Project
 from segbench.config.trial import Choice
 from segbench.records import State
-from segbench.report.family import Estimator, Family
-from segbench.report.flaws import flaws_text
 from segbench.report.notes import varies
-from segbench.report.phrases import count, listed, metric_words
+from segbench.report.numbers import counted, listed, metric_words
+from segbench.report.study import Estimator, Family
 from segbench.stats.effects import Effect
 from segbench.stats.metrics import read_metric
 from segbench.stats.power import POWER, smallest_difference
 from segbench.stats.questions import baseline_contrasts
 from segbench.store.results import Results
+
+
+def flaws_text(experiment: Experiment) -> str:
+    """Name every variant that is flawed on purpose, its cells and its mistake; empty where there is none."""
+    if experiment.foreign:
+        return ""
+    cells_of: dict[tuple[str, str, str], list[str]] = {}
+    for cell, axis, name in _chosen(experiment):
+        flaw = registry.find(axis, name).flawed
+        if flaw is not None:
+            cells_of.setdefault((axis, name, flaw), []).append(cell)
+    num_cells = len(experiment.cells)
+    return "; ".join(
+        f"{axis} {name} {_where(list(dict.fromkeys(cells)), num_cells)}: {flaw}"
+        for (axis, name, flaw), cells in cells_of.items()
+    )
+
+
+def _chosen(experiment: Experiment) -> Iterator[tuple[str, str, str]]:
+    """Yield (cell, axis, variant); a search's cells are its baseline and the ends of its space."""
+    cells = experiment.cells if experiment.search is None else parameter_ends(experiment)
+    for cell in cells:
+        for axis, choice in cell.config.choices():
+            yield cell.label, axis, choice.name
+
+
+def _where(cells: list[str], num_cells: int) -> str:
+    if num_cells == 0:
+        return "in the space searched"
+    return "in every cell" if len(cells) == num_cells else f"in {listed(cells)}"
+
+
+# The head of a report and its provenance.
 
 
 def describe(
@@ -58,7 +92,7 @@ def describe(
     }
     readers = test_set_readers(table, project)
     if readers:
-        head["test set read by"] = f"{count(len(readers), 'experiment')}: {listed(readers)}"
+        head["test set read by"] = f"{counted(len(readers), 'experiment')}: {listed(readers)}"
     return {term: text for term, text in head.items() if text}
 
 
@@ -77,7 +111,7 @@ def resolution_text(experiment: Experiment, family: Family, estimator: Estimator
         return ""
     return (
         f"true differences of {smallest:.2g} in {metric_words(experiment.outcome)} or more are found with "
-        f"{100 * POWER:.0f} % power at {count(n, 'seed')} (typical half-width of an interval: "
+        f"{100 * POWER:.0f} % power at {counted(n, 'seed')} (typical half-width of an interval: "
         f"{half_width:.2g})"
     )
 
@@ -204,14 +238,14 @@ def _test_images(experiment: Experiment, table: pd.DataFrame, estimator: Estimat
     if images is None:
         return ""
     number = f"{images.num_images:,}"
-    return number if images.groups is None else f"{number} in {count(images.num_units, 'group')}"
+    return number if images.groups is None else f"{number} in {counted(images.num_units, 'group')}"
 
 
 def _family_text(family: Family) -> str:
     if not family.members:
         return ""
     what = "claims of the file" if family.is_from_claims else "each level against its baseline"
-    tests = count(len(family.members), "comparison")
+    tests = counted(len(family.members), "comparison")
     return f"{tests} ({what}); Holm at two-sided {family.alpha:.3g}"
 
 

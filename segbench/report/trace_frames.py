@@ -1,36 +1,408 @@
-"""How the numbers of each frame of an analysis are traced: a new frame is one more `FrameSpec`.
-
-Those of crossings and curves are in `trace_designs.py`.
-"""
+"""How the numbers of crossings and of curves are traced."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from segbench.report import trace_designs, trace_search
 from segbench.report.analysis import Analysis
-from segbench.report.numbers import Numbers
-from segbench.report.phrases import percent
-from segbench.report.trace import FrameSpec, Measured, Quantity, Row, Source, interval
-from segbench.report.trace_show import (
+from segbench.report.numbers import Numbers, epochs, percent
+from segbench.report.trace import (
+    FrameSpec,
+    Measured,
+    Quantity,
+    Row,
+    Source,
+    interval,
     show_as_is,
     show_count,
     show_effect_size,
+    show_epochs_interval,
     show_interval,
     show_magnitude,
     show_of,
     show_of_row,
     show_p,
     show_seeds_needed,
+    show_share,
     show_significant,
     show_value,
     show_word,
 )
 from segbench.stats.intervals import LEVEL
 from segbench.stats.metrics import read_metric
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+_T = "± t(0.975, n − 1) · sd / √n over seeds."
+
+
+def marginal_subject(analysis: Analysis, row: Row) -> str:
+    return f"{row['axis']}: {row['level']}"
+
+
+def interaction_subject(analysis: Analysis, row: Row) -> str:
+    first = f"{row['axis_a']}: {row['level_a']} - {row['baseline_a']}"
+    return f"{first} by {row['axis_b']}: {row['level_b']} - {row['baseline_b']}"
+
+
+def curve_subject(analysis: Analysis, row: Row) -> str:
+    return f"{row['cell']}, {row['metric']}"
+
+
+def pair_subject(analysis: Analysis, row: Row) -> str:
+    return f"{row['axis_a']}: {row['level_a']}, {row['axis_b']}: {row['level_b']}"
+
+
+def _means(analysis: Analysis) -> list[Quantity]:
+    outcome = analysis.experiment.outcome
+    over = f"Mean over seeds of {outcome}; of a seed the mean over its cells with the level."
+    show = show_of(outcome)
+    return [
+        Quantity(name="n", words="seeds", formula="Seeds measured in every cell.", show=show_count),
+        Quantity(name="mean", words=f"mean {outcome}", formula=over, show=show, behind=outcome),
+        Quantity(name="sd", words="sd", formula="sd over seeds of that mean.", show=show, behind=outcome),
+        interval("95 % interval", f"Mean {_T}", show, behind=outcome),
+    ]
+
+
+def _interactions(analysis: Analysis) -> list[Quantity]:
+    twice = "Mean over seeds of the difference of differences, paired by seed."
+    outcome = analysis.experiment.outcome
+    show = show_of(outcome, is_difference=True)
+    return [
+        Quantity(name="n", words="seeds", formula="Seeds measured in every cell.", show=show_count),
+        Quantity(name="difference", words="difference of differences", formula=twice, show=show),
+        interval("95 % interval", f"Difference {_T}", show),
+    ]
+
+
+def _anova(analysis: Analysis) -> list[Quantity]:
+    return [
+        Quantity(name="df", words="degrees of freedom", formula="Of the source.", show=show_count),
+        Quantity(
+            name="ss",
+            words="sum of squares",
+            formula="Squared effects of the source, summed over all cells and seeds.",
+            show=show_significant,
+        ),
+        Quantity(name="f", words="F", formula="Mean square / that of the residual.", show=show_significant),
+        Quantity(name="p", words="p", formula="Upper tail of F, uncorrected.", show=show_p),
+        Quantity(
+            name="eta_squared",
+            words="η²",
+            formula="Sum of squares / total sum of squares.",
+            show=show_share,
+        ),
+        Quantity(
+            name="omega_squared",
+            words="ω²",
+            formula="(Sum of squares − df · residual mean square) / (total + residual mean square).",
+            show=show_share,
+        ),
+    ]
+
+
+def _dynamics(analysis: Analysis) -> list[Quantity]:
+    objective = analysis.experiment.baseline.objective.metric
+    mean = "Mean over seeds of"
+    found = [
+        Quantity(name="n", words="completed seeds", formula="Seeds that completed.", show=show_count),
+        Quantity(
+            name="reached",
+            words="seeds that reached the level",
+            formula=f"Seeds whose {objective} reached the level.",
+            show=lambda numbers, row, values: f"{int(values[0])} of {int(row['n'])}",
+        ),
+        Quantity(
+            name="turned_up",
+            words="seeds that over-fit",
+            formula="Seeds whose val_loss turned up.",
+            show=show_count,
+        ),
+    ]
+    measures = {
+        "epochs_to_level": (
+            "epochs to the level",
+            f"{mean} the first epoch with {objective} at the level, of those that reached it.",
+            _show_first,
+            show_epochs_interval,
+        ),
+        "area": (
+            f"area under {objective}",
+            f"{mean} the area under {objective}, over the epochs.",
+            show_of(objective),
+            show_of(objective),
+        ),
+        "instability": (
+            "instability",
+            f"{mean} the sd over the last epochs.",
+            show_of("instability"),
+            show_of("instability"),
+        ),
+        "onset": (
+            "epoch at which val_loss turns up",
+            f"{mean} the epoch at which val_loss turned up, of those where it did.",
+            _show_onset,
+            show_epochs_interval,
+        ),
+    }
+    for name, (words, formula, show, show_ends) in measures.items():
+        found.append(Quantity(name=name, words=words, formula=formula, show=show, behind=name))
+        ends = (f"{name}_low", f"{name}_high")
+        interval_words, of = f"{words}, interval", f"Mean {_T}"
+        found.append(
+            interval(interval_words, of, show_ends, name=f"{name}_interval", columns=ends, behind=name)
+        )
+    return found
+
+
+def _show_first(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
+    has_level = row["level"] == row["level"]
+    return "not reached" if has_level and not row["reached"] else epochs(values[0])
+
+
+def _show_onset(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
+    turned, n = int(row["turned_up"]), int(row["n"])
+    return (epochs(values[0]) if turned else "no") + (f" ({turned} of {n})" if 0 < turned < n else "")
+
+
+def _curves(analysis: Analysis) -> list[Quantity]:
+    def show(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
+        (by_epoch,) = values
+        first, last = row["epochs"][0], row["epochs"][-1]
+        return f"{numbers.value(by_epoch[-1])} at the last of epochs {first} to {last}"
+
+    told = {
+        "epochs": ("epochs", "Epochs of which the mean and its interval are known."),
+        "n": ("seeds by epoch", "Seeds that reached the epoch; runs that stopped early are no part of it."),
+        "mean": ("mean by epoch", "At each epoch the mean over seeds."),
+        "low": ("low ends of the 95 % intervals by epoch", f"At each epoch mean {_T}"),
+        "high": ("high ends of the 95 % intervals by epoch", f"At each epoch mean {_T}"),
+    }
+    return [
+        Quantity(
+            name=name, words=words, formula=formula, show=_show_range if name in ("epochs", "n") else show
+        )
+        for name, (words, formula) in told.items()
+    ]
+
+
+def _show_range(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
+    low, high = int(min(values[0])), int(max(values[0]))
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _one_a_curve(frame: pd.DataFrame) -> list[Row]:
+    """Return a row a cell and metric, with its values by epoch: one a point would be most of the file."""
+    columns = ("epoch", "n", "mean", "low", "high")
+    rows = []
+    for (cell, metric), own in frame.groupby(["cell", "metric"], sort=False):
+        by_epoch = {name: tuple(own[name].tolist()) for name in columns}
+        rows.append({"cell": cell, "metric": metric, **by_epoch, "epochs": by_epoch["epoch"]})
+    return rows
+
+
+def _own_trials(measured: Measured, row: Row, quantity: Quantity) -> Source:
+    """Return the trials that the row names, and what the seeds measured where it holds that."""
+    found = measured.of_trials(_tuple(row, "trials"), quantity.behind)
+    if not isinstance(row.get("difference_by_seed"), tuple):
+        return found
+    by_seed = {"difference of differences": row["difference_by_seed"]}
+    return Source(trials=found.trials, seeds=row["seeds"], by_seed=by_seed)
+
+
+def _of_curves(measured: Measured, row: Row, quantity: Quantity) -> Source:
+    """Return the trials of a cell and what each seed's curve measured."""
+    found = measured.of_cell(str(row["cell"]), "")
+    values = row.get(f"{quantity.behind}_by_seed")
+    if not isinstance(values, tuple):
+        return found
+    return Source(trials=found.trials, seeds=row["seeds"], by_seed={quantity.behind: values})
+
+
+def _tuple(row: Row, name: str) -> tuple[Any, ...]:
+    value = row.get(name)
+    return value if isinstance(value, tuple) else ()
+
+
+DESIGN_FRAMES: Final = (
+    FrameSpec(name="marginals", subject=marginal_subject, quantities=_means, source=_own_trials),
+    FrameSpec(name="interaction_means", subject=pair_subject, quantities=_means, source=_own_trials),
+    FrameSpec(
+        name="interactions",
+        subject=interaction_subject,
+        quantities=_interactions,
+        source=_own_trials,
+    ),
+    FrameSpec(
+        name="anova",
+        subject=lambda analysis, row: str(row["source"]),
+        quantities=_anova,
+        source=_own_trials,
+    ),
+    FrameSpec(
+        name="dynamics",
+        subject=lambda analysis, row: str(row["cell"]),
+        quantities=_dynamics,
+        source=_of_curves,
+    ),
+    FrameSpec(
+        name="curves",
+        subject=curve_subject,
+        quantities=_curves,
+        source=_of_curves,
+        rows=_one_a_curve,
+        in_text=False,
+    ),
+)
+
+
+# How the numbers of searches and tunings are traced: replicated proposals, shares, tuned against untuned.
+
+
+def importance_subject(analysis: Analysis, row: Row) -> str:
+    return f"{row['metric']}: {row['knob']}"
+
+
+def replicated_subject(analysis: Analysis, row: Row) -> str:
+    return f"proposal {int(row['number'])} with other seeds"
+
+
+def untuned_subject(analysis: Analysis, row: Row) -> str:
+    return f"{row['cell']}: tuned - as designed"
+
+
+def _importance(analysis: Analysis) -> list[Quantity]:
+    formula = (
+        "Variance of the knob's curve over the space, divided by that of all curves, of products of two "
+        "knobs and of the residuals; additive model of the ranks of the objective."
+    )
+    seen = "1 − squared errors of ranks / those about their mean, over ten parts predicted by the other nine."
+    number = "Proposals that ended with a value, diverged ones last."
+    return [
+        Quantity(name="share", words="share of variance", formula=formula, show=show_share),
+        Quantity(name="r2", words="R² out of sample", formula=seen, show=show_share),
+        Quantity(name="n", words="proposals", formula=number, show=show_count),
+    ]
+
+
+def _replicated(analysis: Analysis) -> list[Quantity]:
+    outcome, objective = analysis.experiment.outcome, analysis.experiment.baseline.objective.metric
+    chosen = f"{objective} of the proposal's own trial: the best of the search, and so flattering."
+    return [
+        Quantity(name="n", words="other seeds", formula="Seeds that did not choose it.", show=show_count),
+        Quantity(name="value", words=f"{objective} as chosen", formula=chosen, show=show_of(objective)),
+        Quantity(
+            name="val_mean",
+            words=f"{objective} with other seeds",
+            formula=f"Mean over the other seeds of {objective} at their selected epochs.",
+            show=show_of(objective),
+        ),
+        Quantity(
+            name="mean",
+            words=f"mean {outcome}",
+            formula=f"Mean over the other seeds of {outcome}.",
+            show=show_of(outcome),
+        ),
+        interval(
+            "95 % interval of the mean",
+            "Mean ± t(0.975, n − 1) · sd / √n over the other seeds.",
+            show_of(outcome),
+        ),
+        Quantity(
+            name="sd",
+            words="standard deviation",
+            formula=f"sd over the other seeds of {outcome}.",
+            show=show_of(outcome),
+        ),
+    ]
+
+
+def _untuned(analysis: Analysis) -> list[Quantity]:
+    outcome, objective = analysis.experiment.outcome, analysis.experiment.baseline.objective.metric
+    return [
+        Quantity(
+            name="default",
+            words=f"mean {outcome} as designed",
+            formula=f"Mean over seeds of {outcome} at the settings of the file.",
+            show=show_of(outcome),
+        ),
+        Quantity(
+            name="tuned",
+            words=f"mean {outcome} tuned",
+            formula=f"Mean over seeds of {outcome} of the winner's replicates.",
+            show=show_of(outcome),
+        ),
+        Quantity(
+            name="difference",
+            words="difference",
+            formula="Mean over seeds of tuned minus as designed, paired by seed.",
+            show=show_of(outcome, is_difference=True),
+        ),
+        interval(
+            "95 % interval",
+            "Difference ± t(0.975, n − 1) · sd / √n over the seeds that have both.",
+            show_of(outcome),
+        ),
+        *(
+            Quantity(
+                name=f"val_{name}",
+                words=f"{objective} of the {name}",
+                formula=f"{objective} of the tuning trial with these settings; mean over repeats with both.",
+                show=show_of(objective),
+                behind="tuning",
+            )
+            for name in ("default", "winner")
+        ),
+    ]
+
+
+def _proposals_of(measured: Measured, row: Row, quantity: Quantity) -> Source:
+    """Return the trials that the model was fitted to."""
+    analysis = measured.analysis
+    frame = analysis.search if analysis.experiment.search is not None else analysis.tuning_trials
+    if frame is None or frame.empty:
+        return Source()
+    used = frame[frame["state"].isin(["complete", "diverged"])]
+    return Source(trials=tuple(str(trial) for trial in used["trial"]))
+
+
+def _other_seeds(measured: Measured, row: Row, quantity: Quantity) -> Source:
+    if quantity.name == "value":
+        return Source(trials=(str(row["trial"]),))
+    outcome = measured.analysis.experiment.outcome
+    return Source(trials=row["trials"], seeds=row["seeds"], by_seed={outcome: row["by_seed"]})
+
+
+def _both(measured: Measured, row: Row, quantity: Quantity) -> Source:
+    if quantity.behind == "tuning":
+        trials = measured.analysis.tuning_trials
+        own = trials[trials["cell"] == row["cell"]] if trials is not None else None
+        return Source(trials=() if own is None else tuple(str(trial) for trial in own["trial"]))
+    by_seed = {
+        "tuned": row["level_by_seed"],
+        "as designed": row["baseline_by_seed"],
+        "difference": row["difference_by_seed"],
+    }
+    return Source(trials=row["trials"], seeds=row["seeds"], by_seed=by_seed if row["seeds"] else {})
+
+
+SEARCH_FRAMES: Final = (
+    FrameSpec(name="replicated", subject=replicated_subject, quantities=_replicated, source=_other_seeds),
+    FrameSpec(name="importance", subject=importance_subject, quantities=_importance, source=_proposals_of),
+    FrameSpec(name="untuned", subject=untuned_subject, quantities=_untuned, source=_both),
+)
+
+
+# How the numbers of each frame of an analysis are traced: a new frame is one more `FrameSpec`.
+#
+# Those of crossings and curves are in `trace_designs.py`.
+
 
 _ENDED_BADLY: Final = {
     "diverged": ("diverged",),
@@ -358,7 +730,7 @@ FRAMES: Final = (
     FrameSpec(name="subgroups", subject=subgroup_subject, quantities=_subgroups, source=contrast_source),
     FrameSpec(name="tuning", subject=tuning_subject, quantities=_tuning, source=one_trial),
     FrameSpec(name="search", subject=proposal_subject, quantities=_search, source=one_trial),
-    *trace_search.FRAMES,
-    *trace_designs.FRAMES,
+    *SEARCH_FRAMES,
+    *DESIGN_FRAMES,
 )
 """In the order of `numbers.json`."""

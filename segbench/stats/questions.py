@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from segbench.config.axes import leaves_steps_out
 from segbench.config.experiment import Claim, Experiment
-from segbench.config.leave_one_out import leaves_steps_out
 from segbench.config.pairing import Pairing
 from segbench.stats.metrics import Kind, read_metric
 from segbench.stats.pairs import Contrast

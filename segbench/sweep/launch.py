@@ -1,40 +1,150 @@
-"""A sweep from plan to summary: what `segbench sweep` does, without what it prints."""
+"""Where a sweep's trials come from."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from segbench.config.document import dump
+from segbench.config.experiment import Experiment
 from segbench.data import decode
+from segbench.errors import ExperimentError, message
+from segbench.guards import Finding, Severity, check_plan, check_work, sorted_findings
+from segbench.guards.subjects import distinct_data
+from segbench.plan.looks import present
+from segbench.plan.plan import Plan, PlanEntry, Planner, plan_trials
+from segbench.plan.reuse import reuse
 from segbench.records import FailureKind, State, TrialRecord
+from segbench.samples import FACTS
 from segbench.store import trials
 from segbench.store.atomic import write_text
 from segbench.store.layout import ExperimentFolder, TrialFolder
 from segbench.store.queue import QueuedTrial
+from segbench.store.samples import read_samples, write_samples
 from segbench.store.scan import scan
-from segbench.sweep.checks import Finding, Severity, check_plan, check_work, sorted_findings
-from segbench.sweep.checks.subjects import distinct_data
-from segbench.sweep.events import label_trial
-from segbench.sweep.looks import present
-from segbench.sweep.plan import Plan, PlanEntry, Planner, plan_trials
-from segbench.sweep.reset import reopen_if_damaged, reset
-from segbench.sweep.reuse import reuse
+from segbench.sweep.tune import reopen_if_damaged, reset
+from segbench.trial.events import Event, label_trial
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from segbench.config.experiment import Experiment
     from segbench.store.lease import Lease
     from segbench.sweep.address import StorageAddress
-    from segbench.sweep.deadline import Deadline
-    from segbench.sweep.devices import Slot
+    from segbench.sweep.launchers.slurm import SlurmPool
     from segbench.sweep.mirror import Mirror
-    from segbench.sweep.signals import StopRequest
-    from segbench.sweep.slurm.pool import SlurmPool
-    from segbench.sweep.source import TrialSource
+    from segbench.trial.devices import Slot
+    from segbench.trial.signals import Deadline, StopRequest
+
+
+class TrialSource(Protocol):
+    """What the supervisor asks for trials, and tells what became of them.
+
+    A design knows all of its trials before it starts (`FixedTrials`). A search asks for more as others end.
+    """
+
+    @property
+    def trials(self) -> Sequence[QueuedTrial]:
+        """The queue: what is to be run, in order; what has ended may be left out."""
+
+    @property
+    def asked(self) -> Sequence[QueuedTrial]:
+        """Everything asked for so far, in order: what the dashboard shows."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no trial will be added any more."""
+
+    @property
+    def num_expected(self) -> int:
+        """Trials in all, as far as one can tell."""
+
+    @property
+    def num_ended(self) -> int:
+        """Trials that need no worker any more."""
+
+    def open_trials(self) -> list[QueuedTrial]:
+        """Return the trials that are to be run and were asked for before this sweep began."""
+
+    def advance(self) -> list[QueuedTrial]:
+        """Return the trials to add to the queue now."""
+
+    def handle(self, event: Event) -> None:
+        """Take an event of a running trial."""
+
+
+class FixedTrials:
+    """The trials of a design.
+
+    Args:
+        trials: What is to be run, in order; nothing of it has ended.
+        num_ended: Trials of the design that need no worker any more.
+        num_expected: Trials in all; None: these and those that have ended.
+    """
+
+    def __init__(
+        self, trials: Sequence[QueuedTrial], *, num_ended: int = 0, num_expected: int | None = None
+    ) -> None:
+        self.trials = self.asked = tuple(trials)
+        self.is_closed = True
+        self.num_ended = num_ended
+        self.num_expected = len(self.trials) + num_ended if num_expected is None else num_expected
+
+    def open_trials(self) -> list[QueuedTrial]:
+        return list({trial.hash: trial for trial in self.trials}.values())
+
+    def advance(self) -> list[QueuedTrial]:
+        return []
+
+    def handle(self, event: Event) -> None:
+        pass
+
+
+# What a report must know of the test images to divide them into sub-groups.
+
+
+def describe_test_images(experiment: Experiment, folder: ExperimentFolder, *, is_new: bool) -> None:
+    """Write `samples.csv` where the experiment asks for sub-groups.
+
+    The images are those of the baseline's data set, measured at its size, in the test part of any fold.
+
+    Args:
+        experiment: What was trained.
+        folder: Its results.
+        is_new: Whether trials are to be run; else a file that has what is asked for is left alone.
+
+    Raises:
+        ExperimentError: The data set knows no attribute of a name under `subgroups:`.
+    """
+    if not experiment.subgroups:
+        return
+    known = None if is_new else read_samples(folder)
+    if known is not None and set(experiment.subgroups) <= set(known):
+        return
+    from segbench.data import prepare
+    from segbench.data.facts import facts_of
+
+    config, rows = experiment.baseline, []
+    for fold in range(experiment.num_folds):
+        data = prepare(config, experiment.project, fold=fold)
+        rows += list(facts_of(data, [int(number) for number in data.split["test"]]))
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    missing = [name for name in experiment.subgroups if name not in columns]
+    if missing:
+        places = [message("subgroups", _RULE, got=name, known=_divisions(columns)) for name in missing]
+        raise ExperimentError(places)
+    write_samples(folder, rows)
+
+
+_RULE = "the data set says nothing of this name about its images"
+
+
+def _divisions(columns: list[str]) -> list[str]:
+    return [*(name for name in columns if name not in ("image", *FACTS)), *FACTS]
+
+
+# A sweep from plan to summary: what `segbench sweep` does, without what it prints.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +325,7 @@ def make_source(job: Job, *, ahead: int) -> TrialSource:
         job: What is to be done.
         ahead: Trials that a search may have open at a time: one a worker.
     """
-    from segbench.sweep.source import FixedTrials
+    pass
 
     if job.experiment.search is not None:
         from segbench.sweep.search import SearchRun
@@ -258,11 +368,10 @@ def run_job(
         ResultsError: Another sweep of the experiment is running, or the disk refuses.
         TrialError: Workers cannot be started.
     """
+    from segbench.sweep.display import SweepView, make_display
+    from segbench.sweep.launchers.local import Pool
     from segbench.sweep.mirror import make_mirror
-    from segbench.sweep.pool import Pool
-    from segbench.sweep.progress import make_display
     from segbench.sweep.supervisor import Supervisor
-    from segbench.sweep.view import SweepView
 
     experiment = job.experiment
     num_workers = len(slots) if jobs is None else jobs.size

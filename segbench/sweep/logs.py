@@ -9,11 +9,11 @@ from pathlib import Path
 
 from segbench.config.experiment import Experiment
 from segbench.errors import ExperimentError, message
+from segbench.plan.plan import parse_selection
 from segbench.records import State, TrialRecord
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.scan import scan
-from segbench.sweep.events import label_trial
-from segbench.sweep.selection import parse_selection
+from segbench.trial.events import label_trial
 
 _FIRST = (State.FAILED, State.RUNNING, State.INTERRUPTED, State.DIVERGED)
 _POLL_S = 0.5

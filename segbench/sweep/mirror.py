@@ -13,11 +13,11 @@ from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import QueuedTrial
 from segbench.sweep.address import StorageAddress, default_address
-from segbench.sweep.events import EpochFinished, Event, TrialFinished, TrialStarted
 from segbench.sweep.headline import read_answer, write_headline
 from segbench.sweep.inbox import Change, Inbox
 from segbench.sweep.shown import Frame, read_objectives
 from segbench.sweep.study.records import ShownTrial
+from segbench.trial.events import EpochFinished, Event, TrialFinished, TrialStarted
 
 if TYPE_CHECKING:
     from pathlib import Path

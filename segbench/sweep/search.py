@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from segbench.config.expand import apply_parameters, num_folds
+from segbench.config.expand import apply_parameters, num_folds, search_space
 from segbench.config.experiment import Cell, Experiment, PlannedTrial
 from segbench.config.trial import TrialConfig
 from segbench.records import State, TrialRecord
@@ -14,9 +14,6 @@ from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import Lease
 from segbench.store.queue import QueuedTrial
-from segbench.sweep.events import EpochFinished, Event, TrialFinished, TrialRefused
-from segbench.sweep.goals import measure_trial, read_column
-from segbench.sweep.limits import is_wrongly_refused, limits_of
 from segbench.sweep.search_records import (
     PastProposal,
     chosen_proposals,
@@ -26,7 +23,10 @@ from segbench.sweep.search_records import (
     read_past,
     read_record,
 )
-from segbench.sweep.study.records import Proposal, search_space
+from segbench.sweep.study.records import Proposal
+from segbench.trial.events import EpochFinished, Event, TrialFinished, TrialRefused
+from segbench.trial.record import measure_trial, read_column
+from segbench.trial.run import is_wrongly_refused, limits_of
 
 if TYPE_CHECKING:
     from segbench.sweep.study.proposals import SearchStudy

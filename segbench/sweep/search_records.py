@@ -15,8 +15,8 @@ from segbench.store import trials
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.lease import Lease
 from segbench.store.queue import Queue, QueuedTrial
-from segbench.sweep.goals import measure_trial
 from segbench.sweep.study.records import Proposal
+from segbench.trial.record import measure_trial
 
 LEAST_KNOWN_CMAES = 10
 """CMA-ES makes its first distribution from the best tenth of what it knows."""

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 from segbench.config.experiment import Experiment
 from segbench.records import State, TrialRecord
 from segbench.store.layout import ExperimentFolder, TrialFolder
-from segbench.sweep.events import label_trial
-from segbench.sweep.goals import measure_trial, read_column
 from segbench.sweep.study.records import ShownTrial, level_dimension
+from segbench.trial.events import label_trial
+from segbench.trial.record import measure_trial, read_column
 
 
 class Asked(Protocol):

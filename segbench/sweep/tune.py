@@ -1,4 +1,4 @@
-"""A tuned design: every cell's own study, then the winner over fresh seeds; known from the records alone."""
+"""A trial that has ended and is to run again."""
 
 from __future__ import annotations
 
@@ -7,24 +7,70 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import SegbenchError
+from segbench.plan.plan import replicates, tuning_trial, tunings_of
+from segbench.plan.reuse import find_reusable, reuse
 from segbench.records import State, TrialRecord
 from segbench.store import trials
-from segbench.store.layout import ExperimentFolder
+from segbench.store.damage import find_damage
+from segbench.store.layout import ExperimentFolder, TrialFolder
 from segbench.store.lease import Lease
 from segbench.store.queue import Queue, QueuedTrial
 from segbench.store.scan import scan
 from segbench.store.tuning import CellTuning, TuningTrial
-from segbench.sweep.events import EpochFinished, Event, TrialFinished, TrialRefused
-from segbench.sweep.reset import reset
-from segbench.sweep.reuse import find_reusable, reuse
 from segbench.sweep.shown import read_objectives
 from segbench.sweep.study.records import Proposal
-from segbench.sweep.tuning import replicates, tuning_trial, tunings_of
+from segbench.trial.events import EpochFinished, Event, TrialFinished, TrialRefused
 
 if TYPE_CHECKING:
     from segbench.config.experiment import Experiment
-    from segbench.sweep.plan import Planner
+    from segbench.plan.plan import Planner
     from segbench.sweep.study.proposals import SearchStudy
+
+
+def reset(folder: TrialFolder, record: TrialRecord, *, search: Mapping[str, Any] | None) -> None:
+    """Have a trial wait again; its attempts stay counted, and the next attempt goes on from what it saved.
+
+    One that somebody holds is left to them.
+
+    Args:
+        folder: The trial's.
+        record: What stands there.
+        search: Takes the place of the record's own.
+    """
+    lease = Lease.acquire(folder)
+    if lease is None:
+        return
+    with lease:
+        lease.check()
+        waiting = replace(
+            record, state=State.WAITING, failure=None, reason=None, finished=None, search=search
+        )
+        trials.write_trial(folder, waiting)
+
+
+def reopen_if_damaged(folder: TrialFolder, record: TrialRecord) -> str | None:
+    """Read every file of a finished trial, and have it go on from `last.pt` where one is damaged.
+
+    Where that is damaged, too, the trial starts from its beginning. A pruned trial is left alone: whether it
+    would be pruned again depends on the others.
+
+    Returns:
+        What is wrong; None: nothing, or somebody holds the trial.
+    """
+    if record.state not in (State.COMPLETE, State.DIVERGED):
+        return None
+    damage = find_damage(folder, record)
+    lease = Lease.acquire(folder) if damage is not None else None
+    if lease is None:
+        return None
+    with lease:
+        lease.check()
+        reopened = replace(record, state=State.INTERRUPTED, reason=damage, test={}, finished=None)
+        trials.write_trial(folder, reopened)
+    return damage
+
+
+# A tuned design: every cell's own study, then the winner over fresh seeds; known from the records alone.
 
 
 class TuneRun:

@@ -59,8 +59,8 @@ from segbench.config.project import Project
 from segbench.errors import SegbenchError
 from segbench.store.layout import ResultsFolder
 from segbench.store.queue import Queue
-from segbench.sweep.runner import Resources
-from segbench.sweep.signals import StopRequest
+from segbench.trial.run import Resources
+from segbench.trial.signals import StopRequest
 from segbench.sweep.worker import Worker, settle_process
 
 project = Project(Path.cwd())

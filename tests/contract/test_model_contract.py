@@ -11,7 +11,7 @@ import torch
 from segbench import contract, registry
 from segbench.api import build_model
 from segbench.axes import model
-from segbench.config.knobs import type_of
+from segbench.config.resolve import type_of
 from segbench.config.trial import Choice
 from segbench.contract import Check, Subject
 from segbench.engine.instruments import parameters_without_gradient

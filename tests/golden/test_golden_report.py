@@ -17,13 +17,12 @@ from PIL import Image
 from segbench.report.figures.draw_matplotlib import draw_files
 from segbench.report.figures.draw_pgfplots import draw_pgfplots
 from segbench.report.figures.draw_svg import draw_svg
-from segbench.report.figures.make import make_figures
 from segbench.report.labels import Labels
 from segbench.report.pages.html import write_sheet
 from segbench.report.pages.latex import write_table
 from segbench.report.pages.markdown import table as write_markdown_table
 from segbench.report.style import Style
-from segbench.report.tables.make import make_tables
+from segbench.report.topics.walk import make_figures, make_tables
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "report"))
 import fake_analysis as fake

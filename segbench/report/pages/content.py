@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from segbench.report.analysis import Analysis
 from segbench.report.best_design import NUM_SEEDS, file_name
 from segbench.report.figures.figure import Figure
-from segbench.report.figures.make import make_figures
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, typographic
 from segbench.report.style import Style
-from segbench.report.tables.make import make_tables
-from segbench.report.tables.table import Table
+from segbench.report.table import Table
+from segbench.report.topics.walk import make_figures, make_tables
 
 
 @dataclass(frozen=True, kw_only=True)

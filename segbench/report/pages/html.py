@@ -11,7 +11,7 @@ from segbench.report.figures.draw_svg import colour_of, colour_style, draw_svg, 
 from segbench.report.figures.figure import Figure
 from segbench.report.pages.content import Content, PanelPicture, Section
 from segbench.report.pages.latex import write_table
-from segbench.report.tables.table import Field, Table
+from segbench.report.table import Field, Table
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 """The browser itself refuses anything from outside, also if a label were to smuggle it in."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from segbench.report.figures.design import slug
 from segbench.report.figures.figure import Figure
 from segbench.report.figures.geometry import place
 from segbench.report.latex_text import escape
 from segbench.report.pages.content import Content, Section
-from segbench.report.tables.table import Column, Field, Table
+from segbench.report.table import Column, Field, Table
+from segbench.report.topics.arrangement import slug
 
 _MOST_ROWS = 30
 """Rows of one table; longer ones go on in another."""

@@ -1,15 +1,107 @@
-r"""`numbers.tex`: `\segval{experiment}{row}{name}` prints a number of the report in running text."""
+r"""What `\segval{experiment}{row}{name}` knows: rows of the report under the names that running text uses."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 from segbench.report.analysis import Analysis
-from segbench.report.figures.design import slug
 from segbench.report.labels import Labels
 from segbench.report.latex_text import escape
-from segbench.report.macros import macro_rows
+from segbench.report.numbers import count
+from segbench.report.topics.arrangement import slug, unique_slugs
+from segbench.report.trace import Trace, Traces
+from segbench.report.trace_frames import FRAMES, contrast_subject
+
+
+@dataclass(frozen=True, kw_only=True)
+class MacroRow:
+    """A cell, a contrast, a marginal mean or another row of the report."""
+
+    key: str
+    """Safe in TeX: `unet-BatchNorm`, `norm.DyT`, `norm.DyT.at-model-unet`."""
+    frame: str
+    subject: str
+    aliases: tuple[str, ...] = ()
+    """Other names, as they are in the experiment: `unet, BatchNorm`, `norm: DyT - BatchNorm`."""
+    printed: dict[str, str] = field(default_factory=dict)
+    """Name of a number -> how it is printed."""
+
+
+def macro_rows(analysis: Analysis, traces: Traces) -> list[MacroRow]:
+    """Return every row, cells first; keys and aliases are unique, the first row keeps a name."""
+    in_text = {spec.name for spec in FRAMES if spec.in_text}
+    of_row: dict[tuple[str, str], list[Trace]] = {}
+    for trace in (trace for trace in traces.all if trace.frame in in_text):
+        of_row.setdefault((trace.frame, trace.subject), []).append(trace)
+    taken: set[str] = set()
+    rows = []
+    for frame, subject, key, aliases in _names(analysis, of_row):
+        found = of_row.get((frame, subject))
+        if found is None:
+            continue
+        free = [name for name in dict.fromkeys((subject, *aliases)) if name not in taken | {key}]
+        taken |= {key, *free}
+        values = _values(analysis, frame, found)
+        rows.append(MacroRow(key=key, frame=frame, subject=subject, aliases=tuple(free), printed=values))
+    return rows
+
+
+def _names(
+    analysis: Analysis, of_row: dict[tuple[str, str], list[Trace]]
+) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
+    """Yield frame, subject, key and aliases of every row."""
+    cells = [subject for frame, subject in of_row if frame == "cells"]
+    slugs = unique_slugs(cells)
+    for cell in cells:
+        yield "cells", cell, slugs[cell], ()
+    marginals = getattr(analysis, "marginals", None)
+    if marginals is not None and not marginals.empty:
+        labels = Counter(str(label) for label in marginals["level"])
+        for row in marginals.to_dict("records"):
+            axis, label = str(row["axis"]), str(row["level"])
+            plain = (label, slug(label)) if labels[label] == 1 else ()
+            yield "marginals", f"{axis}: {label}", f"mean.{slug(axis)}.{slug(label)}", plain
+    effects = [] if analysis.effects.empty else analysis.effects.to_dict("records")
+    # Those on the outcome keep the short keys.
+    effects.sort(key=lambda row: row["metric"] != analysis.experiment.outcome)
+    used: Counter[str] = Counter()
+    for row in effects:
+        place = f".at-{slug(str(row['at']))}" if row["at"] else ""
+        other = "" if row["metric"] == analysis.experiment.outcome else f".{slug(str(row['metric']))}"
+        key = f"{slug(str(row['axis']))}.{slug(str(row['level']))}{place}{other}"
+        used[key] += 1
+        number = f"-{used[key]}" if used[key] > 1 else ""
+        yield "effects", contrast_subject(analysis, row), f"{key}{number}", ()
+    others = [(frame, s) for frame, s in of_row if frame not in ("cells", "marginals", "effects")]
+    keys = unique_slugs([f"{frame} {subject}" for frame, subject in others])
+    for frame, subject in others:
+        yield frame, subject, keys[f"{frame} {subject}"], ()
+
+
+def _values(analysis: Analysis, frame: str, traces: list[Trace]) -> dict[str, str]:
+    outcome = analysis.experiment.outcome
+    values = {trace.name: trace.printed for trace in traces}
+    for trace in traces:
+        if trace.name == "parameters" and isinstance(trace.value, float):
+            values["parameters"] = count(trace.value)
+    if "mean" in values:
+        values[outcome] = values["mean"]
+        if "mean_last" in values:
+            values[f"{outcome}_last"] = values["mean_last"]
+        if "val_mean" in values:
+            values[analysis.experiment.baseline.objective.metric] = values["val_mean"]
+    if frame == "effects":
+        values[outcome] = values["difference"]
+        values["p"] = values.get("p_holm", values.get("p", ""))
+    return values
+
+
+# `numbers.tex`: `\segval{experiment}{row}{name}` prints a number of the report in running text.
+
 
 _SAFE: Final = re.compile(r"[A-Za-z0-9_ .,:;=+\-*/()<>|!?@'\[\]]+")
 """Characters that TeX reads as they are where a name is expected."""

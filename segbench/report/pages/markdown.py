@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from segbench.report.pages.content import Content, Section
-from segbench.report.tables.table import Table
+from segbench.report.table import Table
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~$&])")
 

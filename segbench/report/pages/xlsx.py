@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
 
     from segbench.report.pages.content import Content
-    from segbench.report.tables.table import Column, Field, Table
+    from segbench.report.table import Column, Field, Table
 
 XLSX_FILE: Final = "report.xlsx"
 ABOUT: Final = "report"

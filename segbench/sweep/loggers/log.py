@@ -1,15 +1,61 @@
-"""Brings loggers up to what the files say: once, or beside a sweep until it ends."""
+"""Which loggers there are, and whether their packages are installed."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Final, Protocol
 
+from segbench.errors import ExperimentError, message
 from segbench.store.layout import ExperimentFolder, TrialFolder
-from segbench.sweep.loggers.kinds import Logger, make_sink
 from segbench.sweep.loggers.trial import LoggedTrial, read_logged
+
+
+class Logger(StrEnum):
+    """Where scalars, pictures and configurations go besides the files; each needs the extra of its name."""
+
+    TENSORBOARD = "tensorboard"
+    WANDB = "wandb"
+
+    def folder(self, experiment: ExperimentFolder) -> Path:
+        """Return where it writes."""
+        return experiment.root / self.value
+
+
+def check_installed(loggers: Iterable[Logger], option: str) -> None:
+    """Refuse loggers whose package is missing.
+
+    Raises:
+        ExperimentError: One is; the message names the extra.
+    """
+    for logger in loggers:
+        if find_spec(logger.value) is None:
+            raise ExperimentError(
+                message(
+                    option,
+                    f"the package {logger.value} is not installed",
+                    see=f"pip install 'segbench[{logger.value}]'",
+                )
+            )
+
+
+def make_sink(logger: Logger, experiment: ExperimentFolder) -> Sink:
+    """Return what writes; imports the package."""
+    if logger is Logger.TENSORBOARD:
+        from segbench.sweep.loggers.tensorboard import TensorBoard
+
+        return TensorBoard(logger.folder(experiment))
+    from segbench.sweep.loggers.wandb import Wandb
+
+    return Wandb(logger.folder(experiment), experiment.name)
+
+
+# Brings loggers up to what the files say: once, or beside a sweep until it ends.
+
 
 EVERY_S: Final = 5.0
 """The files are looked at this often while a sweep runs."""

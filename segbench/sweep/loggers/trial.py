@@ -13,7 +13,7 @@ from segbench.errors import SegbenchError
 from segbench.records import State, TrialRecord
 from segbench.store import trials
 from segbench.store.layout import TrialFolder
-from segbench.sweep.events import label_trial
+from segbench.trial.events import label_trial
 
 
 @dataclass(frozen=True)

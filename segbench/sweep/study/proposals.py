@@ -12,12 +12,13 @@ from optuna.samplers import NSGAIISampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from segbench.config.expand import search_space
 from segbench.config.experiment import Search
-from segbench.config.samplers import KNOWS_CONSTRAINTS
+from segbench.config.searches import KNOWS_CONSTRAINTS
 from segbench.records import DECIMALS, State
 from segbench.sweep.study.convert import STATES, freeze, is_number, to_distribution
 from segbench.sweep.study.pruners import Hyperband, make_pruner
-from segbench.sweep.study.records import Proposal, search_space
+from segbench.sweep.study.records import Proposal
 from segbench.sweep.study.samplers import (
     MOST_DRAWS,
     Generations,

@@ -105,7 +105,7 @@ def test_every_architecture_of_the_library_is_known() -> None:
     from typing import get_args
 
     from segbench import registry
-    from segbench.config.knobs import type_of
+    from segbench.config.resolve import type_of
 
     known = get_args(type_of(registry.find("model", "smp").knobs["arch"].annotation))
     # DPT takes vision transformers alone, whose position weights no init can draw.

@@ -15,8 +15,16 @@ from typer.testing import CliRunner
 from segbench.cli import compare as command
 from segbench.cli.app import app
 from segbench.errors import ExperimentError, ResultsError
-from segbench.report.compare import OTHER, SAME, Comparison, Side, compare, refusal
-from segbench.report.pages.compare import compare_content, compare_files
+from segbench.report.compare import (
+    OTHER,
+    SAME,
+    Comparison,
+    Side,
+    compare,
+    compare_content,
+    compare_files,
+    refusal,
+)
 
 A = TEXT.replace("seeds: 2", "seeds: 3")
 B = A.replace("lr: 1e-3", "lr: 1e-2")

@@ -81,7 +81,7 @@ def test_a_killed_sweep_judges_the_look_it_had_trained(
     project.write(LOOKS)
     project.dice = settled_later
     with monkeypatch.context() as patch:
-        patch.setattr("segbench.report.looks.judge_look", _die)
+        patch.setattr("segbench.report.analyse.judge_look", _die)
         with pytest.raises(KeyboardInterrupt):
             run(capsys)
     assert read_history(project.folder()) == []

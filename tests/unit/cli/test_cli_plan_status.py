@@ -10,13 +10,13 @@ from typer.testing import CliRunner
 from segbench.cli.app import app
 from segbench.config.load import load_experiment
 from segbench.errors import ExperimentError
+from segbench.guards import Finding, Severity
+from segbench.guards.finding import codes
+from segbench.guards.work import MODULES
+from segbench.plan.plan import plan_trials
 from segbench.records import FailureKind, State, TrialRecord
 from segbench.store.layout import ResultsFolder
 from segbench.store.trials import write_trial
-from segbench.sweep.checks import Finding, Severity
-from segbench.sweep.checks.catalogue import codes
-from segbench.sweep.checks.plan import MODULES
-from segbench.sweep.plan import plan_trials
 
 TEXT = """
 question: Does [it] matter?
@@ -90,7 +90,7 @@ def test_a_long_plan_holds_the_same_words_in_columns(monkeypatch: pytest.MonkeyP
         return [line.split() for line in text.splitlines()]
 
     fitted = run("plan", "norms")
-    monkeypatch.setattr("segbench.cli.plan_table._MOST_WRAPPED", 0)
+    monkeypatch.setattr("segbench.cli.plan._MOST_WRAPPED", 0)
     long = run("plan", "norms")
     assert words(long) == words(fitted)
     head, first = long.splitlines()[1:3]
@@ -168,7 +168,7 @@ def test_plan_exits_with_2_where_a_sweep_would_be_refused(project: Path) -> None
 
 def test_a_warning_refuses_under_strict_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     found = (Finding("SB119", Severity.WARNING, "norms: arms differ."),)
-    monkeypatch.setattr("segbench.sweep.checks.check_plan", lambda plan: found)
+    monkeypatch.setattr("segbench.guards.check_plan", lambda plan: found)
     assert "warning SB119: norms: arms differ." in run("plan", "norms")
     done = CliRunner().invoke(app, ["plan", "norms", "--strict"])
     assert done.exit_code == 2

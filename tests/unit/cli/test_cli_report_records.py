@@ -15,15 +15,15 @@ from typer.testing import CliRunner
 
 from benchmarks.report import EXPERIMENT, make_records
 from segbench.cli.app import app
-from segbench.config import remembered
+from segbench.config import cache
 from segbench.config.load import load_experiment
 from segbench.errors import ExperimentError
 from segbench.report.analyse import analyse
 from segbench.report.figures import drawn
 from segbench.report.figures.figure import Figure
-from segbench.report.figures.make import make_figures
 from segbench.report.labels import Labels
 from segbench.report.style import Style
+from segbench.report.topics.walk import make_figures
 from segbench.store.results import Results, read_results
 
 TWO_CELLS = EXPERIMENT.split("axes:", maxsplit=1)[0] + "axes:\n  norm: [batch, none]\nseeds: {seeds}\n"
@@ -173,7 +173,7 @@ def test_two_processes_draw_what_one_draws(project, tmp_path, monkeypatch):
             drawing.add(figure)
         assert drawing.files() == alone
     assert 0 < len(ours) < len(figures)
-    assert remembered.folder().joinpath(f"{drawn._place(tmp_path / 'nowhere')}.json").is_file()
+    assert cache.folder().joinpath(f"{drawn._place(tmp_path / 'nowhere')}.json").is_file()
 
 
 def test_the_second_process_ends_with_a_report_that_fails(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.report import EXPERIMENT, make_records
-from segbench.cli import report_watch
+from segbench.cli import report
 from segbench.cli.app import app
 
 TEXT = (
@@ -56,7 +56,7 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
     found = Sweep(tmp_path)
     # its own `time`: threads of the process that other tests left sleep on
     own = SimpleNamespace(sleep=found.rest, monotonic=time.monotonic, perf_counter=time.perf_counter)
-    monkeypatch.setattr(report_watch, "time", own)
+    monkeypatch.setattr(report, "time", own)
     return found
 
 
@@ -99,19 +99,19 @@ def test_from_nothing_over_parts_to_the_whole_report(sweep):
     assert "follows the sweep" not in page
     assert VERDICT.search(page)
     assert sweep.page.with_name("report.tex").is_file()
-    assert min(sweep.rests) >= report_watch.POLL_S
+    assert min(sweep.rests) >= report.POLL_S
 
 
 def test_nothing_is_read_while_no_record_changes(sweep, monkeypatch):
     sweep.end(2)
     calls = []
-    whole = report_watch.write_one
+    whole = report.write_one
 
     def counted(*args, **kwargs):
         calls.append(kwargs)
         return whole(*args, **kwargs)
 
-    monkeypatch.setattr(report_watch, "write_one", counted)
+    monkeypatch.setattr(report, "write_one", counted)
 
     def epoch() -> None:
         trial = next((sweep.results / "trials").iterdir())

@@ -13,14 +13,14 @@ from typer.testing import CliRunner
 from segbench.cli import status_view
 from segbench.cli.app import app
 from segbench.config.load import load_experiment
+from segbench.plan.overview import look_over, time_left_s
+from segbench.plan.plan import plan_trials
 from segbench.records import FailureKind, State, TrialRecord
 from segbench.store.gc import Keep, find_garbage, remove_garbage
 from segbench.store.layout import ExperimentFolder, ResultsFolder, TrialFolder
 from segbench.store.lease import Lease
 from segbench.store.trials import write_trial
 from segbench.sweep.logs import LogFile, follow_logs
-from segbench.sweep.overview import look_over, time_left_s
-from segbench.sweep.plan import plan_trials
 
 TEXT = """
 question: What is left behind?

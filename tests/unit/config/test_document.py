@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from segbench.config import document
-from segbench.config.document import Node, dump, parse, read_document
-from segbench.config.problems import Place, Problems
+from segbench.config.document import Node, Place, Problems, dump, parse, read_document
 from segbench.errors import ExperimentError
 
 

@@ -14,7 +14,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import pyDOE3
 
-from segbench.config.fractions import MOST_AXES, Fraction, make_fraction
+from segbench.config.designs import MOST_AXES, Fraction, make_fraction
 
 
 def coded(fraction: Fraction) -> np.ndarray:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from segbench.config.axes import label_of
+from segbench.config.document import Problems
 from segbench.config.expand import apply_parameters, expand
 from segbench.config.experiment import Cell, Claim, Experiment, SearchParameter
-from segbench.config.labels import label_of
-from segbench.config.problems import Problems
 from segbench.errors import ExperimentError
 
 Load = Callable[..., Experiment]

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 import segbench
-from segbench.config import remembered
+from segbench.config import cache
 from segbench.config.experiment import Experiment
-from segbench.config.load import load_experiment
-from segbench.config.locate import experiment_names
+from segbench.config.load import experiment_names, load_experiment
 from segbench.config.project import Project
 from segbench.errors import ExperimentError
 
@@ -96,12 +95,12 @@ def test_the_record_has_one_scale(write: Write, project: Path) -> None:
 def test_an_experiment_survives_json(write: Write, text: str) -> None:
     write(text)
     found = load_experiment("x", overrides=["epochs=2"])
-    written = json.loads(json.dumps(remembered.experiment_to_json(found)))
-    assert remembered.experiment_from_json(written, found.project) == found
+    written = json.loads(json.dumps(cache.experiment_to_json(found)))
+    assert cache.experiment_from_json(written, found.project) == found
 
 
 def entries() -> list[Path]:
-    return sorted(remembered.folder().glob("*"))
+    return sorted(cache.folder().glob("*"))
 
 
 def test_a_right_file_is_remembered_until_it_changes(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

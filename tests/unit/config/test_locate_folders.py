@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from segbench.config.load import load_experiment
-from segbench.config.locate import experiment_names, locate
+from segbench.config.load import experiment_names, load_experiment, locate
 from segbench.config.project import Project
 from segbench.errors import ExperimentError
 

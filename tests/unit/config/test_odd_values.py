@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from segbench.config.document import Node, dump, parse
+from segbench.config.document import Node, Problems, dump, parse
 from segbench.config.experiment import Experiment
 from segbench.config.load import load_experiment
-from segbench.config.problems import Problems
 from segbench.errors import ExperimentError
 
 DESIGN = """\
@@ -87,7 +86,7 @@ def changed(document: Any, path: tuple[Any, ...], value: Any) -> Any:
 def test_no_value_anywhere_makes_a_traceback(
     write: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, text: str, scale: str | None
 ) -> None:
-    monkeypatch.setattr("segbench.config.remembered.keep", lambda *a: None)
+    monkeypatch.setattr("segbench.config.cache.keep", lambda *a: None)
     node: Node = parse(text, "f", Problems())
     document = node.plain()
     if scale is None:

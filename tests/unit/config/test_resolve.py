@@ -7,8 +7,7 @@ import pytest
 
 from segbench import registry
 from segbench.config.experiment import Experiment
-from segbench.config.knobs import canonical_default, type_of
-from segbench.config.resolve import resolve_choice, resolve_loss
+from segbench.config.resolve import canonical_default, resolve_choice, resolve_loss, type_of
 from segbench.config.trial import (
     VARIANT_FIELDS,
     Choice,

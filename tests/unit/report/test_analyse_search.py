@@ -14,11 +14,10 @@ import pytest
 from segbench.config.experiment import Constraint, Experiment, Goal, Search, SearchParameter
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
-from segbench.report.figures.front import front_figure
-from segbench.report.figures.search import history_figure
 from segbench.report.labels import Labels
 from segbench.report.style import Style
-from segbench.report.tables.search import search_table
+from segbench.report.topics.front import front_figure
+from segbench.report.topics.search import history_figure, search_table
 from segbench.stats.intervals import t_interval
 from segbench.store.results import Results
 

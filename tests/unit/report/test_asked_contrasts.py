@@ -17,10 +17,10 @@ from segbench.config.experiment import Alias, Claim, Design, Experiment
 from segbench.errors import ExperimentError, ResultsError
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
-from segbench.report.asked import read_contrasts
 from segbench.report.labels import Labels
+from segbench.report.study import read_contrasts
 from segbench.report.style import Style, read_style
-from segbench.report.tables.make import make_tables
+from segbench.report.topics.walk import make_tables
 from segbench.stats.signflip import sign_flip_p
 
 AXES = {"model": ("unet", "resnet"), "norm": ("batch", "none", "dyt")}

@@ -19,7 +19,7 @@ from segbench.report.pages.content import PanelPicture, make_content
 from segbench.report.pages.html import write_html
 from segbench.report.pages.latex import write_table
 from segbench.report.style import Style
-from segbench.report.tables.make import make_tables
+from segbench.report.topics.walk import make_tables
 
 pytestmark = [
     pytest.mark.browser,

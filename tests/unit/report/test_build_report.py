@@ -12,14 +12,13 @@ import fake_analysis as fake
 import pandas as pd
 import pytest
 
-from segbench.report import compile_pdf as compiling
 from segbench.report.build import csv, write_report
-from segbench.report.compile_pdf import compile_pdf, error_lines
-from segbench.report.figures.make import make_figures
 from segbench.report.labels import Labels
-from segbench.report.panels import Panels
+from segbench.report.pages import pdf as compiling
+from segbench.report.pages.pdf import compile_pdf, error_lines
 from segbench.report.style import Style
-from segbench.report.tables.make import make_tables
+from segbench.report.topics.panels import Panels
+from segbench.report.topics.walk import make_figures, make_tables
 
 PICTURE = Panels(
     content=(Path(__file__).parent / "data" / "pixel.jpg").read_bytes(), caption="Same images.", width_px=8
@@ -176,7 +175,7 @@ def test_a_report_imports_neither_torch_nor_optuna(tmp_path):
         "import fake_analysis as fake\n"
         "from pathlib import Path\n"
         "from segbench.report.build import write_report\n"
-        "from segbench.report.panels import Panels\n"
+        "from segbench.report.topics.panels import Panels\n"
         f"write_report(fake.make_analysis(fake.QUICKSTART), Path({str(tmp_path)!r}), "
         "panels=Panels(missing='.'), with_pdf=False)\n"
         "import segbench.cli.report, segbench.report.analyse, segbench.data\n"

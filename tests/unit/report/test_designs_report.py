@@ -15,7 +15,7 @@ from segbench.config.load import load_experiment
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
 from segbench.report.build import write_report
-from segbench.report.panels import Panels
+from segbench.report.topics.panels import Panels
 
 Dice = Callable[[Mapping[str, str], int, int], float]
 

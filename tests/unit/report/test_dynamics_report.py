@@ -17,7 +17,7 @@ from segbench.report.analyse import analyse
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers
 from segbench.report.style import Style
-from segbench.report.tables.dynamics import dynamics_table
+from segbench.report.topics.dynamics import dynamics_table
 
 AXES = {"norm": ("batch", "none")}
 

@@ -20,10 +20,9 @@ from segbench.config.project import Project
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
 from segbench.report.explain import explain, find
-from segbench.report.figures.make import FIGURE_NAMES, make_figures
 from segbench.report.labels import Labels
 from segbench.report.style import Style
-from segbench.report.tables.make import TABLE_NAMES, make_tables
+from segbench.report.topics.walk import FIGURE_NAMES, TABLE_NAMES, make_figures, make_tables
 
 AXES = {"model": ("unet", "resnet"), "norm": ("batch", "none", "dyt")}
 NOISE = np.random.default_rng(5).normal(0, 0.004, (2, 3, 7))

@@ -16,10 +16,10 @@ import made_study
 from segbench.config.experiment import Experiment
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
-from segbench.report.figures.interactions import interactions_figure
 from segbench.report.labels import Labels
 from segbench.report.style import Style
-from segbench.report.tables.make import make_tables
+from segbench.report.topics.factorial import interactions_figure
+from segbench.report.topics.walk import make_tables
 
 AXES = {"model": ("unet", "resnet"), "norm": ("batch", "none", "dyt")}
 

@@ -14,9 +14,9 @@ from segbench.report.figures.draw_matplotlib import draw_files
 from segbench.report.figures.draw_pgfplots import draw_pgfplots
 from segbench.report.figures.draw_svg import draw_svg, series_names
 from segbench.report.figures.geometry import place
-from segbench.report.figures.make import make_figures
 from segbench.report.labels import Labels
 from segbench.report.style import Style
+from segbench.report.topics.walk import make_figures
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,7 @@ from segbench.config.project import Project
 from segbench.errors import ResultsError
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
-from segbench.report.foreign import analyse_foreign, make_foreign
-from segbench.report.foreign_table import read_foreign_table
+from segbench.report.foreign import analyse_foreign, make_foreign, read_foreign_table
 from segbench.stats.metrics import declared, read_metric
 from segbench.store.results import read_results
 

@@ -9,15 +9,15 @@ import fake_analysis as fake
 import pytest
 
 from segbench.cli import analysed as cli_analysed
-from segbench.cli import report_all as cli_all
+from segbench.cli import report as cli_all
 from segbench.cli.reported import Reported
 from segbench.errors import ResultsError, StaleReport
 from segbench.report import freshness
 from segbench.report.build import write_report
-from segbench.report.index_page import Entry, short, verdict_counts, write_index_html, write_index_markdown
-from segbench.report.panels import Panels
+from segbench.report.freshness import Said
+from segbench.report.pages.index import Entry, short, verdict_counts, write_index_html, write_index_markdown
 from segbench.report.style import Style
-from segbench.report.unchanged import Said
+from segbench.report.topics.panels import Panels
 from segbench.store.layout import ResultsFolder
 
 HASHES = ("0123456789ab", "1123456789ab")

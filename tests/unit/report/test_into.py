@@ -12,7 +12,7 @@ import pytest
 from segbench.errors import ResultsError
 from segbench.report.build import write_report
 from segbench.report.into import MANIFEST, write_into
-from segbench.report.panels import Panels
+from segbench.report.topics.panels import Panels
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 from segbench.config.experiment import Claim, Experiment
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
-from segbench.report.figures.forest import forest_figure
 from segbench.report.labels import Labels
 from segbench.report.style import Style
+from segbench.report.topics.effects import forest_figure
 from segbench.store.results import Results
 
 JITTER = [0.0, 0.01, -0.01, 0.005, -0.005]

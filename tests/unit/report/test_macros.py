@@ -13,8 +13,7 @@ import pytest
 
 from segbench.report.explain import find
 from segbench.report.labels import Labels
-from segbench.report.macros import macro_rows
-from segbench.report.pages.macros import write_numbers
+from segbench.report.pages.macros import macro_rows, write_numbers
 from segbench.report.style import Style
 
 needs_latex = pytest.mark.skipif(

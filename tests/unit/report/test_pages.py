@@ -22,7 +22,7 @@ from segbench.report.pages.macros import write_numbers
 from segbench.report.pages.markdown import escape as markdown
 from segbench.report.pages.markdown import write_markdown
 from segbench.report.style import TEMPLATE, Style, create_style, read_style
-from segbench.report.tables.make import make_tables
+from segbench.report.topics.walk import make_tables
 
 
 def tables_of(analysis, **style):

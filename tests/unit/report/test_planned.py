@@ -10,12 +10,11 @@ import pytest
 from made_study import make_experiment, make_results
 
 from segbench.config.experiment import Claim, Experiment
-from segbench.report.analyse import analyse
+from segbench.report.analyse import analyse, judge_look
 from segbench.report.analysis import Analysis
 from segbench.report.labels import Labels
-from segbench.report.looks import judge_look
 from segbench.report.style import Style
-from segbench.report.tables.effects import effects_table
+from segbench.report.topics.effects import effects_table
 from segbench.stats.intervals import t_interval
 from segbench.store.history import append_history, describe
 from segbench.store.layout import ExperimentFolder
@@ -109,7 +108,7 @@ def test_judge_look_gives_the_reports_verdicts(
         results.trials["test_dice"] = [0.8, 0.9, 0.9, 0.8, 0.8, 0.85, 0.9, 0.8, 0.85, 0.9]
     else:
         results = at_first_look(study)
-    monkeypatch.setattr("segbench.report.looks.read_results", lambda path: results)
+    monkeypatch.setattr("segbench.report.analyse.read_results", lambda path: results)
     look = judge_look(study, seeds)
     assert look.resolved == word
     assert look.is_resolved == bool(word)
@@ -126,7 +125,7 @@ def test_judge_look_names_claims_as_they_are_asked(
     )
     study = replace(study, claims=claims)
     results = at_first_look(study)
-    monkeypatch.setattr("segbench.report.looks.read_results", lambda path: results)
+    monkeypatch.setattr("segbench.report.analyse.read_results", lambda path: results)
     assert judge_look(study, 3).resolved == {
         "norm: b against a in test_dice on new images": "better",
         "norm: b / a in test_dice": "within",

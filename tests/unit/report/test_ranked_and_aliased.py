@@ -13,16 +13,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 import made_study
 
 from segbench import registry
-from segbench.config.aliasing import aliased_with
 from segbench.config.experiment import Alias, Design, Experiment
 from segbench.config.load import load_experiment
+from segbench.config.pairing import aliased_with
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
 from segbench.report.figures.figure import Figure
-from segbench.report.figures.forest import forest_figure
 from segbench.report.labels import Labels
 from segbench.report.style import Style
-from segbench.report.tables.make import make_tables
+from segbench.report.topics.effects import forest_figure
+from segbench.report.topics.walk import make_tables
 from segbench.stats.questions import is_ranked
 
 HEAD = (

@@ -18,16 +18,15 @@ from segbench.records import State
 from segbench.report.analysis import Analysis
 from segbench.report.best_design import value_at
 from segbench.report.build import write_report
-from segbench.report.figures import parallel
 from segbench.report.figures.draw_matplotlib import draw_files
 from segbench.report.figures.draw_pgfplots import draw_pgfplots
 from segbench.report.figures.draw_svg import draw_svg
 from segbench.report.figures.figure import Figure
-from segbench.report.figures.make import make_figures
 from segbench.report.labels import Labels
-from segbench.report.panels import Panels
 from segbench.report.style import Style
-from segbench.report.tables.make import make_tables
+from segbench.report.topics import parallel
+from segbench.report.topics.panels import Panels
+from segbench.report.topics.walk import make_figures, make_tables
 from segbench.stats.intervals import t_interval
 
 FIGURES = ("search-history", "search-slices", "search-parallel", "importance")

@@ -12,7 +12,7 @@ import pytest
 
 from segbench.config.experiment import Claim, Experiment
 from segbench.report.analyse import analyse
-from segbench.report.subgroups import MISSING
+from segbench.report.topics.subgroups import MISSING
 from segbench.store.results import Results
 
 CLAIM = Claim(

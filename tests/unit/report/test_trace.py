@@ -23,7 +23,7 @@ from segbench.report.pages.content import make_content
 from segbench.report.pages.html import write_html
 from segbench.report.pages.numbers_json import write_numbers_json
 from segbench.report.style import Style
-from segbench.report.tables.make import make_tables
+from segbench.report.topics.walk import make_tables
 from segbench.report.trace import Traces
 
 AXES = {"model": ("unet", "resnet"), "norm": ("batch", "none", "dyt")}

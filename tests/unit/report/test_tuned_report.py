@@ -16,7 +16,7 @@ from segbench.records import TUNED, TUNING, EpochRecord, State, TrialRecord
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
 from segbench.report.build import write_report
-from segbench.report.panels import Panels
+from segbench.report.topics.panels import Panels
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.match import match_trials, recorded_tunings, unmatched_trials

@@ -12,12 +12,11 @@ from segbench.config.experiment import Experiment
 from segbench.config.load import load_experiment
 from segbench.records import TUNED, TUNING, State
 from segbench.report.analysis import Analysis
-from segbench.report.figures.make import make_figures
 from segbench.report.freshness import differences, recorded
 from segbench.report.labels import Labels
 from segbench.report.style import Style
-from segbench.report.tables.make import make_tables
-from segbench.report.untuned import NO_DEFAULT, NO_VAL
+from segbench.report.topics.untuned import NO_DEFAULT, NO_VAL
+from segbench.report.topics.walk import make_figures, make_tables
 from segbench.stats.intervals import t_interval
 
 DEFAULT = 1e-3

@@ -15,10 +15,10 @@ from segbench.report.build import write_report
 from segbench.report.labels import Labels
 from segbench.report.pages.content import Content, Section, make_content
 from segbench.report.pages.xlsx import XLSX_FILE, check_installed, number_format, sheet_names, write_xlsx
-from segbench.report.panels import Panels
 from segbench.report.style import Style
-from segbench.report.tables.make import make_tables
-from segbench.report.tables.table import Column, Field, Table
+from segbench.report.table import Column, Field, Table
+from segbench.report.topics.panels import Panels
+from segbench.report.topics.walk import make_tables
 
 openpyxl = pytest.importorskip("openpyxl")
 

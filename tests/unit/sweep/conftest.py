@@ -10,10 +10,10 @@ from sweep_fakes import DESIGN, FINGERPRINT, FakeEngine, fake_data
 
 from segbench.config.experiment import Experiment
 from segbench.config.load import load_experiment
+from segbench.plan.plan import plan_trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import QueuedTrial
-from segbench.sweep.plan import plan_trials
-from segbench.sweep.warm import WarmData
+from segbench.trial.warm import WarmData
 
 
 @pytest.fixture

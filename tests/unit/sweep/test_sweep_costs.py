@@ -8,14 +8,14 @@ from dataclasses import replace
 import pytest
 
 from segbench.config.experiment import Experiment
+from segbench.plan import bench
+from segbench.plan.costs import cost_key, costs_of, time_s
+from segbench.plan.plan import Plan, plan_trials
+from segbench.plan.power import smallest_difference
 from segbench.records import EpochRecord, State, TrialRecord
 from segbench.store import trials
 from segbench.store.layout import ResultsFolder
-from segbench.sweep import measure
-from segbench.sweep.costs import cost_key, costs_of, time_s
-from segbench.sweep.devices import Slot
-from segbench.sweep.plan import Plan, plan_trials
-from segbench.sweep.resolution import smallest_difference
+from segbench.trial.devices import Slot
 
 CPU = Slot("cpu", 1, {}, "cpu")
 
@@ -123,7 +123,7 @@ def test_a_network_that_never_ran_is_built_without_storage(experiment: Experimen
 def test_a_huge_network_takes_no_memory_to_size(experiment: Experiment) -> None:
     config = experiment.cells[0].config
     huge = replace(config, model=replace(config.model, knobs={**config.model.knobs, "width": 4096}))
-    parameters, flops = measure.size_network(huge, experiment.project)
+    parameters, flops = bench.size_network(huge, experiment.project)
     assert parameters is not None
     assert parameters > 10**10 / 2
     assert flops is not None
@@ -132,7 +132,7 @@ def test_a_huge_network_takes_no_memory_to_size(experiment: Experiment) -> None:
 def test_what_was_sized_once_is_remembered(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_trials(experiment)
     first = cost_of(plan, 0)
-    monkeypatch.setattr(measure, "size_network", lambda *_: pytest.fail("it was remembered"))
+    monkeypatch.setattr(bench, "size_network", lambda *_: pytest.fail("it was remembered"))
     assert cost_of(plan, 0) == first
 
 

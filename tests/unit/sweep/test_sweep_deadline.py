@@ -10,10 +10,9 @@ from segbench.records import State
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import Queue, QueuedTrial
-from segbench.sweep.deadline import Deadline, TimeLimit, parse_duration
-from segbench.sweep.runner import Resources
-from segbench.sweep.signals import StopRequest
 from segbench.sweep.worker import Worker
+from segbench.trial.run import Resources
+from segbench.trial.signals import Deadline, StopRequest, TimeLimit, parse_duration
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from segbench.errors import ExperimentError
-from segbench.sweep.devices import loader_workers, plan_slots, visible_gpus
+from segbench.trial.devices import loader_workers, plan_slots, visible_gpus
 
 GPUS = ["0", "1", "GPU-uuid"]
 

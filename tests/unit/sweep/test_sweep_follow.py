@@ -18,11 +18,11 @@ from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import Lease, holder
 from segbench.store.queue import Queue, QueuedTrial
-from segbench.sweep.events import EpochFinished, EpochProgress, Event, TrialFinished, TrialStarted
-from segbench.sweep.follow import Follower
-from segbench.sweep.runner import Resources, run_trial
-from segbench.sweep.signals import StopRequest
+from segbench.sweep.supervisor import Follower
 from segbench.sweep.worker import Worker
+from segbench.trial.events import EpochFinished, EpochProgress, Event, TrialFinished, TrialStarted
+from segbench.trial.run import Resources, run_trial
+from segbench.trial.signals import StopRequest
 
 RESOURCES = Resources(device="cpu", threads=1)
 

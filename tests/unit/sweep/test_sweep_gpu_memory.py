@@ -12,10 +12,7 @@ from sweep_fakes import FakeEngine
 
 from segbench.config.experiment import Experiment
 from segbench.errors import ExperimentError
-from segbench.store import trials
-from segbench.store.layout import ExperimentFolder, ResultsFolder
-from segbench.store.queue import QueuedTrial
-from segbench.sweep.gpu_memory import (
+from segbench.plan.gpu_memory import (
     Fit,
     check_filled,
     check_fit,
@@ -28,8 +25,11 @@ from segbench.sweep.gpu_memory import (
     most_together,
     need_mib,
 )
-from segbench.sweep.picking import shape_of
-from segbench.sweep.runner import Resources, run_trial
+from segbench.store import trials
+from segbench.store.layout import ExperimentFolder, ResultsFolder
+from segbench.store.queue import QueuedTrial
+from segbench.trial.picking import shape_of
+from segbench.trial.run import Resources, run_trial
 
 
 def test_a_process_takes_more_than_its_tensors() -> None:

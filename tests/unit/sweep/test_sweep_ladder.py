@@ -13,12 +13,12 @@ from sweep_fakes import DOCUMENT, FINGERPRINT, FakeEngine
 
 from segbench.config.experiment import Experiment
 from segbench.engine.splitting import TEST_VARIABLE
+from segbench.plan.plan import plan_trials
 from segbench.records import FailureKind, State, TrialRecord
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import QueuedTrial
-from segbench.sweep.plan import plan_trials
-from segbench.sweep.runner import Resources, run_trial
+from segbench.trial.run import Resources, run_trial
 
 DESIGN = DOCUMENT.replace("batch_size: 2", "batch_size: 4").replace("epochs: 4", "epochs: 2")
 

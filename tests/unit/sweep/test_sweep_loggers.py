@@ -24,10 +24,9 @@ from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import QueuedTrial
 from segbench.sweep.launch import write_document
 from segbench.sweep.loggers import log as logs
-from segbench.sweep.loggers.kinds import Logger
-from segbench.sweep.loggers.log import Log, logging
+from segbench.sweep.loggers.log import Log, Logger, logging
 from segbench.sweep.loggers.trial import read_logged
-from segbench.sweep.runner import Resources, run_trial
+from segbench.trial.run import Resources, run_trial
 
 needs_tensorboard = pytest.mark.skipif(
     importlib.util.find_spec("tensorboard") is None, reason="tensorboard (an extra) is not installed"
@@ -250,7 +249,7 @@ def test_a_sweep_is_followed_to_its_end(folder: ExperimentFolder, trained: list[
 def test_a_missing_package_names_the_extra_before_work_starts(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("segbench.sweep.loggers.kinds.find_spec", lambda name: None)
+    monkeypatch.setattr("segbench.sweep.loggers.log.find_spec", lambda name: None)
     monkeypatch.chdir(experiment.project.root)
     for words, option in (
         (["sweep", "exp", "--log", "wandb"], "--log"),

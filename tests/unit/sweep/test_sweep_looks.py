@@ -8,14 +8,14 @@ import pytest
 from sweep_fakes import DOCUMENT, FINGERPRINT, FakeEngine
 
 from segbench.config.experiment import Experiment
+from segbench.plan.history import note_complete
+from segbench.plan.looks import present
+from segbench.plan.plan import plan_trials
 from segbench.records import TUNED, TUNING
 from segbench.store.queue import Queue
 from segbench.store.trials import read_trial
 from segbench.sweep import launch
-from segbench.sweep.ending import note_complete
-from segbench.sweep.looks import present
-from segbench.sweep.plan import plan_trials
-from segbench.sweep.runner import Resources, run_trial
+from segbench.trial.run import Resources, run_trial
 
 TUNED_LOOKS = DOCUMENT + (
     "axes:\n  norm: [batch, none]\n"
@@ -28,7 +28,7 @@ TUNED_LOOKS = DOCUMENT + (
 
 @pytest.fixture(autouse=True)
 def _data(monkeypatch: pytest.MonkeyPatch, fake_engine: FakeEngine) -> None:
-    monkeypatch.setattr("segbench.sweep.plan.fingerprint", lambda config, project: FINGERPRINT)
+    monkeypatch.setattr("segbench.plan.plan.fingerprint", lambda config, project: FINGERPRINT)
 
 
 def run(experiment: Experiment) -> list[tuple[str | None, int]]:

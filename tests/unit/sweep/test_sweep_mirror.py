@@ -18,11 +18,11 @@ from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.queue import QueuedTrial
 from segbench.sweep import mirror as mirrors
 from segbench.sweep.address import default_address, find_address
-from segbench.sweep.events import EpochFinished
 from segbench.sweep.mirror import check_storage, make_mirror, read_objectives
-from segbench.sweep.runner import Resources, run_trial
 from segbench.sweep.study.mirror import StudyMirror
 from segbench.sweep.study.records import ShownTrial
+from segbench.trial.events import EpochFinished
+from segbench.trial.run import Resources, run_trial
 
 
 def read(database: Path, name: str = "exp") -> list[optuna.trial.FrozenTrial]:

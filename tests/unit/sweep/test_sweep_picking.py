@@ -18,11 +18,11 @@ from segbench.records import State
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import Queue, QueuedTrial
-from segbench.sweep.events import Event, TrialStarted
-from segbench.sweep.picking import LOOK_AGAIN_S, Picker, shape_of
-from segbench.sweep.runner import Resources
-from segbench.sweep.signals import StopRequest
 from segbench.sweep.worker import Worker
+from segbench.trial.events import Event, TrialStarted
+from segbench.trial.picking import LOOK_AGAIN_S, Picker, shape_of
+from segbench.trial.run import Resources
+from segbench.trial.signals import StopRequest
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_sixteen_workers_run_everything_once(
 ) -> None:
     # Threads of one process would log into each other's files.
     log = contextlib.nullcontext(logging.getLogger("segbench.trial"))
-    monkeypatch.setattr("segbench.sweep.runner.logging_to", lambda path: log)
+    monkeypatch.setattr("segbench.trial.run.logging_to", lambda path: log)
     folder.root.mkdir(parents=True)
     first_of = {trial.config_hash: trial for trial in queued}
     many = [reseeded(trial, seed) for seed in range(24) for trial in first_of.values()]

@@ -14,17 +14,16 @@ from segbench.config.experiment import Experiment, PlannedTrial
 from segbench.config.load import load_experiment
 from segbench.config.trial import TrialConfig
 from segbench.errors import DataError, ExperimentError
+from segbench.guards import Severity, check_plan, storage
+from segbench.guards.storage import estimate_bytes
+from segbench.plan.overview import count_states, last_epoch, log_tail, look_over
+from segbench.plan.plan import Plan, plan_trials, select
+from segbench.plan.reuse import reuse
 from segbench.records import EpochRecord, State, TrialRecord
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.match import match_trials, unmatched_trials
 from segbench.store.results import read_results
 from segbench.store.trials import ImageValue, read_trial, rewrite_epochs, write_images, write_trial
-from segbench.sweep.checks import Severity, check_plan, storage
-from segbench.sweep.checks.storage import estimate_bytes
-from segbench.sweep.overview import count_states, last_epoch, log_tail, look_over
-from segbench.sweep.plan import Plan, plan_trials
-from segbench.sweep.reuse import reuse
-from segbench.sweep.selection import select
 
 TEXT = """
 question: Does it matter?

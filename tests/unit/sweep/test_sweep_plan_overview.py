@@ -6,11 +6,11 @@ import pytest
 
 from segbench.config.experiment import Experiment
 from segbench.config.load import load_experiment
+from segbench.plan.overview import look_over, seconds_per_epoch
+from segbench.plan.plan import Planner
 from segbench.records import State, TrialRecord
 from segbench.store.layout import ResultsFolder
 from segbench.store.trials import write_trial
-from segbench.sweep.overview import look_over, seconds_per_epoch
-from segbench.sweep.plan import Planner
 
 TEXT = """
 question: Which rate is best?

@@ -7,10 +7,15 @@ import io
 import pytest
 from rich.console import Console
 
-from segbench.sweep.bars import format_time, render_view
-from segbench.sweep.events import EpochFinished, EpochProgress, TrialFinished, TrialRefused, TrialStarted
-from segbench.sweep.progress import LiveDisplay, PlainDisplay, make_display
-from segbench.sweep.view import SweepView
+from segbench.sweep.display import (
+    LiveDisplay,
+    PlainDisplay,
+    SweepView,
+    format_time,
+    make_display,
+    render_view,
+)
+from segbench.trial.events import EpochFinished, EpochProgress, TrialFinished, TrialRefused, TrialStarted
 
 LABELS = {"a": "unet, DyT", "b": "resnet34_unet, BatchNorm, flips on"}
 

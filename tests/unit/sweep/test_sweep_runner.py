@@ -22,9 +22,9 @@ from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import Lease
 from segbench.store.masks import read_masks
 from segbench.store.queue import QueuedTrial
-from segbench.sweep.events import EpochFinished, EpochProgress, Event, TrialFinished, TrialStarted
-from segbench.sweep.runner import Resources, run_trial
-from segbench.sweep.warm import WarmData
+from segbench.trial.events import EpochFinished, EpochProgress, Event, TrialFinished, TrialStarted
+from segbench.trial.run import Resources, run_trial
+from segbench.trial.warm import WarmData
 
 RESOURCES = Resources(device="cpu", threads=1)
 
@@ -144,7 +144,7 @@ def test_killed_before_any_write_it_goes_on_to_the_same_record(
         patch.setattr(trials, "append_epoch", guard(trials.append_epoch))
         patch.setattr(weights, "write_last", guard(weights.write_last))
         patch.setattr(weights, "write_best", guard(weights.write_best))
-        patch.setattr("segbench.sweep.outcome.write_images", guard(trials.write_images))
+        patch.setattr("segbench.trial.record.write_images", guard(trials.write_images))
         with pytest.raises(Killed):
             run()
     resumed = run()
@@ -375,7 +375,7 @@ def test_freed_memory_goes_back_before_a_trial_of_another_shape(
     monkeypatch.setattr(WarmData, "_load", lambda self, config, fold: fake_data())
     seen: list[int] = []
     returned: list[int] = []
-    monkeypatch.setattr("segbench.sweep.warm.return_freed_memory", lambda: returned.append(len(seen)))
+    monkeypatch.setattr("segbench.trial.warm.return_freed_memory", lambda: returned.append(len(seen)))
     warm = WarmData(experiment.project)
     config = TrialConfig.from_json(queued[0].config)
     for batch_size, lr in [(2, 0.1), (2, 0.2), (4, 0.2), (4, 0.1), (2, 0.1)]:

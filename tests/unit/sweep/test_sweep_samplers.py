@@ -12,7 +12,7 @@ import optuna
 import pytest
 
 from segbench.config.experiment import Constraint, Goal, Level, Search, SearchParameter
-from segbench.config.search_schema import PRUNERS, SAMPLERS
+from segbench.config.schema import PRUNERS, SAMPLERS
 from segbench.records import State
 from segbench.sweep.study.proposals import SearchStudy
 from segbench.sweep.study.records import Proposal

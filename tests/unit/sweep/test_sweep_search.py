@@ -11,15 +11,15 @@ from sweep_fakes import DOCUMENT, FINGERPRINT, FakeEngine, FakeRun
 
 from segbench.config.experiment import Experiment
 from segbench.errors import ExperimentError
+from segbench.plan.plan import Planner
 from segbench.records import State, TrialRecord
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import Queue
-from segbench.sweep.goals import measure_trial
-from segbench.sweep.plan import Planner
-from segbench.sweep.runner import Resources, run_trial
 from segbench.sweep.search import SearchRun, is_over
 from segbench.sweep.search_records import chosen_proposals, read_known, read_past
+from segbench.trial.record import measure_trial
+from segbench.trial.run import Resources, run_trial
 
 SPACE = (
     "search:\n  space:\n    lr: {path: optimizer.lr, low: 1e-4, high: 1e-1, log: true}\n"

@@ -26,13 +26,13 @@ from segbench.sweep.address import default_address
 from segbench.sweep.headline import read_answer, write_headline
 from segbench.sweep.inbox import Change, Inbox
 from segbench.sweep.mirror import make_mirror
-from segbench.sweep.panels import TILE_PX, choose, write_panels
-from segbench.sweep.runner import Resources, run_trial
 from segbench.sweep.shown import Frame, describe_config
 from segbench.sweep.study.notes import CHUNK, study_note, trial_note
 from segbench.sweep.study.pictures import TrialPictures, artifact_id
 from segbench.sweep.study.records import ShownTrial
 from segbench.sweep.study.storage import close_storage, open_storage
+from segbench.trial.record import TILE_PX, choose, write_panels
+from segbench.trial.run import Resources, run_trial
 
 
 @pytest.fixture

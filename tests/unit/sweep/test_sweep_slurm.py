@@ -17,12 +17,8 @@ from segbench.config.slurm import defaults
 from segbench.errors import ExperimentError, TrialError
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import QueuedTrial
-from segbench.sweep.slurm import commands, submission
-from segbench.sweep.slurm import pool as pools
-from segbench.sweep.slurm.commands import Listed, SlurmRefuses
-from segbench.sweep.slurm.job import MoreTime, _time_left_s
-from segbench.sweep.slurm.pool import SlurmPool
-from segbench.sweep.slurm.submission import Submission
+from segbench.sweep.launchers import slurm as launcher
+from segbench.sweep.launchers.slurm import Listed, MoreTime, SlurmPool, SlurmRefuses, Submission, _time_left_s
 
 
 class FakeSlurm:
@@ -67,9 +63,9 @@ class FakeSlurm:
 def slurm(monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
     fake = FakeSlurm()
     monkeypatch.setattr(Submission, "submit", lambda self, count: fake.submit(self, count))
-    monkeypatch.setattr(pools, "list_jobs", fake.list_jobs)
-    monkeypatch.setattr(pools, "cancel", fake.cancel)
-    monkeypatch.setattr(commands, "call", lambda *command, given=None: "ExitCode=0:15")
+    monkeypatch.setattr(launcher, "list_jobs", fake.list_jobs)
+    monkeypatch.setattr(launcher, "cancel", fake.cancel)
+    monkeypatch.setattr(slurm, "call", lambda *command, given=None: "ExitCode=0:15")
     return fake
 
 
@@ -295,15 +291,15 @@ def test_a_job_is_asked_for_as_the_block_says(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Submission(folder=ExperimentFolder(tmp_path), root=tmp_path, options=defaults())
-    monkeypatch.setattr(submission, "which", lambda name: None if name == "sbatch" else name)
+    monkeypatch.setattr(slurm, "which", lambda name: None if name == "sbatch" else name)
     with pytest.raises(ExperimentError) as error:
         asked.check_tools()
     assert str(error.value) == (
         "--launcher slurm: there is no sbatch on this machine. "
         "Start the sweep where jobs are submitted from, such as a login node."
     )
-    monkeypatch.setattr(submission, "which", lambda name: name)
-    monkeypatch.setattr(submission, "find_spec", lambda name: None)
+    monkeypatch.setattr(slurm, "which", lambda name: name)
+    monkeypatch.setattr(slurm, "find_spec", lambda name: None)
     with pytest.raises(ExperimentError, match="submitit is missing"):
         asked.check_tools()
 
@@ -318,8 +314,8 @@ def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_ids_of_arrays_are_written_out(job: str, jobs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "call", lambda *command: f"{job}|PENDING|Resources|/a|b\n")
-    assert commands.list_jobs("x") == dict.fromkeys(jobs, Listed("PENDING", "Resources", "/a|b"))
+    monkeypatch.setattr(slurm, "call", lambda *command: f"{job}|PENDING|Resources|/a|b\n")
+    assert launcher.list_jobs("x") == dict.fromkeys(jobs, Listed("PENDING", "Resources", "/a|b"))
 
 
 @pytest.mark.parametrize(
@@ -327,7 +323,7 @@ def test_ids_of_arrays_are_written_out(job: str, jobs: list[str], monkeypatch: p
     [("1-02:03:04", 93784), ("2:03:04", 7384), ("9:30", 570), ("UNLIMITED", None), ("", None)],
 )
 def test_time_left_is_read(said: str, seconds: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segbench.sweep.slurm.job.call", lambda *command: f"{said}\n")
+    monkeypatch.setattr("segbench.sweep.launchers.slurm.call", lambda *command: f"{said}\n")
     assert _time_left_s("12") == seconds
 
 
@@ -340,7 +336,9 @@ def test_more_time_is_asked_for_only_where_the_time_was_of_use(
     from segbench.store.queue import Queue
 
     asked: list[Any] = []
-    monkeypatch.setattr("segbench.sweep.slurm.job.subprocess.run", lambda command, **_: asked.append(command))
+    monkeypatch.setattr(
+        "segbench.sweep.launchers.slurm.subprocess.run", lambda command, **_: asked.append(command)
+    )
     monkeypatch.setenv("SLURM_JOB_ID", "12")
     folder.root.mkdir(parents=True)
     Queue(experiment=folder.name, trials=tuple(queued)).write(folder.queue)

@@ -9,12 +9,13 @@ from pathlib import Path
 import optuna
 import pytest
 
+from segbench.config.expand import search_space
 from segbench.config.experiment import Level, Search, SearchParameter
 from segbench.records import State
 from segbench.sweep.address import find_address
 from segbench.sweep.study.mirror import StudyMirror
 from segbench.sweep.study.proposals import SearchStudy
-from segbench.sweep.study.records import Proposal, ShownTrial, level_dimension, search_space
+from segbench.sweep.study.records import Proposal, ShownTrial, level_dimension
 
 SPACE = Search(
     parameters=(

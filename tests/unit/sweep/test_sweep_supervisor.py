@@ -15,29 +15,26 @@ import pytest
 from rich.console import Console
 from sweep_fakes import FINGERPRINT, SEARCH, FakeEngine, diverged
 
+from segbench.config.expand import search_space
 from segbench.config.experiment import Experiment
 from segbench.errors import ResultsError, TrialError
+from segbench.plan.plan import Planner
 from segbench.records import FailureKind, State
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import Queue, QueuedTrial
 from segbench.sweep.claim import only_supervisor
-from segbench.sweep.crew import Crew
-from segbench.sweep.deadline import OUT_OF_TIME, Deadline, TimeLimit
-from segbench.sweep.plan import Planner
-from segbench.sweep.pool import Exit
-from segbench.sweep.progress import PlainDisplay
-from segbench.sweep.runner import Resources
+from segbench.sweep.display import PlainDisplay, SweepView
+from segbench.sweep.launch import FixedTrials
+from segbench.sweep.launchers.local import Exit
 from segbench.sweep.search import SearchRun, is_over
 from segbench.sweep.search_records import read_past
-from segbench.sweep.signals import StopRequest
-from segbench.sweep.source import FixedTrials
-from segbench.sweep.stopping import ask
-from segbench.sweep.study.records import search_space
+from segbench.sweep.stop import ask
 from segbench.sweep.supervisor import Supervisor
-from segbench.sweep.view import SweepView
-from segbench.sweep.watchdog import Watchdog
-from segbench.sweep.worker import Worker
+from segbench.sweep.worker import Crew, Worker
+from segbench.trial.run import Resources
+from segbench.trial.signals import OUT_OF_TIME, Deadline, StopRequest, TimeLimit
+from segbench.trial.watchdog import Watchdog
 
 
 class Death(BaseException):

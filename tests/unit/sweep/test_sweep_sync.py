@@ -23,10 +23,10 @@ from segbench.store.queue import Queue, QueuedTrial
 from segbench.sweep.address import StorageAddress, default_address, find_address
 from segbench.sweep.launch import write_document
 from segbench.sweep.mirror import make_mirror
-from segbench.sweep.runner import Resources, run_trial
 from segbench.sweep.study.mirror import OPENED
 from segbench.sweep.study.storage import close_storage, open_storage
 from segbench.sweep.sync import synchronise
+from segbench.trial.run import Resources, run_trial
 
 
 @pytest.fixture

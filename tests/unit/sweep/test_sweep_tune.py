@@ -13,21 +13,20 @@ import pytest
 from sweep_fakes import DOCUMENT, FINGERPRINT, FakeEngine, diverged
 
 from segbench.config.experiment import Experiment
+from segbench.guards.design import budgets_are_equal
+from segbench.plan.overview import look_over
+from segbench.plan.plan import Planner, plan_trials, tuning_lines, tuning_size
+from segbench.plan.reuse import find_reusable
 from segbench.records import TUNED, TUNING, FailureKind, State, TrialRecord
 from segbench.store import trials
 from segbench.store.index import read_index
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import Queue
 from segbench.sweep import launch
-from segbench.sweep.checks.tuning import budgets_are_equal
-from segbench.sweep.overview import look_over
-from segbench.sweep.plan import Planner, plan_trials
-from segbench.sweep.reuse import find_reusable
-from segbench.sweep.runner import Resources, run_trial
 from segbench.sweep.search_records import read_past
 from segbench.sweep.shown import Frame
 from segbench.sweep.tune import TuneRun
-from segbench.sweep.tuning import tuning_lines, tuning_size
+from segbench.trial.run import Resources, run_trial
 
 TUNED_DESIGN = DOCUMENT + (
     "axes:\n  norm: [batch, none]\n"
@@ -53,7 +52,7 @@ def by_lr(config: Any, seed: int, epoch: int) -> float:
 
 @pytest.fixture(autouse=True)
 def _data(monkeypatch: pytest.MonkeyPatch, fake_engine: FakeEngine) -> None:
-    monkeypatch.setattr("segbench.sweep.plan.fingerprint", lambda config, project: FINGERPRINT)
+    monkeypatch.setattr("segbench.plan.plan.fingerprint", lambda config, project: FINGERPRINT)
     fake_engine.objective = by_lr
 
 

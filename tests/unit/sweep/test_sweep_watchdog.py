@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from segbench.sweep.events import EpochFinished, EpochProgress, TrialFinished, TrialStarted
-from segbench.sweep.watchdog import FIRST_PATIENCE_S, Pulse, Watchdog, patience_s
+from segbench.trial.events import EpochFinished, EpochProgress, TrialFinished, TrialStarted
+from segbench.trial.watchdog import FIRST_PATIENCE_S, Pulse, Watchdog, patience_s
 
 
 class Clock:

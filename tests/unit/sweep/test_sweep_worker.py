@@ -21,7 +21,8 @@ from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import Lease
 from segbench.store.queue import Queue, QueuedTrial
-from segbench.sweep.events import (
+from segbench.sweep.worker import EventWriter, PlainEvents, Worker
+from segbench.trial.events import (
     EpochFinished,
     EpochProgress,
     Event,
@@ -31,9 +32,8 @@ from segbench.sweep.events import (
     read_event,
     write_event,
 )
-from segbench.sweep.runner import Resources
-from segbench.sweep.signals import StopRequest
-from segbench.sweep.worker import EventWriter, PlainEvents, Worker
+from segbench.trial.run import Resources
+from segbench.trial.signals import StopRequest
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_plain_events_are_two_lines_a_trial() -> None:
 
 PROGRAM = """
 import sys, time
-from segbench.sweep.signals import StopRequest
+from segbench.trial.signals import StopRequest
 stop = StopRequest()
 stop.install()
 {more}

@@ -1,0 +1,565 @@
+"""What a search is after: several goals, constraints, and the points that it must try."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from segbench.config.axes import RESERVED, Dimension, apply, check_target, find_label, read_dimension
+from segbench.config.document import Node, Place, Problems, scalar_text
+from segbench.config.expand import ROLE_COLUMN, num_folds, tuned_cell
+from segbench.config.experiment import Axis, Cell, Constraint, Goal, Search, SearchParameter, Tune
+from segbench.config.resolve import FIELDS, Fields, check_agreement, resolve_field, set_path
+from segbench.config.schema import PRUNERS, SAMPLERS, TuneBody
+from segbench.config.structure import INVALID
+from segbench.metrics import COST_METRICS, TEST_METRICS, VAL_METRICS, is_lower_better
+
+MEASURES: Final = (*VAL_METRICS, *COST_METRICS)
+"""What goals and constraints are about: known of every complete trial, and of no test image."""
+
+_GRID: Final = 1e-9
+"""A value stands on a grid of steps where it is within this share of a step from it."""
+
+
+def read_goals(node: Node | None, problems: Problems) -> tuple[Goal, ...]:
+    """Return the goals; none where the objective alone counts."""
+    goals: list[Goal] = []
+    for each in () if node is None or not node.is_list else node.elements():
+        metric = each["metric"] if each.is_mapping else each
+        best = _direction(metric, problems)
+        if best is None:
+            continue
+        direction = each.get("direction") if each.is_mapping else None
+        if direction is not None and direction.value not in (None, best):
+            problems.add(direction.place, f"{metric.value} is to {best}", got=direction.value)
+        if any(goal.metric == metric.value for goal in goals):
+            problems.add(metric.place, "a goal is listed twice", got=metric.value)
+        goals.append(Goal(metric=str(metric.value), direction=best))
+    return tuple(goals)
+
+
+def read_constraints(node: Node | None, problems: Problems) -> tuple[Constraint, ...]:
+    """Return the constraints, each with a bound at least."""
+    constraints: list[Constraint] = []
+    for each in () if node is None or not node.is_list else node.elements():
+        metric = each["metric"]
+        if _direction(metric, problems) is None:
+            continue
+        low, high = (_number(each.get(end)) for end in ("low", "high"))
+        if low is None and high is None:
+            problems.add(each.place, "a constraint needs `low` or `high`", got=metric.value)
+            continue
+        if low is not None and high is not None and low > high:
+            problems.add(each["high"].place, "high must not be less than low", got=high)
+        if any(constraint.metric == metric.value for constraint in constraints):
+            problems.add(metric.place, "a metric is constrained twice", got=metric.value)
+        constraints.append(Constraint(metric=str(metric.value), low=low, high=high))
+    return tuple(constraints)
+
+
+def read_enqueue(node: Node | None, search: Search, problems: Problems) -> tuple[dict[str, Any], ...]:
+    """Return the points that come first, each complete and within the space."""
+    points: list[dict[str, Any]] = []
+    known = {parameter.name: parameter for parameter in search.parameters}
+    for each in () if node is None or not node.is_list else node.elements():
+        count = len(problems)
+        point = {}
+        for name, value in each.items():
+            if name not in known:
+                problems.add(each.key_place(name), "the space has no such parameter", got=name, known=known)
+                continue
+            point[name] = _point_value(known[name], value, problems)
+        for name in known:
+            if name not in each:
+                problems.add(each.place, f"a point must be complete: it lacks {name}")
+        if len(problems) > count:
+            continue
+        point = {name: point[name] for name in known}
+        if point in points:
+            problems.add(each.place, "a point is listed twice", got=each.plain())
+        points.append(point)
+    if node is not None and len(points) > search.num_trials:
+        rule = f"these are {len(points)} proposals, and `trials` allows {search.num_trials}"
+        problems.add(node.place, rule)
+    return tuple(points)
+
+
+def _point_value(parameter: SearchParameter, node: Node, problems: Problems) -> Any:
+    """Return a parameter's value as samplers propose it: the text of a label, a number within bounds."""
+    if parameter.levels:
+        labels = [level.label for level in parameter.levels]
+        text = scalar_text(node.value)
+        if text not in labels:
+            problems.add(node.place, f"{parameter.name} has no level of this label", got=text, known=labels)
+        return text
+    value, name = _number(node), parameter.name
+    if value is None:
+        problems.add(node.place, f"{name} must be a number", got=node.value)
+        return None
+    low, high = parameter.low, parameter.high
+    assert low is not None
+    assert high is not None
+    if parameter.is_integer and not value.is_integer():
+        problems.add(node.place, f"{name} takes whole numbers", got=node.value)
+    elif not low <= value <= high:
+        problems.add(node.place, f"{name} must be within {low:g} and {high:g}", got=node.value)
+    elif parameter.step is not None and not _is_on_grid(value, low, parameter.step):
+        problems.add(node.place, f"{name} must be {low:g} plus a multiple of {parameter.step:g}", got=value)
+    return int(value) if parameter.is_integer and value.is_integer() else value
+
+
+def _is_on_grid(value: float, low: float, step: float) -> bool:
+    steps = (value - low) / step
+    return abs(steps - round(steps)) < _GRID
+
+
+def _direction(metric: Node, problems: Problems) -> str | None:
+    """Return which way a metric is better; None, and a problem, for one that a search cannot be after."""
+    name = str(metric.value)
+    if name not in MEASURES:
+        if name in TEST_METRICS:
+            rule = "a search must not choose by the images that judge it"
+            problems.add(metric.place, rule, got=name, see="Test images are looked at once (SB117)")
+        else:
+            problems.add(
+                metric.place, "a search is after validation metrics and costs", got=name, known=MEASURES
+            )
+        return None
+    return "minimize" if name in COST_METRICS or is_lower_better(name) else "maximize"
+
+
+def _number(node: Node | None) -> float | None:
+    value = None if node is None else node.value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else None  # type: ignore[arg-type]
+
+
+# Samplers and pruners of a search: which there are, their settings, and what each can do.
+
+
+ONE_GOAL: Final = ("cmaes",)
+"""Samplers that know one goal only."""
+
+NUMBERS_ONLY: Final = ("cmaes",)
+"""Samplers that cannot propose levels."""
+
+LEARNS_NOTHING: Final = ("random", "qmc")
+"""Samplers whose proposals depend on no outcome."""
+
+KNOWS_CONSTRAINTS: Final = ("tpe", "gp", "nsga2")
+"""Samplers that keep to constraints by themselves; under the others they only decide what is best."""
+
+
+def read_sampler(node: Node | None, problems: Problems) -> tuple[str, dict[str, Any]]:
+    """Return the sampler's name and every setting, its seed among them."""
+    name, settings = _named(node, "tpe", problems)
+    return name, SAMPLERS[name].model_validate(settings).model_dump()
+
+
+def read_pruner(node: Node | None, problems: Problems) -> tuple[str, dict[str, Any]]:
+    """Return the pruner's name and every setting, its warm-up among them."""
+    name, settings = _named(node, "none", problems)
+    return name, PRUNERS[name].model_validate(settings).model_dump()
+
+
+def check_sampler(search: Search, node: Node, problems: Problems) -> None:
+    """Record what the sampler or the pruner cannot do with the rest of the search."""
+    name = search.sampler
+    sampler = node["sampler"].place if "sampler" in node else node.place
+    others = [each for each in SAMPLERS if each not in ONE_GOAL]
+    if search.goals and name in ONE_GOAL:
+        problems.add(sampler, "this sampler knows one goal only", got=name, known=others)
+    if search.goals and search.pruner != "none":
+        rule = "a pruner compares by one value: with several goals there is none"
+        problems.add(node["pruner"].place, rule, got=search.pruner, known=["none"])
+    levels = [each.name for each in search.parameters if each.levels]
+    if levels and name in NUMBERS_ONLY:
+        rule = f"this sampler proposes numbers, and {', '.join(levels)} has levels"
+        known = [each for each in SAMPLERS if each not in NUMBERS_ONLY]
+        problems.add(sampler, rule, got=name, known=known)
+    if search.warm_start and name in LEARNS_NOTHING:
+        rule = f"the sampler {name} learns nothing from other proposals"
+        problems.add(node["warm_start"].place, rule, got=list(search.warm_start))
+    size = search.sampler_settings.get("population_size")
+    if size is not None and size >= search.num_trials:
+        rule = f"nsga2 draws at random until population_size ({size}) proposals have ended"
+        see = f"Raise `trials` above {size}, or lower population_size"
+        problems.add(sampler, rule, got=f"trials: {search.num_trials}", see=see)
+
+
+def _named(node: Node | None, default: str, problems: Problems) -> tuple[str, dict[str, Any]]:
+    """Read `name` or `{name: {settings}}`."""
+    if node is None or node.value is None:
+        return default, {}
+    if not node.is_mapping:
+        return str(node.value), {}
+    if len(node.value) != 1:
+        problems.add(node.place, "must name one", got=", ".join(node.value))
+        return default, {}
+    name, body = next(node.items())
+    return name, body.plain() or {} if body.is_mapping else {}
+
+
+# Search spaces: the dimensions that a sampler proposes values of.
+
+
+_BOUNDS: Final = ("low", "high", "log", "step")
+_OWN_COLUMNS: Final = ("is_feasible", "is_best", "last_epoch", "last_value")
+"""Columns of the report's frame of proposals."""
+_FRONT_REPLICATED: Final = 3
+"""Pareto points that are replicated where the file does not say how many."""
+
+
+def read_search(node: Node, base: Fields, problems: Problems, *, name: str = "") -> Search:
+    """Read `search:`; every bound and every level is tried on the baseline.
+
+    Args:
+        node: The block, its structure checked.
+        base: The baseline.
+        problems: Takes what is wrong.
+        name: The experiment's, which must not warm its own search.
+    """
+    parameters: list[SearchParameter] = []
+    writers: dict[str, str] = {}
+    for parameter_name, body in node["space"].items():
+        place = node["space"].key_place(parameter_name)
+        if parameter_name in (*RESERVED, *VAL_METRICS, *_OWN_COLUMNS):
+            problems.add(place, "a parameter must not have this name: reports use it", got=parameter_name)
+        parameter = _parameter(parameter_name, place, body, base, problems)
+        if parameter is None:
+            continue
+        for target in _targets(parameter):
+            if target in writers:
+                problems.add(place, f"the parameter {writers[target]} sets {target} too; one may set it")
+            writers.setdefault(target, parameter_name)
+        parameters.append(parameter)
+    trials = node.get("trials")
+    sampler, sampler_settings = read_sampler(node.get("sampler"), problems)
+    pruner, pruner_settings = read_pruner(node.get("pruner"), problems)
+    goals = read_goals(node.get("goals"), problems)
+    search = Search(
+        parameters=tuple(parameters),
+        sampler=sampler,
+        sampler_seed=sampler_settings.pop("seed"),
+        sampler_settings=sampler_settings,
+        pruner=pruner,
+        pruner_warmup_epochs=pruner_settings.pop("warmup_epochs", 0),
+        pruner_settings=pruner_settings,
+        num_trials=1 if trials is None else trials.value,
+        goals=goals,
+        constraints=read_constraints(node.get("constraints"), problems),
+        warm_start=_warm_start(node.get("warm_start"), name, problems),
+        num_replicated=_num_replicated(node.get("replicate"), goals, problems),
+    )
+    check_sampler(search, node, problems)
+    if len(parameters) < len(node["space"].value):
+        return search  # what is enqueued cannot be judged by part of the space
+    return replace(search, enqueue=read_enqueue(node.get("enqueue"), search, problems))
+
+
+def _targets(parameter: SearchParameter) -> set[str]:
+    levels = {target for level in parameter.levels for target in level.changes}
+    return levels or {parameter.path}
+
+
+def _parameter(
+    name: str, place: Place, body: Node, base: Fields, problems: Problems
+) -> SearchParameter | None:
+    if not body.is_mapping:
+        return None
+    nulls = [key for key, value in body.items() if value.is_scalar and value.value is None]
+    body = body.without(*nulls)
+    bounds = [key for key in _BOUNDS if key in body]
+    if "levels" in body:
+        if bounds:
+            problems.add(body.key_place(bounds[0]), "a parameter has levels or bounds, not both", got=name)
+            return None
+        dimension = read_dimension(name, place, body, problems)
+        count = len(problems)
+        for setting in dimension.settings.values():
+            applied = apply(base, [setting], problems)
+            if applied is not None:
+                check_agreement(applied, base, problems)
+        if dimension.is_broken or len(problems) > count:
+            return None
+        levels = tuple(setting.level() for setting in dimension.settings.values())
+        return SearchParameter(name=name, path=_path(name, body), levels=levels)
+    if "low" not in body or "high" not in body:
+        rule = "a parameter needs `low` and `high`, or `levels`"
+        problems.add(place, rule, got=name)
+        return None
+    count = len(problems)
+    path_node = body.get("path")
+    path = _path(name, body)
+    target_place = place if path_node is None else path_node.place
+    if path_node is None and name not in FIELDS:
+        problems.add(place, "a parameter that is no field needs `path:`", got=name, known=FIELDS)
+        return None
+    check_target(path, target_place, problems)
+    low, high = body["low"], body["high"]
+    if not low.value < high.value:
+        problems.add(high.place, "high must be greater than low", got=high.value)
+    is_log = "log" in body and body["log"].value is True
+    if is_log and low.value <= 0:
+        problems.add(low.place, "log: true needs low > 0", got=low.value)
+    if is_log and "step" in body:
+        problems.add(body["step"].place, "step: goes without log: true", got=body["step"].value)
+    if len(problems) > count:
+        return None
+    ends = [_try(path, target_place, end, base, problems) for end in (low, high)]
+    if None in ends or len(problems) > count:
+        return None
+    step = body["step"].value if "step" in body else None
+    is_integer = all(isinstance(end, int) for end in ends)
+    if is_integer and step is not None and not isinstance(step, int):
+        problems.add(body["step"].place, f"{path} takes whole numbers, and so must step", got=step)
+        return None
+    return SearchParameter(
+        name=name,
+        path=path,
+        low=float(low.value),
+        high=float(high.value),
+        log=is_log,
+        step=None if step is None else float(step),
+        is_integer=is_integer,
+    )
+
+
+def _try(path: str, place: Place, node: Node, base: Fields, problems: Problems) -> Any:
+    """Set a bound in the baseline; return the value that the target takes it as, None if it refuses it."""
+    if path in FIELDS:
+        value = resolve_field(path, node, problems)
+        if value is INVALID:
+            return None
+        check_agreement(base.having(path, value, node.place), base, problems)
+        return value
+    changed = set_path(base, path, place, node, problems)
+    if changed is None:
+        return None
+    check_agreement(changed, base, problems)
+    name, _, knob = path.partition(".")
+    value = changed.values[name]
+    if name == "loss":
+        term, _, knob = knob.rpartition(".")
+        value = next(each for each in value if each.name == term)
+    return value.knobs[knob] if hasattr(value, "knobs") else getattr(value, knob)
+
+
+def _path(name: str, body: Node) -> str:
+    path = body.get("path")
+    return name if path is None else str(path.value)
+
+
+def _num_replicated(node: Node | None, goals: tuple[Goal, ...], problems: Problems) -> int:
+    if node is None or node.value is None:
+        return _FRONT_REPLICATED if goals else 1
+    if not goals:
+        problems.add(node.place, "a search for one goal replicates its best: `replicate` goes with `goals`")
+    return int(node.value)
+
+
+def _warm_start(node: Node | None, experiment: str, problems: Problems) -> tuple[str, ...]:
+    found: list[str] = []
+    for each in () if node is None else node.elements():
+        if each.value == experiment:
+            problems.add(each.place, "a search cannot be warmed by itself", got=each.value)
+        elif each.value in found:
+            problems.add(each.place, "an experiment is listed twice", got=each.value)
+        else:
+            found.append(str(each.value))
+    return tuple(found)
+
+
+# `tune:`: nuisance knobs that every cell of a design gets a study of its own over.
+
+
+_MOST_CELLS: Final = 3
+
+_Whens = Mapping[str, Mapping[str, tuple[str, ...]]]
+"""Parameter -> its `when`."""
+
+
+def read_tune(
+    node: Node,
+    base: Fields,
+    cells: Sequence[Cell],
+    dimensions: Sequence[Dimension],
+    axes: Sequence[Axis],
+    *,
+    seeds: Sequence[int],
+    overrides: Mapping[str, Any],
+    problems: Problems,
+) -> Tune | None:
+    """Read `tune:`; every bound and every level is tried on each cell that has the parameter.
+
+    Args:
+        node: The body of `tune:`.
+        base: The baseline: what values are tried on where the cells could not be built.
+        cells: Those of the design.
+        dimensions: The axes as read; none may set what is tuned.
+        axes: Of the design.
+        seeds: Of the replicates; no tuning trial may have one of them.
+        overrides: What `--set` changed.
+        problems: Takes what is wrong.
+    """
+    count = len(problems)
+    space = node["space"]
+    names = {axis.name for axis in axes}
+    for name in space.value:
+        if name in names:
+            rule = "an axis has this name too; a parameter needs one of its own"
+            problems.add(space.key_place(name), rule, got=name)
+    if ROLE_COLUMN in names:
+        rule = "no axis of a tuned design may have this name: index.csv uses it"
+        problems.add(node.place, rule, got=ROLE_COLUMN)
+    whens = {name: _read_when(body, axes, problems) for name, body in space.items()}
+    search = _read_in_cells(node, base, cells, axes, whens, problems)
+    if any(num_folds(cell.config) > 1 for cell in cells):
+        see = "Tune with one fold: images that one fold tunes on are tested in another"
+        problems.add(node.place, "`tune` and a split of several folds exclude each other", see=see)
+    tune = Tune(search=search, seed=_tuned_number(node, "seed"), repeats=_tuned_number(node, "repeats"))
+    _check_targets(space, search, dimensions, overrides, problems)
+    _check_seeds(node, tune, seeds, problems)
+    if len(problems) == count:
+        _check_distinct(node, tune, cells, problems)
+    return None if len(problems) > count else tune
+
+
+def _read_when(body: Node, axes: Sequence[Axis], problems: Problems) -> dict[str, tuple[str, ...]]:
+    """Read `when: {optimizer: sgd}`, or a list of labels."""
+    when = body.get("when")
+    if when is None or not when.is_mapping:
+        return {}
+    by_name = {axis.name: axis for axis in axes}
+    found: dict[str, tuple[str, ...]] = {}
+    for name, node in when.items():
+        if name not in by_name:
+            problems.add(when.key_place(name), "there is no such axis", got=name, known=by_name)
+            continue
+        labels = []
+        for each in node.elements() if node.is_list else (node,):
+            label = find_label(each, by_name[name].labels)
+            if label is None:
+                rule = f"{name} has no level of this label"
+                problems.add(each.place, rule, got=each.text, known=by_name[name].labels)
+            else:
+                labels.append(label)
+        found[name] = tuple(labels)
+    return found
+
+
+def _read_in_cells(
+    node: Node,
+    base: Fields,
+    cells: Sequence[Cell],
+    axes: Sequence[Axis],
+    whens: _Whens,
+    problems: Problems,
+) -> Search:
+    """Read the space as each cell has it, and return the whole of it.
+
+    What is wrong in every cell is the file's mistake; what is wrong in some only names these.
+    """
+    tried: list[tuple[str, Mapping[str, str], Fields]] = [
+        (cell.label, cell.levels, _fields_of(cell, base)) for cell in cells
+    ]
+    if not tried:
+        tried = [("baseline", {axis.name: axis.baseline for axis in axes}, base)]
+    wrong: dict[str, tuple[Place, list[str]]] = {}
+    read: dict[str, SearchParameter] = {}
+    without: list[str] = []
+    search: Search | None = None
+    for label, levels, fields in tried:
+        space = node["space"]
+        left_out = [
+            name for name, when in whens.items() if any(levels.get(a) not in set_ for a, set_ in when.items())
+        ]
+        if len(left_out) == len(whens):
+            without.append(label)
+            continue
+        scratch = Problems()
+        search = read_search(node.having("space", space.without(*left_out)), fields, scratch)
+        read.update({parameter.name: parameter for parameter in search.parameters})
+        for text, place in scratch.items():
+            wrong.setdefault(text, (place, []))[1].append(label)
+    for text, (place, labels) in wrong.items():
+        if len(labels) < len(tried):
+            text = f"{text} In {_listed(labels)}; `when:` leaves a parameter out of cells."
+        problems.add_text(place, text)
+    if without and cells:
+        rule = f"no parameter is left for {_listed(without)}"
+        problems.add(node.key_place("space"), rule, see="Exclude these cells, or give them a parameter")
+    if search is None:
+        return Search(
+            parameters=(),
+            sampler="tpe",
+            sampler_seed=0,
+            pruner="none",
+            pruner_warmup_epochs=0,
+            num_trials=1,
+        )
+    whole = [replace(read[name], when=whens[name]) for name in node["space"].value if name in read]
+    return replace(search, parameters=tuple(whole))
+
+
+def _fields_of(cell: Cell, base: Fields) -> Fields:
+    return Fields({name: getattr(cell.config, name) for name in FIELDS}, base.places)
+
+
+def _check_targets(
+    space: Node,
+    search: Search,
+    dimensions: Sequence[Dimension],
+    overrides: Mapping[str, Any],
+    problems: Problems,
+) -> None:
+    """Refuse a parameter that sets what an axis or `--set` sets: it would undo it."""
+    axis_of = {target: dimension.name for dimension in dimensions for target in dimension.targets}
+    for parameter in search.parameters:
+        place = space.key_place(parameter.name)
+        for target in _tuned_targets(parameter):
+            if target in axis_of:
+                rule = f"the axis {axis_of[target]} sets {target} too; one may set it"
+                problems.add(place, rule, got=parameter.name)
+            if target in overrides:
+                rule = f"the parameter {parameter.name} is tuned, so `--set` must not set it"
+                problems.add(place, rule, got=target)
+
+
+def _tuned_targets(parameter: SearchParameter) -> list[str]:
+    changed = dict.fromkeys(target for level in parameter.levels for target in level.changes)
+    return list(changed) or [parameter.path]
+
+
+def _check_seeds(node: Node, tune: Tune, seeds: Sequence[int], problems: Problems) -> None:
+    tuning = range(tune.seed, tune.seed + tune.repeats)
+    shared = [str(seed) for seed in seeds if seed in tuning]
+    if shared:
+        place = node["seed"].place if "seed" in node else node.place
+        rule = f"tuning trials have the seeds {tune.seed} to {tuning[-1]}, and `seeds` must have none of them"
+        if tune.repeats == 1:
+            rule = f"tuning trials have the seed {tune.seed}, and `seeds` must not have it"
+        problems.add(place, rule, got=", ".join(shared), see="Give another `seed:` to `tune:`")
+
+
+def _check_distinct(node: Node, tune: Tune, cells: Sequence[Cell], problems: Problems) -> None:
+    """Refuse cells that differ in nothing but what is tuned."""
+    seen: dict[str, Cell] = {}
+    for cell in cells:
+        values = {p.name: p.levels[0].label if p.levels else p.low for p in tune.search_of(cell).parameters}
+        found = tuned_cell(tune, cell, values, where=str(node.place)).config_hash
+        if found in seen:
+            rule = f"{seen[found].label} and {cell.label} differ in nothing but what is tuned"
+            problems.add(node.key_place("space"), rule, see="Tune something else, or leave one of them out")
+        seen.setdefault(found, cell)
+
+
+def _tuned_number(node: Node, key: str) -> int:
+    given = node.get(key)
+    return int(TuneBody.model_fields[key].default if given is None else given.value)
+
+
+def _listed(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - _MOST_CELLS} more" if len(labels) > _MOST_CELLS else ""
+    return f"the cell{'s' if len(labels) > 1 else ''} {'; '.join(labels[:_MOST_CELLS])}{more}"

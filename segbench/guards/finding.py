@@ -1,0 +1,165 @@
+"""What a check finds, and how a check is declared."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, Generic, TypeVar
+
+from segbench.config.project import Project
+from segbench.plan import memory
+
+Subject = TypeVar("Subject")
+
+
+class Severity(StrEnum):
+    """What a finding does to the sweep."""
+
+    ERROR = "error"
+    """It is refused."""
+    WARNING = "warning"
+    """It runs, and the finding is printed; `--strict` refuses it."""
+    NOTE = "note"
+    """It runs; a reader of the results should know."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a check has found."""
+
+    code: str
+    """Such as `SB001`; docs and tests call it by that."""
+    severity: Severity
+    text: str
+    """The place, the rule broken and the cure, on one line."""
+
+    @property
+    def is_about_storage(self) -> bool:
+        """Whether it is about what lies on disk (`SB0..`), not about the study (`SB1..`)."""
+        return self.code.startswith("SB0")
+
+    def to_json(self) -> dict[str, str]:
+        return {"code": self.code, "severity": str(self.severity), "text": self.text}
+
+
+def refuses(finding: Finding, *, is_strict: bool) -> bool:
+    """Whether a finding forbids the sweep."""
+    return finding.severity is Severity.ERROR or (is_strict and finding.severity is Severity.WARNING)
+
+
+@dataclass(frozen=True)
+class Guard(Generic[Subject]):
+    """One check: a subject in, a text for each thing found out."""
+
+    code: str
+    severity: Severity
+    function: Callable[[Subject], Iterable[str]]
+    consented: Severity | None = None
+    """Severity under `allow_flawed: true`; None: the same."""
+
+    @property
+    def rule(self) -> str:
+        """What it demands: the first line of its docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0].rstrip(".")
+
+    def __call__(self, subject: Subject) -> list[Finding]:
+        severity = self.severity
+        if self.consented is not None and subject.experiment.allow_flawed:  # type: ignore[attr-defined]
+            severity = self.consented
+        return [Finding(self.code, severity, text) for text in self.function(subject)]
+
+
+def guard(
+    code: str, severity: Severity, *, consented: Severity | None = None
+) -> Callable[[Callable[[Subject], Iterable[str]]], Guard[Subject]]:
+    """Make a check of a function; its docstring's first line is the rule that it demands.
+
+    Args:
+        code: `SB` and a number that no other check has; docs/guards.md has an entry for it.
+        severity: What each finding does to the sweep.
+        consented: The same under `allow_flawed: true`, for mistakes that one may want to measure; None: no
+            other. The subject then has an `experiment`.
+    """
+    return lambda function: Guard(code, severity, function, consented)
+
+
+def guards_of(module: ModuleType) -> tuple[Guard[Any], ...]:
+    """Return the guards of a module in the order of their codes."""
+    found = [value for value in vars(module).values() if isinstance(value, Guard)]
+    return tuple(sorted(found, key=lambda each: each.code))
+
+
+def sorted_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return findings with errors first, then warnings, then notes."""
+    order = list(Severity)
+    return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
+
+
+# The codes of all guards, read from the package's source: counting them imports no torch.
+
+
+AT_READING: Final = {
+    "SB109": "A size is a multiple of what the network takes",
+    "SB117": "What selects weights or drives a search is measured on validation images",
+}
+"""Rules with a code that are checked when the file is read: breaking one refuses the file."""
+
+
+def codes(modules: Iterable[ModuleType] | None = None) -> tuple[str, ...]:
+    """Return the codes of the guards in some modules (None: in the whole package), in order."""
+    if modules is None:
+        files = sorted(Path(__file__).parent.glob("*.py"))
+    else:
+        files = [Path(str(module.__file__)) for module in modules]
+    return tuple(sorted({code for file in files for code in _codes_in(file)}))
+
+
+@cache
+def _codes_in(file: Path) -> frozenset[str]:
+    return frozenset(re.findall(r'^@guard\("(SB\d{3})"', file.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+# Findings remembered under `data/.cache/guards/`, so that what has not changed is not looked at again.
+
+
+FOLDER: Final = "guards"
+
+
+def remembered(project: Project, subject: Any, look: Callable[[], Iterable[Finding]]) -> tuple[Finding, ...]:
+    """Return what `look` finds, from memory where the same subject was looked at by the same code.
+
+    Args:
+        project: Its data folder keeps the findings.
+        subject: Everything that decides what is found, as plain JSON types: which guards look, configurations
+            without seeds, fingerprints of data, digests of users' variants, labels that texts name.
+        look: Called where nothing is known.
+    """
+    known = recall(project, subject)
+    if known is None:
+        known = tuple(look())
+        keep(project, subject, known)
+    return known
+
+
+def recall(project: Project, subject: Any) -> tuple[Finding, ...] | None:
+    """Return the findings kept about a subject; None where there are none."""
+    entry = memory.recall(project, FOLDER, subject)
+    try:
+        return None if entry is None else tuple(_finding(found) for found in entry["findings"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def keep(project: Project, subject: Any, findings: Iterable[Finding]) -> None:
+    """Keep the findings about a subject; a folder that cannot be written is no problem."""
+    memory.keep(project, FOLDER, subject, {"findings": [finding.to_json() for finding in findings]})
+
+
+def _finding(written: dict[str, str]) -> Finding:
+    return Finding(written["code"], Severity(written["severity"]), written["text"])

@@ -1,0 +1,392 @@
+"""The path that optimiser, clipping and schedule take on given gradients, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations
+from math import ceil, comb
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from segbench import registry
+from segbench.config.experiment import Axis, Cell
+from segbench.config.pairing import Pairing
+from segbench.config.trial import Choice, TrialConfig
+from segbench.errors import message
+from segbench.guards import scenes
+from segbench.guards.finding import Severity, guard
+from segbench.guards.networks import listed
+from segbench.guards.probes import WIDTHS, Measurement, NetworkProbe, Probes, quiet
+from segbench.streams import stream_seed
+
+_RTOL: Final = 1e-9
+_STEPS_AN_EPOCH: Final = 4
+_EPOCHS_STEPPED: Final = 3
+_OBJECTIVES: Final = (
+    lambda epoch: 0.01 * epoch,  # keeps improving
+    lambda epoch: 0.5,  # stands still
+    lambda epoch: 0.5 - abs(epoch - 4) / 100,  # turns
+)
+"""Courses of the objective that a schedule may answer to."""
+
+
+def take_equal_steps(one: TrialConfig, other: TrialConfig) -> bool:
+    """Whether two configurations change weights alike wherever their gradients are the same."""
+    if (one.optimizer, one.schedule, one.grad_clip) == (other.optimizer, other.schedule, other.grad_clip):
+        return True
+    lrs = one.optimizer.knobs.get("lr"), other.optimizer.knobs.get("lr")
+    if one.optimizer.name == other.optimizer.name and one.schedule == other.schedule and lrs[0] != lrs[1]:
+        return False  # known without a step, which would import the compiler
+    with quiet():
+        rates, others = list(_rates(one)), list(_rates(other))
+        first, second = _path(one, rates), _path(other, others)
+    pairs = [*zip(rates, others, strict=True), *zip(first, second, strict=True)]
+    return all(_agree(torch.as_tensor(a).double(), torch.as_tensor(b).double()) for a, b in pairs)
+
+
+def _rates(config: TrialConfig) -> Iterator[float]:
+    """Yield the schedule's factor over all epochs, a few steps each, for every course of the objective."""
+    factor = registry.build("schedule", config.schedule.name, **config.schedule.knobs)
+    courses = _OBJECTIVES if getattr(factor, "is_adaptive", False) else _OBJECTIVES[:1]
+    for course in _OBJECTIVES:
+        done: list[float] = []
+        for epoch in range(1, config.epochs + 1):
+            for step in range(_STEPS_AN_EPOCH):
+                at = epoch + step / _STEPS_AN_EPOCH if getattr(factor, "is_per_step", False) else epoch
+                yield factor(at, config.epochs, done) if len(courses) > 1 else factor(at, config.epochs)
+            done = [*done, course(epoch)]
+
+
+def _path(config: TrialConfig, rates: list[float]) -> Iterator[Tensor]:
+    """Return the parameters after each of a few steps; gradients are small, middling and large in turn."""
+    draw = torch.Generator().manual_seed(0)
+    parameters = [
+        nn.Parameter(torch.randn(shape, generator=draw, dtype=torch.float64))
+        for shape in ((4, 3, 3, 3), (4,))
+    ]
+    optimizer = registry.build("optimizer", config.optimizer.name, parameters, **config.optimizer.knobs)
+    bases = [float(group["lr"]) for group in optimizer.param_groups]
+    path = []
+    for step in range(_EPOCHS_STEPPED * _STEPS_AN_EPOCH):
+        for group, base in zip(optimizer.param_groups, bases, strict=True):
+            group["lr"] = base * rates[step % len(rates)]
+        for parameter in parameters:
+            noise = torch.randn(parameter.shape, generator=draw, dtype=torch.float64)
+            parameter.grad = noise * 10.0 ** (step % 4 - 2)
+        if config.grad_clip is not None:
+            nn.utils.clip_grad_norm_(parameters, config.grad_clip)
+        before = [parameter.detach().clone() for parameter in parameters]
+        optimizer.step()
+        path += [parameter.detach() - old for parameter, old in zip(parameters, before, strict=True)]
+    return iter(path)
+
+
+def _agree(one: Tensor, other: Tensor) -> bool:
+    size = max(float(one.abs().max()), float(other.abs().max()))
+    return float((one - other).abs().max()) <= _RTOL * size
+
+
+# Whether two configurations are numerically one function, compared part by part.
+
+
+RTOL: Final = 1e-5
+"""Parts of their size by which two results of one function may differ."""
+
+NOISE: Final = 1e-6
+"""Parts of the largest gradient below which a gradient is rounding: that of a bias before a norm, say."""
+
+NUM_DRAWS: Final = 400
+"""Draws of augmentations that must agree: what differs in one of a hundred draws is found."""
+
+_UNSEEN: Final = (
+    "dataset",
+    "split",
+    "batch_size",
+    "accumulate",
+    "epochs",
+    "precision",
+    "deterministic",
+    "compile",
+    "early_stopping",
+    "engine",
+    "augment_backend",
+    "max_images",
+    "ema",
+    "surface_tolerance_px",
+    "objective",
+)
+"""Fields that change a trial and that a probe does not see."""
+
+_LIVELY: Final = Choice("he", {"mode": "fan_in", "transposed": True})
+"""Starting weights under which features keep their size: without a norm, PyTorch's own let those of the deep
+levels die away, and two networks that differ there would look alike."""
+
+_NOT_PROBED: Final = ("width", "weights")
+"""Knobs of networks that a probe replaces."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How near two configurations are that train alike."""
+
+    difference: float
+    """The largest difference of outputs, losses (where they are one function) and gradients, in parts of the
+    largest output, loss or gradient."""
+    loss_difference: float
+    """By how much the losses differ."""
+    is_same_function: bool
+    """False: only the gradients are the same."""
+
+
+def likeness(probes: Probes, one: TrialConfig, other: TrialConfig) -> Likeness | None:
+    """Return how alike two configurations are, None where they are two functions.
+
+    Compared are fields, input scaling, draws of augmentation and mixing, the path of optimiser, clipping and
+    schedule on given gradients, and what networks and losses do on fixed batches; parts that are written
+    alike are not run. What looks alike is looked at again with other weights, pictures and a larger width.
+    """
+    if any(getattr(one, name) != getattr(other, name) for name in _UNSEEN):
+        return None
+    if any(one.model.knobs.get(name) != other.model.knobs.get(name) for name in _NOT_PROBED):
+        return None
+    if not (_scale_alike(one, other) and take_equal_steps(one, other)):
+        return None
+    if (one.augment, one.mix) != (other.augment, other.mix) and not _draw_alike(probes, one, other):
+        return None
+    parts = (one.model, one.norm, one.init, one.loss), (other.model, other.norm, other.init, other.loss)
+    if parts[0] == parts[1]:
+        return Likeness(0.0, 0.0, True)
+    found = []
+    pair = (one, other)
+    for seed, least_width in ((0, 0), (1, WIDTHS[1]), (2, 0)):
+        measured = [probes.measured(config, least_width=least_width, seed=seed) for config in pair]
+        if measured[0] is None or measured[1] is None:
+            return None
+        compared = compare(measured[0], measured[1])
+        if compared is None:
+            return None
+        found.append(compared)
+        if one.init == other.init:
+            pair = replace(one, init=_LIVELY), replace(other, init=_LIVELY)
+    return Likeness(
+        max(each.difference for each in found),
+        max(each.loss_difference for each in found),
+        all(each.is_same_function for each in found),
+    )
+
+
+def compare(one: Measurement, other: Measurement) -> Likeness | None:
+    """Compare what two networks and losses make of one batch; None where they are two functions."""
+    outputs = _largest(one.logits, other.logits, noise=0.0)
+    gradients = _largest(one.gradients, other.gradients, noise=NOISE)
+    if outputs > RTOL or gradients > RTOL:
+        return None
+    losses = max(_relative(one.losses[name], other.losses[name]) for name in one.losses)
+    apart = max(abs(one.losses[name] - other.losses[name]) for name in one.losses)
+    is_same = losses <= RTOL
+    parts = (_in_parts(one.logits, other.logits), _in_parts(one.gradients, other.gradients))
+    return Likeness(max(*parts, losses if is_same else 0.0), apart, is_same)
+
+
+def _largest(one: Mapping[str, Tensor], other: Mapping[str, Tensor], *, noise: float) -> float:
+    """Return the largest difference in parts of a tensor's largest element, less rounding."""
+    if one.keys() != other.keys() or any(one[name].shape != other[name].shape for name in one):
+        return float("inf")
+    size = max((float(value.abs().max()) for value in one.values() if value.numel()), default=0.0)
+    largest = 0.0
+    for name, value in one.items():
+        if not value.numel():
+            continue
+        apart = max(float((value - other[name]).abs().max()) - noise * size, 0.0)
+        own = max(float(value.abs().max()), float(other[name].abs().max()))
+        if apart != apart:  # NaN: nothing can be said
+            return float("inf")
+        largest = max(largest, apart / own if own else 0.0)
+    return largest
+
+
+def _in_parts(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
+    """Return the largest difference in parts of the largest element of all."""
+    size = max((float(value.abs().max()) for value in one.values() if value.numel()), default=0.0)
+    apart = max((float((v - other[n]).abs().max()) for n, v in one.items() if v.numel()), default=0.0)
+    return apart / size if size else 0.0
+
+
+def _relative(one: float, other: float) -> float:
+    size = max(abs(one), abs(other))
+    return abs(one - other) / size if size else 0.0
+
+
+def _scale_alike(one: TrialConfig, other: TrialConfig) -> bool:
+    if one.input == other.input:
+        return True
+    # Statistics of no real data: scaling by the data is alike to itself only.
+    stats = (101.3, 97.1, 113.7), (61.9, 59.3, 67.7)
+    first, second = (
+        registry.build("input", config.input.name, lambda: stats, 255.0, **config.input.knobs)
+        for config in (one, other)
+    )
+    return all(
+        np.allclose(np.broadcast_to(a, 3), np.broadcast_to(b, 3), rtol=RTOL)
+        for a, b in ((first.mean, second.mean), (first.std, second.std))
+    )
+
+
+def _draw_alike(probes: Probes, one: TrialConfig, other: TrialConfig) -> bool:
+    if one.mix != other.mix and not _mix_alike(one.mix, other.mix):
+        return False
+    if one.augment == other.augment:
+        return True
+    augments = [probes.augmentation(config) for config in (one, other)]
+    if augments[0] is None or augments[1] is None:
+        return False
+    image, mask = scenes.draw(*probes.image_shape(one), 0)
+    for number in range(NUM_DRAWS):
+        seed = stream_seed(number, "guard")
+        first, second = (augment(image, mask, seed) for augment in augments if augment is not None)
+        if not all(np.array_equal(a, b) for a, b in zip(first, second, strict=True)):
+            return False
+    return True
+
+
+def _mix_alike(one: Choice, other: Choice) -> bool:
+    images = torch.linspace(-1, 1, 4 * 3 * 16 * 16).view(4, 3, 16, 16)
+    target = (images[:, :1].sin() > 0).float()
+    first, second = (registry.build("mix", choice.name, **choice.knobs) for choice in (one, other))
+    return all(
+        torch.equal(a, b)
+        for seed in range(NUM_DRAWS)
+        for a, b in zip(
+            first(images, target, None, seed)[:2], second(images, target, None, seed)[:2], strict=True
+        )
+    )
+
+
+# Guards that compare what the levels of an axis build.
+
+
+_MOST_PAIRS: Final = 500
+"""Pairs of cells that are built and compared; of larger designs they are taken evenly, and every pair of
+levels at least once."""
+
+_NORMS: Final = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm)
+
+
+@guard("SB101", Severity.WARNING)
+def levels_are_different_functions(probes: Probes) -> Iterator[str]:
+    """No two levels of an axis build numerically the same function, or train identically."""
+    axes = probes.experiment.axes
+    most = max(1, _MOST_PAIRS // max(1, sum(comb(len(axis.labels), 2) for axis in axes)))
+    for axis in axes:
+        for first, second in combinations(axis.labels, 2):
+            pairs = list(_side_by_side(probes, axis, first, second))
+            found = {
+                context: likeness(probes, one.config, other.config)
+                for context, one, other in pairs[:: ceil(len(pairs) / most) or 1]
+            }
+            alike = {context: each for context, each in found.items() if each is not None}
+            if alike:
+                yield _same(probes, axis, (first, second), alike, is_everywhere=len(alike) == len(found))
+
+
+@guard("SB123", Severity.WARNING)
+def norms_are_swapped_everywhere(probes: Probes) -> Iterator[str]:
+    """An axis that varies the norm leaves no other norm in place."""
+    for rule in _left_in_place(probes, is_declared=False):
+        see = "Say so in the text, or use a network that takes its norms from the axis"
+        yield message(probes.place("norm"), rule, see=see)
+
+
+@guard("SB123", Severity.NOTE)
+def declared_norms_stay(probes: Probes) -> Iterator[str]:
+    """Where `norm_scope` keeps some norms out of the swap, a reader knows which."""
+    for rule in _left_in_place(probes, is_declared=True):
+        yield message(probes.place("norm"), rule, see="That is what `norm_scope: double_convs` says")
+
+
+def _side_by_side(
+    probes: Probes, axis: Axis, first: str, second: str
+) -> Iterator[tuple[tuple[str, ...], Cell, Cell]]:
+    """Yield the pairs of cells that differ in these levels of an axis alone, with the levels they share."""
+    cells: dict[tuple[tuple[str, ...], str], Cell] = {}
+    together = Pairing.of(probes.experiment).group(axis.name)
+    for cell in probes.cells:
+        if axis.name in cell.levels:
+            shared = tuple(f"{name}={label}" for name, label in cell.levels.items() if name not in together)
+            cells[shared, cell.levels[axis.name]] = cell
+    for (shared, label), cell in cells.items():
+        if label == first and (shared, second) in cells:
+            yield shared, cell, cells[shared, second]
+
+
+def _same(
+    probes: Probes,
+    axis: Axis,
+    labels: tuple[str, str],
+    alike: Mapping[tuple[str, ...], Likeness],
+    *,
+    is_everywhere: bool,
+) -> str:
+    difference = max(each.difference for each in alike.values())
+    if all(each.is_same_function for each in alike.values()):
+        rule = "build numerically the same function: outputs, losses and gradients differ by at most"
+        rule = f"{rule} {difference:.1g} of the largest"
+        see = "What differs between them is the seed's noise: take one of them out"
+    else:
+        apart = max(each.loss_difference for each in alike.values())
+        rule = "train identically: their losses differ in value"
+        rule = f"{rule} (by up to {apart:.2g}), their gradients by at most {difference:.1g} of the largest"
+        see = "The part of the loss that tells them apart has no gradient: take one of them out"
+    at = "" if is_everywhere else " at " + "; ".join(", ".join(shared) for shared in alike)
+    first, second = labels
+    return message(probes.place(axis.name), f"the levels {first!r} and {second!r}{at} {rule}", see=see)
+
+
+def _left_in_place(probes: Probes, *, is_declared: bool) -> Iterator[str]:
+    """Say which norms of a network are the same in all levels of an axis that swaps norms."""
+    found = {}
+    for axis in probes.experiment.axes:
+        for by_norm in _swapped(probes, axis, is_declared=is_declared):
+            first, *others = by_norm.values()
+            kept = [name for name, norm in first.items() if all(each.get(name) == norm for each in others)]
+            if others and kept:
+                where = listed(f"{name}: {first[name].partition('(')[0]}" for name in kept)
+                rule = f"{', '.join(by_norm)} take turns, but {len(kept)} of the network's norms"
+                found[f"{rule} ({where}) are the same in all levels"] = None
+    yield from found
+
+
+def _swapped(probes: Probes, axis: Axis, *, is_declared: bool) -> list[dict[str, dict[str, str]]]:
+    """Return the norms of each network under every norm that an axis gives it, by the norm's name."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    if len({cell.config.norm.name for cell in probes.cells}) < 2:
+        return []
+    for cell in probes.cells:
+        probe = probes.network(cell.config)
+        if probe is None or (cell.config.model.knobs.get("norm_scope") == "double_convs") != is_declared:
+            continue
+        shared = repr([cell.config.model, *(v for k, v in cell.levels.items() if k != axis.name)])
+        by_norm = found.setdefault(shared, {})
+        if cell.config.norm.name not in by_norm:
+            with quiet():
+                key = ("norms", probe.config.model, cell.config.norm, probe.size_px)
+                by_norm[cell.config.norm.name] = probes.once(key, partial(_norms_of, probe))
+    return list(found.values())
+
+
+def _norms_of(probe: NetworkProbe) -> dict[str, str]:
+    return _norms(probe.build())
+
+
+def _norms(network: nn.Module) -> dict[str, str]:
+    """Return the normalisation layers of a network, module by module."""
+    return {
+        name: repr(module)
+        for name, module in network.named_modules()
+        if isinstance(module, _NORMS) or type(module).__name__.endswith("Norm")
+    }

@@ -1,0 +1,329 @@
+"""How one network is built and measured before anything is trained: narrow, small, on a CPU.
+
+A probe is the network of a configuration at the smallest width that builds with its norm, with weights drawn
+as the engine draws them, on three fixed pictures (`scenes`) of at most `SMALL_PX` or the least size that
+leaves maps of 2x2, whichever is larger. Pretrained weights are not fetched. What is measured depends on the
+configuration alone, in float32.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from segbench import registry
+from segbench.axes import loss as losses
+from segbench.config.experiment import Cell, Experiment
+from segbench.config.trial import Choice, TrialConfig, canonical_json
+from segbench.data import build_source
+from segbench.data.batched import BatchAugmentation, device_steps
+from segbench.data.parts import split_samples
+from segbench.engine.network import build_network
+from segbench.engine.numerics import Numerics, seeded
+from segbench.errors import SegbenchError, message
+from segbench.guards import scenes
+from segbench.sizes import size_multiple
+
+SMALL_PX: Final = 64
+WIDTHS: Final = (8, 16, 32)
+"""Widths that are tried in turn, below the network's own."""
+
+CPU: Final = torch.device("cpu")
+NUMERICS: Final = Numerics(CPU, "fp32", 1)
+"""One thread: the same numbers on every machine. On two, torch 2.15 damages its heap in the backward pass of
+a ResNet-U-Net of width 8 in channels_last, which ends the process."""
+
+_MOST_KEPT: Final = 4096
+"""Elements of a gradient that are kept, evenly spread: enough to tell two functions apart."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a network and a loss make of the fixed batch."""
+
+    logits: Mapping[str, Tensor]
+    """In evaluation (`eval`) and in training (`train`)."""
+    losses: Mapping[str, float]
+    """Of the training logits, as they are (`train`) and eight times as large (`confident`)."""
+    gradients: Mapping[str, Tensor]
+    """By name of the parameter, thinned out; and by `confident`, of those logits."""
+
+
+@dataclass(frozen=True)
+class NetworkProbe:
+    """A network as it is probed."""
+
+    config: TrialConfig
+    """With the network narrowed."""
+    channels: int
+    side_px: int
+    """Size at which it is measured."""
+    size_px: int
+    """Size at which it is to be trained."""
+
+    @property
+    def name(self) -> str:
+        return self.config.model.name
+
+    def build(self, seed: int = 0) -> nn.Module:
+        """Build it as the engine does."""
+        return build_network(self.config, in_channels=self.channels, seed=seed, numerics=NUMERICS)
+
+    def batch(self, seed: int = 0) -> tuple[Tensor, Tensor]:
+        """Return scaled images (3,C,H,W) and their target (3,1,H,W), the last without an object."""
+        pairs = [scenes.draw(self.side_px, self.channels, 3 * seed + n) for n in range(3)]
+        images = torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2).float()
+        target = torch.from_numpy(np.stack([mask for _, mask in pairs])).unsqueeze(1).float()
+        return ((images - 127.5) / 64).contiguous(memory_format=torch.channels_last), target
+
+
+def measure(probe: NetworkProbe, criterion: nn.Module, seed: int) -> Measurement:
+    """Run a network and a loss forward and backward on the fixed batch."""
+    network = probe.build(seed)
+    images, target = probe.batch(seed)
+    parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    with seeded(seed, CPU):
+        with torch.no_grad():
+            evaluated = network.eval()(images)
+        trained = network.train()(images)
+        confident = (8 * trained.detach()).requires_grad_()
+        values = {"train": criterion(trained, target), "confident": criterion(confident, target)}
+    found = dict.fromkeys(parameters)
+    if values["train"].requires_grad:
+        gradients = torch.autograd.grad(values["train"], [*parameters.values()], allow_unused=True)
+        found = dict(zip(parameters, gradients, strict=True))
+    if values["confident"].requires_grad:
+        (found["confident"],) = torch.autograd.grad(values["confident"], [confident], allow_unused=True)
+    return Measurement(
+        logits={"eval": evaluated, "train": trained.detach()},
+        losses={name: value.item() for name, value in values.items()},
+        gradients={
+            name: torch.zeros(1) if gradient is None else thinned(gradient)
+            for name, gradient in found.items()
+        },
+    )
+
+
+def thinned(values: Tensor) -> Tensor:
+    """Return at most `_MOST_KEPT` elements, evenly spread."""
+    flat = values.detach().flatten()
+    return flat[:: -(-len(flat) // _MOST_KEPT)].clone()
+
+
+def one_line(error: Exception) -> str:
+    """Write an error on one line, with the innermost place that is not in a library."""
+    if isinstance(error, SegbenchError):
+        return " ".join(str(error).split()).rstrip(".")
+    lines = str(error).strip().splitlines() or [""]
+    text = f"{type(error).__name__}: {lines[0].rstrip('.')}"
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "site-packages" not in frame.filename and Path(__file__).name not in frame.filename
+    ]
+    return f"{text} ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else text
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Run a block in the probes' arithmetic and leave the process's generators as they were."""
+    with NUMERICS.active(), seeded(0, CPU):
+        yield
+
+
+def check_runs(probe: NetworkProbe) -> NetworkProbe:
+    """Return the probe where it runs forward; raise what it raises."""
+    images, target = probe.batch()
+    with torch.no_grad(), quiet():
+        logits = probe.build().train()(images)
+    if not isinstance(logits, Tensor) or logits.shape != target.shape:
+        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ValueError(f"logits must have the shape {tuple(target.shape)}, got {got}")
+    return probe
+
+
+def narrowed(model: Choice, least_width: int) -> Iterator[Choice]:
+    """Yield a model with the widths to try, its own last."""
+    width = model.knobs.get("width")
+    if isinstance(width, int):
+        for narrow in WIDTHS:
+            if least_width <= narrow < width:
+                yield Choice(model.name, {**model.knobs, "width": narrow})
+    yield model
+
+
+def unfetched(model: Choice) -> Choice:
+    """Return a model without pretrained weights, which a probe does not download."""
+    knob = registry.find("model", model.name).knobs.get("weights")
+    if knob is None:
+        return model
+    takes_word = knob.default == "none" or "'none'" in knob.annotation
+    return Choice(model.name, {**model.knobs, "weights": "none" if takes_word else None})
+
+
+def sides(model: Choice, size_px: int) -> tuple[int, ...]:
+    """Return the sizes to try: a small one, that of the experiment, one whose maps are larger."""
+    multiple = size_multiple(model.name, model.knobs) or 1
+    small = max(2 * multiple, -(-SMALL_PX // multiple) * multiple)
+    return tuple(dict.fromkeys((min(size_px, small), size_px, max(size_px, small))))
+
+
+# What the levels of an experiment build, each thing once, whichever guards ask for it.
+
+
+Built = TypeVar("Built")
+
+
+class Probes:
+    """What the levels of an experiment build; whatever cannot be built is a failure, found once."""
+
+    def __init__(self, experiment: Experiment, cells: Iterable[Cell]) -> None:
+        self.experiment = experiment
+        self.cells = tuple(cells)
+        self._known: dict[str, Any] = {}
+        self._failures: dict[str, None] = {}
+
+    @property
+    def configs(self) -> tuple[TrialConfig, ...]:
+        """The configurations of the cells."""
+        return tuple(cell.config for cell in self.cells)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Build all that the cells ask for; return what could not be built, one line each."""
+        for config in self.configs:
+            self.network(config)
+            self.criterion(config.loss)
+            self.augmentation(config)
+            if self.network(config) is not None and self.criterion(config.loss) is not None:
+                self.measured(config)
+        return tuple(self._failures)
+
+    def place(self, axis: str) -> str:
+        """How messages name a field of the experiment."""
+        return f"{self.experiment.name}: {axis}"
+
+    def image_shape(self, config: TrialConfig) -> tuple[int, int]:
+        """Return side and channels of the images that a configuration trains on."""
+        source = self.once(("source", config.dataset), lambda: self._source(config))
+        return int(source.size_px), int(source.channels)
+
+    def train_sizes(self, config: TrialConfig) -> frozenset[int]:
+        """Return the sizes that batches have in training, of all folds."""
+
+        def sizes() -> frozenset[int]:
+            source = self._source(config)
+            counts = [len(fold["train"]) for fold in split_samples(config, source)]
+            batch = config.batch_size
+            return frozenset(min(batch, n) for n in counts) | {n % batch for n in counts if n % batch}
+
+        key = ("sizes", config.dataset, config.split, config.max_images, config.batch_size)
+        return self.once(key, sizes)
+
+    def networks(self) -> Iterator[NetworkProbe]:
+        """Yield each network that could be built once, whatever loss or augmentation stands beside it."""
+        found = {}
+        for config in self.configs:
+            probe = self.network(config)
+            if probe is not None:
+                found[_key("network", probe.config.model, config.norm, probe.size_px)] = probe
+        yield from found.values()
+
+    def network(self, config: TrialConfig, *, least_width: int = 0) -> NetworkProbe | None:
+        """Return the narrowest network that works, at least so wide; None where none does."""
+        size_px, channels = self.image_shape(config)
+
+        def find() -> NetworkProbe | None:
+            own = NetworkProbe(replace(config, model=unfetched(config.model)), channels, size_px, size_px)
+            for model in narrowed(own.config.model, least_width):
+                for side_px in sides(config.model, size_px):
+                    probe = replace(own, config=replace(config, model=model), side_px=side_px)
+                    with suppress(Exception):  # perhaps too narrow or too small: the next may do
+                        check_runs(probe)
+                        return probe
+            return self._attempt(self.place("model"), own.name, lambda: check_runs(own))
+
+        key = ("network", config.model, config.norm, config.init, size_px, channels, least_width)
+        found: NetworkProbe | None = self.once(key, find)
+        return None if found is None else replace(found, config=replace(config, model=found.config.model))
+
+    def criterion(self, terms: tuple[Choice, ...]) -> nn.Module | None:
+        """Return the weighted sum of loss terms; None where it cannot be built or fails on a batch."""
+
+        def build() -> nn.Module:
+            criterion = losses.build(terms)
+            target = torch.zeros(2, 1, 16, 16)
+            target[0, :, 3:9, 2:11] = 1
+            with seeded(0, CPU):
+                criterion(torch.linspace(-2, 2, 512).view(2, 1, 16, 16).requires_grad_(), target).item()
+            return criterion
+
+        names = " + ".join(term.name for term in terms)
+        return self.once(("loss", terms), lambda: self._attempt(self.place("loss"), names, build))
+
+    def augmentation(self, config: TrialConfig) -> Callable[..., tuple[np.ndarray, np.ndarray]] | None:
+        """Return the augmentation of a configuration; None where it cannot be built or fails on a picture."""
+        choice, (size_px, channels) = config.augment, self.image_shape(config)
+
+        def build() -> Any:
+            augment = registry.build("augment", choice.name, **choice.knobs)
+            for seed in range(24):  # a step that fails may be drawn seldom
+                augment(*scenes.draw(size_px, channels, 0), seed)
+            if config.augment_backend == "device":
+                BatchAugmentation(device_steps(config))
+            return augment
+
+        key = ("augment", choice, config.augment_backend, size_px, channels)
+        return self.once(key, lambda: self._attempt(self.place("augment"), choice.name, build))
+
+    def measured(self, config: TrialConfig, *, least_width: int = 0, seed: int = 0) -> Measurement | None:
+        """Return what the narrowed network and the loss of a configuration do; None where they fail."""
+        probe = self.network(config, least_width=least_width)
+        criterion = self.criterion(config.loss)
+        if probe is None or criterion is None:
+            return None
+        key = ("measured", probe.config.model, config.norm, config.init, config.loss, probe.size_px, seed)
+        name = f"{config.model.name} with {' + '.join(term.name for term in config.loss)}"
+        return self.once(
+            key, lambda: self._attempt(self.place("loss"), name, lambda: measure(probe, criterion, seed))
+        )
+
+    def once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """Return what `make` gives, made once for a key of choices and plain values."""
+        text = _key(*key)
+        if text not in self._known:
+            self._known[text] = make()
+        return self._known[text]
+
+    def _source(self, config: TrialConfig) -> Any:
+        return build_source(config, self.experiment.project)
+
+    def _attempt(self, where: str, name: str, make: Callable[[], Built]) -> Built | None:
+        """Return what is made; where that fails, one line about it is kept, and None returned."""
+        try:
+            with NUMERICS.active():
+                return make()
+        except Exception as error:  # whatever a user's code raises is the answer
+            rule = f"{name} cannot be used: {one_line(error)}"
+            self._failures.setdefault(
+                message(where, rule, see="`segbench check FILE` runs a variant by itself")
+            )
+            return None
+
+
+def _key(*parts: Any) -> str:
+    return canonical_json([_plain(part) for part in parts])
+
+
+def _plain(part: Any) -> Any:
+    if isinstance(part, Choice):
+        return part.to_json()
+    return [_plain(each) for each in part] if isinstance(part, tuple) else part

@@ -1,0 +1,323 @@
+"""The outcome of every cell: a dot a seed, the mean and its interval."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from segbench.metrics import is_lower_better
+from segbench.report.analysis import Analysis
+from segbench.report.columns import Numbered, cell_columns, cell_fields, is_known, rows_of, without_empty
+from segbench.report.figures.figure import Facet, Figure, Key, Mark, Note
+from segbench.report.figures.geometry import ROW_CM, TALL_ROW_CM, text_width, wrapped
+from segbench.report.figures.palette import Look, marker
+from segbench.report.figures.scales import categories, linear, spread
+from segbench.report.labels import Labels
+from segbench.report.numbers import NONE, Numbers, magnitude, significant
+from segbench.report.table import Column, Field, Table
+from segbench.report.topics.arrangement import lay_out, unique_slugs
+
+
+def outcome_figure(analysis: Analysis, labels: Labels) -> Figure | None:
+    """Return one row a cell; None where no trial is complete."""
+    seeds = analysis.seeds[analysis.seeds["value"].notna()] if not analysis.seeds.empty else analysis.seeds
+    if seeds.empty:
+        return None
+    numbers = Numbers(labels.style.digits)
+    layout = lay_out(labels)
+    slugs = unique_slugs(list(analysis.cells["cell"]))
+    rows = labels.ordered(analysis.cells).to_dict(orient="records")
+    names = [labels.cell(row["cell"]) for row in rows]
+    marks, right = [], []
+    for k, row in enumerate(rows):
+        own = seeds[seeds["cell"] == row["cell"]]
+        level = layout.level_of(labels.levels(row["cell"]))
+        number = layout.levels.index(level)
+        name = labels.name(level) or names[k]
+        if not own.empty:
+            marks.append(
+                Mark(
+                    key=f"{slugs[row['cell']]}_seeds",
+                    name=name,
+                    kind="points",
+                    look=Look(colour=layout.colour(level), is_hollow=True, size=0.7, alpha=0.9),
+                    x=tuple(own["value"].astype(float)),
+                    y=tuple(-k + 0.2 for _ in range(len(own))),
+                    hover=tuple(
+                        f"{names[k]}, seed {seed.seed}: {numbers.value(seed.value)} (trial {seed.trial})"
+                        for seed in own.itertuples()
+                    ),
+                )
+            )
+            has_interval = row["low"] == row["low"]
+            marks.append(
+                Mark(
+                    key=f"{slugs[row['cell']]}_mean",
+                    name=name,
+                    kind="points",
+                    look=Look(colour=layout.colour(level), marker=marker(number)),
+                    x=(float(row["mean"]),),
+                    y=(-k - 0.08,),
+                    low=(float(row["low"]),) if has_interval else (),
+                    high=(float(row["high"]),) if has_interval else (),
+                    hover=(
+                        f"{names[k]}: mean {numbers.value(row['mean'])} "
+                        f"{numbers.interval(row['low'], row['high'])}, n = {row['n']}",
+                    ),
+                    traces=(labels.traces.hover("cells", row["cell"], "mean"),),
+                )
+            )
+        lost = int(row["diverged"] + row["failed"] + row["missing"])
+        text = (
+            f"{numbers.value(row['mean'])} {numbers.interval(row['low'], row['high'])}, n = {int(row['n'])}"
+        )
+        right.append(Note(y=float(-k), text=text + (f" (+{lost} lost)" if lost else "")))
+    extent = [*seeds["value"], *analysis.cells["low"], *analysis.cells["high"]]
+    outcome = labels.metric(analysis.experiment.outcome)
+    better = ", lower is better" if is_lower_better(analysis.experiment.outcome) else ""
+    room = 0.34 * labels.style.width_cm
+    shown = [wrapped(name, room) for name in names]
+    row_cm = TALL_ROW_CM if any("\n" in name for name in shown) else ROW_CM
+    return Figure(
+        name="outcome",
+        title="Outcome of every cell",
+        caption=(
+            f"{outcome} of every cell{better}: a ring a seed, the mean over seeds with its 95 % t-interval "
+            "below. "
+            "Intervals of two cells do not judge their difference: the effects do, paired by seed."
+        ),
+        facets=(
+            (
+                Facet(
+                    x=linear([v for v in extent if v == v], outcome, num_ticks=4),
+                    y=categories(shown),
+                    marks=tuple(marks),
+                    right=tuple(right),
+                ),
+            ),
+        ),
+        width_cm=labels.style.width_cm,
+        row_height_cm=row_cm * len(rows) + 0.4,
+        left_cm=min(max(map(text_width, names)), room) + 0.35,
+        right_cm=max(text_width(note.text) for note in right) + 0.3,
+        legend=(
+            Key(text="one seed", look=Look(is_hollow=True, size=0.7), kind="points"),
+            Key(text="mean and 95 % interval", look=Look(), kind="points"),
+        ),
+    )
+
+
+# What a cell costs and what it yields.
+
+
+_HEIGHT_CM = 5.2
+_COSTS = ("epoch_time_s", "parameters")
+
+
+def cost_figure(analysis: Analysis, labels: Labels) -> Figure | None:
+    """Return outcome against time and against size; None for a single cell."""
+    cells = labels.ordered(analysis.cells)
+    cells = cells[cells["mean"].notna()] if not cells.empty else cells
+    if len(cells) < 2:
+        return None
+    numbers = Numbers(labels.style.digits)
+    layout = lay_out(labels)
+    slugs = unique_slugs(list(analysis.cells["cell"]))
+    outcome = labels.metric(analysis.experiment.outcome)
+    y = linear([v for key in ("mean", "low", "high") for v in cells[key] if v == v], outcome)
+    facets = []
+    for column in _COSTS:
+        known = cells[cells[column].notna()]
+        if known.empty or (column == "parameters" and known[column].nunique() < 2):
+            continue
+        unit, suffix = unit_of(column, known[column].max())
+        marks = []
+        for row in known.to_dict(orient="records"):
+            levels = labels.levels(row["cell"])
+            level = layout.level_of(levels)
+            has_interval = row["low"] == row["low"]
+            cost = magnitude(row[column]) if unit > 1 else f"{significant(row[column])} s per epoch"
+            is_beaten = column not in row["front"].split()
+            said = f"{labels.cell(row['cell'])}: {numbers.value(row['mean'])}, {cost}"
+            marks.append(
+                Mark(
+                    key=f"{slugs[row['cell']]}_{column.split('_')[0]}",
+                    name=labels.cell(row["cell"]),
+                    kind="points",
+                    is_horizontal=False,
+                    look=Look(
+                        colour=layout.colour(level),
+                        marker=marker(layout.facets.index(layout.facet_of(levels))),
+                        is_hollow=is_beaten,
+                        size=0.85 if is_beaten else 1.0,
+                    ),
+                    x=(float(row[column]) / unit,),
+                    y=(float(row["mean"]),),
+                    low=(float(row["low"]),) if has_interval else (),
+                    high=(float(row["high"]),) if has_interval else (),
+                    hover=(said + ("" if is_beaten else ", not beaten"),),
+                    traces=(labels.traces.hover("cells", row["cell"], "mean"),),
+                )
+            )
+        scale = spread([mark.x[0] for mark in marks], labels.metric(column) + suffix)
+        facets.append(Facet(x=scale, y=y, marks=tuple(marks)))
+    if not facets:
+        return None
+    legend = [
+        Key(text=labels.name(level), look=Look(colour=layout.colour(level)), kind="points")
+        for level in layout.levels
+        if level
+    ]
+    if len(layout.facets) > 1:
+        legend += [
+            Key(
+                text=", ".join(labels.name(level) for level in combination if level),
+                look=Look(marker=marker(number)),
+                kind="points",
+            )
+            for number, combination in enumerate(layout.facets)
+        ]
+    looks = {mark.look.is_hollow for facet in facets for mark in facet.marks}
+    if len(looks) > 1:
+        legend += [
+            Key(text="not beaten", look=Look(), kind="points"),
+            Key(text="beaten", look=Look(is_hollow=True, size=0.85), kind="points"),
+        ]
+    return Figure(
+        name="cost",
+        title="Cost and outcome",
+        caption=(
+            f"{outcome} (mean and 95 % t-interval) against the median seconds of an epoch, training and "
+            "validation together, on the hardware named in the report"
+            + (", and against the number of parameters." if len(facets) > 1 else ".")
+            + (" Filled: no other cell has as good a mean for as little." if len(looks) > 1 else "")
+        ),
+        facets=(tuple(facets),),
+        width_cm=labels.style.width_cm,
+        row_height_cm=_HEIGHT_CM,
+        left_cm=1.5,
+        legend=tuple(legend),
+    )
+
+
+def unit_of(column: str, largest: float) -> tuple[float, str]:
+    """Return what values are divided by and what the axis then says."""
+    if column == "flops":
+        return (1e9, " (billions)") if largest >= 1e8 else (1e6, " (millions)")
+    if column != "parameters":
+        return 1.0, ""
+    return (1e6, " (millions)") if largest >= 1e5 else (1e3, " (thousands)")
+
+
+# The tables of cells: what each reached, and what it costs.
+
+
+def cells_table(analysis: Analysis, labels: Labels) -> Table:
+    """Return the outcome of every cell."""
+    frame = rows_of(labels.ordered(analysis.cells))
+    lost = [", ".join(f"{int(row[key])} {key}" for key in _LOST if row[key]) for row in frame]
+    outcome = labels.metric(analysis.experiment.outcome)
+    numbers = Numbered(
+        labels,
+        "cells",
+        (
+            ("n", "n"),
+            (outcome, "mean"),
+            ("95 % interval", "interval"),
+            ("sd", "sd"),
+            ("Last epoch", "mean_last"),
+            (labels.metric(analysis.experiment.baseline.objective.metric), "val_mean"),
+            ("Epoch", "selected_epoch"),
+        ),
+        frozenset({"val_mean", "selected_epoch"}),
+    )
+    rows = [
+        (
+            *cell_fields(labels, row["cell"]),
+            *numbers.fields(row["cell"]),
+            *([Field(text=words or NONE, tone="bad" if words else "")] if any(lost) else []),
+        )
+        for row, words in zip(frame, lost, strict=True)
+    ]
+    columns = (
+        *cell_columns(labels),
+        *numbers.columns,
+        *([Column(title="Lost", is_number=False)] if any(lost) else []),
+    )
+    weights = "" if analysis.experiment.foreign else " at the selected weights"
+    note = (
+        f"Means over n seeds of {outcome}{weights}, with t-intervals over seeds. Intervals of two cells do "
+        "not judge their difference; the effects do."
+    )
+    table = Table(
+        name="cells", caption="Outcome of every cell.", columns=columns, rows=tuple(rows), note=note
+    )
+    return without_empty(table) if analysis.experiment.foreign else table
+
+
+def costs_table(analysis: Analysis, labels: Labels) -> Table:
+    """Return size, time and memory of every cell."""
+    has_waits = any(is_known(row["data_wait_s"]) for row in rows_of(analysis.cells))
+    has_fronts = len(analysis.cells) > 1 and any(analysis.cells["front"])
+    numbers = Numbered(
+        labels,
+        "cells",
+        (
+            ("Parameters", "parameters"),
+            ("FLOPs", "flops"),
+            ("s per epoch", "epoch_time_s"),
+            ("Images per s", "images_per_s"),
+            *([("s waiting", "data_wait_s")] if has_waits else []),
+            ("Peak MiB", "peak_memory_mib"),
+        ),
+        frozenset({"data_wait_s"}),
+    )
+    rows = [
+        (
+            *cell_fields(labels, row["cell"]),
+            *numbers.fields(row["cell"]),
+            *([Field(text=_front(row["front"]) or NONE)] if has_fronts else []),
+        )
+        for row in rows_of(labels.ordered(analysis.cells))
+    ]
+    columns = (
+        *cell_columns(labels),
+        *numbers.columns,
+        *([Column(title="Not beaten in", is_number=False)] if has_fronts else []),
+    )
+    note = (
+        "FLOPs: of one forward pass of one image, two per multiply-add. Times, throughput of training and "
+        "memory are medians over seeds on the hardware named under provenance."
+    )
+    if has_waits:
+        note += " Waiting: seconds of an epoch in which training stood still for its next batch."
+    if has_fronts:
+        note += (
+            " Not beaten in a cost: no other cell has as good a mean "
+            f"{labels.metric(analysis.experiment.outcome)} for as little of it, and one of the two better. "
+            "Means alone are compared, without their intervals."
+        )
+    has_costs = any(
+        is_known(row["parameters"]) or is_known(row["epoch_time_s"]) for row in rows_of(analysis.cells)
+    )
+    return Table(
+        name="costs",
+        caption="Cost of every cell.",
+        columns=columns,
+        rows=tuple(rows) if has_costs else (),
+        note=note,
+    )
+
+
+def _front(names: str) -> str:
+    """Name the costs of a front in short."""
+    words = [_SHORT[name] for name in names.split()]
+    return "all" if len(words) == len(_SHORT) else ", ".join(words)
+
+
+_LOST: Final = ("diverged", "failed", "missing")
+_SHORT: Final = {
+    "parameters": "parameters",
+    "flops": "FLOPs",
+    "epoch_time_s": "time",
+    "peak_memory_mib": "memory",
+}

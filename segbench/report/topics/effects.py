@@ -1,0 +1,576 @@
+"""Effects as the report's table: the family with verdicts, then the exploratory contrasts without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from segbench.config.experiment import Experiment
+from segbench.config.pairing import Pairing, alias_note, aliased_with
+from segbench.metrics import is_lower_better
+from segbench.report.analysis import Analysis
+from segbench.report.columns import is_known, is_text, rows_of, tone_of
+from segbench.report.figures.figure import Facet, Figure, Key, Mark, Note
+from segbench.report.figures.geometry import ROW_CM, TALL_ROW_CM, shortened, text_width, wrapped
+from segbench.report.figures.palette import GREY, VERDICT_COLOURS, Look, verdict_look
+from segbench.report.figures.scales import categories, linear
+from segbench.report.labels import Labels
+from segbench.report.numbers import (
+    MINUS,
+    NONE,
+    Numbers,
+    count,
+    effect_size,
+    listed,
+    p_value,
+    percent,
+    seeds_range,
+)
+from segbench.report.study import (
+    EVIDENCE,
+    Estimator,
+    Family,
+    Member,
+    evidence,
+    exploratory_contrasts,
+    turned_round,
+)
+from segbench.report.table import Column, Field, Table
+from segbench.report.topics.claims import divergence_text
+from segbench.report.trace_frames import contrast_subject
+from segbench.stats.effects import Effect
+from segbench.stats.intervals import LEVEL
+from segbench.stats.metrics import Kind, Metric, read_metric
+from segbench.stats.pairs import Contrast
+from segbench.stats.questions import is_ranked
+from segbench.stats.signflip import sign_flip_p
+from segbench.stats.verdict import (
+    BETTER,
+    UNRESOLVED,
+    WORSE,
+    Hypothesis,
+    depends_on_selection,
+    seeds_to_resolve,
+    verdict,
+)
+
+NAN = float("nan")
+COLUMNS = (
+    *(
+        "axis",
+        "level",
+        "baseline",
+        "at",
+        "metric",
+        "on",
+        "n",
+        "difference",
+        "low",
+        "high",
+        "low_new",
+        "high_new",
+    ),
+    *(
+        "p",
+        "p_holm",
+        "p_equivalence",
+        "p_equivalence_holm",
+        "verdict",
+        "seeds_needed_low",
+        "seeds_needed_high",
+    ),
+    *("difference_last", "low_last", "high_last", "depends_on_selection", "is_family", "is_lower_better"),
+    *("p_sign_flip", "hedges_g", "aliases", "trials", "note"),
+    *EVIDENCE,
+)
+
+
+def effects_frame(
+    experiment: Experiment,
+    family: Family,
+    estimator: Estimator,
+    *,
+    is_judged: bool,
+    asked: Sequence[Contrast] = (),
+) -> pd.DataFrame:
+    """Return `Analysis.effects`.
+
+    Besides the contract's columns: `on` (which interval judges), `p_equivalence`, `is_lower_better`. Claims
+    of ratios are no rows here; their numbers stand with the claims.
+
+    Args:
+        experiment: What was asked.
+        family: The judged family.
+        estimator: Estimates the exploratory contrasts.
+        is_judged: False while trials are missing: intervals are given, p-values and verdicts are not.
+        asked: Contrasts on the outcome that a reader wants besides; they lead the exploratory ones.
+    """
+    rows = [
+        _family_row(experiment, member, estimator, is_judged)
+        for member in family.members
+        if not member.is_ratio
+    ]
+    if experiment.outcome in estimator.table:
+        contrasts = exploratory_contrasts(experiment, family, asked)
+        rows += [_row(estimator.effect(contrast), estimator) for contrast in contrasts]
+    for row in rows:
+        axis, held = str(row["axis"]), row.pop("held")
+        row["aliases"] = aliased_with(experiment.design, [(axis,), *((axis, other) for other in held)])  # type: ignore[attr-defined]
+        row["note"] = "; ".join(filter(None, (str(row["note"]), *_design_notes(experiment, axis))))
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    flags = ("depends_on_selection", "is_family", "is_lower_better")
+    return frame.astype(dict.fromkeys(flags, bool) | {"n": int})
+
+
+def _design_notes(experiment: Experiment, axis: str) -> Iterator[str]:
+    """Say what a reader must know of the design to read an axis's effect."""
+    together = [name for name in Pairing.of(experiment).group(axis) if name != axis]
+    if together:
+        yield f"{listed(together)} change{'s' * (len(together) == 1)} together with {axis}"
+    yield alias_note(experiment.design, axis)
+
+
+def _family_row(
+    experiment: Experiment, member: Member, estimator: Estimator, is_judged: bool
+) -> dict[str, object]:
+    hypothesis, judgement = member.hypothesis, member.judgement
+    row = _row(hypothesis.effect, estimator, judgement.level) | {"is_family": True, "on": hypothesis.on}
+    if not is_judged:
+        return _level_minus_baseline(row, experiment)
+    margin = experiment.margin if hypothesis.within is not None else None
+    word = verdict(hypothesis, judgement, is_lower_better=bool(row["is_lower_better"]), margin=margin)
+    needed = seeds_to_resolve(hypothesis, judgement, margin) if word == UNRESOLVED else (NAN, NAN)
+    notes = [str(row["note"])] if row["note"] else []
+    if word == UNRESOLVED and experiment.margin is None:
+        notes.append("no margin declared")
+    if hypothesis.null != (0.0, 0.0):
+        notes.append("p: of a difference no larger than the margin, as equality is claimed")
+    if hypothesis.on == "new_images":
+        notes.append("judged on new images")
+    judged = row | {
+        "p": judgement.p,
+        "p_holm": judgement.p_holm,
+        "p_equivalence": judgement.p_equivalence,
+        "p_equivalence_holm": judgement.p_equivalence_holm,
+        "p_sign_flip": _p_sign_flip(hypothesis),
+        "verdict": word,
+        "seeds_needed_low": needed[0],
+        "seeds_needed_high": needed[1],
+        "note": "; ".join(notes),
+    }
+    return _level_minus_baseline(judged, experiment)
+
+
+def _p_sign_flip(hypothesis: Hypothesis) -> float:
+    """Return the exact p over the seeds; NaN where the verdict rests on more than "no difference" in them."""
+    effect = hypothesis.effect
+    is_plain = hypothesis.on == "test_set" and hypothesis.null == (0.0, 0.0)
+    has_divergence = effect.worst is not None or effect.has_unbounded_worst
+    return sign_flip_p(effect.per_seed) if is_plain and not has_divergence else NAN
+
+
+_MIRRORED = (("difference", "difference"), ("hedges_g", "hedges_g"), ("difference_last", "difference_last"))
+_MIRRORED_BOUNDS = (("low", "high"), ("low_new", "high_new"), ("low_last", "high_last"))
+_OPPOSITE = {BETTER: WORSE, WORSE: BETTER}
+
+
+def _level_minus_baseline(row: dict[str, object], experiment: Experiment) -> dict[str, object]:
+    """Turn a claim's contrast round where it names the axis's baseline first.
+
+    A claim may say `batch > none`; a table in which some rows are `batch - none` and others `none - batch`
+    is misread.
+    """
+    if row["level"] != experiment.axis(str(row["axis"])).baseline:
+        return row
+    turned = dict(row) | {"level": row["baseline"], "baseline": row["level"]}
+    for low, high in (*_MIRRORED, *_MIRRORED_BOUNDS):
+        turned[low], turned[high] = (0.0 - float(row[name]) for name in (high, low))  # type: ignore[arg-type]
+    words = str(row["verdict"]).split(" ")
+    return turned_round(turned) | {"verdict": " ".join(_OPPOSITE.get(word, word) for word in words)}
+
+
+def _row(effect: Effect, estimator: Estimator, level: float = LEVEL) -> dict[str, object]:
+    contrast = effect.contrast
+    metric = read_metric(contrast.metric)
+    assert metric is not None
+    low, high = effect.interval(level=level)
+    low_new, high_new = effect.interval("new_images", level)
+    last = _last_effect(contrast, metric, estimator)
+    low_last, high_last = last.interval(level=level) if last else (NAN, NAN)
+    notes = [*([effect.note] if effect.note else []), *divergence_text(effect, level)]
+    return {
+        "axis": contrast.axis,
+        "level": contrast.level,
+        "baseline": contrast.baseline,
+        "at": contrast.at_text,
+        "held": tuple(name for name, _ in contrast.at),
+        "metric": contrast.metric,
+        "on": "test_set",
+        "n": effect.n,
+        "difference": effect.difference,
+        "low": low,
+        "high": high,
+        "low_new": low_new,
+        "high_new": high_new,
+        "p": NAN,
+        "p_holm": NAN,
+        "p_equivalence": NAN,
+        "p_equivalence_holm": NAN,
+        "verdict": "",
+        "seeds_needed_low": NAN,
+        "seeds_needed_high": NAN,
+        "difference_last": last.difference if last else NAN,
+        "low_last": low_last,
+        "high_last": high_last,
+        "depends_on_selection": last is not None and depends_on_selection(effect, last, level),
+        "is_family": False,
+        "is_lower_better": metric.is_lower_better,
+        "p_sign_flip": NAN,
+        "hedges_g": effect.hedges_g,
+        "trials": effect.trials,
+        "note": "; ".join(notes),
+        **evidence(effect),
+    }
+
+
+def _last_effect(contrast: Contrast, metric: Metric, estimator: Estimator) -> Effect | None:
+    """Estimate the contrast at the last epoch's weights; None where the metric has no such twin."""
+    if metric.kind != Kind.TEST or metric.last == metric.name or metric.last not in estimator.table:
+        return None
+    return estimator.effect(replace(contrast, metric=metric.last))
+
+
+# Effects as a forest: differences with two intervals, the margin shaded, verdicts by colour and marker.
+
+
+_MOST_ROWS = 24
+
+
+def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
+    """Return the contrasts on the outcome, the judged family first; None without any."""
+    effects = analysis.effects
+    if effects.empty:
+        return None
+    outcome = analysis.experiment.outcome
+    effects = effects[(effects["metric"] == outcome) & effects["difference"].notna()]
+    if effects.empty:
+        return None
+    family = effects["is_family"].astype(bool)
+    effects = pd.concat([effects[family], effects[~family]]).head(_MOST_ROWS)
+    ranked = is_ranked(analysis.experiment)
+    if ranked:
+        effects = effects.sort_values("difference", ascending=is_lower_better(outcome), kind="stable")
+    numbers = Numbers(labels.style.digits)
+    rows = list(effects.to_dict(orient="records"))
+    names = [contrast_name(row, labels) for row in rows]
+    margin = analysis.experiment.margin
+    extent = [row[key] for row in rows for key in ("low", "high", "difference", "low_new", "high_new")]
+    extent += [row["difference_last"] for row in rows] + [0.0]
+    extent += [-margin, margin] if margin is not None else []
+    marks: list[Mark] = []
+    has_new = any(row["low_new"] == row["low_new"] for row in rows)
+    for k, row in enumerate(rows):
+        look = verdict_look(row["verdict"] or "")
+        hover = (
+            f"{names[k]}: {numbers.difference(row['difference'])} {numbers.interval(row['low'], row['high'])}"
+        )
+        hover += f", n = {row['n']}" + (f", {row['verdict']}" if row["verdict"] else ", exploratory")
+        shared = {"kind": "points", "name": _group(row)}
+        subject = contrast_subject(analysis, row)
+        if row["low_new"] == row["low_new"]:
+            marks.append(
+                Mark(
+                    key=f"r{k + 1}_new",
+                    x=(row["difference"],),
+                    y=(-k - 0.2,),
+                    low=(row["low_new"],),
+                    high=(row["high_new"],),
+                    look=Look(colour=look.colour, marker="none", dash="dotted", size=0.8),
+                    hover=(f"{names[k]}, new images: {numbers.interval(row['low_new'], row['high_new'])}",),
+                    traces=(labels.traces.hover("effects", subject, "interval_new"),),
+                    **shared,
+                )
+            )
+        if row["difference_last"] == row["difference_last"]:
+            marks.append(
+                Mark(
+                    key=f"r{k + 1}_last",
+                    x=(row["difference_last"],),
+                    y=(-k + 0.24,),
+                    look=Look(colour=look.colour, marker="cross", size=0.75),
+                    hover=(f"{names[k]}, last epoch: {numbers.difference(row['difference_last'])}",),
+                    traces=(labels.traces.hover("effects", subject, "difference_last"),),
+                    **shared,
+                )
+            )
+        has_interval = row["low"] == row["low"]
+        marks.append(
+            Mark(
+                key=f"r{k + 1}",
+                x=(row["difference"],),
+                y=(float(-k),),
+                low=(row["low"],) if has_interval else (),
+                high=(row["high"],) if has_interval else (),
+                look=look,
+                hover=(hover,),
+                traces=(labels.traces.hover("effects", subject, "difference"),),
+                **shared,
+            )
+        )
+    right = tuple(
+        Note(
+            y=float(-k),
+            text=f"{numbers.difference(row['difference'])} {numbers.interval(row['low'], row['high'])}"
+            + (f" {row['verdict']}" if row["verdict"] else ""),
+        )
+        for k, row in enumerate(rows)
+    )
+    caption = (
+        f"Differences in {labels.metric(outcome)}, level minus baseline, paired by seed. Thick: "
+        f"{percent(analysis.level)} interval for this test set{_exploratory_level(analysis)}."
+        + (" Dotted: for new images." if has_new else "")
+        + (" Small cross: the same difference at the last epoch's weights." if _has_last(rows) else "")
+        + (f" Shaded: differences within the margin ±{margin:g} do not matter." if margin is not None else "")
+        + " Grey, hollow: exploratory, without a verdict."
+        + (" Lower is better: a negative difference favours the level." if is_lower_better(outcome) else "")
+    )
+    room = 0.34 * labels.style.width_cm
+    aliases = [aliases_name(row, labels) for row in rows]
+    shown = [_row_name(name, alias, room) for name, alias in zip(names, aliases, strict=True)]
+    widest = max(text_width(line) for name in shown for line in name.split("\n"))
+    if any(aliases):
+        caption += " After =: interactions that the fraction cannot tell from the effect."
+    row_cm = TALL_ROW_CM if any("\n" in name for name in shown) else ROW_CM
+    return Figure(
+        name="effects",
+        title="Effects on the outcome, the best first" if ranked else "Effects on the outcome",
+        caption=caption,
+        facets=(
+            (
+                Facet(
+                    x=linear(extent, f"Difference in {labels.metric(outcome)}", num_ticks=4),
+                    y=categories(shown),
+                    marks=tuple(marks),
+                    region=(-margin, margin) if margin is not None else None,
+                    verticals=(0.0,),
+                    right=right,
+                ),
+            ),
+        ),
+        width_cm=labels.style.width_cm,
+        row_height_cm=row_cm * len(rows) + 0.4,
+        left_cm=widest + 0.35,
+        right_cm=max(text_width(note.text) for note in right) + 0.3,
+        legend=_legend(rows, has_new, margin),
+    )
+
+
+def contrast_name(row: dict[str, object], labels: Labels) -> str:
+    """Return `norm: DyT − BatchNorm (unet)`; without the axis where the design has only one."""
+    name = f"{labels.name(str(row['level']))} {MINUS} {labels.name(str(row['baseline']))}"
+    axis = f"{labels.name(str(row['axis']))}: " if len(labels.analysis.experiment.axes) > 1 else ""
+    return f"{axis}{name} ({labels.at(str(row['at']))})" if row["at"] else f"{axis}{name}"
+
+
+def aliases_name(row: Mapping[str, Any], labels: Labels) -> str:
+    """Return what an effect cannot be told from as it is printed: `lr × flips, model × size`."""
+    others = [other.split(" x ") for other in str(row["aliases"]).split(", ")] if row["aliases"] else []
+    return ", ".join(" × ".join(labels.name(axis) for axis in other) for other in others)
+
+
+def _row_name(name: str, aliases: str, room: float) -> str:
+    """Return a row's name on at most two lines; what it is aliased with takes the second."""
+    if not aliases:
+        return wrapped(name, room)
+    return f"{shortened(name, room)}\n{shortened(f'= {aliases}', room)}"
+
+
+def _exploratory_level(analysis: Analysis) -> str:
+    return "" if analysis.level == LEVEL else f" ({percent(LEVEL)} where exploratory)"
+
+
+def _group(row: dict[str, object]) -> str:
+    return "judged" if row["is_family"] else "exploratory"
+
+
+def _has_last(rows: list[dict[str, Any]]) -> bool:
+    return any(row["difference_last"] == row["difference_last"] for row in rows)
+
+
+def _legend(rows: list[dict[str, object]], has_new: bool, margin: float | None) -> tuple[Key, ...]:
+    verdicts = [str(row["verdict"] or "") for row in rows]
+    keys = [
+        Key(text=word, look=verdict_look(word), kind="points")
+        for word in (*VERDICT_COLOURS, "unresolved")
+        if any(word in verdict for verdict in verdicts)
+    ]
+    if any(not verdict for verdict in verdicts):
+        keys.append(Key(text="exploratory", look=Look(colour=GREY, is_hollow=True), kind="points"))
+    if has_new:
+        keys.append(Key(text="new images", look=Look(dash="dotted"), kind="line"))
+    if _has_last(rows):
+        keys.append(Key(text="last epoch", look=Look(marker="cross", size=0.75), kind="points"))
+    if margin is not None:
+        keys.append(Key(text="margin", look=Look(alpha=0.2), kind="region"))
+    return tuple(keys)
+
+
+# The tables of effects: the judged family, and the exploratory rest.
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shown:
+    """Columns that are there only where some row has a value."""
+
+    has_new: bool
+    has_aliases: bool
+    has_g: bool
+    has_last: bool
+    has_flips: bool
+    metrics: int
+
+
+def effects_table(analysis: Analysis, labels: Labels, *, is_family: bool) -> Table:
+    """Return the judged family of contrasts, or the exploratory rest."""
+    effects = analysis.effects
+    if not effects.empty:
+        effects = effects[effects["is_family"].astype(bool) == is_family]
+    numbers = Numbers(labels.style.digits)
+    frame = rows_of(effects)
+    metrics = {row["metric"] for row in frame}
+    has_new = any(is_known(row["low_new"]) for row in frame)
+    has_flips = is_family and any(is_known(row["p_sign_flip"]) for row in frame)
+    has_g = labels.style.effect_size == "g"
+    shown = _Shown(
+        has_new=has_new,
+        has_aliases=any(is_text(row["aliases"]) for row in frame),
+        has_g=has_g,
+        has_last=any(is_known(row["difference_last"]) for row in frame),
+        has_flips=has_flips,
+        metrics=len(metrics),
+    )
+    rows = [tuple(_effect(row, labels, numbers, shown)) for row in frame]
+    columns = [Column(title="Contrast", is_number=False)]
+    if len(metrics) > 1:
+        columns.append(Column(title="Metric", is_number=False, in_print=False))
+    title = f"{percent(analysis.level if is_family else LEVEL)} interval, this test set"
+    columns += [Column(title="n"), Column(title="Difference"), Column(title=title)]
+    if has_new:
+        columns.append(Column(title="new images"))
+    if shown.has_last:
+        columns.append(Column(title="Last epoch"))
+    if shown.has_aliases:
+        columns.append(Column(title="Aliased with", is_number=False))
+    if has_g:
+        columns.append(Column(title="Hedges' g"))
+    if is_family:
+        columns += [Column(title="p (Holm)"), *([Column(title="p (sign flips)")] if has_flips else [])]
+        columns.append(Column(title="Verdict", is_number=False))
+        columns.append(Column(title="Seeds for 80 % power", in_print=False))
+    margin, outcome = analysis.experiment.margin, analysis.experiment.outcome
+    note = f"Level minus baseline, paired by seed; n counts seeds. {'Bold: resolved. ' if is_family else ''}"
+    note += f"Margin {margin:g}. " if margin is not None else "No margin is declared. "
+    if len(metrics) > 1:
+        note += f"Where no other metric is named, differences are in {labels.metric(outcome)}. "
+    if any(row["depends_on_selection"] for row in frame):
+        note += "*: another verdict at the last epoch's weights, so it depends on checkpoint selection. "
+    if has_flips:
+        note += (
+            "p (sign flips): exact over all signs of the seeds' differences, without correction; no verdict "
+            "rests on it. "
+        )
+    if has_g:
+        note += "Hedges' g: the difference in units of the arms' average sd over seeds. "
+    if shown.has_aliases:
+        note += "Aliased with: interactions that the fraction cannot tell from the effect. "
+    note += " ".join(_remarks(frame, labels))
+    caption = (
+        "Effects that are judged, with Holm-adjusted p."
+        if is_family
+        else ("Exploratory contrasts: intervals without verdicts.")
+    )
+    return Table(
+        name="effects" if is_family else "effects-exploratory",
+        caption=caption,
+        columns=tuple(columns),
+        rows=tuple(rows),
+        note=note.strip(),
+    )
+
+
+def _remarks(rows: Iterable[Mapping[str, Any]], labels: Labels) -> list[str]:
+    """Return each remark once, with the contrasts that it is about."""
+    about: dict[str, list[str]] = {}
+    for row in rows:
+        if is_text(row["note"]):
+            about.setdefault(str(row["note"]), []).append(contrast_name(dict(row), labels))
+    return [f"{'; '.join(dict.fromkeys(names))}: {remark}." for remark, names in about.items()]
+
+
+def _effect(
+    row: Mapping[str, Any],
+    labels: Labels,
+    numbers: Numbers,
+    shown: _Shown,
+) -> Iterable[Field]:
+    metric, verdict = row["metric"], row["verdict"] or ""
+    is_family = bool(row["is_family"])
+    is_resolved = bool(verdict) and "unresolved" not in verdict and is_family
+    star = "*" if row["depends_on_selection"] else ""
+    name = contrast_name(dict(row), labels)
+    is_other = metric != labels.analysis.experiment.outcome
+    yield Field(text=name, text_in_print=f"{name}, {labels.metric(metric)}" if is_other else "")
+    if shown.metrics > 1:
+        yield Field(text=labels.metric(metric))
+    subject = contrast_subject(labels.analysis, row)
+
+    def traced(name: str) -> str:
+        return labels.traces.hover("effects", subject, name)
+
+    yield Field(text=count(row["n"]), sort=row["n"], hover=traced("n"))
+    yield Field(
+        text=numbers.of(metric, row["difference"], is_difference=True),
+        sort=row["difference"],
+        is_bold=is_resolved,
+        hover=traced("difference"),
+    )
+    this = numbers.interval_of(metric, row["low"], row["high"])
+    yield Field(text=this, sort=row["low"], high=row["high"], hover=traced("interval"))
+    if shown.has_new:
+        new = numbers.interval_of(metric, row["low_new"], row["high_new"])
+        yield Field(text=new, sort=row["low_new"], high=row["high_new"], hover=traced("interval_new"))
+    if shown.has_last:
+        yield Field(
+            text=numbers.of(metric, row["difference_last"], is_difference=True) + star,
+            sort=row["difference_last"],
+            hover=traced("difference_last"),
+        )
+    if shown.has_aliases:
+        yield Field(text=aliases_name(row, labels) or NONE)
+    if shown.has_g:
+        yield Field(text=effect_size(row["hedges_g"]), sort=row["hedges_g"], hover=traced("hedges_g"))
+    if is_family:
+        equivalent = "equivalent" in verdict and is_known(row["p_equivalence_holm"])
+        p = row["p_equivalence_holm"] if equivalent else row["p_holm"]
+        how = traced("p_equivalence_holm" if equivalent else "p_holm")
+        yield Field(text=p_value(p) + (" (TOST)" if equivalent else ""), sort=p, hover=how)
+        if shown.has_flips:
+            flips = row["p_sign_flip"]
+            yield Field(text=p_value(flips), sort=flips, hover=traced("p_sign_flip"))
+        yield Field(text=verdict or NONE, tone=tone_of(verdict), is_bold=is_resolved, hover=traced("verdict"))
+        yield Field(
+            text=_seeds_needed(row),
+            sort=row["seeds_needed_low"],
+            high=row["seeds_needed_high"],
+            hover=traced("seeds_needed"),
+        )
+
+
+def _seeds_needed(row: Mapping[str, Any]) -> str:
+    low, high = row["seeds_needed_low"], row["seeds_needed_high"]
+    if not is_known(low):
+        return NONE
+    return seeds_range(low, low if not is_known(high) else high).removesuffix(" seeds")

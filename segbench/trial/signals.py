@@ -1,0 +1,206 @@
+"""Outliving the terminal that a process was started in."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import signal
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
+
+from segbench.errors import ExperimentError, message
+
+
+def outlive_terminal() -> None:
+    """Go on without output where the terminal is closed or its connection lost.
+
+    SIGHUP, which then comes, ends nothing; what is written to a terminal that is gone is dropped, where it
+    would raise `OSError` (EIO) and end whoever writes. Pipes and files are left alone.
+    """
+    signal.signal(signal.SIGHUP, lambda number, frame: _leave_lost_terminals())
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and not isinstance(stream, _Outliving) and stream.isatty():
+            setattr(sys, name, _Outliving(stream))
+
+
+class _Outliving:
+    """A text stream to a terminal; without the terminal it writes nowhere."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            return int(self._stream.write(text))
+        except OSError as error:
+            _go_on_if_lost(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            _go_on_if_lost(error)
+
+
+def _go_on_if_lost(error: OSError) -> None:
+    if error.errno != errno.EIO:
+        raise error
+    _leave_lost_terminals()
+
+
+def _leave_lost_terminals() -> None:
+    """Let standard input and output lead nowhere where they were a terminal that is gone."""
+    for number in (0, 1, 2):
+        try:
+            termios.tcgetattr(number)
+        except termios.error as error:
+            if error.args[0] == errno.EIO:
+                nowhere = os.open(os.devnull, os.O_RDWR)
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+
+
+# Asking a process to stop: once politely, twice at once.
+
+
+class StopRequest:
+    """Set by SIGINT, SIGTERM, or by whoever calls `set`; the work looks at it between two epochs."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def __call__(self) -> bool:
+        return self._event.is_set()
+
+    def set(self) -> None:
+        self._event.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, or return True as soon as the request comes."""
+        return self._event.wait(seconds)
+
+    def install(self) -> None:
+        """Handle signals: the second SIGINT or SIGTERM raises `KeyboardInterrupt`; SIGHUP ends nothing.
+
+        SIGUSR1, which `segbench stop` sends, asks politely however often it comes.
+        """
+        signal.signal(signal.SIGINT, self._on_signal)
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGUSR1, lambda number, frame: self._event.set())
+        outlive_terminal()
+
+    def watch_parent(self) -> None:
+        """Set the request when the process that started this one is gone: standard input ends then."""
+        threading.Thread(
+            target=self._wait_for_parent, args=(os.getppid(),), name="parent", daemon=True
+        ).start()
+
+    def _wait_for_parent(self, parent: int) -> None:
+        try:
+            while os.read(0, 1024):
+                pass
+        except OSError:
+            while os.getppid() == parent and not self._event.wait(1.0):
+                pass
+        self._event.set()
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._event.is_set():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the record of the interruption is written in peace
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            raise KeyboardInterrupt
+        self._event.set()
+
+
+# A wall-clock bound: what is still worth starting, and when to stop at an epoch's end.
+
+
+RESERVE_S: Final = 10.0
+"""Kept back from a time limit, for saving, ending processes and writing the index."""
+
+OUT_OF_TIME: Final = 75
+"""Exit code of a supervised worker that a time limit ended."""
+
+_CAUTION: Final = 1.2
+"""An epoch may take this much longer than the slowest of those before it."""
+
+_UNITS: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_DURATION: Final = re.compile(
+    r"(?:(?P<d>\d+)d)?(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s)?"
+)
+
+
+def parse_duration(text: str, where: str = "--time-limit") -> float:
+    """Return a duration in seconds: `90s`, `50m`, `8h`, `1h30m`, `2d`.
+
+    Raises:
+        ExperimentError: It is none, or nothing long.
+    """
+    found = _DURATION.fullmatch(text.strip())
+    parts = {unit: float(n) for unit, n in found.groupdict().items() if n} if found else {}
+    seconds = sum(_UNITS[unit] * number for unit, number in parts.items())
+    if seconds <= 0:
+        rule = "a duration is a number with its unit: 90s, 50m, 8h, 1h30m or 2d"
+        raise ExperimentError(message(where, rule, got=text))
+    return seconds
+
+
+class Deadline:
+    """A moment of this host's monotonic clock; a clock that is set back does not move it."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._at_s = clock() + seconds
+
+    def left_s(self) -> float:
+        """Return the time left; negative when it is over."""
+        return self._at_s - self._clock()
+
+
+class OutOfTime(Exception):
+    """The deadline came within an epoch; what was saved before it stays."""
+
+
+class TimeLimit:
+    """What one worker may still begin before a deadline, judged by the epochs it has seen.
+
+    Args:
+        deadline: When it must be over.
+        reserve_s: Kept back before it.
+    """
+
+    def __init__(self, deadline: Deadline, reserve_s: float = RESERVE_S) -> None:
+        self._deadline, self._reserve_s = deadline, reserve_s
+        self._first_s: dict[str, float] = {}
+
+    def note_first(self, shape: str, seconds: float) -> None:
+        """Remember how long a trial of a shape took from its start to its first saved epoch."""
+        self._first_s[shape] = max(seconds, self._first_s.get(shape, 0.0))
+
+    def may_start(self, shape: str) -> bool:
+        """Whether a trial of a shape can make an epoch; one of an unknown shape as the slowest known."""
+        needed_s = self._first_s.get(shape, max(self._first_s.values(), default=0.0))
+        return self._has(needed_s)
+
+    def may_go_on(self, epoch_s: float, *, is_last: bool) -> bool:
+        """Whether there is time for another epoch, and for the test images after the last one."""
+        return self._has(2 * epoch_s if is_last else epoch_s)
+
+    def is_over(self) -> bool:
+        """Whether even an epoch in progress must end."""
+        return self._deadline.left_s() <= self._reserve_s
+
+    def _has(self, needed_s: float) -> bool:
+        left_s = self._deadline.left_s() - self._reserve_s
+        return left_s > 0 and left_s >= _CAUTION * needed_s
