@@ -22,7 +22,7 @@ from functools import cache
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar, overload
 
 from segbench.errors import ExperimentError, message
 from segbench.signature import NO_VARIANT, REQUIRED, Knob, Variant, find_preset, find_variant, read_source
@@ -56,7 +56,26 @@ def use_project(root: Path | None) -> None:
     variants.cache_clear()
 
 
-def marker(axis: str) -> Callable[..., Any]:
+_Factory = TypeVar("_Factory", bound=Callable[..., Any])
+
+
+class Marker(Protocol):
+    """The `variant` decorator of an axis, bare or with marks; `marker` says what each is for."""
+
+    @overload
+    def __call__(self, function: _Factory, /) -> _Factory: ...
+    @overload
+    def __call__(
+        self,
+        *,
+        absent: Mapping[str, object] | None = None,
+        size_multiple: str | int | None = None,
+        places: tuple[str, ...] = (),
+        flawed: str | None = None,
+    ) -> Callable[[_Factory], _Factory]: ...
+
+
+def marker(axis: str) -> Marker:
     """Make the `variant` decorator of an axis; it only marks, the registry reads the source.
 
     It is used bare, or with the values that stand for the absence of knobs added later:
