@@ -129,6 +129,8 @@ def _resolve_list(steps: object, where: str, problems: list[str]) -> list[dict[s
 
 
 def _resolve_step(step: object, where: str, problems: list[str]) -> dict[str, dict[str, Any]] | None:
+    name: Any
+    given: Any
     if isinstance(step, str):
         name, given = step, {}
     elif isinstance(step, Mapping) and len(step) == 1:

@@ -53,9 +53,9 @@ def content_hashes(files: Iterable[Path], memory: Path) -> dict[Path, str]:
         now = time.time_ns()
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             results = pool.map(_hash_or_error, (file for file, _, _ in unread))
-            for (file, path, stat), (value, error) in zip(unread, results, strict=True):
-                if error:
-                    problems.append(message(path, f"the file cannot be read ({error})"))
+            for (file, path, stat), (value, reason) in zip(unread, results, strict=True):
+                if reason:
+                    problems.append(message(path, f"the file cannot be read ({reason})"))
                     continue
                 found[file] = value
                 if now - stat.st_mtime_ns > _SETTLED_NS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from segbench.errors import DataError, message
 
@@ -61,7 +61,8 @@ def read_labels(file: Path) -> np.ndarray:
 def read_size(file: Path) -> tuple[int, int]:
     """Return (height, width) of an upright image from its head alone."""
     if file.suffix.lower() == ".npy":
-        return np.load(file, mmap_mode="r").shape[:2]
+        height, width = np.load(file, mmap_mode="r").shape[:2]
+        return height, width
     with _open(file) as image:
         width, height = image.size
         turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
@@ -71,7 +72,7 @@ def read_size(file: Path) -> tuple[int, int]:
 _DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
-def _open(file: Path) -> Image.Image:
+def _open(file: Path) -> ImageFile.ImageFile:
     try:
         return Image.open(file)
     except FileNotFoundError as error:
@@ -80,7 +81,7 @@ def _open(file: Path) -> Image.Image:
         raise _corrupt(file, error) from error
 
 
-def _is_deep(image: Image.Image) -> bool:
+def _is_deep(image: ImageFile.ImageFile) -> bool:
     if image.mode.startswith(("I", "F")):
         return True
     # Pillow reads 16-bit colour PNGs as 8-bit without a word; only the raw mode tells
@@ -104,7 +105,7 @@ def _read_deep(file: Path) -> np.ndarray:
 
 def _read_array(file: Path) -> np.ndarray:
     try:
-        pixels = np.load(file, allow_pickle=False)
+        pixels: np.ndarray = np.load(file, allow_pickle=False)
     except FileNotFoundError as error:
         raise DataError(message(str(file), "the image is missing")) from error
     except (OSError, ValueError, EOFError) as error:

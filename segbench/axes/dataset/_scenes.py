@@ -148,7 +148,8 @@ class _Canvas:
         noisy = _soften(self._pixels) + self._draw.normal(
             0, self._draw.uniform(0.015, 0.05), self._pixels.shape
         )
-        return np.clip(noisy * 255 + 0.5, 0, 255).astype(np.uint8)
+        levels: np.ndarray = np.clip(noisy * 255 + 0.5, 0, 255).astype(np.uint8)
+        return levels
 
     def _warm(self) -> np.ndarray:
         draw = self._draw
@@ -166,7 +167,8 @@ class _Canvas:
             relief = np.sin(wave * (u + tilt * v) + phase + wobble)
         else:
             relief = 1.4 * np.sin(wave * u + phase + wobble) * np.sin(wave * v + phase - wobble) + 0.2
-        return 0.675 + 0.325 * np.tanh(3 * relief)
+        shade: np.ndarray = 0.675 + 0.325 * np.tanh(3 * relief)
+        return shade
 
     def _frame(self, x: float, y: float, angle: float) -> tuple[np.ndarray, np.ndarray]:
         dx, dy = self._x - x, self._y - y
@@ -180,7 +182,8 @@ class _Canvas:
         weight = place - left
         weight = weight * weight * (3 - 2 * weight)
         rows = knots[left] * (1 - weight)[:, None] + knots[left + 1] * weight[:, None]
-        return rows[:, left] * (1 - weight) + rows[:, left + 1] * weight
+        noise: np.ndarray = rows[:, left] * (1 - weight) + rows[:, left + 1] * weight
+        return noise
 
     def _cover(self, inside: np.ndarray, colours: np.ndarray) -> None:
         self._pixels = np.where(inside[..., None], np.clip(colours, 0, 1), self._pixels)
@@ -201,7 +204,8 @@ def _capsule(
 
 def _hsv(hue: float, saturation: float, value: float) -> np.ndarray:
     ramp = np.clip(np.abs((hue * 6 + np.array([0, 4, 2])) % 6 - 3) - 1, 0, 1)
-    return value * (1 - saturation + saturation * ramp)
+    colour: np.ndarray = value * (1 - saturation + saturation * ramp)
+    return colour
 
 
 def _soften(pixels: np.ndarray) -> np.ndarray:

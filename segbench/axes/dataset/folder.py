@@ -174,7 +174,8 @@ class _Masking:
                     "count, or `threshold: 128` for masks saved as JPEG",
                 )
             )
-        return (labels != 0).astype(np.uint8)
+        foreground: np.ndarray = (labels != 0).astype(np.uint8)
+        return foreground
 
 
 def to_bytes(pixels: np.ndarray, window: list[float] | None, file: Path) -> np.ndarray:
@@ -201,7 +202,8 @@ def to_bytes(pixels: np.ndarray, window: list[float] | None, file: Path) -> np.n
         )
     low, high = window
     scaled = (pixels.astype(np.float32) - low) * (255 / (high - low))
-    return np.nan_to_num(np.clip(np.rint(scaled), 0, 255)).astype(np.uint8)
+    levels: np.ndarray = np.nan_to_num(np.clip(np.rint(scaled), 0, 255)).astype(np.uint8)
+    return levels
 
 
 def to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
@@ -213,4 +215,5 @@ def to_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
     if channels == 3:
         return np.repeat(pixels[..., :1], 3, axis=2)
     grey = pixels[..., :3] @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
-    return np.rint(grey).astype(np.uint8)[..., None]
+    levels: np.ndarray = np.rint(grey).astype(np.uint8)[..., None]
+    return levels

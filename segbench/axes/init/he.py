@@ -38,7 +38,8 @@ def he(
     Reference:
         He et al., 2015, arXiv:1502.01852, equations 10 and 14, for ReLU.
     """
-    if not isinstance(module, WEIGHTED + (TRANSPOSED if transposed else ())):
+    drawn = WEIGHTED + TRANSPOSED if transposed else WEIGHTED
+    if not isinstance(module, drawn):
         reset(module, generator)
         return
     nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu", generator=generator)

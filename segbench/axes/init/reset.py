@@ -17,13 +17,14 @@ def reset(module: nn.Module, generator: torch.Generator) -> None:
 
     A module without that method keeps what its constructor gave it. The module is on the CPU.
     """
-    if not hasattr(module, "reset_parameters"):
+    reset_parameters = getattr(module, "reset_parameters", None)
+    if reset_parameters is None:
         return
     seed = int(torch.randint(2**63 - 1, (), generator=generator))
     before = torch.get_rng_state()
     try:
         # Not torch.manual_seed, which would also seed every CUDA device.
         torch.default_generator.manual_seed(seed)
-        module.reset_parameters()
+        reset_parameters()
     finally:
         torch.set_rng_state(before)

@@ -46,6 +46,7 @@ class BinaryCrossEntropy(nn.Module):
     """The loss that `bce` describes."""
 
     is_mean_over_images = True
+    pos_weight: Tensor | None
 
     def __init__(self, pos_weight: float, label_smoothing: float) -> None:
         super().__init__()

@@ -24,7 +24,7 @@ def soft_counts(
     logits, target = logits.to(dtype), target.to(dtype)
     dims = tuple(range(1, logits.ndim)) if per_image else tuple(range(logits.ndim))
     probs = torch.sigmoid(logits)
-    pixels = probs * target, probs * (1 - target), torch.sigmoid(-logits) * target
+    pixels: tuple[Tensor, ...] = probs * target, probs * (1 - target), torch.sigmoid(-logits) * target
     if valid is not None:
         pixels = tuple(each.masked_fill(~valid, 0) for each in pixels)
     tp, fp, fn = (each.sum(dims) for each in pixels)

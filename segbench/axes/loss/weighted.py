@@ -46,7 +46,7 @@ class WeightedSum(nn.Module):
             see = "Give its forward a third argument `valid`, or let the data set ignore none"
             raise ExperimentError(message("loss", f"{rule}, so it cannot leave out ignored pixels", see=see))
         masked = {} if valid is None else {"valid": valid}
-        parts = [
+        parts: list[Tensor] = [
             weight * term(logits, target, **masked)
             for weight, term in zip(self.weights, self.terms, strict=True)
         ]
