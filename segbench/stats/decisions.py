@@ -81,5 +81,5 @@ def p_of_counts(level: np.ndarray | int, baseline: np.ndarray | int, seeds: int)
     pairs, which = np.unique(counts.reshape(-1, 2), axis=0, return_inverse=True)
     from scipy import stats  # takes a second to import, and diverged seeds are rare
 
-    p = [stats.fisher_exact([[a, seeds - a], [b, seeds - b]]).pvalue for a, b in pairs.tolist()]
+    p = [stats.fisher_exact(np.array([[a, seeds - a], [b, seeds - b]])).pvalue for a, b in pairs.tolist()]
     return np.array(p, float)[which].reshape(counts.shape[:-1])[()]

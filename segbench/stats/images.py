@@ -24,7 +24,7 @@ class ImageTable:
 
     @property
     def num_images(self) -> int:
-        return self.values.shape[1]
+        return int(self.values.shape[1])
 
     @property
     def num_units(self) -> int:
@@ -95,7 +95,8 @@ def unit_values(layout: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     member = np.zeros((layout.shape[-1], len(names)))
     member[np.arange(layout.shape[-1]), codes] = 1.0
     sums = (layout - mean) @ member
-    return mean + sums / size.mean()
+    units: np.ndarray = mean + sums / size.mean()
+    return units
 
 
 def image_variance(units: np.ndarray) -> np.ndarray:
@@ -116,7 +117,8 @@ def image_variance(units: np.ndarray) -> np.ndarray:
     ms_image = num_seeds * ((by_image - grand) ** 2).sum(axis=(-1, -2)) / (num_images - 1)
     residual = units - by_seed - by_image + grand
     ms_residual = (residual**2).sum(axis=(-1, -2)) / ((num_seeds - 1) * (num_images - 1))
-    return np.maximum(ms_image - ms_residual, 0) / (num_seeds * num_images)
+    variance: np.ndarray = np.maximum(ms_image - ms_residual, 0) / (num_seeds * num_images)
+    return variance
 
 
 def _group_codes(rows: pd.DataFrame, image_codes: np.ndarray, num_images: int) -> np.ndarray | None:

@@ -75,7 +75,8 @@ class Knob:
     def columns(self, numbers: np.ndarray) -> np.ndarray:
         """Return what the model is linear in: polynomials, or one column a level."""
         if self.levels:
-            return (numbers[:, None] == np.arange(len(self.levels))[None, :]).astype(float)[:, 1:]
+            is_level: np.ndarray = numbers[:, None] == np.arange(len(self.levels))[None, :]
+            return is_level.astype(float)[:, 1:]
         change = np.log if self.is_log else np.asarray
         low, high = change(self.low), change(self.high)
         if high <= low:
@@ -233,7 +234,8 @@ class _Fit:
 
     def predict(self, design: _Design, rows: np.ndarray) -> np.ndarray:
         """Return ranks; beyond the first and the last there are none."""
-        return np.clip(self.mean + (design.columns[rows] - self.middle) @ self.coefficients, 0.0, 1.0)
+        linear: np.ndarray = self.mean + (design.columns[rows] - self.middle) @ self.coefficients
+        return linear.clip(0.0, 1.0)
 
 
 def _fit(design: _Design, rows: np.ndarray, ranks: np.ndarray) -> _Fit:

@@ -49,7 +49,8 @@ class Spread:
         images = np.where(
             np.asarray(self.var_new) > 0, t_quantile(tail, self.df_new) ** 2 * np.asarray(self.var_new), 0.0
         )
-        return np.sqrt(seeds + images)
+        half: np.ndarray = np.sqrt(seeds + images)
+        return half
 
     def tail(self, distance: np.ndarray | float) -> np.ndarray:
         """Return the one-sided probability that the estimate lies this far above the truth, or further.
@@ -78,7 +79,8 @@ class Spread:
     ) -> np.ndarray:
         """Return the two-sided p of "the true difference lies between `bounds`" ((0, 0): "there is none")."""
         low, high = bounds
-        return np.minimum(1.0, 2 * self.tail(np.maximum(low - difference, difference - high)))
+        p: np.ndarray = np.minimum(1.0, 2 * self.tail(np.maximum(low - difference, difference - high)))
+        return p
 
 
 LOWEST_LOG_TAIL: Final = -30.0
@@ -94,10 +96,9 @@ def _two_part_tail(
     def excess(log_tail: np.ndarray, *parts: np.ndarray) -> np.ndarray:
         away, var, df, var_new, df_new = parts
         tail = np.exp(log_tail)
-        return (
-            np.sqrt(special.stdtrit(df, tail) ** 2 * var + special.stdtrit(df_new, tail) ** 2 * var_new)
-            - away
-        )
+        half = np.sqrt(special.stdtrit(df, tail) ** 2 * var + special.stdtrit(df_new, tail) ** 2 * var_new)
+        beyond: np.ndarray = half - away
+        return beyond
 
     parts = (distance, var, df, var_new, df_new)
     lowest = np.full(distance.shape, LOWEST_LOG_TAIL)
@@ -108,7 +109,8 @@ def _two_part_tail(
         bracket = lowest[is_inside], np.full(int(is_inside.sum()), np.log(0.5))
         found = elementwise.find_root(excess, bracket, args=args, tolerances={"xatol": 1e-12, "xrtol": 0.0})
         log_tail[is_inside] = found.x
-    return np.exp(log_tail)
+    tail: np.ndarray = np.exp(log_tail)
+    return tail
 
 
 def t_interval(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> tuple[float, float]:
@@ -116,12 +118,12 @@ def t_interval(values: Sequence[float] | np.ndarray, level: float = LEVEL) -> tu
 
     Reference: Student (1908), Biometrika 6:1.
     """
-    values = np.asarray(values, float)
-    values = values[~np.isnan(values)]
-    if values.size < 2:
+    measured = np.asarray(values, float)
+    measured = measured[~np.isnan(measured)]
+    if measured.size < 2:
         return float("nan"), float("nan")
-    half = float(Spread(values.var(ddof=1) / values.size, values.size - 1).half_width(level))
-    return float(values.mean() - half), float(values.mean() + half)
+    half = float(Spread(measured.var(ddof=1) / measured.size, measured.size - 1).half_width(level))
+    return float(measured.mean() - half), float(measured.mean() + half)
 
 
 def summarise(frame: pd.DataFrame, by: Sequence[str], value: str, level: float = LEVEL) -> pd.DataFrame:
@@ -145,7 +147,9 @@ def half_widths(n: np.ndarray, sd: np.ndarray, level: float = LEVEL) -> np.ndarr
     # A quantile costs more than all the rest, and there are few different n.
     different, place = np.unique(n, return_inverse=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return t_quantile((1 - level) / 2, different - 1)[place] * np.asarray(sd, float) / np.sqrt(n)
+        quantiles: np.ndarray = t_quantile((1 - level) / 2, different - 1)[place]
+        widths: np.ndarray = quantiles * np.asarray(sd, float) / np.sqrt(n)
+        return widths
 
 
 def average_folds(frame: pd.DataFrame, by: Sequence[str], value: str) -> pd.DataFrame:

@@ -71,7 +71,7 @@ def summarise_epochs(epochs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame
         pd.concat(parts, axis=1).rename_axis("trial").reset_index() if parts else groups.size().reset_index()
     )
     chosen = trials[["trial", "selected_epoch"]].dropna().astype({"selected_epoch": "int64"})
-    val = [name for name in epochs if name.startswith("val_")]
+    val = [name for name in epochs.columns.astype(str) if name.startswith("val_")]
     at_selected = chosen.merge(
         epochs[["trial", "epoch", *val]], left_on=["trial", "selected_epoch"], right_on=["trial", "epoch"]
     )
@@ -89,6 +89,6 @@ def instability(values: Sequence[float] | pd.Series) -> float:
     NaN for fewer than three epochs. It mixes trend and jitter: at a constant learning rate after convergence
     it is jitter.
     """
-    values = np.asarray(values, float)
-    last = values[-num_last(values.size) :]
+    measured = np.asarray(values, float)
+    last = measured[-num_last(measured.size) :]
     return float(last.std(ddof=1)) if last.size >= 3 else float("nan")

@@ -106,7 +106,8 @@ class Pairs:
         num_blocks = int(frame["block"].max()) + 1 if len(frame) else 0
         usable = np.zeros((len(seed_names), num_blocks), bool)
         usable[seeds, frame["block"]] = frame["level"].notna() & frame["baseline"].notna()
-        rows, columns = usable.any(axis=1), usable.any(axis=0)
+        rows: np.ndarray = np.any(usable, axis=1)
+        columns: np.ndarray = np.any(usable, axis=0)
         while not (kept := usable[np.ix_(rows, columns)]).all():
             row_share, column_share = 1 - kept.mean(axis=1), 1 - kept.mean(axis=0)
             if self.is_fraction or row_share.max() > column_share.max():
@@ -170,9 +171,9 @@ class PairedTable:
             cell = pd.factorize(cells[rows])[0] if self.pairing.is_fraction else cells[rows]
             arms.append(pd.DataFrame({"cell": cell, "place": place[rows], "row": rows}))
         joined = arms[0].merge(arms[1], on=["cell", "place"], how="inner", suffixes=("_level", "_baseline"))
-        level = joined["row_level"].to_numpy()
-        block = _numbered([joined["cell"], self.table["fold"].iloc[level]], len(joined))
-        return _Matches(level, joined["row_baseline"].to_numpy(), block)
+        at_level = joined["row_level"].to_numpy()
+        block = _numbered([joined["cell"], self.table["fold"].iloc[at_level]], len(joined))
+        return _Matches(at_level, joined["row_baseline"].to_numpy(), block)
 
     def _filled(self, axis: str) -> pd.Series:
         labels = self.table[axis]

@@ -18,7 +18,8 @@ def p_within(
     Reference: Schuirmann (1987), J. Pharmacokinetics and Biopharmaceutics 15:657; Lakens (2017), SPPS 8:355.
     """
     low, high = bounds
-    return np.maximum(_one_sided(difference - low, spread), _one_sided(high - difference, spread))
+    p: np.ndarray = np.maximum(_one_sided(difference - low, spread), _one_sided(high - difference, spread))
+    return p
 
 
 def _one_sided(distance: np.ndarray | float, spread: Spread) -> np.ndarray:
