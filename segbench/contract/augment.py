@@ -107,7 +107,7 @@ agree."""
 def _outline(size: int) -> np.ndarray:
     """Return a mask without symmetry that covers about half of the frame."""
     rows, columns = np.mgrid[0:size, 0:size] / size
-    shape = (columns < 0.35 + 0.4 * rows) & (rows > 0.15)
+    shape: np.ndarray = (columns < 0.35 + 0.4 * rows) & (rows > 0.15)
     return shape.astype(np.uint8)
 
 

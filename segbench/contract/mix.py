@@ -17,7 +17,7 @@ _SEEDS = range(40)
 class _Batch(NamedTuple):
     images: Tensor
     target: Tensor
-    valid: Tensor | None
+    valid: Tensor
 
 
 def keeps_size_and_type(subject: Subject) -> None:

@@ -215,14 +215,19 @@ def _side(network: nn.Module) -> int:
 
     A network that needs a larger one says so as `least`.
     """
-    multiple: int = network.size_multiple  # type: ignore[assignment]
+    multiple = _size_multiple(network)
     wanted = max(64 if multiple == 1 else max(2 * multiple, 32), getattr(network, "least", 1))
     return -(-wanted // multiple) * multiple
 
 
+def _size_multiple(network: nn.Module) -> int:
+    multiple: int = network.size_multiple  # type: ignore[assignment]  # a plain attribute of every model
+    return multiple
+
+
 def _shapes(network: nn.Module) -> list[tuple[int, int, int]]:
-    side, multiple = _side(network), network.size_multiple
-    return [(1, side, side), (2, side, side + multiple), (2, side + multiple, side)]  # type: ignore[operator]
+    side, multiple = _side(network), _size_multiple(network)
+    return [(1, side, side), (2, side, side + multiple), (2, side + multiple, side)]
 
 
 def _logits(network: nn.Module, images: Tensor) -> Tensor:

@@ -108,10 +108,11 @@ def starts_the_same(subject: Subject) -> None:
         with torch.no_grad():
             for parameter in module.parameters(recurse=False):
                 parameter.add_(0.25)
-        if not hasattr(module, "reset_parameters"):
+        reset_parameters = getattr(module, "reset_parameters", None)
+        if reset_parameters is None:
             raise Broken(f"{type(module).__name__} has parameters but no reset_parameters()")
         with seeded():
-            module.reset_parameters()
+            reset_parameters()
     for name, value in fresh.named_parameters():
         expect_same(value, layer.get_parameter(name), f"{name} after reset_parameters()")
 

@@ -245,7 +245,8 @@ class _Mapped:
     file: Any
 
     def open(self) -> np.ndarray:
-        return np.load(self.file, mmap_mode="r")
+        pixels: np.ndarray = np.load(self.file, mmap_mode="r")
+        return pixels
 
 
 def _make_loader(pairs: Any, sampler: Any, workers: int, device: torch.device) -> DataLoader[Any]:

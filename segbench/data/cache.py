@@ -93,7 +93,7 @@ def remember(cached: CachedPixels, name: str, measure: Callable[[], Mapping[str,
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         entry = json.loads(file.read_text())
         if entry["of"] == subject:
-            return entry["value"]
+            return dict(entry["value"])
     value = measure()
     temporary = file.with_suffix(f".{os.getpid()}.tmp")
     try:

@@ -60,7 +60,8 @@ class PreparedData:
 
 def build_source(config: TrialConfig, project: Project) -> Source:
     """Return the data set of a configuration."""
-    return registry.build("dataset", config.dataset.name, project, **config.dataset.knobs)
+    source: Source = registry.build("dataset", config.dataset.name, project, **config.dataset.knobs)
+    return source
 
 
 def num_folds(config: TrialConfig, project: Project) -> int:

@@ -103,4 +103,5 @@ def _edge(mask: np.ndarray) -> np.ndarray:
     """Return the mask's pixels that have a neighbour outside it; the picture's border is no edge."""
     padded = np.pad(mask, 1, mode="edge")
     inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask & ~inner
+    edge: np.ndarray = mask & ~inner
+    return edge

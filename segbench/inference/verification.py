@@ -168,5 +168,5 @@ def _recorded(
     if split == "val":
         epochs = read_epochs(folder)
         row = epochs[epochs["epoch"] == epoch].filter(like="val_").dropna(axis="columns")
-        return {column.removeprefix("val_"): float(row[column].iloc[0]) for column in row if len(row)}
+        return {str(column).removeprefix("val_"): float(row[column].iloc[0]) for column in row if len(row)}
     return {}

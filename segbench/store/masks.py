@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,7 @@ def write_masks(path: Path, masks: np.ndarray, sample_names: Sequence[str]) -> N
             f"masks must be (I,H,W) bool with I names, got {masks.dtype} {masks.shape}, {len(sample_names)}"
         )
     _, height, width = masks.shape
+    trial: dict[str, Any] = {TRIAL_KEY: np.array(path.parent.name, dtype=np.str_)}
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(
             file,
@@ -37,7 +39,7 @@ def write_masks(path: Path, masks: np.ndarray, sample_names: Sequence[str]) -> N
             bits=np.packbits(
                 masks.reshape(len(masks), height * width), axis=1
             ),  # rows of their own: images unpack alone
-            **{TRIAL_KEY: np.array(path.parent.name, dtype=np.str_)},
+            **trial,
         )
 
 

@@ -13,7 +13,7 @@ import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final, Protocol
+from typing import IO, Any, Final, Protocol, cast
 
 import torch
 
@@ -191,7 +191,7 @@ def _save(path: Path, content: Mapping[str, Any]) -> None:
     with replacing(path) as temporary, temporary.open("wb") as opened:
         file = _Witness(opened)
         try:
-            torch.save(content, file)
+            torch.save(content, cast("IO[bytes]", file))  # needs write and flush only
         except RuntimeError:
             if file.refusal is not None:
                 raise file.refusal from None

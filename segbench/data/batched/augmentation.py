@@ -220,7 +220,7 @@ def _brightness_contrast(images: Any, values: Any, options: Any, generator: Any)
     return pixels.brightness_contrast(images, values["factor"], values["added"], by_max=by_max)
 
 
-def _jitter(images: Any, values: Any, options: Any, generator: Any) -> torch.Tensor:
+def _jitter(images: torch.Tensor, values: Any, options: Any, generator: Any) -> torch.Tensor:
     changes = (pixels.brightness, pixels.contrast, pixels.saturation, pixels.hue)
     names = ("brightness", "contrast", "saturation", "hue")
     for turn in range(len(changes)):

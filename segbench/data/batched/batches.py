@@ -27,6 +27,8 @@ class DeviceBatches(Epochs):
     (seed, epoch, first batch), by the device's generator, so that a CPU draws other noise than a GPU.
     """
 
+    pixels: Pixels
+
     def __init__(self, data: PreparedData, config: TrialConfig, seed: int, *, device: torch.device) -> None:
         """Lay out the augmentation.
 
