@@ -41,7 +41,7 @@ def contact_sheet(
     return sheet
 
 
-def spread(numbers: Sequence[int], count: int) -> list[int]:
+def spread(numbers: Sequence[int] | np.ndarray, count: int) -> list[int]:
     """Return `count` of the numbers (or all), evenly spread."""
     count = min(count, len(numbers))
     return [int(numbers[i * len(numbers) // count]) for i in range(count)]

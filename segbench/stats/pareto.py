@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
+
+_Point = TypeVar("_Point")
 
 
 def pareto_front(values: Sequence[Sequence[float]], directions: Sequence[str]) -> list[int]:
@@ -57,7 +60,7 @@ def unbeaten_in(frame: pd.DataFrame, quality: str, costs: Sequence[str], directi
     return [" ".join(names) for names in found]
 
 
-def spread_out(front: Sequence[int], count: int) -> list[int]:
+def spread_out(front: Sequence[_Point], count: int) -> list[_Point]:
     """Return so many points of a front, both ends and evenly between them; of one, the first."""
     if count >= len(front):
         return list(front)
