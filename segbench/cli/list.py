@@ -102,8 +102,8 @@ def _list_experiments(project: Project, *, as_json: bool) -> None:
         for folder, inside in itertools.groupby(found, key=lambda each: each["folder"]):
             rows = []
             for each in inside:
-                scales = f" (--scale {', '.join(each['scales'])})" if each["scales"] else ""
-                rows.append((each["name"], f"{each['question']}{scales}"))
+                suffix = f" (--scale {', '.join(each['scales'])})" if each["scales"] else ""
+                rows.append((each["name"], f"{each['question']}{suffix}"))
             if folder != ".":
                 typer.echo(f"\n{folder}/")
             print_table(rows)

@@ -357,8 +357,12 @@ def sweep(
     slots: list[Slot] = []
     find = jobs = None
     if launcher is Launcher.SLURM:
-        resources = {"device": device, "threads": threads, "loader_workers": loader_workers}
-        resources["hang_timeout_s"] = hang_timeout_s
+        resources = {
+            "device": device,
+            "threads": threads,
+            "loader_workers": loader_workers,
+            "hang_timeout_s": hang_timeout_s,
+        }
         find = partial(find_jobs, workers=workers, resources=resources)
         jobs = find(job, num_trials=num_trials)
     else:
