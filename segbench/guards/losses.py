@@ -57,12 +57,12 @@ def losses_get_what_they_take(probes: Probes) -> Iterator[str]:
             yield message(probes.place("loss"), rule, see="Feed it what it takes: logits to `bce`")
     seen = set()
     for config in probes.configs:
-        probe, criterion = probes.network(config), probes.criterion(config.loss)
-        if probe is None or criterion is None or repr((config.model, config.loss)) in seen:
+        probe, whole = probes.network(config), probes.criterion(config.loss)
+        if probe is None or whole is None or repr((config.model, config.loss)) in seen:
             continue
         seen.add(repr((config.model, config.loss)))
         with quiet(), torch.no_grad():
-            is_wrong = _emits_probabilities(probe) and not _takes_probabilities(criterion)
+            is_wrong = _emits_probabilities(probe) and not _takes_probabilities(whole)
         if is_wrong:
             names = " + ".join(term.name for term in config.loss)
             rule = f"{probe.name} emits probabilities, but {names} takes logits and squashes them again"
@@ -95,7 +95,7 @@ def _takes_probabilities(criterion: nn.Module) -> bool:
     """Whether zeros and ones that equal the target are a perfect answer."""
     target = _target()
     right, wrong = criterion(target, target).item(), criterion(1 - target, target).item()
-    return right < _MOST_LEFT * wrong
+    return bool(right < _MOST_LEFT * wrong)
 
 
 def _emits_probabilities(probe: NetworkProbe) -> bool:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from segbench import registry
 from segbench.axes import loss as losses
+from segbench.axes.dataset import Source
 from segbench.config.experiment import Cell, Experiment
 from segbench.config.trial import Choice, TrialConfig, canonical_json
 from segbench.data import build_source
@@ -252,7 +253,7 @@ class Probes:
             return self._attempt(self.place("model"), own.name, lambda: check_runs(own))
 
         key = ("network", config.model, config.norm, config.init, size_px, channels, least_width)
-        found: NetworkProbe | None = self.once(key, find)
+        found = self.once(key, find)
         return None if found is None else replace(found, config=replace(config, model=found.config.model))
 
     def criterion(self, terms: tuple[Choice, ...]) -> nn.Module | None:
@@ -296,14 +297,15 @@ class Probes:
             key, lambda: self._attempt(self.place("loss"), name, lambda: measure(probe, criterion, seed))
         )
 
-    def once(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    def once(self, key: tuple[Any, ...], make: Callable[[], Built]) -> Built:
         """Return what `make` gives, made once for a key of choices and plain values."""
         text = _key(*key)
         if text not in self._known:
             self._known[text] = make()
-        return self._known[text]
+        known: Built = self._known[text]
+        return known
 
-    def _source(self, config: TrialConfig) -> Any:
+    def _source(self, config: TrialConfig) -> Source:
         return build_source(config, self.experiment.project)
 
     def _attempt(self, where: str, name: str, make: Callable[[], Built]) -> Built | None:
