@@ -61,7 +61,8 @@ class Fit:
 
 def measured_peaks(results: ResultsFolder, shapes: Iterable[str]) -> dict[str, float]:
     """Return the largest peak that records of GPUs have for each of these shapes, in MiB."""
-    wanted, peaks = set(shapes), {}
+    wanted = set(shapes)
+    peaks: dict[str, float] = {}
     for experiment in results.experiments():
         for folder in experiment.trial_folders():
             try:

@@ -102,7 +102,9 @@ def _orphaned(plan: Plan, before: Experiment | None) -> tuple[list[TrialRecord],
     experiment = plan.experiment
     planned = {(e.trial.cell.config_hash, e.trial.seed, e.trial.fold): e for e in plan.all_entries}
     old_cells = {} if before is None else {cell.config_hash: cell for cell in before.cells}
-    superseded, removed, of_other_code = [], [], []
+    superseded: list[TrialRecord] = []
+    removed: list[TrialRecord] = []
+    of_other_code = []
     for record in plan.orphans:
         if not record.state.is_finished:
             continue

@@ -49,7 +49,7 @@ class Wandb:
             group=", ".join(record.levels.values()) or "baseline",
             config=trial.settings,
             dir=str(self._folder),
-            mode=os.environ.get("WANDB_MODE", "offline"),  # type: ignore[arg-type]
+            mode=os.environ.get("WANDB_MODE", "offline"),
             settings=wandb.Settings(silent=True, console="off", disable_git=True, save_code=False),
         )
         for row in trial.epochs:

@@ -206,7 +206,8 @@ def _num_points(distribution: BaseDistribution) -> int | None:
     if distribution.step is None:  # type: ignore[attr-defined]
         return None
     width = distribution.high - distribution.low  # type: ignore[attr-defined]
-    return round(width / distribution.step) + 1  # type: ignore[attr-defined]
+    steps: int = round(width / distribution.step)  # type: ignore[attr-defined]
+    return steps + 1
 
 
 def _points(distribution: BaseDistribution) -> list[Any]:
