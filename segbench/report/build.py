@@ -196,7 +196,7 @@ def _written(
 
 
 def _figures(figures: Sequence[Figure], drawn: Mapping[str, Drawn]) -> dict[str, bytes]:
-    files = {}
+    files: dict[str, bytes] = {}
     for figure in figures:
         files |= {f"figures/{figure.name}.{suffix}": data for suffix, data in drawn[figure.name].items()}
         files[f"figures/{figure.name}.tex"] = draw_pgfplots(figure).encode("utf-8")

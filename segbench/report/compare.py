@@ -266,7 +266,7 @@ def _outcome(a: Side, b: Side, cells: Sequence[SharedCell]) -> dict[str, Any]:
     for word, (side, frames) in zip("AB", sides, strict=True):
         frame = pd.concat(frames, ignore_index=True)
         names = {trial: f"{word}/{trial}" for trial in map(str, frame["trial"])}
-        parts.append(frame.assign(**{_STUDY: word, "trial": frame["trial"].map(names)}))
+        parts.append(frame.assign(trial=frame["trial"].map(names), **{_STUDY: word}))
         images.append(_renamed(side.results.images, names))
     table = pd.concat(parts, ignore_index=True)
     if outcome not in table:

@@ -378,7 +378,7 @@ def _with_results(table: ForeignTable, experiment: Experiment, directions: Mappi
     for cell in experiment.cells:
         for seed in experiment.seeds:
             trial = _digest(*cell.levels.values(), seed)[:HASH_DIGITS]
-            is_there = trial in means.index and np.isfinite(means.loc[trial, outcome])
+            is_there = trial in means.index and np.isfinite(means[outcome].loc[trial])
             if not is_there:
                 missing.append(f"{cell.label}, seed {seed}")
             records.append(_record(cell, seed, trial, experiment.foreign, is_there=bool(is_there)))
@@ -404,7 +404,8 @@ def _common_images(table: ForeignTable, rows: pd.DataFrame, outcome: str) -> tup
     seen = rows.groupby(["metric", "image"])["trial"].transform("nunique")
     kept = rows[seen == trials]
     notes = []
-    for metric, group in rows.groupby("metric", sort=False):
+    for name, group in rows.groupby("metric", sort=False):
+        metric = str(name)
         num_all = group["image"].nunique()
         num_kept = kept.loc[kept["metric"] == metric, "image"].nunique()
         if num_kept == 0 and metric == outcome:

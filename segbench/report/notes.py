@@ -221,11 +221,11 @@ def write_notes(
         notes.append(FOLDS)
     if not is_search and len(experiment.seeds) == 1:
         notes.append(ONE_SEED)
-    for row in effects[effects["depends_on_selection"]].itertuples():
-        at = f" at {row.at}" if row.at else ""
+    for row in effects[effects["depends_on_selection"]].to_dict("records"):
+        at = f" at {row['at']}" if row["at"] else ""
         notes.append(
-            f"{row.axis}: {row.level} against {row.baseline}{at} on {row.metric} depends on checkpoint "
-            "selection: the last epoch's weights give another answer."
+            f"{row['axis']}: {row['level']} against {row['baseline']}{at} on {row['metric']} depends on "
+            "checkpoint selection: the last epoch's weights give another answer."
         )
     if "device_name" in table and len(table["device_name"].dropna().unique()) > 1:
         notes.append(HARDWARE)

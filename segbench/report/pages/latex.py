@@ -195,8 +195,8 @@ def _shape(columns: Sequence[Column], rows: Sequence[Sequence[Field]]) -> str:
     ]
     wraps = [not c.is_number and n > _SHORT for c, n in zip(columns, longest, strict=True)]
     if not any(wraps):
-        kinds = "".join("r" if column.is_number else "l" for column in columns)
-        return f"@{{\\extracolsep{{\\fill}}}}{kinds}@{{}}"
+        letters = "".join("r" if column.is_number else "l" for column in columns)
+        return f"@{{\\extracolsep{{\\fill}}}}{letters}@{{}}"
     weights = [n**0.6 if wrap else 0.0 for n, wrap in zip(longest, wraps, strict=True)]
     shares = [weight * sum(wraps) / sum(weights) for weight in weights]
     kinds = []
