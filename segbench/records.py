@@ -24,21 +24,72 @@ TUNING, TUNED = "tuning", "tuned"
 """`search.role` of a trial that tunes a cell, and of a replicate of a tuned cell."""
 
 
-class State(StrEnum):
-    """Where a trial stands."""
+@dataclass(frozen=True, kw_only=True)
+class _Marks:
+    """What follows from a state, for everything that asks."""
 
-    WAITING = "waiting"
-    RUNNING = "running"
-    COMPLETE = "complete"
-    DIVERGED = "diverged"
-    PRUNED = "pruned"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
+    has_ended: bool = False
+    is_finished: bool = False
+    is_outcome: bool = False
+    has_reason: bool = False
+    urgency: int = 0
+
+
+class State(StrEnum):
+    """Where a trial stands: the word in records and tables, and what follows from it.
+
+    A further state is one line here and its counterpart in the words of Optuna (`STATES`). The order is that
+    of every table that counts states.
+    """
+
+    marks: _Marks
+
+    def __new__(cls, word: str, marks: _Marks) -> State:
+        state = str.__new__(cls, word)
+        state._value_ = word
+        state.marks = marks
+        return state
+
+    WAITING = "waiting", _Marks()
+    RUNNING = "running", _Marks(urgency=3)
+    COMPLETE = "complete", _Marks(has_ended=True, is_finished=True, is_outcome=True)
+    DIVERGED = (
+        "diverged",
+        _Marks(has_ended=True, is_finished=True, is_outcome=True, has_reason=True, urgency=1),
+    )
+    PRUNED = "pruned", _Marks(has_ended=True, is_finished=True, has_reason=True)
+    FAILED = "failed", _Marks(has_ended=True, has_reason=True, urgency=4)
+    INTERRUPTED = "interrupted", _Marks(has_reason=True, urgency=2)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no worker takes the trial any more, unless a sweep resets it (`--retry failed`)."""
+        return self.marks.has_ended
 
     @property
     def is_finished(self) -> bool:
-        """Whether `sweep` has nothing left to do for the trial."""
-        return self in (State.COMPLETE, State.DIVERGED, State.PRUNED)
+        """Whether `sweep` has nothing left to do for the trial, on any later run either."""
+        return self.marks.is_finished
+
+    @property
+    def is_outcome(self) -> bool:
+        """Whether the state answers what a design asks of the trial; every outcome is reported."""
+        return self.marks.is_outcome
+
+    @property
+    def has_reason(self) -> bool:
+        """Whether the record says in one line why the trial did not reach its end."""
+        return self.marks.has_reason
+
+    @property
+    def has_ended_short(self) -> bool:
+        """Whether the trial has ended without completing."""
+        return self.has_ended and self.has_reason
+
+    @property
+    def urgency(self) -> int:
+        """How much the state asks for a look: logs are listed by it, the highest first; 0 is no concern."""
+        return self.marks.urgency
 
 
 class FailureKind(StrEnum):

@@ -60,7 +60,7 @@ def watch_overview(look: Callable[[], Overview], *, interval_s: float = WATCH_S)
 
 
 def _is_over(found: Overview) -> bool:
-    ended = sum(found.count(state) for state in State if state.is_finished or state is State.FAILED)
+    ended = sum(found.count(state) for state in State if state.has_ended)
     return ended >= found.num_trials
 
 
@@ -102,7 +102,8 @@ def _running(found: Overview) -> Iterator[str]:
 
 def _ended(found: Overview) -> Iterator[str]:
     """Say why trials stopped short, with the last lines of the log of those that failed."""
-    for state in (State.DIVERGED, State.INTERRUPTED, State.FAILED):
+    stopped = (state for state in State if state.has_reason and state.urgency)
+    for state in sorted(stopped, key=lambda state: state.urgency):
         for cell, record in found.in_state(state):
             kind = f" ({record.failure})" if record.failure is not None else ""
             why = record.reason or "no reason is on record"

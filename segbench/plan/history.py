@@ -12,7 +12,7 @@ from segbench.config.load import load_experiment
 from segbench.errors import ExperimentError
 from segbench.plan.looks import present
 from segbench.plan.plan import Plan
-from segbench.records import State, TrialRecord
+from segbench.records import TrialRecord
 from segbench.store.history import HistoryRow, append_history, describe, judged_looks, read_history
 from segbench.store.layout import ExperimentFolder
 from segbench.store.scan import scan
@@ -206,7 +206,7 @@ def note_before(before: Experiment, folder: ExperimentFolder) -> bool:
         for seed in seen.seeds
         for fold in range(seen.num_folds)
     ]
-    records = [r for r in wanted if r is not None and r.state in (State.COMPLETE, State.DIVERGED)]
+    records = [r for r in wanted if r is not None and r.state.is_outcome]
     if len(records) < len(wanted):
         return False
     last = max(records, key=lambda r: r.finished or "")

@@ -153,7 +153,7 @@ def time_left_s(found: Overview) -> float | None:
     total = 0.0
     for cell in found.cells:
         pace = paces[id(cell)]
-        open_ = [r for r in cell.records if not r.state.is_finished and r.state is not State.FAILED]
+        open_ = [r for r in cell.records if not r.state.has_ended]
         unborn = cell.num_trials - len(cell.records)
         left = unborn * cell.epochs + sum(max(cell.epochs - r.epochs_done, 0) for r in open_)
         total += left * (pace if pace is not None else median(known))

@@ -251,8 +251,8 @@ def tuning_lines(plan: Plan) -> list[str]:
             value, settings = "-", tuning.failure_text() if tuning.is_hopeless else ""
         counts = [
             f"{n} {state}"
-            for state in (State.DIVERGED, State.PRUNED, State.FAILED)
-            if (n := tuning.count(state)) and not tuning.is_hopeless
+            for state in State
+            if state.has_ended_short and (n := tuning.count(state)) and not tuning.is_hopeless
         ]
         done = ", ".join([f"{tuning.num_ended}/{tuning.num_trials}", *counts])
         rows.append([name, done, value, settings])

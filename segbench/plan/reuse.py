@@ -12,14 +12,11 @@ from typing import Any
 from segbench.config.experiment import PlannedTrial
 from segbench.config.project import Project
 from segbench.errors import ResultsError
-from segbench.records import State, TrialRecord
+from segbench.records import TrialRecord
 from segbench.store.atomic import replacing, sweep_temporaries
 from segbench.store.layout import HASH_DIGITS, ExperimentFolder, ResultsFolder, TrialFolder
 from segbench.store.lease import Lease
 from segbench.store.trials import read_trial, write_trial
-
-_REUSABLE = (State.COMPLETE, State.DIVERGED)
-"""A pruned trial is none of these: a design wants it to its end."""
 
 
 def find_reusable(project: Project, identities: Collection[str], *, beside: str) -> dict[str, TrialFolder]:
@@ -91,7 +88,7 @@ def _is_reusable(folder: TrialFolder, identity: str) -> bool:
         record = read_trial(folder)
     except ResultsError:
         return False
-    return record.identity == identity and record.state in _REUSABLE and record.is_tested
+    return record.identity == identity and record.state.is_outcome and record.is_tested
 
 
 def _take(source: Path, target: Path, *, link: bool) -> None:

@@ -12,11 +12,11 @@ from segbench.config.experiment import Experiment
 from segbench.config.pairing import Pairing
 from segbench.config.project import Project
 from segbench.records import State
-from segbench.report.analysis import Analysis
+from segbench.report.analysis import LOST, MISSING, Analysis
 from segbench.report.answer import write_answer, write_front_answer, write_search_answer
 from segbench.report.best_design import best_design
 from segbench.report.head import describe, provenance
-from segbench.report.notes import MISSING, Planned, last_look, write_notes
+from segbench.report.notes import Planned, last_look, write_notes
 from segbench.report.numbers import listed
 from segbench.report.study import Estimator, Family, Member, as_options, build_family, read_contrasts
 from segbench.report.topics.claims import judge_claims
@@ -213,13 +213,13 @@ def cells_frame(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame:
         .to_numpy()
     )
     cells["val_mean"] = groups["objective"].mean().to_numpy()
-    for name, states in (
-        ("diverged", [State.DIVERGED.value]),
-        ("failed", [State.FAILED.value]),
-        ("missing", list(MISSING)),
-    ):
+    for name, states in LOST.items():
         cells[name] = (
-            measured["state"].isin(states).groupby([measured[k] for k in keys], sort=False).sum().to_numpy()
+            measured["state"]
+            .isin(list(states))
+            .groupby([measured[k] for k in keys], sort=False)
+            .sum()
+            .to_numpy()
         )
     for name in CELL_MEDIANS:
         cells[name] = groups[name].median().to_numpy()
@@ -240,7 +240,7 @@ def seeds_frame(experiment: Experiment, complete: pd.DataFrame) -> pd.DataFrame:
 
 def failures_frame(table: pd.DataFrame) -> pd.DataFrame:
     """Return `Analysis.failures`: recorded trials that did not complete."""
-    ended = (State.DIVERGED.value, State.PRUNED.value, State.FAILED.value, State.INTERRUPTED.value)
+    ended = [state.value for state in State if state.has_reason]
     columns = ["trial", "cell", "seed", "fold", "state", "failure", "reason"]
     rows = _with_columns(table[table["state"].isin(ended)], columns)[columns].reset_index(drop=True)
     return rows.astype({"failure": object, "reason": object}).fillna({"failure": "", "reason": ""})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from segbench.records import State
 from segbench.stats.verdict import alpha_at_a_look
 
 if TYPE_CHECKING:
@@ -13,6 +14,20 @@ if TYPE_CHECKING:
 
     from segbench.config.experiment import Experiment
     from segbench.report.trace import Traces
+
+MISSING: Final = tuple(state.value for state in State if not state.has_ended)
+"""States that another `sweep` would go on from; a failed trial is an outcome to report."""
+
+LOST: Final[Mapping[str, tuple[str, ...]]] = {
+    "diverged": tuple(s.value for s in State if s.has_ended_short and s.is_outcome),
+    "failed": tuple(
+        s.value
+        for s in sorted(State, key=lambda state: -state.urgency)
+        if s.has_ended_short and not s.is_outcome
+    ),
+    "missing": MISSING,
+}
+"""Columns of a cell that count its trials without a value -> the states that count there."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,7 +72,7 @@ def describe(
     """Return `Analysis.head`, in the order in which it is printed."""
     states = table["state"].value_counts()
     trials = partial or f"{states.get(State.COMPLETE.value, 0)} of {len(table)} complete"
-    others = [State.DIVERGED, State.PRUNED, State.FAILED]
+    others = [state for state in State if state.has_ended_short]
     trials += "".join(f", {states[s.value]} {s.value}" for s in others if s.value in states)
     head = {
         "flawed on purpose": flaws_text(experiment),

@@ -11,14 +11,12 @@ from segbench.config.experiment import Experiment
 from segbench.config.pairing import alias_lines, title
 from segbench.metrics import find_spec
 from segbench.records import State
+from segbench.report.analysis import MISSING
 from segbench.report.numbers import counted, percent
 from segbench.report.topics.tuning import TUNED_PROTOCOL
 from segbench.stats.intervals import LEVEL
 from segbench.stats.verdict import ALPHA, alpha_at_a_look
 from segbench.store.history import HistoryRow, describe
-
-MISSING = (State.WAITING.value, State.RUNNING.value, State.INTERRUPTED.value)
-"""States that another `sweep` would go on from; a failed trial is an outcome to report."""
 
 
 @dataclass(frozen=True, kw_only=True)

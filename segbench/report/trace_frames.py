@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from segbench.report.analysis import Analysis
+from segbench.records import State
+from segbench.report.analysis import LOST, Analysis
 from segbench.report.numbers import Numbers, epochs, percent
 from segbench.report.trace import (
     FrameSpec,
@@ -368,7 +369,7 @@ def _proposals_of(measured: Measured, row: Row, quantity: Quantity) -> Source:
     frame = analysis.search if analysis.experiment.search is not None else analysis.tuning_trials
     if frame is None or frame.empty:
         return Source()
-    used = frame[frame["state"].isin(["complete", "diverged"])]
+    used = frame[frame["state"].isin([state.value for state in State if state.is_outcome])]
     return Source(trials=tuple(str(trial) for trial in used["trial"]))
 
 
@@ -402,13 +403,6 @@ SEARCH_FRAMES: Final = (
 # How the numbers of each frame of an analysis are traced: a new frame is one more `FrameSpec`.
 #
 # Those of crossings and curves are in `trace_designs.py`.
-
-
-_ENDED_BADLY: Final = {
-    "diverged": ("diverged",),
-    "failed": ("failed", "pruned"),
-    "missing": ("waiting", "running", "interrupted"),
-}
 
 
 def contrast_subject(analysis: Analysis, row: Row) -> str:
@@ -502,13 +496,13 @@ def _cells(analysis: Analysis) -> list[Quantity]:
             show=show_count,
             behind=name,
         )
-        for name, states in _ENDED_BADLY.items()
+        for name, states in LOST.items()
     ]
 
 
 def _cell_source(measured: Measured, row: Row, quantity: Quantity) -> Source:
-    if quantity.behind in _ENDED_BADLY:
-        return measured.of_cell(row["cell"], "", _ENDED_BADLY[quantity.behind])
+    if quantity.behind in LOST:
+        return measured.of_cell(row["cell"], "", LOST[quantity.behind])
     return measured.of_cell(row["cell"], quantity.behind)
 
 

@@ -45,7 +45,7 @@ class TuningTrial:
 
     @property
     def has_ended(self) -> bool:
-        return self.state.is_finished or self.state is State.FAILED
+        return self.state.has_ended
 
     @classmethod
     def of_record(cls, record: TrialRecord) -> TuningTrial:
@@ -127,7 +127,7 @@ class CellTuning:
 
     def failure_text(self) -> str:
         """Say why the cell could not be tuned."""
-        ends = (State.DIVERGED, State.FAILED, State.PRUNED, State.COMPLETE)
+        ends = (*(state for state in State if state.has_ended_short), State.COMPLETE)
         counts = ", ".join(f"{n} {state}" for state in ends if (n := self.count(state)))
         return f"could not be tuned: of {self.num_trials} tuning trials {counts}"
 

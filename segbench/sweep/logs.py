@@ -10,12 +10,11 @@ from pathlib import Path
 from segbench.config.experiment import Experiment
 from segbench.errors import ExperimentError, message
 from segbench.plan.plan import parse_selection
-from segbench.records import State, TrialRecord
+from segbench.records import TrialRecord
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.scan import scan
 from segbench.trial.events import label_trial
 
-_FIRST = (State.FAILED, State.RUNNING, State.INTERRUPTED, State.DIVERGED)
 _POLL_S = 0.5
 
 
@@ -66,7 +65,7 @@ def find_logs(
     if only or seeds:
         selection = parse_selection(experiment, only=only, seeds=seeds)
         records = [r for r in records if selection.takes(r.levels, r.seed)]
-    records.sort(key=lambda r: (_rank(r.state), r.seed, *r.levels.values(), r.hash))
+    records.sort(key=lambda r: (-r.state.urgency, r.seed, *r.levels.values(), r.hash))
     found = [LogFile(folder.trial(r.hash).log, _title(r)) for r in records]
     return found if hashes or only or seeds else [*found, _workers(folder)]
 
@@ -88,10 +87,6 @@ def follow_logs(logs: Sequence[LogFile], *, poll_s: float = _POLL_S) -> Iterator
                 for line in whole.decode("utf-8", "replace").splitlines():
                     yield log, line
         time.sleep(poll_s)
-
-
-def _rank(state: State) -> int:
-    return _FIRST.index(state) if state in _FIRST else len(_FIRST)
 
 
 def _title(record: TrialRecord) -> str:

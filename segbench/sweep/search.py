@@ -17,7 +17,6 @@ from segbench.store.queue import QueuedTrial
 from segbench.sweep.search_records import (
     PastProposal,
     chosen_proposals,
-    has_ended,
     note_proposals,
     read_known,
     read_past,
@@ -143,8 +142,8 @@ class SearchRun:
             return
         if isinstance(event, EpochFinished):
             self._report(event.hash, {event.epoch: event.row[self._metric]})
-        elif isinstance(event, TrialFinished) and has_ended(State(event.state)):
-            self._tell(event.hash, State(event.state), event.objective)
+        elif isinstance(event, TrialFinished) and event.state.has_ended:
+            self._tell(event.hash, event.state, event.objective)
         elif isinstance(event, TrialRefused):
             self._tell(event.hash, State.FAILED, None)
 
@@ -177,7 +176,7 @@ class SearchRun:
         if record is None:
             return
         self._report(trial.hash, self._objectives(trial.hash))
-        if has_ended(record.state):
+        if record.state.has_ended:
             self._folder.trial(trial.hash).stop_request.unlink(missing_ok=True)
             self._tell(trial.hash, record.state, record.objective)
 
@@ -193,7 +192,7 @@ class SearchRun:
 
     def _proposal(self, past: PastProposal) -> Proposal:
         record = past.record
-        has_result = record is not None and has_ended(record.state)
+        has_result = record is not None and record.state.has_ended
         return Proposal(
             number=past.number,
             parameters=past.parameters,
@@ -255,7 +254,7 @@ def is_over(experiment: Experiment, folder: ExperimentFolder) -> bool:
     for trial_folder in folder.trial_folders():
         record = read_record(folder, trial_folder.hash)
         of = None if record is None else (record.search or {}).get("replicate_of")
-        if record is not None and of is not None and has_ended(record.state):
+        if record is not None and of is not None and record.state.has_ended:
             replicated.setdefault(of, set()).add((record.seed, record.fold))
     return all(
         replicated.get(of.trial.hash, set()) >= set(_other_replicates(experiment, of.trial)) for of in chosen

@@ -34,15 +34,11 @@ class PastProposal:
 
     @property
     def has_ended(self) -> bool:
-        return self.record is not None and has_ended(self.record.state)
+        return self.record is not None and self.record.state.has_ended
 
     @property
     def parameters(self) -> Mapping[str, Any]:
         return (self.trial.search or {})["parameters"]  # type: ignore[no-any-return]
-
-
-def has_ended(state: State) -> bool:
-    return state.is_finished or state is State.FAILED
 
 
 def read_past(folder: ExperimentFolder, space: Mapping[str, Any]) -> list[PastProposal]:

@@ -106,7 +106,7 @@ class Follower:
         record = seen.record
         if record.state is State.RUNNING:
             yield from self._look_at_running(trial, folder, seen, record, own)
-        elif record.state.is_finished or record.state is State.FAILED:
+        elif record.state.has_ended:
             yield from _new_epochs(folder, seen)
             seen.attempt = None
             yield _ended(trial, record)
@@ -172,7 +172,7 @@ def _started(trial: QueuedTrial, record: TrialRecord, folder: TrialFolder) -> Tr
 def _ended(trial: QueuedTrial, record: TrialRecord) -> TrialFinished:
     return TrialFinished(
         hash=trial.hash,
-        state=str(record.state),
+        state=record.state,
         failure=None if record.failure is None else str(record.failure),
         reason=record.reason,
         objective=record.objective,
@@ -370,14 +370,14 @@ class Supervisor:
 
     def _tell(self, event: Event) -> None:
         """Pass an event on to display, study and source."""
-        if isinstance(event, TrialFinished) and not _has_ended(event.state):
+        if isinstance(event, TrialFinished) and not event.state.has_ended:
             self.display.handle(event)
             return
         if isinstance(event, TrialFinished | TrialRefused):
             if event.hash not in self._open:
                 return
             self._open.discard(event.hash)
-            self.states[event.hash] = State(event.state) if isinstance(event, TrialFinished) else State.FAILED
+            self.states[event.hash] = event.state if isinstance(event, TrialFinished) else State.FAILED
         if isinstance(event, TrialRefused):
             self.display.note(event.reason)
         self.display.handle(event)
@@ -472,7 +472,7 @@ class Supervisor:
                 self._count_progress(event.hash, event.epochs_done)
             elif isinstance(event, EpochFinished):
                 self._idle_rounds *= not self._count_progress(event.hash, event.epoch)
-            elif isinstance(event, TrialFinished) and _has_ended(event.state):
+            elif isinstance(event, TrialFinished) and event.state.has_ended:
                 self._idle_rounds = 0
             self._tell(event)
 
@@ -495,7 +495,7 @@ class Supervisor:
 
     def _has_record_ended(self, trial_hash: str) -> bool:
         try:
-            return _has_ended(trials.read_trial(self.folder.trial(trial_hash)).state)
+            return trials.read_trial(self.folder.trial(trial_hash)).state.has_ended
         except SegbenchError:
             return False
 
@@ -515,10 +515,6 @@ class Supervisor:
             if said is not None and not isinstance(said[1], Exit):
                 self._on_event(*said)  # type: ignore[arg-type]
         self.pool.signal(signal.SIGKILL)
-
-
-def _has_ended(state: str) -> bool:
-    return State(state).is_finished or state == State.FAILED
 
 
 def _tail(path: os.PathLike[str], num_lines: int = 12) -> str:

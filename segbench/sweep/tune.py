@@ -57,7 +57,7 @@ def reopen_if_damaged(folder: TrialFolder, record: TrialRecord) -> str | None:
     Returns:
         What is wrong; None: nothing, or somebody holds the trial.
     """
-    if record.state not in (State.COMPLETE, State.DIVERGED):
+    if not record.state.is_outcome:
         return None
     damage = find_damage(folder, record)
     lease = Lease.acquire(folder) if damage is not None else None
@@ -153,7 +153,7 @@ class TuneRun:
         """Take an event of a running trial."""
         for study in self._studies:
             study.handle(event)
-        has_ended = isinstance(event, TrialFinished) and _has_ended(State(event.state))
+        has_ended = isinstance(event, TrialFinished) and event.state.has_ended
         if has_ended or isinstance(event, TrialRefused):
             self._open.discard(event.hash)
 
@@ -161,7 +161,7 @@ class TuneRun:
         for trial in added:
             self.trials.append(trial)
             record = _read(self._folder, trial.hash)
-            if record is None or not _has_ended(record.state):
+            if record is None or not record.state.has_ended:
                 self._open.add(trial.hash)
 
     def _with_queued(
@@ -257,8 +257,8 @@ class _Study:
             return
         if isinstance(event, EpochFinished):
             self._report(event.hash, {event.epoch: event.row[self._metric]})
-        elif isinstance(event, TrialFinished) and _has_ended(State(event.state)):
-            self._tell(event.hash, State(event.state), event.objective)
+        elif isinstance(event, TrialFinished) and event.state.has_ended:
+            self._tell(event.hash, event.state, event.objective)
         elif isinstance(event, TrialRefused):
             self._tell(event.hash, State.FAILED, None)
 
@@ -295,7 +295,7 @@ class _Study:
         if record is None:
             return
         self._report(trial.hash, read_objectives(self._folder.trial(trial.hash), self._metric))
-        if _has_ended(record.state):
+        if record.state.has_ended:
             self._folder.trial(trial.hash).stop_request.unlink(missing_ok=True)
             self._tell(trial.hash, record.state, record.objective)
 
@@ -360,7 +360,3 @@ def _read(folder: ExperimentFolder, trial_hash: str) -> TrialRecord | None:
         return trials.read_trial(folder.trial(trial_hash))
     except SegbenchError:
         return None
-
-
-def _has_ended(state: State) -> bool:
-    return state.is_finished or state is State.FAILED

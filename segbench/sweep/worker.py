@@ -117,7 +117,7 @@ class Worker:
                 continue
             if record is not None:
                 self._picker.went_on_with(trial)
-                if _is_over(record.state):
+                if record.state.has_ended:
                     self._picker.drop(trial.hash)
                 return True
         self.is_out_of_time = is_short_of_time
@@ -132,7 +132,7 @@ class Worker:
             state = trials.read_trial(folder).state
         except ResultsError:
             return False  # `run_trial` says what is wrong with it
-        return _is_over(state)
+        return state.has_ended
 
     def _read_queue(self) -> Queue | None:
         try:
@@ -145,10 +145,6 @@ class Worker:
         if stamp != self._queue_stamp:
             self._queue, self._queue_stamp = Queue.read(self.experiment.queue), stamp
         return self._queue
-
-
-def _is_over(state: State) -> bool:
-    return state.is_finished or state is State.FAILED
 
 
 class EventWriter:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, TypeAlias
 
+from segbench.records import State
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialStarted:
@@ -51,7 +53,7 @@ class TrialFinished:
     """The trial's state is on disk and its lease is free again."""
 
     hash: str
-    state: str
+    state: State
     failure: str | None = None
     reason: str | None = None
     objective: float | None = None
@@ -102,6 +104,7 @@ def read_event(line: str) -> Event | None:
         read: Any = json.loads(line)
         kind = _KINDS[read.pop("event")]
         known = {f.name for f in fields(kind)}
-        return kind(**{key: value for key, value in read.items() if key in known})
+        content = {key: value for key, value in read.items() if key in known}
+        return kind(**content | ({"state": State(content["state"])} if "state" in content else {}))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -125,7 +125,7 @@ def finished_event(record: TrialRecord) -> TrialFinished:
     """Return what the end of a trial tells its supervisor."""
     return TrialFinished(
         hash=record.hash,
-        state=str(record.state),
+        state=record.state,
         failure=str(record.failure) if record.failure else None,
         reason=record.reason,
         objective=record.objective,

@@ -26,7 +26,7 @@ from segbench.report.trace_frames import proposal_subject
 from segbench.stats.intervals import t_interval
 from segbench.stats.pareto import pareto_front, spread_out
 
-_OPEN = (State.WAITING.value, State.RUNNING.value, State.INTERRUPTED.value)
+_ENDED = [state.value for state in State if state.has_ended]
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def missing_text(experiment: Experiment, table: pd.DataFrame) -> str | None:
     asked = experiment.search.num_trials
     if table.empty or "search_number" not in table:
         return f"partial: 0 of {asked} proposals"
-    has_ended = ~table["state"].isin(_OPEN)
+    has_ended = table["state"].isin(_ENDED)
     proposals = table[table["search_number"].notna() & has_ended]
     done = len(proposals) + int(proposals["search_repeats"].sum() if "search_repeats" in proposals else 0)
     if done < asked:
@@ -221,13 +221,14 @@ def _setting(value: object) -> str:
 
 OUTSIDE: Final = "breaks a constraint"
 BEST: Final = "best"
-LOOKS: Final = {
+_LOOKS: Final = {
     "complete": Look(colour="#0072B2", marker="circle"),
     OUTSIDE: Look(colour=GREY, marker="square", is_hollow=True),
     "pruned": Look(colour=GREY, marker="cross"),
     "diverged": Look(colour="#C58800", marker="down"),
-    "failed": Look(colour="#7A4FB5", marker="plus"),
 }
+_FAILED: Final = Look(colour="#7A4FB5", marker="plus")
+LOOKS: Final = {**_LOOKS, **{state: _FAILED for state in _ENDED if state not in _LOOKS}}
 """By what became of a proposal; those that have not ended are not drawn."""
 BEST_LOOK: Final = Look(colour="#D55E00", marker="diamond", size=1.25)
 _EDGE: Final = 0.09

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segbench.errors import SegbenchError
-from segbench.records import State, TrialRecord
+from segbench.records import TrialRecord
 from segbench.store import trials
 from segbench.store.layout import TrialFolder
 from segbench.trial.events import label_trial
@@ -28,7 +28,7 @@ class LoggedTrial:
 
     @property
     def has_ended(self) -> bool:
-        return self.record.state.is_finished or self.record.state is State.FAILED
+        return self.record.state.has_ended
 
     @property
     def label(self) -> str:

@@ -7,6 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
+from segbench.records import State
 from segbench.sweep.display import (
     LiveDisplay,
     PlainDisplay,
@@ -65,11 +66,11 @@ def test_view_counts_and_estimates() -> None:
     view.handle(epoch("b", 1))
     # 29 + 29 epochs running, 60 waiting, two at a time, two seconds each
     assert view.time_left_s() == pytest.approx(118.0)
-    view.handle(TrialFinished(hash="a", state="complete"))
-    view.handle(TrialFinished(hash="b", state="failed"))
+    view.handle(TrialFinished(hash="a", state=State.COMPLETE))
+    view.handle(TrialFinished(hash="b", state=State.FAILED))
     assert (view.done, view.failed, sorted(view.waiting)) == (3, 1, ["c", "d"])
     view.handle(started("c", epochs_done=10))
-    view.handle(TrialFinished(hash="c", state="interrupted"))
+    view.handle(TrialFinished(hash="c", state=State.INTERRUPTED))
     assert view.waiting["c"] == 20
     view.handle(started("d"))
     view.lose("d")
@@ -116,8 +117,8 @@ def test_pipe_gets_plain_lines() -> None:
         display.handle(EpochProgress(hash="c", fraction=0.5))
         display.handle(epoch("c", number))
         display.refresh()
-    display.handle(TrialFinished(hash="c", state="complete", objective=0.81239, test={"dice": 0.79}))
-    display.handle(TrialFinished(hash="a", state="failed", failure="oom", reason="out of memory [here]"))
+    display.handle(TrialFinished(hash="c", state=State.COMPLETE, objective=0.81239, test={"dice": 0.79}))
+    display.handle(TrialFinished(hash="a", state=State.FAILED, failure="oom", reason="out of memory [here]"))
     display.close()
     assert out.getvalue().splitlines() == [
         "[2/12] start    c, seed 1 from epoch 5 (c)",
@@ -141,7 +142,7 @@ def test_terminal_is_drawn_in_place_and_left_clean(monkeypatch: pytest.MonkeyPat
     erased_lines = out.getvalue()[before:].count("\x1b[2K")
     assert erased_lines >= 5
     display.note("a note that stays")
-    display.handle(TrialFinished(hash="a", state="diverged", reason="train_loss is not finite"))
+    display.handle(TrialFinished(hash="a", state=State.DIVERGED, reason="train_loss is not finite"))
     display.close()
     assert "a note that stays" in out.getvalue()
     assert "diverged unet, DyT, seed 1: train_loss is not finite" in out.getvalue()

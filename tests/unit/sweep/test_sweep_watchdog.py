@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from segbench.records import State
 from segbench.trial.events import EpochFinished, EpochProgress, TrialFinished, TrialStarted
 from segbench.trial.watchdog import FIRST_PATIENCE_S, Pulse, Watchdog, patience_s
 
@@ -87,7 +88,7 @@ def test_a_step_is_a_sign_of_life_and_an_idle_worker_needs_none() -> None:
     assert wait(watchdog, clock, 299) == []
     watchdog.hear(1, EpochProgress(hash="a", fraction=0.1))
     assert wait(watchdog, clock, 4) == []
-    watchdog.hear(1, TrialFinished(hash="a", state="complete"))
+    watchdog.hear(1, TrialFinished(hash="a", state=State.COMPLETE))
     assert wait(watchdog, clock, 100) == []
 
 
@@ -96,7 +97,7 @@ def test_a_first_epoch_is_judged_by_the_others() -> None:
     watchdog = Watchdog(clock=clock)
     watchdog.hear(1, started("a"))
     watchdog.hear(1, EpochFinished(hash="a", epoch=1, row={"epoch_time_s": 20.0}))
-    watchdog.hear(1, TrialFinished(hash="a", state="complete"))
+    watchdog.hear(1, TrialFinished(hash="a", state=State.COMPLETE))
     watchdog.hear(1, started("b"))
     assert wait(watchdog, clock, 399) == []
     assert wait(watchdog, clock, 1) == [(1, "b", 400)]

@@ -158,7 +158,7 @@ def test_worker_without_a_queue_says_what_to_do(worker: Worker, folder: Experime
         ),
         EpochProgress(hash="a", fraction=0.25),
         EpochFinished(hash="a", epoch=2, row={"epoch": 2.0, "val_dice": float("nan")}),
-        TrialFinished(hash="a", state="failed", failure="oom", reason='a "quote"', test={"dice": 0.5}),
+        TrialFinished(hash="a", state=State.FAILED, failure="oom", reason='a "quote"', test={"dice": 0.5}),
         TrialRefused(hash="a", reason="full"),
     ],
 )
@@ -195,7 +195,7 @@ def test_plain_events_are_two_lines_a_trial() -> None:
         )
     )
     say(EpochFinished(hash="a", epoch=2, row={}))
-    say(TrialFinished(hash="a", state="diverged", reason="nan"))
+    say(TrialFinished(hash="a", state=State.DIVERGED, reason="nan"))
     assert said == ["start    unet, seed 1 (a)", "diverged unet, seed 1: nan"]
 
 
