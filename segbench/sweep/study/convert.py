@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import optuna
 from optuna.distributions import (
@@ -19,7 +19,7 @@ from segbench.records import State
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
-STATES: Mapping[State, TrialState] = {
+STATES: Final[Mapping[State, TrialState]] = {
     State.WAITING: TrialState.WAITING,
     State.INTERRUPTED: TrialState.WAITING,
     State.RUNNING: TrialState.RUNNING,
