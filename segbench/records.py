@@ -44,13 +44,13 @@ class State(StrEnum):
 
     marks: _Marks
 
-    def __new__(cls, word: str, marks: _Marks) -> State:
+    def __new__(cls, word: str, marks: _Marks | None = None) -> State:
         state = str.__new__(cls, word)
         state._value_ = word
-        state.marks = marks
+        state.marks = marks or _Marks()
         return state
 
-    WAITING = "waiting", _Marks()
+    WAITING = "waiting"
     RUNNING = "running", _Marks(urgency=3)
     COMPLETE = "complete", _Marks(has_ended=True, is_finished=True, is_outcome=True)
     DIVERGED = (
