@@ -1,4 +1,16 @@
-"""Networks: (N, C, H, W) images to (N, 1, H, W) logits."""
+"""Networks: (N, C, H, W) images to (N, 1, H, W) logits.
+
+Signature: `variant(in_channels, out_channels, norm, *, knobs) -> nn.Module`.
+
+`norm` is a `NormFactory`: it builds the layer of a given width and knows `conv_bias`, whether the
+convolutions before it have a bias. `@variant(size_multiple="2 ** depth")` declares what H and W must be a
+multiple of, as an expression of knobs, so that `segbench.sizes` refuses a size without torch.
+
+segbench's own networks are assembled from `blocks.py`, `encoder.py`, `skips.py`, `decoder.py` and
+`ends.py`; a knob exchanges one part and renames no module of the others. The norm is built in every slot,
+`none` as `nn.Identity`, so modules keep their names. A library's network takes the arm's norm by the rule
+of `adoption.py`; `pretrained.py` marks weights that no `init` may draw.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Normalisation layers: (N, C, H, W) to the same shape."""
+"""Normalisation layers: (N, C, H, W) to the same shape.
+
+Signature: `variant(channels, *, knobs) -> nn.Module`.
+"""
 
 from segbench.registry import marker
 

@@ -1,4 +1,7 @@
-"""Optimisers. Weight decay applies to every parameter, biases and normalisation layers too."""
+"""Optimisers. Weight decay applies to every parameter, biases and normalisation layers too.
+
+Signature: `variant(parameters, *, lr, weight_decay, knobs) -> torch.optim.Optimizer`.
+"""
 
 from segbench.registry import marker
 
