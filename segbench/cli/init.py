@@ -162,7 +162,6 @@ def init(
     knobs: dict[str, Any] = {}
     if survey is not None:
         knobs = {"images": _path(images, project), "masks": _path(masks, project), **survey.knobs}
-    pass
 
     text = render(name, knobs, size_px=size_px, schema=_schema(project), has_groups=group is not None)
     file.parent.mkdir(parents=True, exist_ok=True)

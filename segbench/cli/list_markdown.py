@@ -81,7 +81,6 @@ def axes_page() -> str:
 
 def _metrics() -> str:
     """Return the section on metrics; not at the top, since it needs numpy."""
-    pass
 
     lines = ["## Metrics", "", "Measured of every trial; the columns are `val_NAME` and `test_NAME`.", ""]
     for spec in SPECS.values():

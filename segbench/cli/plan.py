@@ -254,7 +254,6 @@ def plan(
     """
     from segbench.cli.printing import print_changes, refusal
 
-    pass
     from segbench.config.load import load_experiment
     from segbench.guards import refuses
     from segbench.plan.history import find_changes

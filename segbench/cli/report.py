@@ -450,7 +450,6 @@ def report(
 
     Needs neither the data set nor a GPU. Only files whose content changed are touched; style.yaml is yours.
     """
-    pass
 
     foreign = ForeignOptions(
         baseline=baseline or (),
@@ -508,7 +507,6 @@ def report(
         check_report(asked)
         return
     if watch:
-        pass
 
         def finish() -> None:
             _report_one(asked, with_pdf=not no_pdf, with_xlsx=xlsx, open_=False)

@@ -303,7 +303,6 @@ def sweep(
     """
     from segbench.cli.printing import check_changes
 
-    pass
     from segbench.config.load import load_experiment
     from segbench.errors import ExperimentError, message
     from segbench.sweep import launch
@@ -411,7 +410,6 @@ def _carry_out(job: Job, how: _How, *, only: list[str] | None, seeds: str | None
         Interrupted: It was asked to stop.
         TrialError: Trials failed.
     """
-    pass
     from segbench.errors import Interrupted
     from segbench.sweep import launch
     from segbench.sweep.claim import only_supervisor

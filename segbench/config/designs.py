@@ -482,7 +482,6 @@ class _Reader:
         return found
 
     def _fractional(self, body: Node | None, place: Place, *, is_member: bool) -> Found:
-        pass
 
         asked = body.get("resolution") if body is not None and body.is_mapping else None
         resolution = 4 if asked is None or asked.value is None else int(asked.value)

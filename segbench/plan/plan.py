@@ -456,8 +456,6 @@ def plan_trials(experiment: Experiment, *, fingerprint_of: Fingerprint | None = 
     if experiment.tune is None:
         trials = planned_trials(experiment, fingerprint_of=fingerprint_of)
     else:
-        pass
-
         planner = Planner(experiment, fingerprint_of=fingerprint_of)
         tunings = tunings_of(asked, map(TuningTrial.of_record, found.records.values()), planner)
         trials, blocks = tuned_trials(asked, tunings, planner)

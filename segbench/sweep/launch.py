@@ -325,7 +325,6 @@ def make_source(job: Job, *, ahead: int) -> TrialSource:
         job: What is to be done.
         ahead: Trials that a search may have open at a time: one a worker.
     """
-    pass
 
     if job.experiment.search is not None:
         from segbench.sweep.search import SearchRun

@@ -151,8 +151,6 @@ def write_outcome(run: TrainingRun, data: PreparedData, folder: TrialFolder) -> 
     """
     from segbench.store.masks import write_masks
 
-    pass
-
     if len(data.split["test"]) == 0:
         return {}
     selected = run.evaluate("test", which="selected", with_masks=True)

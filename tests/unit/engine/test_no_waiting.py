@@ -223,7 +223,10 @@ def test_what_waits_is_found(work) -> None:
     [
         {},
         {"model": Choice.of("model", "attention_unet", width=4)},
-        {"model": Choice.of("model", "resnet34_unet", width=16), "norm": Choice.of("norm", "group", groups=2)},
+        {
+            "model": Choice.of("model", "resnet34_unet", width=16),
+            "norm": Choice.of("norm", "group", groups=2),
+        },
         *({"loss": (Choice.of("loss", "bce"), Choice.of("loss", n))} for n in registry.variants("loss")),
     ],
     ids=lambda changes: ",".join(str(value) for value in changes),
