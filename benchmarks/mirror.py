@@ -23,18 +23,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.machine import heading, table
+from segbench.dashboard.address import StorageAddress, find_address
+from segbench.dashboard.mirror import Inbox
+from segbench.dashboard.shown import ShownTrial, level_dimension
+from segbench.dashboard.study import StudyMirror
 from segbench.records import State
 from segbench.store.layout import ExperimentFolder
-from segbench.sweep.address import StorageAddress, find_address
-from segbench.sweep.inbox import Inbox
-from segbench.sweep.study.mirror import StudyMirror
-from segbench.sweep.study.records import ShownTrial, level_dimension
 
 SIZES = (100, 1_000, 10_000)
 NUM_MEASURED = 40
 NUM_EPOCHS = 3
 LABELS = ("batch", "none", "group", "instance")
-NOTE = "**batch, 0.001**\n\n| | |\n|---|---|\n" + "| configuration | model unet (width 32, depth 4) |\n" * 16
+DETAILS = {
+    "selected_epoch": "3 of 3",
+    "folder": "results/exp/trials/0123456789ab",
+    "device": "NVIDIA H200",
+    "configuration": "model unet (width 32, depth 4), norm batch, " * 16,
+}
 
 
 @dataclass
@@ -70,12 +75,12 @@ def main() -> None:
         for url in urls:
             address = find_address(url, Path(folder))
             print(f"### {address.url.partition(':')[0] if '://' in url else 'journal file'}\n")
-            print("\n".join(measure_storage(address, sorted(asked.trials))))
+            print("\n".join(measure_storage(address, sorted(asked.trials), Path(folder))))
     print("### In the sweep's own thread\n")
     print("\n".join(measure_inbox()))
 
 
-def measure_storage(address: StorageAddress, sizes: Sequence[int]) -> list[str]:
+def measure_storage(address: StorageAddress, sizes: Sequence[int], root: Path) -> list[str]:
     """Return tables of the costs at each size of the study."""
     name = f"bench-{uuid.uuid4().hex[:8]}"
     study = open_study(address, name)
@@ -83,9 +88,9 @@ def measure_storage(address: StorageAddress, sizes: Sequence[int]) -> list[str]:
     costs, starts = [], []
     for size in sizes:
         while len(trials) < size - NUM_MEASURED:
-            trials.append(ended(len(trials), name))
+            trials.append(ended(len(trials), name, root))
             study.add(trials[-1])
-        measured = measure_trials(study, trials, name)
+        measured = measure_trials(study, trials, name, root)
         costs += [[f"{size:,}", what, promise, *t.cells()] for what, promise, t in measured]
         starts.append([f"{size:,}", *measure_start(address, name, trials)])
     study.close()
@@ -95,16 +100,18 @@ def measure_storage(address: StorageAddress, sizes: Sequence[int]) -> list[str]:
     ]
 
 
-def measure_trials(study: StudyMirror, trials: list[ShownTrial], name: str) -> list[tuple[str, str, Timings]]:
+def measure_trials(
+    study: StudyMirror, trials: list[ShownTrial], name: str, root: Path
+) -> list[tuple[str, str, Timings]]:
     added, reported, whole = Timings(), Timings(), Timings()
     for _ in range(NUM_MEASURED):
-        last = ended(len(trials), name)
+        last = ended(len(trials), name, root)
         waiting = replace(
-            last, state=State.WAITING, started=None, finished=None, note="", picture=None, test={}
+            last, state=State.WAITING, started=None, finished=None, details={}, picture=None, test={}
         )
         began = time.perf_counter(), time.thread_time()
         added.time(lambda waiting=waiting: study.add(waiting))  # type: ignore[misc]
-        study.set_state(replace(waiting, state=State.RUNNING, started=last.started, note=NOTE))
+        study.set_state(replace(waiting, state=State.RUNNING, started=last.started, details=DETAILS))
         without = time.perf_counter(), time.thread_time()
         for epoch in range(1, NUM_EPOCHS + 1):
             reported.time(lambda e=epoch, h=last.hash: study.report(h, e, e / 10))  # type: ignore[misc]
@@ -116,7 +123,7 @@ def measure_trials(study: StudyMirror, trials: list[ShownTrial], name: str) -> l
         trials.append(last)
     return [
         ("an epoch: report", "10", reported),
-        ("a trial: add, start and end, notes and picture", "100", whole),
+        ("a trial: add, start and end, details and picture", "100", whole),
         ("of it add", "", added),
     ]
 
@@ -149,9 +156,12 @@ def open_study(address: StorageAddress, name: str) -> StudyMirror:
     return StudyMirror(address, name=name, directions=["maximize"], metrics=["val_dice"])
 
 
-def ended(number: int, name: str) -> ShownTrial:
+def ended(number: int, name: str, root: Path) -> ShownTrial:
     """Return a finished trial as an experiment of two axes and three epochs has it."""
     trial_hash = f"{number:012x}"
+    folder = ExperimentFolder(root / name).trial(trial_hash)
+    folder.panels.parent.mkdir(parents=True)
+    folder.panels.touch()
     return ShownTrial(
         hash=trial_hash,
         label="batch, 0.001",
@@ -166,8 +176,8 @@ def ended(number: int, name: str) -> ShownTrial:
         finished="2026-11-01T10:10:00+00:00",
         commit="0123456789abcdef0123456789abcdef01234567",
         test={"dice": 0.8, "iou": 0.7, "dice_last": 0.8, "iou_last": 0.7},
-        note=NOTE,
-        picture=ExperimentFolder(Path("results") / name).trial(trial_hash),
+        details=DETAILS,
+        picture=folder,
     )
 
 

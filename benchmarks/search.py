@@ -26,7 +26,7 @@ from benchmarks.scan import write
 from segbench.config.experiment import Search, SearchParameter
 from segbench.config.schema import SAMPLERS
 from segbench.records import State
-from segbench.sweep.study.records import Proposal
+from segbench.sweep.search_records import Proposal
 
 MOST_OF = {"gp": 1000}
 NUM_ASKS = 3
@@ -57,7 +57,7 @@ from segbench.config.load import load_experiment
 from segbench.store.layout import ExperimentFolder
 from segbench.plan.plan import Planner
 from segbench.sweep.search import SearchRun
-import segbench.sweep.study.proposals
+import segbench.sweep.searches
 experiment = load_experiment(sys.argv[1])
 folder = ExperimentFolder(experiment.project.results / experiment.name)
 planner = Planner(experiment, fingerprint_of=lambda config: "f" * 64)
@@ -91,7 +91,7 @@ def main(most: int = 10_000, samplers: tuple[str, ...] = tuple(SAMPLERS)) -> Non
 
 def ask(sampler: str, count: int) -> list[float]:
     """Return the seconds of three asks of a study that knows so many proposals."""
-    from segbench.sweep.study.proposals import SearchStudy
+    from segbench.sweep.searches import SearchStudy
 
     settings = SAMPLERS[sampler]().model_dump()
     search = Search(
@@ -138,12 +138,11 @@ def begin_again(sampler: str, count: int, repeats: int = 3) -> tuple[list[float]
 
 def make_records(root: Path, sampler: str, count: int) -> Path:
     """Write a search and a finished record for each of its proposals."""
-    from segbench.config.expand import apply_parameters
+    from segbench.config.expand import apply_parameters, search_space
     from segbench.config.load import load_experiment
     from segbench.plan.plan import Planner
     from segbench.store.layout import ExperimentFolder
     from segbench.store.queue import QueuedTrial
-    from segbench.sweep.study.records import search_space
     from segbench.trial.provenance import hash_host, read_versions
     from segbench.trial.record import new_record
 

@@ -23,19 +23,20 @@ def dashboard(
 ) -> None:
     """Serve optuna-dashboard on this machine.
 
-    Over results/optuna.db or another storage, to this machine only; pictures come from the trials' folders.
+    It shows results/optuna.journal or another storage, to this machine only, with the pictures in the trials'
+    folders.
     """
     import getpass
     import socket
 
     from segbench.config.project import Project
+    from segbench.dashboard.address import find_address
     from segbench.errors import ResultsError, message
-    from segbench.sweep.address import find_address
 
     around = Project.around(project or Path.cwd())
     address = find_address(storage, around.results)
     if rebuild:
-        from segbench.sweep.sync import synchronise
+        from segbench.dashboard.sync import synchronise
 
         written = synchronise(around, address, note=typer.echo).studies
         names = [study.name for study in written if study.skipped is None]
@@ -59,7 +60,7 @@ def dashboard(
                 message("--port", f"the port cannot be used ({error.strerror})", got=port, see=see)
             ) from error
 
-    from segbench.sweep.study.serve import serve
+    from segbench.dashboard.serve import serve
 
     def announce() -> None:
         typer.echo(f"http://{HOST}:{port}/  (Ctrl-C ends it)")

@@ -99,7 +99,7 @@ StorageOption = Annotated[
         metavar="URL",
         envvar="SEGBENCH_STORAGE",
         help="Where the dashboard's studies lie: sqlite:///FILE, postgresql+psycopg://USER@HOST/DATABASE, "
-        "journal:///FILE or FILE.log. Without it: results/optuna.db.",
+        "journal:///FILE or FILE.log. Without it: results/optuna.journal.",
         show_default=False,
     ),
 ]

@@ -41,8 +41,8 @@ def sync(
     After the database was lost, damaged or left behind; a second call changes nothing.
     """
     from segbench.config.project import Project
-    from segbench.sweep.address import find_address
-    from segbench.sweep.sync import synchronise
+    from segbench.dashboard.address import find_address
+    from segbench.dashboard.sync import synchronise
 
     around = Project.around(project or Path.cwd())
     address = find_address(storage, around.results)

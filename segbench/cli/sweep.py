@@ -36,9 +36,9 @@ from segbench.cli.printing import count
 
 if TYPE_CHECKING:
     from segbench.config.experiment import Experiment
+    from segbench.dashboard.address import StorageAddress
     from segbench.report.analyse import Look
     from segbench.store.lease import Lease
-    from segbench.sweep.address import StorageAddress
     from segbench.sweep.launch import Job
     from segbench.sweep.launchers.slurm import SlurmPool
     from segbench.trial.devices import Slot
@@ -304,13 +304,13 @@ def sweep(
     from segbench.cli.printing import check_changes
 
     from segbench.config.load import load_experiment
+    from segbench.dashboard.address import find_address
+    from segbench.dashboard.mirror import check_storage
     from segbench.errors import ExperimentError, message
     from segbench.sweep import launch
-    from segbench.sweep.address import find_address
     from segbench.sweep.claim import only_supervisor, tidy_up
     from segbench.sweep.launch import describe_test_images
     from segbench.sweep.loggers.log import check_installed, logging
-    from segbench.sweep.mirror import check_storage
     from segbench.sweep.summary import notifying
     from segbench.trial.signals import Deadline, parse_duration
 

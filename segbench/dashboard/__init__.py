@@ -1,7 +1,7 @@
-"""Optuna: no module outside this folder imports it.
+"""Optuna's view of the files: each experiment is a study that optuna-dashboard shows.
 
-Two separate things live here. `mirror` shows an experiment's trials in a database for the dashboard; it is
-written from records and may be thrown away at any time. `proposals` proposes configurations and decides what
-to prune; it lives in memory and is filled from the records when a search goes on, so no database is ever the
-truth. `records` is what both are told, in plain types.
+Studies are written from the records and read only to go on showing them, so a storage may be deleted at any
+time. The way of a trial: `shown` puts its plan and its record in plain types, `mirror` follows the events of
+a sweep from a thread, and `study` writes to the storage that `address` names and `storage` opens. `sync` does
+the same from the files alone, and `serve` starts optuna-dashboard with the `pictures` of trials.
 """

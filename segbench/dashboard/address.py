@@ -1,4 +1,4 @@
-"""Where the dashboard's studies lie: an SQLite file, a database server or a journal file. No Optuna."""
+"""Where the studies are: a journal file, an SQLite file or a database server. Needs no Optuna."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from segbench.errors import ResultsError, message
 from segbench.store.layout import ResultsFolder
 
 VARIABLE: Final = "SEGBENCH_STORAGE"
-"""Environment variable that stands for `--storage`; a password in it is not seen by other users."""
+"""Environment variable for `--storage`; other users do not see a password in it."""
 
 _FORMS: Final = ("sqlite:///FILE", "postgresql+psycopg://USER@HOST/DATABASE", "journal:///FILE", "FILE.log")
+_JOURNALS: Final = (".log", ".journal")
 _URL: Final = re.compile(r"([A-Za-z][\w+.-]*)://(.*)", re.DOTALL)
 _PASSWORD: Final = re.compile(r"\A([^:/@]*):(.*)@", re.DOTALL)
-"""Up to the last `@`: a password that should have been quoted and was not is hidden all the same."""
+"""Up to the last `@`, so that a password that should have been quoted is hidden too."""
 
 _SECRETS: Final = re.compile(r"(?i)([?&][^=&#]*(?:password|passwd|passfile|secret|token)[^=&#]*=)([^&#]*)")
 
@@ -33,15 +34,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class StorageAddress:
-    """A storage that was asked for, or the default; prints itself without its password."""
+    """A storage; prints itself without its password."""
 
     kind: Kind
     url: str = field(repr=False)
-    """What SQLAlchemy opens; of a journal, its path."""
+    """What SQLAlchemy opens; the path of a journal."""
     path: Path | None
-    """The file; None: a server."""
+    """The file; None for a server."""
     is_named: bool
-    """Whether the user asked for it: then it must answer before work starts."""
+    """Whether the user named it; then it must answer before work starts."""
 
     @property
     def shown(self) -> str:
@@ -49,7 +50,7 @@ class StorageAddress:
         return self.path.name if self.path is not None and not self.is_named else redact(self.url)
 
     def clean(self, text: str) -> str:
-        """Return a message of a driver without the password, should it repeat it."""
+        """Return a driver's message without the password."""
         for secret in _secrets_of(self.url):
             for form in {secret, unquote(secret)}:
                 text = text.replace(form, "***")
@@ -57,16 +58,16 @@ class StorageAddress:
 
 
 def default_address(results: Path) -> StorageAddress:
-    """Return the database under `results/`."""
+    """Return the journal under `results/`."""
     path = ResultsFolder(results).study
-    return StorageAddress(kind=Kind.SQLITE, url=f"sqlite:///{path}", path=path, is_named=False)
+    return StorageAddress(kind=Kind.JOURNAL, url=str(path), path=path, is_named=False)
 
 
 def find_address(asked: str | None, results: Path) -> StorageAddress:
     """Return the storage of `--storage`, or the default.
 
-    A path that ends in `.log` and `journal:///PATH` are journal files; `postgresql://` means the driver of
-    the extra `postgres`.
+    `journal:///PATH` and a path that ends in `.log` or `.journal` are journal files; `postgresql://` means
+    the driver of the extra `postgres`.
 
     Raises:
         ResultsError: It is none of the known forms.
@@ -75,7 +76,7 @@ def find_address(asked: str | None, results: Path) -> StorageAddress:
         return default_address(results)
     parts = _URL.fullmatch(asked)
     if parts is None:
-        if not asked.endswith(".log"):
+        if not asked.endswith(_JOURNALS):
             raise _unknown(asked)
         return _journal(Path(asked).expanduser())
     scheme, rest = parts.group(1).lower(), parts.group(2)
@@ -95,7 +96,7 @@ def find_address(asked: str | None, results: Path) -> StorageAddress:
 
 
 def redact(url: str) -> str:
-    """Return a URL with `***` for its password and for whatever else in it names itself secret."""
+    """Return a URL with `***` for its password and for every value whose key says that it is secret."""
     parts = _URL.fullmatch(url)
     if parts is None:
         return url

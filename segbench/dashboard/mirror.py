@@ -1,45 +1,128 @@
-"""Keeps the dashboard's studies like the records, beside the sweep and never in its way."""
+"""Writes the studies while a sweep runs, from a thread, so that the sweep never waits for a storage."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from segbench.dashboard.address import StorageAddress, default_address
+from segbench.dashboard.shown import Frame, ShownTrial, read_answer, read_objectives, write_headline
 from segbench.errors import SegbenchError
 from segbench.records import TrialRecord
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import QueuedTrial
-from segbench.sweep.address import StorageAddress, default_address
-from segbench.sweep.headline import read_answer, write_headline
-from segbench.sweep.inbox import Change, Inbox
-from segbench.sweep.shown import Frame, read_objectives
-from segbench.sweep.study.records import ShownTrial
 from segbench.trial.events import EpochFinished, Event, TrialFinished, TrialStarted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from segbench.config.experiment import Experiment
-    from segbench.sweep.study.mirror import StudyMirror
+    from segbench.dashboard.study import StudyMirror
 
 RETRY_S: Final = 30.0
-"""A database that failed is tried again after this long."""
+"""A storage that failed is tried again after this long."""
 
 STEADY_S: Final = 30.0
-"""A database that failed after it worked for this long is tried again at once, and nothing is said."""
+"""A storage that fails after it worked for this long is tried again at once, without a message."""
 
 HEADLINE_EVERY_S: Final = 5.0
-"""The note on the study is written at most this often while trials end."""
+"""The study's note is written at most this often while trials end."""
+
+
+MOST_VALUES: Final = 10_000
+"""Epochs kept in all; those of further trials are read from their files when their turn comes."""
+
+
+@dataclass
+class Change:
+    """What happened to a trial since it was last written."""
+
+    is_new: bool = False
+    has_state: bool = False
+    epochs: dict[int, float] = field(default_factory=dict)
+    """Epoch -> objective."""
+    has_more_epochs: bool = False
+    """Whether some were left out; `epochs.csv` has all."""
+
+
+class Inbox:
+    """What a slow storage has yet to be told: one change per trial, however much happens to it.
+
+    Changes come in the order in which the trials first changed. Putting never waits for taking.
+    """
+
+    def __init__(self) -> None:
+        self._changes: dict[str, Change] = {}
+        self._num_values = 0
+        self._is_closed = False
+        self._condition = threading.Condition()
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+    def put_new(self, trial_hash: str) -> None:
+        """Say that a trial was added."""
+        with self._condition:
+            self._change(trial_hash).is_new = True
+
+    def put_state(self, trial_hash: str) -> None:
+        """Say that a trial's record has changed."""
+        with self._condition:
+            self._change(trial_hash).has_state = True
+
+    def put_epoch(self, trial_hash: str, epoch: int, value: float) -> None:
+        """Give a trial's objective after an epoch."""
+        with self._condition:
+            change = self._change(trial_hash)
+            if self._num_values >= MOST_VALUES:
+                change.has_more_epochs = True
+            elif epoch not in change.epochs:
+                change.epochs[epoch] = value
+                self._num_values += 1
+
+    def take(self, timeout_s: float | None = None) -> tuple[str, Change] | None:
+        """Return the oldest change; None if the time is over, or if the inbox is closed and empty."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._changes or self._is_closed, timeout_s)
+            if not self._changes:
+                return None
+            trial_hash = next(iter(self._changes))
+            change = self._changes.pop(trial_hash)
+            self._num_values -= len(change.epochs)
+            return trial_hash, change
+
+    def clear(self) -> None:
+        """Forget everything: the files are about to be read."""
+        with self._condition:
+            self._changes.clear()
+            self._num_values = 0
+
+    def close(self) -> None:
+        """Let `take` end when nothing is left."""
+        with self._condition:
+            self._is_closed = True
+            self._condition.notify_all()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is closed and empty."""
+        with self._condition:
+            return self._is_closed and not self._changes
+
+    def _change(self, trial_hash: str) -> Change:
+        self._condition.notify_all()
+        return self._changes.setdefault(trial_hash, Change())
 
 
 class Mirror:
-    """Writes an experiment's study from a thread of its own.
+    """Writes an experiment's study from a thread.
 
-    A database that is locked, read-only or broken is said once; the study is written from the records as soon
-    as it can be again. What the thread has yet to write is bounded: one entry a trial (`Inbox`).
+    A storage that is locked, read-only or broken causes one message; the study is written from the records as
+    soon as the storage works again. What the thread has yet to write is bounded by `Inbox`.
 
     Args:
         address: The storage.
@@ -80,7 +163,7 @@ class Mirror:
 
         Args:
             planned: Every trial of the study.
-            records: Hash -> record of those that have one, read a moment ago; None: they are read anew.
+            records: Hash -> record of those that have one, read a moment ago; None to read them anew.
         """
         self._trials = {trial.hash: trial for trial in planned}
         self._records = records
@@ -93,7 +176,7 @@ class Mirror:
             self._inbox.put_new(trial.hash)
 
     def handle(self, event: Event) -> None:
-        """Show an event; never waits for the database."""
+        """Show an event; never wait for the storage."""
         if event.hash not in self._trials:
             return
         if isinstance(event, EpochFinished):
@@ -104,7 +187,7 @@ class Mirror:
             self._inbox.put_state(event.hash)
 
     def close(self, timeout_s: float | None = 20.0) -> None:
-        """Write what is left, for at most so long; None: to the end."""
+        """Write what is left, for at most this long; None to write all of it."""
         self._stop.set()
         self._inbox.close()
         if self._thread.is_alive():
@@ -122,9 +205,9 @@ class Mirror:
             try:
                 self._mirror_until_closed()
                 return
-            except Exception as error:  # whatever a database does, the sweep goes on
+            except Exception as error:  # whatever a storage does, the sweep goes on
                 if time.monotonic() - began_s > STEADY_S:
-                    continue  # a server has closed what was idle, or was started anew
+                    continue  # a server closed an idle connection, or was started anew
                 self._complain(error)
             if self._stop.wait(RETRY_S):
                 return
@@ -144,7 +227,7 @@ class Mirror:
             study.close()
 
     def _open(self) -> StudyMirror:
-        from segbench.sweep.study.mirror import StudyMirror
+        from segbench.dashboard.study import StudyMirror
 
         frame = self._frame
         return StudyMirror(
@@ -224,7 +307,7 @@ def make_mirror(
         experiment: Whose trials are shown.
         folder: Where their records are.
         note: Told what the user should know.
-        address: The storage; None: the database under `results/`.
+        address: The storage; None for the one under `results/`.
     """
     project = experiment.project
     return Mirror(
@@ -236,7 +319,7 @@ def make_mirror(
 
 
 def check_storage(experiment: Experiment, folder: ExperimentFolder, address: StorageAddress) -> None:
-    """Refuse a storage that was asked for by name and cannot be written, before any work starts.
+    """Refuse a storage that the user named and that cannot be written, before any work starts.
 
     Raises:
         ResultsError: It does not answer, refuses, or is damaged.

@@ -1,13 +1,13 @@
-"""Serves optuna-dashboard over a storage, with the pictures of the trials' folders."""
+"""Serves optuna-dashboard over a storage, with the pictures in the trials' folders."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-from segbench.sweep.address import StorageAddress
-from segbench.sweep.study.pictures import TrialPictures
-from segbench.sweep.study.storage import close_storage, open_storage
+from segbench.dashboard.address import StorageAddress
+from segbench.dashboard.pictures import TrialPictures
+from segbench.dashboard.storage import close_storage, open_storage
 
 
 def serve(

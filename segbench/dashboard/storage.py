@@ -1,4 +1,4 @@
-"""Opens Optuna's storages: an SQLite file, a database server, a journal file."""
+"""Opens Optuna's storages, says what is wrong with them, and lists the studies that segbench wrote."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import os
 import random
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -16,13 +17,15 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
-from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from segbench.dashboard.address import Kind, StorageAddress
 from segbench.errors import ResultsError, message
-from segbench.sweep.address import Kind, StorageAddress
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+OPENED: Final = "mirrored_at"
+"""User attribute of a study that segbench writes: when it last opened it."""
 
 CONNECT_TIMEOUT_S: Final = 5
 """How long a server may take to answer."""
@@ -32,18 +35,20 @@ BUSY_TIMEOUT_S: Final = 10
 
 _ATTEMPTS: Final = 6
 _DRIVERS_WITH_TIMEOUT: Final = ("psycopg", "psycopg2", "pymysql", "mysqldb")
+_LINE_START: Final = b'{"op_code"'
+"""How each line of a journal begins."""
 
 
 def open_storage(address: StorageAddress, *, is_often_idle: bool = False) -> BaseStorage:
-    """Open a storage, and make its tables or its file where they are missing.
+    """Open a storage; create its file or its tables if they are missing.
 
     Args:
-        address: Which.
-        is_often_idle: Whether to ask before each use if the server has closed the connection meanwhile, which
-            costs a round trip; else the first use fails.
+        address: The storage.
+        is_often_idle: Whether to check before each use that the server has not closed the connection, which
+            costs a round trip.
 
     Raises:
-        ResultsError: Its driver is missing, it does not answer, or it is damaged; no password is in the text.
+        ResultsError: Its driver is missing, it does not answer, or it is damaged. The text holds no password.
     """
     for attempt in range(_ATTEMPTS):
         try:
@@ -59,10 +64,42 @@ def open_storage(address: StorageAddress, *, is_often_idle: bool = False) -> Bas
 
 
 def close_storage(storage: BaseStorage) -> None:
-    """Let go of a storage's connections."""
+    """Close a storage's connections."""
     storage.remove_session()
     if isinstance(storage, RDBStorage):
         storage.engine.dispose()
+
+
+def count_own(address: StorageAddress, *, but: Collection[str] = ()) -> dict[str, int]:
+    """Return the studies that segbench wrote -> their number of trials, in the order of names.
+
+    Args:
+        address: The storage.
+        but: Names to leave out.
+
+    Raises:
+        ResultsError: The storage cannot be used.
+    """
+    with _opened(address) as storage:
+        names = sorted(set(optuna.get_all_study_names(storage)) - set(but))
+        ids = {name: storage.get_study_id_from_name(name) for name in names}
+        return {
+            name: storage.get_n_trials(study_id)
+            for name, study_id in ids.items()
+            if OPENED in storage.get_study_user_attrs(study_id)
+        }
+
+
+def delete_studies(address: StorageAddress, names: Sequence[str]) -> None:
+    """Delete studies.
+
+    Raises:
+        ResultsError: The storage cannot be used.
+    """
+    if names:
+        with _opened(address) as storage:
+            for name in names:
+                optuna.delete_study(study_name=name, storage=storage)
 
 
 def refusal(address: StorageAddress, error: BaseException) -> ResultsError:
@@ -83,7 +120,7 @@ def refusal(address: StorageAddress, error: BaseException) -> ResultsError:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return what a driver said, on one line, without what SQLAlchemy and Optuna wrap around it."""
+    """Return a driver's message on one line, without what SQLAlchemy and Optuna add to it."""
     seen = error
     while (inner := getattr(seen, "orig", None) or seen.__cause__) is not None:
         seen = inner
@@ -92,7 +129,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def find_damage(address: StorageAddress) -> str | None:
-    """Return what is wrong with the bytes of a storage's file; None where nothing is, or for a server."""
+    """Return what is wrong with the bytes of a storage's file; None if nothing is, or for a server."""
     if address.path is None or not address.path.exists():
         return None
     try:
@@ -102,14 +139,14 @@ def find_damage(address: StorageAddress) -> str | None:
             return None if found == "ok" else str(found)
         close_storage(_open(address))
     except sqlite3.OperationalError:
-        return None  # locked or not readable: not damaged
-    except (sqlite3.DatabaseError, ValueError, KeyError, TypeError, AssertionError) as error:
+        return None  # locked or not readable, but not damaged
+    except (sqlite3.DatabaseError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
         return reason_of(error)
     return None
 
 
 def move_aside(path: Path) -> Path:
-    """Rename a damaged file, with what SQLite keeps beside it, and return its new name."""
+    """Rename a damaged file, and the files that SQLite keeps beside it, and return its new name."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     aside = path.with_name(f"{path.name}.broken-{stamp}")
     path.replace(aside)
@@ -120,8 +157,20 @@ def move_aside(path: Path) -> Path:
     return aside
 
 
+@contextmanager
+def _opened(address: StorageAddress) -> Iterator[BaseStorage]:
+    """Open a storage, and say in words for users what fails."""
+    storage = open_storage(address)
+    try:
+        yield storage
+    except Exception as error:
+        raise error if isinstance(error, ResultsError) else refusal(address, error) from None
+    finally:
+        close_storage(storage)
+
+
 def _is_race(error: Exception) -> bool:
-    """Whether another process was making the tables, or switching SQLite's journal, at the same time."""
+    """Whether another process created the tables, or switched SQLite's journal, at the same time."""
     told = reason_of(error).lower()
     return isinstance(error, DBAPIError | sqlite3.OperationalError | StorageInternalError) and any(
         words in told for words in ("already exists", "duplicate key", "unique constraint", "is locked")
@@ -129,37 +178,20 @@ def _is_race(error: Exception) -> bool:
 
 
 def _open(address: StorageAddress, *, is_often_idle: bool = False) -> BaseStorage:
+    if address.path is not None:
+        _make_room(address, address.path)
     if address.kind is Kind.JOURNAL:
-        return _open_journal(address)
+        assert address.path is not None
+        return _open_journal(address.path)
     if address.kind is Kind.SQLITE:
-        return _open_sqlite(address)
+        if address.path is not None:
+            _use_write_ahead_log(address.path)
+        return RDBStorage(address.url, engine_kwargs={"connect_args": {"timeout": BUSY_TIMEOUT_S}})
     options: dict[str, Any] = {"pool_pre_ping": is_often_idle}
     driver = address.url.partition(":")[0].partition("+")[2]
     if driver in _DRIVERS_WITH_TIMEOUT:
         options["connect_args"] = {"connect_timeout": CONNECT_TIMEOUT_S}
     return RDBStorage(address.url, engine_kwargs=options)
-
-
-def _open_sqlite(address: StorageAddress) -> RDBStorage:
-    if address.path is not None:
-        _make_room(address, address.path)
-        _use_write_ahead_log(address.path)
-    storage = RDBStorage(
-        address.url,
-        engine_kwargs={"connect_args": {"timeout": BUSY_TIMEOUT_S}},
-    )
-    storage.engine.dispose()  # connections made so far know nothing of what follows
-    event.listen(storage.engine, "connect", _commit_without_waiting)
-    return storage
-
-
-def _open_journal(address: StorageAddress) -> JournalStorage:
-    assert address.path is not None
-    _make_room(address, address.path)
-    with address.path.open("ab"):
-        pass
-    _drop_torn_line(address.path)
-    return JournalStorage(JournalFileBackend(str(address.path)))
 
 
 def _make_room(address: StorageAddress, path: Path) -> None:
@@ -170,31 +202,49 @@ def _make_room(address: StorageAddress, path: Path) -> None:
 
 
 def _use_write_ahead_log(path: Path) -> None:
-    """Let the dashboard read while a sweep writes; a property of the file from then on."""
+    """Let the dashboard read while a sweep writes; the file keeps this setting."""
     with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_S)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
 
 
-def _commit_without_waiting(connection: Any, record: Any) -> None:
-    """Do not wait for the disk at every commit: a power cut may cost the last ones, which records replace."""
-    connection.execute("PRAGMA synchronous=NORMAL")
+def _open_journal(path: Path) -> JournalStorage:
+    with path.open("ab"):
+        pass  # refuses a file that cannot be written
+    _drop_torn_line(path)
+    return JournalStorage(JournalFileBackend(str(path)))
 
 
 def _drop_torn_line(path: Path) -> None:
-    """Cut off what a writer that was killed left of its last line; the next line would be joined to it."""
-    with path.open("rb") as file:
-        if file.seek(0, os.SEEK_END) == 0:
-            return
-        file.seek(-1, os.SEEK_END)
-        if file.read(1) == b"\n":
-            return
+    """Cut off the incomplete last line of a writer that was killed; the next line would be joined to it.
+
+    Raises:
+        ValueError: The file ends in something else, so it is no journal.
+    """
+    if _torn_line(path) == b"":
+        return
     lock = JournalFileSymlinkLock(str(path))
     lock.acquire()
     try:
-        content = path.read_bytes()
-        os.truncate(path, content.rfind(b"\n") + 1)
+        torn = _torn_line(path)  # again: another process may have been writing it
+        if not torn.startswith(_LINE_START) and not _LINE_START.startswith(torn):
+            raise ValueError("this is no journal of Optuna")
+        os.truncate(path, path.stat().st_size - len(torn))
     finally:
         lock.release()
+
+
+def _torn_line(path: Path) -> bytes:
+    """Return what follows the last newline."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        length = 0
+        while length < size:
+            length = min(size, 2 * length + 4096)
+            file.seek(-length, os.SEEK_END)
+            _, newline, rest = file.read(length).rpartition(b"\n")
+            if newline or length == size:
+                return rest
+    return b""
 
 
 def _driver_remedy(address: StorageAddress) -> str:

@@ -1,9 +1,7 @@
-"""An experiment's study in a storage, as the dashboard shows it."""
+"""An experiment's study, written through the interface that all of Optuna's storages implement."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,49 +9,58 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from segbench.dashboard.address import StorageAddress
+from segbench.dashboard.pictures import picture_attributes
+from segbench.dashboard.shown import ShownTrial
+from segbench.dashboard.storage import OPENED, close_storage, open_storage, refusal
 from segbench.errors import ResultsError, message
-from segbench.sweep.address import StorageAddress
-from segbench.sweep.study.convert import STATES, freeze, is_number, to_distribution
-from segbench.sweep.study.notes import study_note, trial_note
-from segbench.sweep.study.pictures import picture_attribute
-from segbench.sweep.study.records import ShownTrial
-from segbench.sweep.study.rows import MARK, Row, delete_study, read_rows, write_attributes, writes_at_once
-from segbench.sweep.study.storage import close_storage, open_storage, refusal
+from segbench.records import State
 
-OPENED: Final = "mirrored_at"
-"""User attribute of a study that segbench writes: when it last opened it."""
+STATES: Final[Mapping[State, TrialState]] = {
+    State.WAITING: TrialState.WAITING,
+    State.INTERRUPTED: TrialState.WAITING,
+    State.RUNNING: TrialState.RUNNING,
+    State.COMPLETE: TrialState.COMPLETE,
+    State.PRUNED: TrialState.PRUNED,
+    State.DIVERGED: TrialState.FAIL,
+    State.FAILED: TrialState.FAIL,
+}
+"""Optuna has no word for a diverged trial: it is FAIL, and a user attribute holds its state."""
 
 
 @dataclass
 class _Known:
-    """A trial that the storage shows, as this process last saw it."""
+    """A trial in the storage, as this process last saw or wrote it."""
 
-    trial_id: int
+    number: int | None
+    """In the study; None for a trial that this process added."""
+    trial_id: int | None
+    """In the storage; None until it is needed."""
     state: TrialState
-    attributes: dict[tuple[str, str], Any] = field(default_factory=dict)
-    """(`user` or `system`, key) -> value that the storage shows, as far as this process knows."""
-    note: str = ""
-    num_notes: int = 0
-
-    @property
-    def is_finished(self) -> bool:
-        return self.state.is_finished()
+    attributes: dict[str, Any] = field(default_factory=dict)
+    has_picture: bool = False
 
 
 class StudyMirror:
-    """One experiment's study in a storage, kept like the records.
+    """One experiment's study in a storage, kept equal to the records.
 
-    Every method is a few quick transactions, as many at the ten-thousandth trial as at the first, and may
-    raise whatever a database raises; the caller decides that a sweep does not end by it. What was written is
-    remembered, so nothing is read back.
+    Every method but `synchronise` is a few quick writes, as many at the ten-thousandth trial as at the first:
+    what was written is remembered and never read back. Each may raise whatever a storage raises; the caller
+    sees to it that the sweep goes on.
 
     Args:
-        address: The storage; an SQLite file or a journal is created where missing.
+        address: The storage; a journal or an SQLite file is created if it is missing.
         name: The study's name: the experiment's.
-        directions: `maximize` or `minimize`, one a goal.
+        directions: `maximize` or `minimize`, one per goal.
         metrics: Names of the goals.
         attributes: User attributes of the study, such as its question.
 
@@ -87,63 +94,62 @@ class StudyMirror:
         trials: Sequence[ShownTrial],
         detail: Callable[[ShownTrial], ShownTrial] = lambda trial: trial,
     ) -> bool:
-        """Make the study show exactly these trials, in this order where they are new.
+        """Make the study show exactly these trials, new ones in this order.
 
-        What the storage holds is kept where it agrees. A grown axis, a renamed label, a trial run again or
-        one that is no longer planned contradict it: then the study is written anew.
+        What the storage holds is kept if it agrees. A grown axis, a renamed label, a trial that ran again or
+        one that is no longer planned contradicts it. Optuna cannot change a finished trial, so then the study
+        is written anew.
 
         Args:
             trials: What to show.
-            detail: Adds to a trial what takes time to find (its epochs, note and picture); asked only for
+            detail: Adds to a trial what takes time to find (its epochs, details and picture); called only for
                 trials that are to be written.
 
         Returns:
             Whether the study was written anew.
         """
-        rows = read_rows(self._storage, self._study_id)
-        is_rebuilt = _contradicts(rows, trials)
+        found = self._storage.get_all_trials(self._study_id, deepcopy=False)
+        is_rebuilt = _contradicts(found, trials)
         if is_rebuilt:
-            self._delete()
+            self._storage.delete_study(self._study_id)
             self._open()
-            rows = ()
-        known = {row.mark[0]: row for row in rows}
+            found = []
+        by_hash = {trial.user_attrs["hash"]: trial for trial in found}
         for trial in trials:
-            row = known.get(trial.hash)
-            if row is None:
+            frozen = by_hash.get(trial.hash)
+            if frozen is None:
                 self.add(detail(trial))
                 continue
-            seen = self._known[trial.hash] = _Known(row.trial_id, row.state)
-            if not seen.is_finished and (_has_started(trial) or seen.state is not TrialState.WAITING):
-                self._catch_up(detail(trial))
+            seen = _Known(frozen.number, None, frozen.state, dict(frozen.user_attrs))
+            self._known[trial.hash] = seen
+            is_pending = trial.started is not None or seen.state is not TrialState.WAITING
+            if is_pending and not seen.state.is_finished():
+                self._catch_up(detail(trial), frozen)
         return is_rebuilt
 
     def add(self, trial: ShownTrial) -> None:
         """Show one more trial; one that is shown already stays as it is."""
-        if trial.hash in self._known:
-            return
-        at_once = writes_at_once(self._storage)
-        frozen = _frozen_shown(trial, with_attributes=not at_once)
-        seen = _Known(self._storage.create_new_trial(self._study_id, frozen), frozen.state)
-        if not at_once:
-            seen.attributes = _attributes(trial)
-        # A kill before this leaves a trial without a mark: the next start writes the study anew.
-        self._write_attributes(seen, trial)
-        self._known[trial.hash] = seen
+        if trial.hash not in self._known:
+            frozen = _freeze_shown(trial)
+            trial_id = self._storage.create_new_trial(self._study_id, frozen)
+            self._known[trial.hash] = _Known(
+                None, trial_id, frozen.state, dict(frozen.user_attrs), trial.picture is not None
+            )
 
     def report(self, trial_hash: str, epoch: int, value: float) -> None:
-        """Show the objective after an epoch; one that is not shown, or has ended, is left alone."""
+        """Show the objective after an epoch, unless the trial is not shown or has ended."""
         seen = self._known.get(trial_hash)
-        if seen is None or seen.is_finished:
+        if seen is None or seen.state.is_finished():
             return
         try:
-            self._storage.set_trial_intermediate_value(seen.trial_id, epoch, value)
-        except UpdateFinishedTrialError:  # another supervisor, or `results sync`, was quicker
+            self._storage.set_trial_intermediate_value(self._id_of(seen), epoch, value)
+        except UpdateFinishedTrialError:  # another supervisor or `results sync` was quicker
             seen.state = TrialState.COMPLETE
 
     def set_state(self, trial: ShownTrial) -> None:
-        """Show a trial's state, values, attributes, note and picture."""
+        """Show a trial's state, values, attributes and picture."""
         seen = self._known.get(trial.hash)
-        if seen is None or seen.is_finished:
+        if seen is None or seen.state.is_finished():
             return
         try:
             self._update(seen, trial)
@@ -152,48 +158,40 @@ class StudyMirror:
 
     def set_note(self, body: str) -> None:
         """Show a note on the study."""
-        if body == self._note:
-            return
-        write_attributes(self._storage, self._study_id, 0, user={}, system={}, study=study_note(body))
-        self._note = body
+        if body != self._note:
+            from optuna_dashboard import save_note  # type: ignore[import-untyped]
+
+            save_note(optuna.load_study(study_name=self._name, storage=self._storage), body)
+            self._note = body
 
     def close(self) -> None:
-        """Let go of the storage's connections."""
+        """Close the storage's connections."""
         close_storage(self._storage)
 
     def _update(self, seen: _Known, trial: ShownTrial) -> None:
-        self._write_attributes(seen, trial)
+        """Write what the storage does not show yet; the state last, for nothing may follow a trial's end."""
+        trial_id = self._id_of(seen)
+        for key, value in {**trial.attributes(), **trial.details}.items():
+            if key not in seen.attributes or seen.attributes[key] != value:
+                self._storage.set_trial_user_attr(trial_id, key, value)
+                seen.attributes[key] = value
+        if trial.picture is not None and not seen.has_picture:
+            for key, value in picture_attributes(trial.picture).items():
+                self._storage.set_trial_system_attr(trial_id, key, value)
+            seen.has_picture = True
         state = _optuna_state(trial)
         if state is not seen.state:
-            self._storage.set_trial_state_values(seen.trial_id, state, _values(trial, state))
+            self._storage.set_trial_state_values(trial_id, state, _values(trial, state))
             seen.state = state
 
-    def _write_attributes(self, seen: _Known, trial: ShownTrial) -> None:
-        """Write the attributes and the note that the storage does not show yet."""
-        attributes, note = _attributes(trial), {}
-        if trial.note and trial.note != seen.note:
-            seen.note, seen.num_notes = trial.note, seen.num_notes + 1
-            note = trial_note(seen.trial_id, trial.note, version=seen.num_notes)
-        new = {k: v for k, v in attributes.items() if k not in seen.attributes or seen.attributes[k] != v}
-        if new or note:
-            write_attributes(
-                self._storage,
-                self._study_id,
-                seen.trial_id,
-                user={key: value for (kind, key), value in new.items() if kind == "user"},
-                system={key: value for (kind, key), value in new.items() if kind == "system"},
-                study=note,
-            )
-        seen.attributes.update(new)
+    def _id_of(self, seen: _Known) -> int:
+        if seen.trial_id is None:
+            assert seen.number is not None
+            seen.trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, seen.number)
+        return seen.trial_id
 
-    def _catch_up(self, trial: ShownTrial) -> None:
+    def _catch_up(self, trial: ShownTrial, shown: FrozenTrial) -> None:
         """Write what happened while nobody mirrored."""
-        seen = self._known[trial.hash]
-        shown = self._storage.get_trial(seen.trial_id)
-        if shown.state.is_finished():
-            seen.state = shown.state
-            return
-        seen.attributes = {("user", key): value for key, value in shown.user_attrs.items()}
         for epoch, value in trial.intermediate.items():
             if epoch not in shown.intermediate_values:
                 self.report(trial.hash, epoch, value)
@@ -201,6 +199,7 @@ class StudyMirror:
 
     def _open(self) -> None:
         study = self._create()
+        self._study_id = self._storage.get_study_id_from_name(self._name)
         if not self._is_own(study):
             raise ResultsError(
                 message(
@@ -210,14 +209,15 @@ class StudyMirror:
                 )
             )
         if [d.name.lower() for d in study.directions] != self._directions:
-            delete_study(self._storage, study._study_id)
+            self._storage.delete_study(self._study_id)
             study = self._create()
-        self._study_id, self._known, self._note = study._study_id, {}, ""
+            self._study_id = self._storage.get_study_id_from_name(self._name)
+        self._known, self._note = {}, ""
         attributes = {**self._attributes, OPENED: datetime.now(UTC).isoformat(timespec="milliseconds")}
         before = study.user_attrs
         for key, value in attributes.items():
             if before.get(key) != value:
-                self._storage.set_study_user_attr(self._study_id, key, value)
+                study.set_user_attr(key, value)
         if self._metrics and study.metric_names != self._metrics:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
@@ -229,65 +229,86 @@ class StudyMirror:
         )
 
     def _is_own(self, study: optuna.Study) -> bool:
-        """Whether the study may be written; in results/optuna.db every one may."""
+        """Whether the study may be written; every study of the storage under `results/` may."""
         if not self._address.is_named or OPENED in study.user_attrs:
             return True
-        return not read_rows(self._storage, study._study_id)
-
-    def _delete(self) -> None:
-        delete_study(self._storage, self._study_id)
+        return self._storage.get_n_trials(self._study_id) == 0
 
 
-def _mark_of(trial: ShownTrial) -> list[str | None]:
-    """Return [hash, what was asked, how it ended]: what tells whether a study still shows the records."""
-    is_finished = _optuna_state(trial).is_finished()
-    ended = _digest([trial.state, trial.objective, trial.goals]) if is_finished else None
-    return [trial.hash, _digest([trial.parameters, trial.space]), ended]
+def to_distribution(dimension: Mapping[str, Any]) -> BaseDistribution:
+    """Return a dimension of a search space in Optuna's words."""
+    if "levels" in dimension:
+        return CategoricalDistribution(tuple(dimension["levels"]))
+    low, high, log, step = (dimension[key] for key in ("low", "high", "log", "step"))
+    if dimension["is_integer"]:
+        return IntDistribution(int(low), int(high), log=log, step=int(step) if step else 1)
+    return FloatDistribution(low, high, log=log, step=step)
 
 
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+def freeze(
+    state: TrialState,
+    *,
+    values: Sequence[float] | None = None,
+    params: Mapping[str, Any] | None = None,
+    distributions: Mapping[str, BaseDistribution] | None = None,
+    attributes: Mapping[str, Any] | None = None,
+    hidden: Mapping[str, Any] | None = None,
+    intermediate: Mapping[int, float] | None = None,
+    started: datetime | None = None,
+    finished: datetime | None = None,
+) -> FrozenTrial:
+    """Return a trial for a storage, which gives it a number and an id."""
+    started = started or datetime.now()
+    return FrozenTrial(
+        number=-1,
+        trial_id=-1,
+        state=state,
+        value=None,
+        values=list(values) if values is not None else None,
+        datetime_start=None if state is TrialState.WAITING else started,
+        datetime_complete=(finished or started) if state.is_finished() else None,
+        params=dict(params or {}),
+        distributions=dict(distributions or {}),
+        user_attrs=dict(attributes or {}),
+        system_attrs=dict(hidden or {}),
+        intermediate_values=dict(intermediate or {}),
+    )
 
 
-def _contradicts(rows: Sequence[Row], trials: Sequence[ShownTrial]) -> bool:
+def is_number(value: float | None) -> bool:
+    """Whether a value was measured and is not NaN."""
+    return value is not None and value == value
+
+
+def _contradicts(found: Sequence[FrozenTrial], trials: Sequence[ShownTrial]) -> bool:
     """Whether trials in the storage differ from the planned ones in what cannot be changed afterwards."""
-    if len({row.mark[0] for row in rows if row.mark}) < len(rows):
-        return True  # one is shown twice, or segbench did not write it
     planned = {trial.hash: trial for trial in trials}
-    return any(row.mark[0] not in planned or _disagrees(row, planned[row.mark[0]]) for row in rows)
+    hashes = [trial.user_attrs.get("hash") for trial in found]
+    if len(set(hashes)) < len(hashes) or not set(hashes) <= planned.keys():
+        return True  # a trial is shown twice, is no longer planned, or was not written by segbench
+    return any(_disagrees(trial, planned[trial.user_attrs["hash"]]) for trial in found)
 
 
-def _disagrees(row: Row, trial: ShownTrial) -> bool:
-    _, asked, ended = _mark_of(trial)
-    return bool(row.mark[1] != asked or (row.state.is_finished() and row.mark[2] != ended))
-
-
-def _has_started(trial: ShownTrial) -> bool:
-    return trial.started is not None
-
-
-def _attributes(trial: ShownTrial) -> dict[tuple[str, str], Any]:
-    """Return (`user` or `system`, key) -> value: what the dashboard lists, the mark, the picture."""
-    system: dict[str, Any] = {MARK: _mark_of(trial)}
-    if trial.picture is not None:
-        key, value = picture_attribute(trial.picture)
-        system[key] = value
-    return {
-        **{("user", key): value for key, value in trial.attributes().items()},
-        **{("system", key): value for key, value in system.items()},
-    }
-
-
-def _frozen_shown(trial: ShownTrial, *, with_attributes: bool) -> FrozenTrial:
+def _disagrees(found: FrozenTrial, trial: ShownTrial) -> bool:
+    asked = {name: to_distribution(dimension) for name, dimension in trial.space.items()}
+    if (found.params, found.distributions) != (dict(trial.parameters), asked):
+        return True
+    if not found.state.is_finished():
+        return False
     state = _optuna_state(trial)
-    attributes = _attributes(trial) if with_attributes else {}
+    ended = (found.state, found.values, found.user_attrs.get("state"))
+    return ended != (state, _values(trial, state), str(trial.state))
+
+
+def _freeze_shown(trial: ShownTrial) -> FrozenTrial:
+    state = _optuna_state(trial)
     return freeze(
         state,
         values=_values(trial, state),
         params=trial.parameters,
         distributions={name: to_distribution(d) for name, d in trial.space.items()},
-        attributes={key: value for (kind, key), value in attributes.items() if kind == "user"},
-        hidden={key: value for (kind, key), value in attributes.items() if kind == "system"},
+        attributes={**trial.attributes(), **trial.details},
+        hidden=picture_attributes(trial.picture) if trial.picture is not None else {},
         intermediate=trial.intermediate,
         started=_local_time(trial.started),
         finished=_local_time(trial.finished),

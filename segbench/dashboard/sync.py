@@ -1,4 +1,4 @@
-"""Writes the dashboard's studies from the files: after a loss, a move, or work that nobody mirrored."""
+"""Writes the studies from the files: after a loss, a move, or work that nobody mirrored."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 from segbench.config.load import load_experiment
 from segbench.config.project import Project
+from segbench.dashboard.address import StorageAddress
+from segbench.dashboard.shown import Asked, Frame, read_answer, write_headline
 from segbench.errors import ResultsError, SegbenchError, message
 from segbench.records import TrialRecord
 from segbench.store.index import read_index
@@ -17,9 +19,6 @@ from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.lease import is_leased
 from segbench.store.queue import Queue
 from segbench.store.scan import scan
-from segbench.sweep.address import StorageAddress
-from segbench.sweep.headline import read_answer, write_headline
-from segbench.sweep.shown import Asked, Frame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +39,7 @@ class SyncReport:
 
     studies: tuple[Synced, ...]
     orphans: Mapping[str, int]
-    """Studies that segbench wrote and whose experiment is not under `results/` -> their trials."""
+    """Studies that segbench wrote and whose experiment is not under `results/` -> their number of trials."""
     pruned: tuple[str, ...] = ()
 
 
@@ -65,35 +64,34 @@ def synchronise(
 ) -> SyncReport:
     """Make the studies of a storage show what the files say; a second call changes nothing.
 
-    A damaged SQLite file or journal is moved aside first. A study is left alone while a sweep writes it. One
-    whose experiment is gone is deleted where `prune` says so; in a storage that was asked for by name, which
-    others may share, only if it is among `names`.
+    A damaged journal or SQLite file is moved aside first. A study is left alone while a sweep writes it. With
+    `prune`, studies whose experiment is gone are deleted; others may share a storage that the user named, so
+    there only those among `names`.
 
     Args:
         project: Whose results.
         address: The storage.
-        names: Experiments; empty: all. With `prune`, names of orphans too.
+        names: Experiments; empty for all. With `prune`, names of orphans too.
         prune: Delete orphans.
         note: Told what the user should know.
 
     Raises:
         ResultsError: The storage cannot be used, or a name is neither an experiment with results nor an
-            orphan that is to be deleted.
+            orphan to delete.
     """
-    from segbench.sweep.study import studies
-    from segbench.sweep.study.storage import find_damage, move_aside
+    from segbench.dashboard.storage import count_own, delete_studies, find_damage, move_aside
 
     damage = find_damage(address)
     if damage is not None and address.path is not None:
         aside = move_aside(address.path)
         note(f"{address.shown}: damaged ({damage}), moved to {aside.name} and written anew from the records")
     folders = {folder.name: folder for folder in ResultsFolder(project.results).experiments()}
-    orphans = studies.count_own(address, but=folders)
+    orphans = count_own(address, but=folders)
     _check_names(names, folders, orphans if prune else {})
     chosen = {name: folder for name, folder in folders.items() if not names or name in names}
     synced = tuple(_synchronise(folder, project, address) for folder in chosen.values())
     pruned = [n for n in orphans if prune and (n in names or not (names or address.is_named))]
-    studies.delete(address, pruned)
+    delete_studies(address, pruned)
     left = {name: count for name, count in orphans.items() if name not in pruned}
     return SyncReport(studies=synced, orphans=left, pruned=tuple(pruned))
 
@@ -117,7 +115,7 @@ def _write(
     asked: Sequence[Asked],
     records: Mapping[str, TrialRecord],
 ) -> Synced:
-    from segbench.sweep.study.mirror import StudyMirror
+    from segbench.dashboard.study import StudyMirror
 
     shown = {trial.hash: frame.show(trial, records.get(trial.hash)) for trial in asked}
     study = StudyMirror(
@@ -139,7 +137,7 @@ def _write(
 
 
 def _asked(folder: ExperimentFolder, records: Mapping[str, TrialRecord]) -> list[Asked]:
-    """Return the trials of the present design as far as files tell: index, queue, else every record."""
+    """Return the trials of the present design as the files tell: index and queue, else every record."""
     try:
         index = read_index(folder)
     except ResultsError:
@@ -172,8 +170,8 @@ def _frame(
     records: Mapping[str, TrialRecord],
     asked: Collection[Asked],
 ) -> Frame:
-    """Return the frame of the experiment beside the results, or what its records tell where it cannot be
-    loaded (a variant or a data set that is gone)."""
+    """Return the frame of the experiment; if it cannot be loaded (a variant or a data set is gone), the one
+    that its records tell."""
     try:
         return Frame.of(load_experiment(folder.experiment_yaml), folder)
     except (SegbenchError, OSError):
@@ -206,7 +204,7 @@ def _check_names(names: Sequence[str], folders: Collection[str], orphans: Collec
 
 @contextmanager
 def _held(folder: ExperimentFolder) -> Iterator[bool]:
-    """Keep sweeps on this machine from starting; False where one is running."""
+    """Keep sweeps on this machine from starting; yield False if one is running."""
     try:
         file = folder.lock.open("rb")
     except OSError:

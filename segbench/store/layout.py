@@ -26,8 +26,8 @@ class ResultsFolder:
 
     @property
     def study(self) -> Path:
-        """SQLite file of the Optuna studies; rebuildable, not committed."""
-        return self.path / "optuna.db"
+        """Journal of the Optuna studies; rebuildable, not committed."""
+        return self.path / "optuna.journal"
 
     def experiment(self, name: str) -> ExperimentFolder:
         return ExperimentFolder(self.path / name)

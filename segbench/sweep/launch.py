@@ -30,10 +30,10 @@ from segbench.trial.events import Event, label_trial
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from segbench.dashboard.address import StorageAddress
+    from segbench.dashboard.mirror import Mirror
     from segbench.store.lease import Lease
-    from segbench.sweep.address import StorageAddress
     from segbench.sweep.launchers.slurm import SlurmPool
-    from segbench.sweep.mirror import Mirror
     from segbench.trial.devices import Slot
     from segbench.trial.signals import Deadline, StopRequest
 
@@ -367,9 +367,9 @@ def run_job(
         ResultsError: Another sweep of the experiment is running, or the disk refuses.
         TrialError: Workers cannot be started.
     """
+    from segbench.dashboard.mirror import make_mirror
     from segbench.sweep.display import SweepView, make_display
     from segbench.sweep.launchers.local import Pool
-    from segbench.sweep.mirror import make_mirror
     from segbench.sweep.supervisor import Supervisor
 
     experiment = job.experiment
@@ -418,7 +418,7 @@ def run_job(
 
 def mirror_only(job: Job, storage: StorageAddress | None = None) -> None:
     """Bring the study up to date where nothing ran but something was copied in."""
-    from segbench.sweep.mirror import make_mirror
+    from segbench.dashboard.mirror import make_mirror
 
     mirror = make_mirror(job.experiment, job.folder, lambda text: None, storage)
     source = make_source(job, ahead=1)

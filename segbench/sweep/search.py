@@ -16,19 +16,19 @@ from segbench.store.lease import Lease
 from segbench.store.queue import QueuedTrial
 from segbench.sweep.search_records import (
     PastProposal,
+    Proposal,
     chosen_proposals,
     note_proposals,
     read_known,
     read_past,
     read_record,
 )
-from segbench.sweep.study.records import Proposal
 from segbench.trial.events import EpochFinished, Event, TrialFinished, TrialRefused
 from segbench.trial.record import measure_trial, read_column
 from segbench.trial.run import is_wrongly_refused, limits_of
 
 if TYPE_CHECKING:
-    from segbench.sweep.study.proposals import SearchStudy
+    from segbench.sweep.searches import SearchStudy
 
 
 class SearchRun:
@@ -57,7 +57,7 @@ class SearchRun:
         *,
         ahead: int,
     ) -> None:
-        from segbench.sweep.study.proposals import SearchStudy
+        from segbench.sweep.searches import SearchStudy
 
         assert experiment.search is not None
         self._experiment, self._search, self._folder = experiment, experiment.search, folder

@@ -15,11 +15,28 @@ from segbench.store import trials
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.lease import Lease
 from segbench.store.queue import Queue, QueuedTrial
-from segbench.sweep.study.records import Proposal
 from segbench.trial.record import measure_trial
 
 LEAST_KNOWN_CMAES = 10
 """CMA-ES makes its first distribution from the best tenth of what it knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """One configuration that a search asks for, and what became of it."""
+
+    number: int
+    parameters: Mapping[str, Any]
+    state: State = State.WAITING
+    objective: float | None = None
+    intermediate: Mapping[int, float] = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)
+    """Goals and constraints: metric -> value; what was not measured is missing."""
+    is_enqueued: bool = False
+    """Whether the file asked for it."""
+    place: Mapping[str, Any] | None = None
+    """Where it stands in the sampler's run: `generation`, and in the first of a generation `parents`, the
+    numbers of the proposals that it descends from; None where the sampler has no generations."""
 
 
 @dataclass(frozen=True, kw_only=True)

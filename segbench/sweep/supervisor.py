@@ -29,9 +29,9 @@ from segbench.trial.signals import OUT_OF_TIME, RESERVE_S, Deadline, StopRequest
 from segbench.trial.watchdog import Watchdog
 
 if TYPE_CHECKING:
+    from segbench.dashboard.mirror import Mirror
     from segbench.sweep.launch import TrialSource
     from segbench.sweep.launchers.slurm import SlurmPool
-    from segbench.sweep.mirror import Mirror
 
 
 @dataclass

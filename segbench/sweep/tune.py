@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from segbench.dashboard.shown import read_objectives
 from segbench.errors import SegbenchError
 from segbench.plan.plan import replicates, tuning_trial, tunings_of
 from segbench.plan.reuse import find_reusable, reuse
@@ -17,14 +18,13 @@ from segbench.store.lease import Lease
 from segbench.store.queue import Queue, QueuedTrial
 from segbench.store.scan import scan
 from segbench.store.tuning import CellTuning, TuningTrial
-from segbench.sweep.shown import read_objectives
-from segbench.sweep.study.records import Proposal
+from segbench.sweep.search_records import Proposal
 from segbench.trial.events import EpochFinished, Event, TrialFinished, TrialRefused
 
 if TYPE_CHECKING:
     from segbench.config.experiment import Experiment
     from segbench.plan.plan import Planner
-    from segbench.sweep.study.proposals import SearchStudy
+    from segbench.sweep.searches import SearchStudy
 
 
 def reset(folder: TrialFolder, record: TrialRecord, *, search: Mapping[str, Any] | None) -> None:
@@ -265,7 +265,7 @@ class _Study:
     def _asked(self) -> SearchStudy:
         """Return the study, made when it is first needed: optuna is slow to import."""
         if self._study is None:
-            from segbench.sweep.study.proposals import SearchStudy
+            from segbench.sweep.searches import SearchStudy
 
             tune, repeat = self._experiment.tune, self.tuning.repeat
             assert tune is not None

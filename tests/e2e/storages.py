@@ -20,13 +20,13 @@ import optuna
 import pytest
 
 import segbench
+from segbench.dashboard.address import find_address
+from segbench.dashboard.shown import read_objectives
+from segbench.dashboard.storage import close_storage, open_storage
+from segbench.dashboard.study import STATES
 from segbench.records import State
 from segbench.store.layout import ExperimentFolder
 from segbench.store.trials import read_trial
-from segbench.sweep.address import find_address
-from segbench.sweep.shown import read_objectives
-from segbench.sweep.study.convert import STATES
-from segbench.sweep.study.storage import close_storage, open_storage
 
 SERVER = "SEGBENCH_TEST_POSTGRES"
 

@@ -1,4 +1,4 @@
-"""optuna-dashboard over what a sweep wrote: its API shows trials, notes and pictures."""
+"""optuna-dashboard over what a sweep wrote: its API shows trials, the study's note and pictures."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ seeds: 1
 """
 
 
-@pytest.fixture(params=["default", "journal", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(params=["default", "sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str | None]:
     if request.param == "postgres":
         with postgres_database() as url:
             yield url
     else:
-        yield None if request.param == "default" else str(tmp_path / "shared.log")
+        yield None if request.param == "default" else f"sqlite:///{tmp_path / 'shared.db'}"
 
 
 @pytest.mark.slow
-def test_the_dashboard_shows_trials_notes_and_pictures(tmp_path: Path, storage: str | None) -> None:
+def test_the_dashboard_shows_trials_note_and_pictures(tmp_path: Path, storage: str | None) -> None:
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments" / "shown.yaml").write_text(EXPERIMENT)
     finish(start(tmp_path, "sweep", "shown", "--workers", "1", storage=storage))
@@ -57,7 +57,8 @@ def test_the_dashboard_shows_trials_notes_and_pictures(tmp_path: Path, storage: 
             assert len(trial["intermediate_values"]) == 2
             attributes = {a["key"]: a["value"] for a in trial["user_attrs"]}
             trial_hash = attributes["hash"].strip("'\"")
-            assert f"results/shown/trials/{trial_hash}`" in trial["note"]["body"]
+            assert f"results/shown/trials/{trial_hash}" in attributes["folder"]
+            assert "model unet (width 4, depth 2, " in attributes["configuration"]
             (artifact,) = trial["artifacts"]
             body, kind = fetch(
                 f"{address}/artifacts/{study['study_id']}/{trial['trial_id']}/{artifact['artifact_id']}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import optuna
 from command_line import segbench_
+from storages import read_study
 
 from segbench.store.layout import ExperimentFolder
 
@@ -51,12 +51,7 @@ def test_search_from_the_command_line(tmp_path: Path) -> None:
     assert replicates[0]["search"]["replicate_of"] == best["hash"]
     assert (replicates[0]["seed"], replicates[0]["test"].keys()) == (1, best["test"].keys())
 
-    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'results' / 'optuna.db'}")
-    try:
-        shown = optuna.load_study(study_name="hunt", storage=storage).get_trials()
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
+    shown = read_study(None, tmp_path, "hunt")
     by_hash = {t.user_attrs["hash"]: t for t in shown}
     assert len(shown) == len(by_hash) == 7
     for record in records:

@@ -11,12 +11,10 @@ from pathlib import Path
 import pytest
 from storages import postgres_database, read_study
 
+from segbench.dashboard.address import find_address
+from segbench.dashboard.shown import ShownTrial, level_dimension
+from segbench.dashboard.study import StudyMirror
 from segbench.records import State
-from segbench.sweep.address import find_address
-from segbench.sweep.study.mirror import StudyMirror
-from segbench.sweep.study.records import ShownTrial, level_dimension
-from segbench.sweep.study.rows import MARK, delete_study, read_rows
-from segbench.sweep.study.storage import close_storage, open_storage
 
 NUM_TRIALS, NUM_EPOCHS = 12, 4
 
@@ -50,7 +48,9 @@ def mirror_an_experiment(url: str, name: str) -> None:
     for trial in trials:
         for epoch in range(1, NUM_EPOCHS + 1):
             mirror.report(trial.hash, epoch, epoch / 10)
-        ended = replace(trial, state=State.COMPLETE, objective=trial.seed / 100, note=f"trial {trial.seed}")
+        ended = replace(
+            trial, state=State.COMPLETE, objective=trial.seed / 100, details={"device": f"gpu {trial.seed}"}
+        )
         mirror.set_state(ended)
     mirror.close()
 
@@ -65,20 +65,3 @@ def test_supervisors_write_at_once_and_lose_nothing(tmp_path: Path, storage: str
         found = read_study(storage, tmp_path, name)
         assert [t.value for t in found] == [k / 100 for k in range(NUM_TRIALS)]
         assert all(t.intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4} for t in found)
-
-
-def test_rows_are_those_that_the_interface_gives(tmp_path: Path, storage: str) -> None:
-    mirror_an_experiment(storage, "exp")
-    opened = open_storage(find_address(storage, tmp_path))
-    try:
-        study_id = opened.get_study_id_from_name("exp")
-        expected = [
-            (t._trial_id, t.state, opened.get_trial_system_attrs(t._trial_id)[MARK])
-            for t in opened.get_all_trials(study_id)
-        ]
-        assert [(r.trial_id, r.state, r.mark) for r in read_rows(opened, study_id)] == expected
-        assert len(expected) == NUM_TRIALS
-        delete_study(opened, study_id)
-        assert opened.get_all_studies() == []
-    finally:
-        close_storage(opened)

@@ -86,14 +86,14 @@ def test_dashboard_needs_a_database(project: Path) -> None:
     with pytest.raises(ResultsError) as error:
         dashboard(project=project)
     assert str(error.value) == (
-        f"{project / 'results' / 'optuna.db'}: there is no database to show yet. "
+        f"{project / 'results' / 'optuna.journal'}: there is no database to show yet. "
         "segbench sweep EXPERIMENT writes one; `segbench results sync` writes it from records that are there."
     )
 
 
 def test_dashboard_says_that_its_port_is_taken(project: Path) -> None:
     (project / "results").mkdir()
-    (project / "results" / "optuna.db").touch()
+    (project / "results" / "optuna.journal").touch()
     with socket.socket() as taken:
         taken.bind((HOST, 0))
         taken.listen()
@@ -106,7 +106,7 @@ def test_dashboard_says_that_its_port_is_taken(project: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("storage", [None, "journal"])
+@pytest.mark.parametrize("storage", [None, "sqlite"])
 def test_dashboard_serves_this_machine_only(
     project: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -120,10 +120,10 @@ def test_dashboard_serves_this_machine_only(
         "optuna_dashboard.run_server", lambda storage, **options: served.update(options, storage=storage)
     )
     (project / "results").mkdir()
-    file = project / "results" / "optuna.db" if storage is None else project / "shared.log"
+    file = project / "results" / "optuna.journal" if storage is None else project / "shared.db"
     file.touch()
-    dashboard(port=8123, project=project, storage=None if storage is None else str(file))
-    assert isinstance(served["storage"], RDBStorage if storage is None else JournalStorage)
+    dashboard(port=8123, project=project, storage=None if storage is None else f"sqlite:///{file}")
+    assert isinstance(served["storage"], JournalStorage if storage is None else RDBStorage)
     assert (served["host"], served["port"]) == ("127.0.0.1", 8123)
     assert type(served["artifact_store"]).__name__ == "TrialPictures"
     out = capsys.readouterr().out

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -14,24 +13,25 @@ import pytest
 from sweep_fakes import FakeEngine
 
 from segbench.config.experiment import Experiment
+from segbench.dashboard import mirror as mirrors
+from segbench.dashboard.address import default_address, find_address
+from segbench.dashboard.mirror import check_storage, make_mirror, read_objectives
+from segbench.dashboard.shown import ShownTrial
+from segbench.dashboard.storage import close_storage, open_storage
+from segbench.dashboard.study import StudyMirror
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.queue import QueuedTrial
-from segbench.sweep import mirror as mirrors
-from segbench.sweep.address import default_address, find_address
-from segbench.sweep.mirror import check_storage, make_mirror, read_objectives
-from segbench.sweep.study.mirror import StudyMirror
-from segbench.sweep.study.records import ShownTrial
 from segbench.trial.events import EpochFinished
-from segbench.trial.run import Resources, run_trial
+from segbench.trial.record import Resources
+from segbench.trial.run import run_trial
 
 
 def read(database: Path, name: str = "exp") -> list[optuna.trial.FrozenTrial]:
-    storage = optuna.storages.RDBStorage(f"sqlite:///{database}")
+    storage = open_storage(find_address(str(database), database.parent))
     try:
         return optuna.load_study(study_name=name, storage=storage).get_trials()
     finally:
-        storage.remove_session()
-        storage.engine.dispose()
+        close_storage(storage)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_locked_database_is_said_once_and_caught_up(
     train(queued[0], mirror.handle)
     time.sleep(0.5)
     assert len(notes) == 1
-    assert notes[0].startswith("optuna.db: the dashboard's database cannot be written (")
+    assert notes[0].startswith("optuna.journal: the dashboard's database cannot be written (")
     assert "The sweep goes on" in notes[0]
     database.unlink()
     until = time.monotonic() + 20
@@ -109,14 +109,10 @@ def test_a_locked_database_is_said_once_and_caught_up(
 
 
 def _num_complete(database: Path) -> int:
-    connection = sqlite3.connect(database)
     try:
-        found = connection.execute("SELECT count(*) FROM trials WHERE state = 'COMPLETE'").fetchone()[0]
-    except sqlite3.OperationalError:
-        return 0
-    finally:
-        connection.close()
-    return int(found)
+        return sum(trial.state.name == "COMPLETE" for trial in read(database))
+    except KeyError:
+        return 0  # the study is not there yet
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
@@ -163,7 +159,7 @@ def test_a_sweep_never_waits_for_a_slow_database(
     assert time.monotonic() - began < 1.0  # each one would wait for twenty seconds
     mirror.close(timeout_s=0.2)
     assert notes == [
-        "optuna.db: the dashboard's database is slower than the sweep; "
+        "optuna.journal: the dashboard's database is slower than the sweep; "
         "`segbench results sync exp` writes what it lacks."
     ]
     monkeypatch.setattr(StudyMirror, "report", lambda *arguments: None)
@@ -206,9 +202,9 @@ def test_what_waits_during_an_outage_is_forgotten_and_read_from_the_files(
 def test_a_check_writes_and_leaves_the_study(
     experiment: Experiment, folder: ExperimentFolder, tmp_path: Path
 ) -> None:
-    address = find_address(f"sqlite:///{tmp_path}/named.db", experiment.project.results)
+    address = find_address(str(tmp_path / "named.log"), experiment.project.results)
     check_storage(experiment, folder, address)
-    assert read(tmp_path / "named.db") == []
+    assert read(tmp_path / "named.log") == []
     check_storage(experiment, folder, default_address(experiment.project.results))
     assert not experiment.project.results.exists()  # the default is not asked for before work starts
 

@@ -1,4 +1,4 @@
-"""What the dashboard shows beside values: notes, the headline, pictures; and what waits to be written."""
+"""What the dashboard shows beside values, and what waits to be written."""
 
 from __future__ import annotations
 
@@ -16,23 +16,19 @@ from PIL import Image
 from sweep_fakes import SEARCH, FakeEngine, fake_data
 
 from segbench.config.experiment import Experiment
+from segbench.dashboard import mirror as mirrors
+from segbench.dashboard.address import default_address
+from segbench.dashboard.mirror import Change, Inbox, make_mirror
+from segbench.dashboard.pictures import TrialPictures, artifact_id
+from segbench.dashboard.shown import Frame, ShownTrial, describe_config, read_answer, write_headline
+from segbench.dashboard.storage import close_storage, open_storage
 from segbench.engine.passes import Evaluation
 from segbench.records import State
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.queue import QueuedTrial
 from segbench.store.trials import read_trial
-from segbench.sweep import inbox as inboxes
-from segbench.sweep.address import default_address
-from segbench.sweep.headline import read_answer, write_headline
-from segbench.sweep.inbox import Change, Inbox
-from segbench.sweep.mirror import make_mirror
-from segbench.sweep.shown import Frame, describe_config
-from segbench.sweep.study.notes import CHUNK, study_note, trial_note
-from segbench.sweep.study.pictures import TrialPictures, artifact_id
-from segbench.sweep.study.records import ShownTrial
-from segbench.sweep.study.storage import close_storage, open_storage
-from segbench.trial.record import TILE_PX, choose, write_panels
-from segbench.trial.run import Resources, run_trial
+from segbench.trial.record import TILE_PX, Resources, choose, write_panels
+from segbench.trial.run import run_trial
 
 
 @pytest.fixture
@@ -48,7 +44,7 @@ def train(experiment: Experiment, folder: ExperimentFolder, fake_engine: FakeEng
     return train
 
 
-def test_a_trial_has_note_picture_and_live_values(
+def test_a_trial_has_attributes_picture_and_live_values(
     experiment: Experiment,
     folder: ExperimentFolder,
     queued: list[QueuedTrial],
@@ -62,16 +58,16 @@ def test_a_trial_has_note_picture_and_live_values(
     try:
         study = optuna.load_study(study_name="exp", storage=storage)
         trial = study.trials[0]
-        note = get_note(optuna.trial.Trial(study, trial._trial_id))
         (meta,) = optuna.artifacts.get_all_artifact_meta(trial, storage=storage)
         headline = get_note(study)
     finally:
         close_storage(storage)
     hash = queued[0].hash
-    assert note.startswith("**batch**\n\n| | |\n|---|---|\n| seed | 0 |\n| state | complete |\n")
-    assert "| val_dice | 0.4 (epoch 2 of 4) |\n| test | dice 0.3, iou 0.06667 |" in note
-    assert f"| folder | `results/exp/trials/{hash}` |" in note
-    assert "model unet (width 4, depth 2, " in note
+    attributes = trial.user_attrs
+    assert (attributes["cell"], attributes["seed"], attributes["state"]) == ("batch", 0, "complete")
+    assert (attributes["selected_epoch"], attributes["test_dice"]) == ("2 of 4", 0.3)
+    assert attributes["folder"] == f"results/exp/trials/{hash}"
+    assert "model unet (width 4, depth 2, " in attributes["configuration"]
     assert (meta.artifact_id, meta.mimetype) == (artifact_id("exp", hash), "image/png")
     with TrialPictures(experiment.project.results).open_reader(meta.artifact_id) as file:
         assert file.read() == folder.trial(hash).panels.read_bytes()
@@ -89,21 +85,10 @@ def test_a_failed_trial_says_why(
     train(queued[0])
     record = read_trial(frame.folder.trial(queued[0].hash))
     shown = frame.detail(frame.show(queued[0], record), record)
-    assert "| state | failed |\n| reason | " in shown.note
-    assert "a \\| b" in shown.note
+    assert shown.state is State.FAILED
+    assert "a | b" in shown.attributes()["reason"]
     assert shown.picture is None
     assert shown.intermediate == {1: 0.1}
-
-
-def test_long_notes_are_cut_and_short_ones_leave_no_rest() -> None:
-    body = "x" * (4 * CHUNK)
-    cut = trial_note(7, body, version=2)
-    assert cut["dashboard:7:note_ver"] == 2
-    assert len(cut["dashboard:7:note_str:0"]) == CHUNK
-    assert cut["dashboard:7:note_str:0"].endswith("\n...")
-    long, short = study_note(body), study_note("short")
-    assert long.keys() == short.keys()
-    assert "".join(str(v) for k, v in short.items() if "str" in k) == "short"
 
 
 def test_the_headline_lists_the_best_first(frame: Frame) -> None:
@@ -234,7 +219,7 @@ def test_pictures_are_only_those_of_trials_and_only_read(tmp_path: Path) -> None
 
 
 def test_the_inbox_keeps_one_entry_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inboxes, "MOST_VALUES", 3)
+    monkeypatch.setattr(mirrors, "MOST_VALUES", 3)
     inbox = Inbox()
     inbox.put_new("a")
     for epoch in range(1, 6):
@@ -270,7 +255,7 @@ def test_epochs_that_did_not_fit_are_read_from_the_file(
     train: Callable[..., object],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(inboxes, "MOST_VALUES", 1)
+    monkeypatch.setattr(mirrors, "MOST_VALUES", 1)
     mirror = make_mirror(experiment, folder, pytest.fail)
     train(
         queued[0],

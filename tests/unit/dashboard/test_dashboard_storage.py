@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from segbench.dashboard.address import Kind, default_address, find_address, redact
+from segbench.dashboard.storage import close_storage, find_damage, move_aside, open_storage, reason_of
+from segbench.dashboard.study import StudyMirror
 from segbench.errors import ResultsError
-from segbench.sweep.address import Kind, default_address, find_address, redact
-from segbench.sweep.study.mirror import StudyMirror
-from segbench.sweep.study.storage import close_storage, find_damage, move_aside, open_storage, reason_of
 
 RESULTS = Path("/project/results")
 
@@ -24,6 +24,7 @@ RESULTS = Path("/project/results")
         ("journal:///srv/a", Kind.JOURNAL, Path("/srv/a"), "/srv/a"),
         ("journal:////srv/a", Kind.JOURNAL, Path("/srv/a"), "/srv/a"),
         ("/srv/a.log", Kind.JOURNAL, Path("/srv/a.log"), "/srv/a.log"),
+        ("/srv/a.journal", Kind.JOURNAL, Path("/srv/a.journal"), "/srv/a.journal"),
         ("postgresql://h/d", Kind.SERVER, None, "postgresql+psycopg://h/d"),
         ("postgres://u@h/d", Kind.SERVER, None, "postgresql+psycopg://u@h/d"),
         ("mysql+pymysql://u:p@h/d", Kind.SERVER, None, "mysql+pymysql://u:***@h/d"),
@@ -38,7 +39,7 @@ def test_without_a_name_the_database_under_results_is_meant() -> None:
     for asked in (None, ""):
         address = find_address(asked, RESULTS)
         assert address == default_address(RESULTS)
-        assert (address.path, address.shown) == (RESULTS / "optuna.db", "optuna.db")
+        assert (address.path, address.shown) == (RESULTS / "optuna.journal", "optuna.journal")
         assert not address.is_named
 
 
@@ -183,6 +184,15 @@ def test_a_journal_torn_by_a_kill_goes_on(tmp_path: Path) -> None:
     names = {study.study_name for study in mirror._storage.get_all_studies()}
     mirror.close()
     assert names == {"exp", "other"}
+
+
+def test_a_text_that_is_no_journal_is_not_cut(tmp_path: Path) -> None:
+    file = tmp_path / "notes.log"
+    file.write_text("some notes\nand the last line has no end")
+    with pytest.raises(ResultsError, match="this is no journal of Optuna"):
+        open_storage(find_address(str(file), tmp_path))
+    assert file.read_text() == "some notes\nand the last line has no end"
+    assert not file.with_name("notes.log.lock").exists()
 
 
 def test_the_innermost_reason_is_told() -> None:

@@ -1,38 +1,24 @@
-"""The study: a mirror that may be thrown away, and a search that goes on from records."""
+"""The study in a storage: a mirror of the records that may be thrown away."""
 
 from __future__ import annotations
 
+import ast
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
 
-from segbench.config.expand import search_space
-from segbench.config.experiment import Level, Search, SearchParameter
+from segbench import dashboard
+from segbench.dashboard.address import StorageAddress, find_address
+from segbench.dashboard.pictures import artifact_id
+from segbench.dashboard.shown import ShownTrial, level_dimension
+from segbench.dashboard.storage import close_storage, open_storage
+from segbench.dashboard.study import StudyMirror
 from segbench.records import State
-from segbench.sweep.address import find_address
-from segbench.sweep.study.mirror import StudyMirror
-from segbench.sweep.study.proposals import SearchStudy
-from segbench.sweep.study.records import Proposal, ShownTrial, level_dimension
-
-SPACE = Search(
-    parameters=(
-        SearchParameter(name="lr", path="optimizer.lr", low=1e-5, high=1e-1, log=True),
-        SearchParameter(name="depth", path="model.depth", low=2, high=4, is_integer=True),
-        SearchParameter(
-            name="norm",
-            path="norm",
-            levels=(Level("batch", {"norm": "batch"}), Level("none", {"norm": "none"})),
-        ),
-    ),
-    sampler="tpe",
-    sampler_seed=7,
-    pruner="median",
-    pruner_warmup_epochs=1,
-    num_trials=20,
-)
+from segbench.store.layout import ExperimentFolder
 
 
 def shown(number: int, state: State = State.WAITING, **changes: object) -> ShownTrial:
@@ -47,34 +33,37 @@ def shown(number: int, state: State = State.WAITING, **changes: object) -> Shown
     return ShownTrial(**{**values, **changes})
 
 
-def read(path: Path, name: str = "exp") -> list[optuna.trial.FrozenTrial]:
-    storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+def read(address: StorageAddress, name: str = "exp") -> list[optuna.trial.FrozenTrial]:
+    storage = open_storage(address)
     try:
         return optuna.load_study(study_name=name, storage=storage).get_trials()
     finally:
-        storage.remove_session()
-        storage.engine.dispose()
+        close_storage(storage)
 
 
-def open_mirror(tmp_path: Path) -> StudyMirror:
-    address = find_address(f"sqlite:///{tmp_path}/optuna.db", tmp_path)
+@pytest.fixture(params=["journal", "sqlite"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> StorageAddress:
+    return find_address(f"sqlite:///{tmp_path}/a.db" if request.param == "sqlite" else None, tmp_path)
+
+
+def open_mirror(address: StorageAddress) -> StudyMirror:
     return StudyMirror(address, name="exp", directions=["maximize"], attributes={"question": "?"})
 
 
 @pytest.fixture
-def mirror(tmp_path: Path):
-    opened = open_mirror(tmp_path)
+def mirror(address: StorageAddress) -> Iterator[StudyMirror]:
+    opened = open_mirror(address)
     yield opened
     opened.close()
 
 
-def test_mirror_shows_trials_while_they_run(mirror: StudyMirror, tmp_path: Path) -> None:
+def test_mirror_shows_trials_while_they_run(mirror: StudyMirror, address: StorageAddress) -> None:
     trials = [shown(k) for k in range(4)]
     assert mirror.synchronise(trials) is False
     running = replace(trials[0], state=State.RUNNING, commit="abc")
     mirror.set_state(running)
     mirror.report(running.hash, 1, 0.25)
-    live = read(tmp_path / "optuna.db")
+    live = read(address)
     assert [t.state.name for t in live] == ["RUNNING", "WAITING", "WAITING", "WAITING"]
     assert live[0].intermediate_values == {1: 0.25}
     assert live[0].params == {"norm": "batch"}
@@ -83,7 +72,7 @@ def test_mirror_shows_trials_while_they_run(mirror: StudyMirror, tmp_path: Path)
     mirror.set_state(replace(running, state=State.COMPLETE, objective=0.5, test={"dice": 0.4}))
     mirror.set_state(replace(trials[1], state=State.DIVERGED, reason="loss is nan"))
     mirror.set_state(replace(trials[2], state=State.INTERRUPTED))
-    ended = read(tmp_path / "optuna.db")
+    ended = read(address)
     assert [t.state.name for t in ended] == ["COMPLETE", "FAIL", "WAITING", "WAITING"]
     assert ended[0].value == 0.5
     assert ended[0].user_attrs == {
@@ -98,19 +87,19 @@ def test_mirror_shows_trials_while_they_run(mirror: StudyMirror, tmp_path: Path)
     assert ended[1].user_attrs["reason"] == "loss is nan"
 
 
-def test_mirror_of_a_repeated_sweep_has_no_duplicates(mirror: StudyMirror, tmp_path: Path) -> None:
+def test_mirror_of_a_repeated_sweep_has_no_duplicates(mirror: StudyMirror, address: StorageAddress) -> None:
     trials = [shown(0, State.COMPLETE, objective=0.5), shown(1, State.RUNNING, intermediate={1: 0.1})]
     mirror.synchronise(trials)
-    again = open_mirror(tmp_path)
+    again = open_mirror(address)
     later = [trials[0], replace(trials[1], intermediate={1: 0.1, 2: 0.2}), shown(2)]
     assert again.synchronise(later) is False
     again.report(trials[1].hash, 3, 0.3)
     again.close()
-    assert [t.user_attrs["hash"] for t in read(tmp_path / "optuna.db")] == [t.hash for t in later]
-    assert read(tmp_path / "optuna.db")[1].intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3}
+    assert [t.user_attrs["hash"] for t in read(address)] == [t.hash for t in later]
+    assert read(address)[1].intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3}
 
 
-def test_mirror_takes_every_telling_twice(mirror: StudyMirror, tmp_path: Path) -> None:
+def test_mirror_takes_every_telling_twice(mirror: StudyMirror, address: StorageAddress) -> None:
     """After a failure the study is synchronised, and what was waiting to be told is told again."""
     trial = shown(0, State.COMPLETE, objective=0.5, intermediate={1: 0.5})
     for _ in range(2):
@@ -119,7 +108,7 @@ def test_mirror_takes_every_telling_twice(mirror: StudyMirror, tmp_path: Path) -
         mirror.report(trial.hash, 1, 0.9)
         mirror.set_state(replace(trial, state=State.RUNNING))
     mirror.report("unknown", 1, 0.9)
-    (found,) = read(tmp_path / "optuna.db")
+    (found,) = read(address)
     assert (found.state.name, found.value, found.intermediate_values) == ("COMPLETE", 0.5, {1: 0.5})
 
 
@@ -143,16 +132,18 @@ def test_a_write_costs_the_same_however_many_trials_there_are(
         for other in range(k, k + 9):
             mirror.add(shown(other % 4, hash=f"{other:012x}"))
         calls.clear()
-        trial = shown(k % 4, hash=f"{k + 9:012x}", note="note")
+        trial = shown(k % 4, hash=f"{k + 9:012x}", details={"device": "cpu"})
         mirror.add(trial)
         mirror.report(trial.hash, 1, 0.5)
-        mirror.set_state(replace(trial, state=State.COMPLETE, objective=0.5, note="another note"))
+        mirror.set_state(replace(trial, state=State.COMPLETE, objective=0.5, details={"device": "cuda:0"}))
         costs.append(list(calls))
     assert all(cost == costs[0] for cost in costs)
     assert not any(name.startswith("get_") for name in costs[0])
 
 
-def test_mirror_is_rebuilt_where_the_design_contradicts_it(mirror: StudyMirror, tmp_path: Path) -> None:
+def test_mirror_is_rebuilt_where_the_design_contradicts_it(
+    mirror: StudyMirror, address: StorageAddress
+) -> None:
     complete = shown(0, State.COMPLETE, objective=0.5, intermediate={1: 0.4, 2: 0.5})
     mirror.synchronise([complete, shown(1, State.FAILED)])
     grown = {"norm": level_dimension(("batch", "none", "dyt"))}
@@ -170,105 +161,77 @@ def test_mirror_is_rebuilt_where_the_design_contradicts_it(mirror: StudyMirror, 
     }
     for why, trials in changes.items():
         assert mirror.synchronise(trials) is True, why
-        now = read(tmp_path / "optuna.db")
+        now = read(address)
         assert [t.user_attrs["hash"] for t in now] == [t.hash for t in trials], why
         assert now[0].intermediate_values == {1: 0.4, 2: 0.5}
         assert now[0].params == trials[0].parameters, why
         assert mirror.synchronise(trials) is False, why
 
 
-def test_mirror_can_be_read_and_written_at_once(mirror: StudyMirror, tmp_path: Path) -> None:
+def test_an_sqlite_file_can_be_read_and_written_at_once(tmp_path: Path) -> None:
+    address = find_address(f"sqlite:///{tmp_path}/a.db", tmp_path)
+    mirror = open_mirror(address)
     mirror.synchronise([shown(0)])
-    connection = sqlite3.connect(tmp_path / "optuna.db")
+    connection = sqlite3.connect(tmp_path / "a.db")
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.execute("BEGIN")
     connection.execute("SELECT * FROM trials").fetchall()
     mirror.set_state(shown(0, State.RUNNING))
     connection.close()
-    assert read(tmp_path / "optuna.db")[0].state.name == "RUNNING"
+    mirror.close()
+    assert read(address)[0].state.name == "RUNNING"
 
 
-def objective(parameters: object) -> float:
-    return 1 - abs(float(parameters["lr"]) - 0.01)  # type: ignore[index]
-
-
-def run_search(study: SearchStudy, count: int) -> list[Proposal]:
-    asked = []
-    for _ in range(count):
-        proposal = study.ask()
-        study.report(proposal.number, 1, objective(proposal.parameters) / 2)
-        study.tell(proposal.number, State.COMPLETE, objective(proposal.parameters))
-        asked.append(proposal)
-    return asked
-
-
-def test_search_goes_on_as_if_it_had_never_stopped() -> None:
-    undisturbed = run_search(SearchStudy("exp", SPACE, direction="maximize", epochs=4), 16)
-    assert len({str(p.parameters) for p in undisturbed}) == 16
-    done = [
-        replace(
-            p,
-            state=State.COMPLETE,
-            objective=objective(p.parameters),
-            intermediate={1: objective(p.parameters) / 2},
-        )
-        for p in undisturbed[:12]
-    ]
-    resumed = SearchStudy("exp", SPACE, direction="maximize", epochs=4, proposals=reversed(done))
-    assert resumed.num_proposals == 12
-    assert run_search(resumed, 4) == undisturbed[12:]
-
-
-def test_search_keeps_open_and_missing_proposals() -> None:
-    parameters = {"lr": 0.01, "depth": 3, "norm": "none"}
-    study = SearchStudy(
-        "exp",
-        SPACE,
-        direction="maximize",
-        epochs=4,
-        proposals=[
-            Proposal(number=2, parameters=parameters, state=State.INTERRUPTED, intermediate={1: 0.2}),
-            Proposal(number=3, parameters=parameters, state=State.DIVERGED),
-        ],
+def test_a_rebuilt_study_keeps_times_details_and_pictures(address: StorageAddress, tmp_path: Path) -> None:
+    folder = ExperimentFolder(tmp_path / "exp").trial("0" * 12)
+    folder.panels.parent.mkdir(parents=True)
+    folder.panels.write_bytes(b"picture")
+    trial = shown(
+        0,
+        State.COMPLETE,
+        objective=0.5,
+        started="2026-11-01T10:00:00+00:00",
+        finished="2026-11-01T10:10:00+00:00",
+        details={"device": "cpu"},
+        picture=folder,
     )
-    assert study.num_proposals == 4
-    study.report(2, 1, 0.9)
-    study.tell(2, State.COMPLETE, 0.7)
-    study.tell(2, State.FAILED, None)
-    assert study.ask().number == 4
+    for name in ("BN", "batch"):
+        mirror = open_mirror(address)
+        space = {"norm": level_dimension((name, "none"))}
+        mirror.synchronise([replace(trial, parameters={"norm": name}, space=space)])
+        mirror.close()
+    (found,) = read(address)
+    assert found.params == {"norm": "batch"}
+    assert found.duration is not None
+    assert found.duration.total_seconds() == 600
+    assert found.user_attrs["device"] == "cpu"
+    storage = open_storage(address)
+    (meta,) = optuna.artifacts.get_all_artifact_meta(found, storage=storage)
+    close_storage(storage)
+    assert (meta.artifact_id, meta.filename) == (artifact_id("exp", "0" * 12), "test.png")
 
 
-def test_search_prunes_the_worse_half_after_the_warm_up() -> None:
-    study = SearchStudy("exp", SPACE, direction="maximize", epochs=4)
-    for _ in range(5):
-        number = study.ask().number
-        for epoch in (1, 2, 3):
-            assert study.report(number, epoch, 0.8) is False
-        study.tell(number, State.COMPLETE, 0.8)
-    bad = study.ask().number
-    assert study.report(bad, 1, 0.1) is False  # still warming up
-    assert study.report(bad, 2, 0.1) is True
-    study.tell(bad, State.PRUNED, 0.1)
-    assert study.report(bad, 3, 0.1) is False
-    good = study.ask().number
-    assert [study.report(good, epoch, 0.9) for epoch in (1, 2)] == [False, False]
+def test_the_room_uses_no_private_name_of_optuna_and_no_sql() -> None:
+    """What `optuna>=5,<6` in pyproject.toml promises."""
+    for file in Path(dashboard.__file__).parent.glob("*.py"):
+        nodes = list(ast.walk(ast.parse(file.read_text())))
+        used = {n.attr for n in nodes if isinstance(n, ast.Attribute) and not is_own(n.value)}
+        imports = [n for n in nodes if isinstance(n, ast.ImportFrom)]
+        used |= {part for n in imports for part in (n.module or "").split(".")}
+        used |= {alias.name for n in imports for alias in n.names}
+        private = {name for name in used if name.startswith("_") and not name.startswith("__")}
+        assert private == set(), file.name
+        assert not used & {"text", "table", "insert", "execute"} or file.name == "storage.py", file.name
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-@pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
-def test_search_stays_in_its_space(sampler: str, pruner: str) -> None:
-    space = replace(SPACE, sampler=sampler, pruner=pruner)
-    for proposal in run_search(SearchStudy("exp", space, direction="maximize", epochs=4), 14):
-        assert 1e-5 <= proposal.parameters["lr"] <= 1e-1
-        assert proposal.parameters["depth"] in (2, 3, 4)
-        assert proposal.parameters["norm"] in ("batch", "none")
-    assert set(search_space(space)) == {"lr", "depth", "norm"}
+def is_own(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
 
 
-def test_the_dashboard_names_the_objective(tmp_path: Path) -> None:
-    address = find_address(f"sqlite:///{tmp_path}/named.db", tmp_path)
+def test_the_dashboard_names_the_objective(address: StorageAddress) -> None:
     for _ in range(2):  # also where the study is there already
         mirror = StudyMirror(address, name="a", directions=["maximize"], metrics=["val_dice"])
         mirror.close()
-    study = optuna.load_study(study_name="a", storage=address.url)
-    assert study.metric_names == ["val_dice"]
+    storage = open_storage(address)
+    assert optuna.load_study(study_name="a", storage=storage).metric_names == ["val_dice"]
+    close_storage(storage)

@@ -15,18 +15,18 @@ from sweep_fakes import DESIGN, FakeEngine
 
 from segbench.cli.results import sync
 from segbench.config.experiment import Experiment
+from segbench.dashboard.address import StorageAddress, default_address, find_address
+from segbench.dashboard.mirror import make_mirror
+from segbench.dashboard.storage import OPENED, close_storage, open_storage
+from segbench.dashboard.sync import synchronise
 from segbench.errors import ResultsError
 from segbench.records import State
 from segbench.store.index import IndexRow, write_index
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.queue import Queue, QueuedTrial
-from segbench.sweep.address import StorageAddress, default_address, find_address
 from segbench.sweep.launch import write_document
-from segbench.sweep.mirror import make_mirror
-from segbench.sweep.study.mirror import OPENED
-from segbench.sweep.study.storage import close_storage, open_storage
-from segbench.sweep.sync import synchronise
-from segbench.trial.run import Resources, run_trial
+from segbench.trial.record import Resources
+from segbench.trial.run import run_trial
 
 
 @pytest.fixture
@@ -100,12 +100,12 @@ def test_it_agrees_with_what_a_sweep_mirrors(
     assert read(address) == before
 
 
-@pytest.mark.parametrize("name", ["optuna.db", "shared.log"])
+@pytest.mark.parametrize("name", ["optuna.journal", "shared.log"])
 def test_a_damaged_file_is_moved_aside_and_written_anew(
     experiment: Experiment, trained: list[QueuedTrial], name: str
 ) -> None:
     results = experiment.project.results
-    address = find_address(None if name == "optuna.db" else str(results / name), results)
+    address = find_address(None if name == "optuna.journal" else str(results / name), results)
     (results / name).write_bytes(b"garbage\n" * 400)
     notes: list[str] = []
     synchronise(experiment.project, address, note=notes.append)
@@ -215,21 +215,21 @@ def test_the_command_says_what_it_did(
 ) -> None:
     root = experiment.project.root
     sync(project=root)
-    assert capsys.readouterr().out == "exp: 3 trials, like the records\nin optuna.db\n"
+    assert capsys.readouterr().out == "exp: 3 trials, like the records\nin optuna.journal\n"
     other = ResultsFolder(experiment.project.results).experiment("empty")
     make_experiment(DESIGN, "empty")
     other.root.mkdir()
     (other.root / "experiment.yaml").write_text(DESIGN)
     sync(["empty"], project=root)
-    assert capsys.readouterr().out == "empty: no trials\nin optuna.db\n"
+    assert capsys.readouterr().out == "empty: no trials\nin optuna.journal\n"
     shutil.rmtree(other.root)
     shutil.rmtree(root / "results" / "exp")
     sync(project=root)
     assert capsys.readouterr().out == (
         "exp: 3 trials, but no such experiment under results/; "
-        "`segbench results sync exp --prune` deletes it\nin optuna.db\n"
+        "`segbench results sync exp --prune` deletes it\nin optuna.journal\n"
     )
     sync(prune=True, project=root)
-    assert capsys.readouterr().out == "exp: deleted, its experiment is gone\nin optuna.db\n"
+    assert capsys.readouterr().out == "exp: deleted, its experiment is gone\nin optuna.journal\n"
     sync(project=root)
-    assert capsys.readouterr().out == "no results\nin optuna.db\n"
+    assert capsys.readouterr().out == "no results\nin optuna.journal\n"

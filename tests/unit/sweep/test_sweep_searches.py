@@ -11,11 +11,12 @@ from typing import Any
 import optuna
 import pytest
 
+from segbench.config.expand import search_space
 from segbench.config.experiment import Constraint, Goal, Level, Search, SearchParameter
 from segbench.config.schema import PRUNERS, SAMPLERS
 from segbench.records import State
-from segbench.sweep.study.proposals import SearchStudy
-from segbench.sweep.study.records import Proposal
+from segbench.sweep.search_records import Proposal
+from segbench.sweep.searches import SearchStudy
 
 NUMBERS = (
     SearchParameter(name="lr", path="optimizer.lr", low=1e-5, high=1e-1, log=True),
@@ -321,3 +322,101 @@ def test_the_settings_are_those_of_the_installed_optuna() -> None:
             assert setting in known, (name, setting)
             if (name, setting) not in (("qmc", "scramble"),) and setting != "seed":
                 assert known[setting].default == value, (name, setting)
+
+
+# ---- a search as a whole
+
+
+SPACE = Search(
+    parameters=(
+        SearchParameter(name="lr", path="optimizer.lr", low=1e-5, high=1e-1, log=True),
+        SearchParameter(name="depth", path="model.depth", low=2, high=4, is_integer=True),
+        SearchParameter(
+            name="norm",
+            path="norm",
+            levels=(Level("batch", {"norm": "batch"}), Level("none", {"norm": "none"})),
+        ),
+    ),
+    sampler="tpe",
+    sampler_seed=7,
+    pruner="median",
+    pruner_warmup_epochs=1,
+    num_trials=20,
+)
+
+
+def objective(parameters: object) -> float:
+    return 1 - abs(float(parameters["lr"]) - 0.01)  # type: ignore[index]
+
+
+def run_search(study: SearchStudy, count: int) -> list[Proposal]:
+    asked = []
+    for _ in range(count):
+        proposal = study.ask()
+        study.report(proposal.number, 1, objective(proposal.parameters) / 2)
+        study.tell(proposal.number, State.COMPLETE, objective(proposal.parameters))
+        asked.append(proposal)
+    return asked
+
+
+def test_search_goes_on_as_if_it_had_never_stopped() -> None:
+    undisturbed = run_search(SearchStudy("exp", SPACE, direction="maximize", epochs=4), 16)
+    assert len({str(p.parameters) for p in undisturbed}) == 16
+    done = [
+        replace(
+            p,
+            state=State.COMPLETE,
+            objective=objective(p.parameters),
+            intermediate={1: objective(p.parameters) / 2},
+        )
+        for p in undisturbed[:12]
+    ]
+    resumed = SearchStudy("exp", SPACE, direction="maximize", epochs=4, proposals=reversed(done))
+    assert resumed.num_proposals == 12
+    assert run_search(resumed, 4) == undisturbed[12:]
+
+
+def test_search_keeps_open_and_missing_proposals() -> None:
+    parameters = {"lr": 0.01, "depth": 3, "norm": "none"}
+    study = SearchStudy(
+        "exp",
+        SPACE,
+        direction="maximize",
+        epochs=4,
+        proposals=[
+            Proposal(number=2, parameters=parameters, state=State.INTERRUPTED, intermediate={1: 0.2}),
+            Proposal(number=3, parameters=parameters, state=State.DIVERGED),
+        ],
+    )
+    assert study.num_proposals == 4
+    study.report(2, 1, 0.9)
+    study.tell(2, State.COMPLETE, 0.7)
+    study.tell(2, State.FAILED, None)
+    assert study.ask().number == 4
+
+
+def test_search_prunes_the_worse_half_after_the_warm_up() -> None:
+    study = SearchStudy("exp", SPACE, direction="maximize", epochs=4)
+    for _ in range(5):
+        number = study.ask().number
+        for epoch in (1, 2, 3):
+            assert study.report(number, epoch, 0.8) is False
+        study.tell(number, State.COMPLETE, 0.8)
+    bad = study.ask().number
+    assert study.report(bad, 1, 0.1) is False  # still warming up
+    assert study.report(bad, 2, 0.1) is True
+    study.tell(bad, State.PRUNED, 0.1)
+    assert study.report(bad, 3, 0.1) is False
+    good = study.ask().number
+    assert [study.report(good, epoch, 0.9) for epoch in (1, 2)] == [False, False]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
+def test_search_stays_in_its_space(sampler: str, pruner: str) -> None:
+    space = replace(SPACE, sampler=sampler, pruner=pruner)
+    for proposal in run_search(SearchStudy("exp", space, direction="maximize", epochs=4), 14):
+        assert 1e-5 <= proposal.parameters["lr"] <= 1e-1
+        assert proposal.parameters["depth"] in (2, 3, 4)
+        assert proposal.parameters["norm"] in ("batch", "none")
+    assert set(search_space(space)) == {"lr", "depth", "norm"}

@@ -24,7 +24,6 @@ from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import Queue
 from segbench.sweep import launch
 from segbench.sweep.search_records import read_past
-from segbench.sweep.shown import Frame
 from segbench.sweep.tune import TuneRun
 from segbench.trial.run import Resources, run_trial
 
