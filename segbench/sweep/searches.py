@@ -2,8 +2,8 @@
 
 A proposal depends on nothing but what a record holds. Random, TPE and GP draw from the proposals told before;
 a new sampler draws each proposal, so it has no state. QMC counts, and is told the count. NSGA-II and CMA-ES
-go by generations: the generation of a proposal, and the proposals that it descends from, are handed out with the
-proposal, kept in its record, and put back when a search goes on.
+go by generations: the generation of a proposal, and the proposals that it descends from, are handed out with
+the proposal, kept in its record, and put back when a search goes on.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import pytest
 from sweep_fakes import DOCUMENT, FINGERPRINT, FakeEngine, diverged
 
 from segbench.config.experiment import Experiment
+from segbench.dashboard.shown import Frame
 from segbench.guards.design import budgets_are_equal
 from segbench.plan.overview import look_over
 from segbench.plan.plan import Planner, plan_trials, tuning_lines, tuning_size
