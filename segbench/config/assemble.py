@@ -27,11 +27,11 @@ from segbench.config.expand import num_folds
 from segbench.config.experiment import Axis, Cell, Claim, Design, Experiment
 from segbench.config.pairing import Pairing
 from segbench.config.project import Project
-from segbench.config.resolve import FIELDS, Fields, check_agreement, resolve_baseline, resolve_field, set_path
+from segbench.config.resolve import Fields, check_agreement, resolve_baseline, resolve_field, set_path
 from segbench.config.searches import read_search, read_tune
 from segbench.config.slurm import read_slurm
 from segbench.config.structure import check_structure
-from segbench.config.trial import Hasher, Objective
+from segbench.config.trial import FIELDS, Hasher, Objective
 from segbench.errors import ExperimentError
 from segbench.metrics import IMAGE_METRICS, TEST_METRICS, VAL_METRICS, is_lower_better
 from segbench.sizes import size_multiple, size_problem

@@ -9,8 +9,9 @@ from typing import Any, Final
 from segbench import registry
 from segbench.config.document import Node, Place, Problems
 from segbench.config.experiment import Axis, Level
-from segbench.config.resolve import FIELDS, Fields, resolve_field, set_path
+from segbench.config.resolve import Fields, resolve_field, set_path
 from segbench.config.structure import INVALID
+from segbench.config.trial import FIELDS
 from segbench.errors import ExperimentError
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from segbench.config.experiment import Cell, Experiment, Search, SearchParameter, Tune
-from segbench.config.trial import TrialConfig, config_hash
+from segbench.config.trial import FIELDS, TrialConfig, config_hash
 from segbench.errors import ExperimentError, message
 
 ROLE_COLUMN: Final = "role"
@@ -128,7 +128,7 @@ def _configured(
     """Return the values as text, and the configuration that has them."""
     from segbench.config.axes import Setting, apply, read_dimension
     from segbench.config.document import Node, Place, Problems, scalar_text
-    from segbench.config.resolve import FIELDS, Fields
+    from segbench.config.resolve import Fields
 
     problems = Problems()
     place = Place(where)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import TypeAdapter
 
 from segbench import registry
-from segbench.config.resolve import UnreadableAnnotation, type_of
-from segbench.config.schema import Baseline, ExperimentFile
-from segbench.config.trial import VARIANT_FIELDS
+from segbench.config.resolve import WEIGHT, UnreadableAnnotation, type_of
+from segbench.config.schema import ExperimentFile
+from segbench.config.trial import FIELDS, VARIANT_FIELDS
 from segbench.registry import Knob, Variant
 
 Schema = dict[str, Any]
@@ -34,10 +33,9 @@ def json_schema() -> Schema:
     definitions: Schema = schema.pop("$defs")
     for axis in VARIANT_FIELDS:
         definitions[f"variant_{axis}"] = _axis_values(axis)
-    for name, model_property in definitions["Baseline"]["properties"].items():
-        if name in VARIANT_FIELDS:
-            about = {key: model_property[key] for key in ("description", "default") if key in model_property}
-            definitions["Baseline"]["properties"][name] = {**about, "$ref": f"#/$defs/variant_{name}"}
+        definitions |= {f"knobs_{axis}_{v.name}": _knobs(axis, v) for v in registry.variants(axis).values()}
+        described = definitions["Baseline"]["properties"][axis]
+        definitions["Baseline"]["properties"][axis] = {**described, **_ref(f"variant_{axis}")}
     # `extends` may bring the baseline and its data set; without it both are required.
     del definitions["Baseline"]["required"]
     schema["required"] = []
@@ -49,19 +47,21 @@ def json_schema() -> Schema:
     definitions["Patch"] = {
         "type": "object",
         "description": "Fields, and knobs by path such as optimizer.lr, that a level sets.",
-        "properties": {name: _field(name) for name in Baseline.model_fields},
+        "properties": {name: _field(name) for name in FIELDS},
         "patternProperties": {r"^[a-z_]+\.": True},
         "additionalProperties": False,
         "minProperties": 1,
     }
-    schema["properties"]["axes"] = _axes(schema["properties"]["axes"], definitions["AxisBody"])
-    definitions["Scale"]["properties"]["baseline"]["$ref"] = "#/$defs/Baseline"
+    body = definitions["AxisBody"]
+    body["properties"]["leave_one_out"] = _LEFT_OUT
+    schema["properties"]["axes"] = _axes(schema["properties"]["axes"], body)
+    del body["required"]
+    definitions["Scale"]["properties"]["baseline"] |= _ref("Baseline")
     for name, scale_property in definitions["Scale"]["properties"].items():
         if name != "baseline":
             scale_property["$ref"] = f"#/properties/{name}"
         for key in ("type", "additionalProperties"):
             scale_property.pop(key, None)
-    del definitions["AxisBody"]
     whole = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
@@ -72,36 +72,38 @@ def json_schema() -> Schema:
     return {**cleaned, "title": "segbench experiment"}
 
 
+def _ref(definition: str) -> Schema:
+    return {"$ref": f"#/$defs/{definition}"}
+
+
 def _field(name: str) -> Schema:
-    return {"$ref": f"#/$defs/Baseline/properties/{name}"}
+    return _ref(f"Baseline/properties/{name}")
 
 
 def _axes(axes: Schema, body: Schema) -> Schema:
     """Describe axes: those of a field take its values, any other takes patches, or values of its path."""
+    shared = {name: _ref(f"AxisBody/properties/{name}") for name in body["properties"]}
 
     def axis(values: Schema, what: str) -> Schema:
+        listed = {"type": "array", "minItems": 1, "items": values}
         levels = {
             "description": f"{what}: a list, or a mapping by label.",
-            "anyOf": [
-                {"type": "array", "minItems": 1, "items": values},
-                {"type": "object", "minProperties": 1, "additionalProperties": values},
-            ],
+            "anyOf": [listed, {"type": "object", "minProperties": 1, "additionalProperties": values}],
         }
-        properties = {**body["properties"], "levels": levels, "leave_one_out": _LEFT_OUT}
         whole = {
             "type": "object",
-            "properties": properties,
+            "properties": {**shared, "levels": levels},
             "anyOf": [{"required": ["levels"]}, {"required": ["leave_one_out"]}],
+            "additionalProperties": False,
         }
-        listed = {"type": "array", "minItems": 1, "items": values}
-        return {"anyOf": [listed, {**whole, "additionalProperties": False}]}
+        return {"anyOf": [listed, whole]}
 
-    patches = axis({"$ref": "#/$defs/Patch"}, "What each level sets")["anyOf"][1]
+    patches = axis(_ref("Patch"), "What each level sets")["anyOf"][1]
     by_path = axis({}, "Values of the path")["anyOf"][1]
     return {
         **{key: value for key, value in axes.items() if key in ("description", "default")},
         "type": "object",
-        "properties": {name: axis(_field(name), f"Values of {name}") for name in Baseline.model_fields},
+        "properties": {name: axis(_field(name), f"Values of {name}") for name in FIELDS},
         "additionalProperties": {"anyOf": [patches, {**by_path, "required": ["path"]}]},
     }
 
@@ -109,28 +111,15 @@ def _axes(axes: Schema, body: Schema) -> Schema:
 def _axis_values(axis: str) -> Schema:
     variants = registry.variants(axis)
     names = [{"const": v.name, "description": v.summary} for v in variants.values()]
-    if axis == "loss":
-        return {
-            "anyOf": [
-                *names,
-                _IMPORT_PATH,
-                {
-                    "type": "object",
-                    "minProperties": 1,
-                    "properties": {v.name: _term(v) for v in variants.values()},
-                    "patternProperties": {":": True},
-                    "additionalProperties": False,
-                },
-            ]
-        }
-    by_name = {
+    by_name: Schema = {
         "type": "object",
         "minProperties": 1,
-        "maxProperties": 1,
-        "properties": {v.name: _body(v) for v in variants.values()},
+        "properties": {v.name: _body(axis, v) for v in variants.values()},
         "patternProperties": {":": True},
         "additionalProperties": False,
     }
+    if axis != "loss":
+        by_name["maxProperties"] = 1
     transforms = {
         "type": "array",
         "minItems": 1,
@@ -140,26 +129,27 @@ def _axis_values(axis: str) -> Schema:
     return {"anyOf": [*names, by_name, _IMPORT_PATH, *([transforms] if axis == "augment" else [])]}
 
 
-def _body(variant: Variant) -> Schema:
+def _body(axis: str, variant: Variant) -> Schema:
     """Describe what may stand behind a variant's name: knobs, the first knob's value, or nothing."""
-    arms = [_knobs(variant.knobs), {"type": "null"}]
-    if variant.knobs:
-        arms.insert(1, _knob(next(iter(variant.knobs.values()))))
-    return {"description": variant.summary, "anyOf": arms}
+    knobs = _ref(f"knobs_{axis}_{variant.name}")
+    if axis == "loss":  # a term takes its weight, and needs it or a knob
+        return {"description": variant.summary, "anyOf": [{"type": "number"}, knobs]}
+    first = [_ref(f"knobs_{axis}_{variant.name}/properties/{name}") for name in list(variant.knobs)[:1]]
+    return {"description": variant.summary, "anyOf": [knobs, *first, {"type": "null"}]}
 
 
-def _term(variant: Variant) -> Schema:
-    weight = Knob(name="weight", annotation="float", default=1.0, help="Factor of the term in the sum.")
-    knobs = {"weight": weight, **variant.knobs}
-    return {"description": variant.summary, "anyOf": [{"type": "number"}, _knobs(knobs)]}
-
-
-def _knobs(knobs: Mapping[str, Knob]) -> Schema:
-    described: Schema = {
-        "type": "object",
-        "properties": {name: _knob(knob) for name, knob in knobs.items()},
-        "additionalProperties": False,
-    }
+def _knobs(axis: str, variant: Variant) -> Schema:
+    """Describe a variant's knobs; those of a preset are its variant's, with other defaults."""
+    knobs = {WEIGHT.name: WEIGHT, **variant.knobs} if axis == "loss" else variant.knobs
+    properties = {name: _knob(knob) for name, knob in knobs.items()}
+    if variant.preset_of is not None:
+        changed = registry.changed_knobs(variant)
+        base = f"knobs_{axis}_{variant.preset_of}/properties"
+        properties = {
+            name: {**_ref(f"{base}/{name}"), **({"default": knobs[name].default} if name in changed else {})}
+            for name in knobs
+        }
+    described: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     required = [name for name, knob in knobs.items() if knob.is_required]
     return {**described, "required": required} if required else described
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from segbench import registry
-from segbench.config import schema
 from segbench.config.axes import LEAVE_ONE_OUT, label_of, spell_out
 from segbench.config.document import Node, Place, Problems, parse, read_document
+from segbench.config.trial import DECLARED, FIELDS
 from segbench.errors import ExperimentError, message
 
 
@@ -189,14 +189,13 @@ def _extended_axis(name: str, parent: Node, child: Node, problems: Problems) -> 
 def _set(baseline: Node, target: str, value: Node, place: Place, problems: Problems) -> Node | None:
     """Set a field, or a knob inside a field's spec."""
     name, _, inner = target.partition(".")
-    fields = schema.Baseline.model_fields
-    if name not in fields:
+    if name not in FIELDS:
         see = "`--set` takes a field of the baseline, a knob such as optimizer.lr, or seeds"
-        problems.add(place, "there is no such field", got=name, known=[*fields, "seeds"], see=see)
+        problems.add(place, "there is no such field", got=name, known=[*FIELDS, "seeds"], see=see)
         return None
     if not inner:
         return baseline.having(name, value, place)
-    spec = baseline.get(name) or Node.of(schema.default_of(name), place)
+    spec = baseline.get(name) or Node.of(DECLARED[name].default, place)
     changed = _set_in_spec(name, spec, inner, value, place, problems)
     return None if changed is None else baseline.having(name, changed, baseline.key_place(name))
 

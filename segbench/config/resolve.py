@@ -20,12 +20,20 @@ import annotated_types
 from pydantic import TypeAdapter, ValidationError
 
 from segbench import registry
-from segbench.config import schema
 from segbench.config.document import Node, Place, Problems
 from segbench.config.structure import INVALID, check_field, rule_of
-from segbench.config.trial import VARIANT_FIELDS, Choice, EarlyStopping, Objective, TrialConfig
+from segbench.config.trial import (
+    DECLARED,
+    FIELDS,
+    VARIANT_FIELDS,
+    Choice,
+    EarlyStopping,
+    Objective,
+    TrialConfig,
+    declared,
+)
 from segbench.errors import ExperimentError, message
-from segbench.registry import Knob, Variant
+from segbench.registry import REQUIRED, Knob, Variant
 
 NAMESPACE: Final[dict[str, Any]] = {
     "Annotated": Annotated,
@@ -109,10 +117,8 @@ def _is_finite(value: Any) -> bool:
 # Specs to choices: variants found, knobs checked, every default written out.
 
 
-FIELDS: Final = tuple(schema.Baseline.model_fields)
-"""Every field of a configuration that a file may set, in order."""
-
-_WEIGHT: Final = Knob(name="weight", annotation="float", default=1.0, help="Factor of the term in the sum.")
+WEIGHT: Final = Knob(name="weight", annotation="float", default=1.0, help="Factor of the term in the sum.")
+"""Every loss term has this knob beside its variant's own."""
 
 
 @dataclass(frozen=True)
@@ -185,9 +191,9 @@ def resolve_baseline(baseline: Node, problems: Problems) -> Fields:
     for name in FIELDS:
         node = baseline.get(name)
         if node is None:
-            default = schema.default_of(name)
-            if schema.Baseline.model_fields[name].is_required():
-                continue
+            default = DECLARED[name].default
+            if default is REQUIRED:
+                continue  # its lack is recorded already
             node = Node.of(default, baseline.place)
         value = resolve_field(name, node, problems)
         if value is not INVALID:
@@ -298,7 +304,7 @@ def _set_knob(
 ) -> Choice | None:
     knobs = dict(registry.find(axis, chosen.name).knobs)
     if axis == "loss":
-        knobs = {"weight": _WEIGHT, **knobs}
+        knobs = {"weight": WEIGHT, **knobs}
     if name not in knobs:
         see = f"segbench list {axis} {chosen.name}"
         problems.add(place, f"the {axis} {chosen.name} has no such knob", got=name, known=knobs, see=see)
@@ -313,7 +319,7 @@ def _set_knob(
 
 
 def _set_stopping(fields: Fields, name: str, place: Place, node: Node, problems: Problems) -> Fields | None:
-    known = schema.Stopping.model_fields
+    known = declared(EarlyStopping)
     if name not in known:
         problems.add(place, "early_stopping has no such key", got=name, known=known)
         return None
@@ -403,7 +409,7 @@ def _loss_term(name: str, place: Place, body: Node, problems: Problems) -> Choic
         rule = f"the loss term {name} must be a weight or a mapping of knobs"
         problems.add(body.place, rule, got=body.plain())
         return None
-    knobs = _knobs({"weight": _WEIGHT, **variant.knobs}, body, problems, what=f"the loss term {name}")
+    knobs = _knobs({"weight": WEIGHT, **variant.knobs}, body, problems, what=f"the loss term {name}")
     if knobs is None:
         return None
     if knobs["weight"] == 0:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+    create_model,
+)
 from pydantic_core import PydanticCustomError
 
 from segbench.config.slurm import SlurmBlock
+from segbench.config.trial import EarlyStopping, Objective, TrialConfig, declared
+from segbench.registry import REQUIRED
 
 SHAPES: Final = {dict: "mapping", list: "list", str: "text", bool: "bool", int: "number", float: "number"}
 
@@ -44,7 +55,7 @@ Labels = Annotated[
 
 
 class Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 Levels = Annotated[
@@ -310,66 +321,33 @@ class TuneBody(SpaceBody):
 # registry and the rest of the file.
 
 
-class Stopping(Model):
-    """Stop when the objective no longer improves."""
+def _model_of(name: str, declaring: type, doc: str | None, **types: Any) -> type[Model]:
+    """Make the model of a class whose fields are declared in `segbench.config.trial`.
 
-    patience: Count = Field(description="Epochs without improvement after which a trial stops.")
-    min_delta: Annotated[Finite, Field(ge=0)] = Field(
-        0.0, description="An improvement is larger than this difference of the objective."
-    )
+    Args:
+        name: What the schema calls it.
+        declaring: The class.
+        doc: What the model is.
+        types: Field -> type that a file writes, where it is another one. Variants are checked later, so that
+            a file may write anything for them.
+    """
+    types = {**get_type_hints(declaring), **types}
+    made: dict[str, Any] = {}
+    for field, about in declared(declaring).items():
+        if about.is_in_baseline:
+            default = ... if about.default is REQUIRED else about.default
+            info = Field(default, description=about.text, **about.bounds)
+            made[field] = (Any if about.is_axis else types[field], info)
+    return create_model(name, __base__=Model, __doc__=doc, **made)
 
 
-class Baseline(Model):
-    """The complete configuration that the levels change."""
-
-    dataset: Any = Field(description="Images and masks.")
-    split: Any = Field("course", description="Which images train, validate and test; fixed across seeds.")
-    input: Any = Field("imagenet", description="How pixels are scaled before the network.")
-    model: Any = Field("unet", description="The network.")
-    norm: Any = Field("batch", description="The normalisation layers of the network.")
-    init: Any = Field("default", description="How weights start.")
-    augment: Any = Field("none", description="A recipe's name, or a list of albumentations transforms.")
-    augment_backend: Literal["cpu", "device"] = Field(
-        "cpu",
-        description="Where images are augmented: one by one on the CPU, or in batches on the device.",
-    )
-    mix: Any = Field("none", description="How the images of a training batch are mixed with each other.")
-    loss: Any = Field({"bce": 1, "dice": 1}, description="Weighted sum of terms: name -> weight or knobs.")
-    optimizer: Any = Field("adam", description="The optimiser.")
-    schedule: Any = Field("constant", description="The learning rate over the epochs.")
-    grad_clip: Annotated[Finite, Field(gt=0)] | None = Field(
-        None, description="Largest norm of the gradient; null: no clipping."
-    )
-    batch_size: Count = Field(8, description="Images in a batch; `accumulate` batches make a step.")
-    epochs: Count = Field(100, description="Passes over the training images.")
-    precision: Literal["fp32", "tf32", "bf16"] = Field(
-        "fp32", description="Arithmetic of the network: fp32 (TF32 off), tf32 or bf16 autocast."
-    )
-    deterministic: bool = Field(
-        False,
-        description="Whether a trial gives the same record twice on a GPU, at the price of speed; "
-        "a CPU always does.",
-    )
-    compile: bool = Field(
-        False,
-        description="Whether torch.compile compiles the network for training; `segbench bench` says after "
-        "how many steps that pays.",
-    )
-    early_stopping: Stopping | None = Field(None, description="When to stop early; null: never.")
-    engine: Annotated[str, Field(min_length=1)] = Field(
-        "segbench", description="`segbench`, or the import path of a function that takes the loop's place."
-    )
-    max_images: Count | None = Field(
-        None, description="At most this many images of each part of the split, evenly spaced; null: all."
-    )
-    accumulate: Count = Field(1, description="Batches whose gradients make one step.")
-    ema: Annotated[Finite, Field(gt=0, lt=1)] | None = Field(
-        None,
-        description="Decay of the running average of weights that is evaluated and kept; null: the weights.",
-    )
-    surface_tolerance_px: Annotated[Finite, Field(ge=0)] = Field(
-        2.0, description="How far apart two outlines may lie and still agree, for surface_dice."
-    )
+Stopping = _model_of("Stopping", EarlyStopping, EarlyStopping.__doc__)
+Baseline = _model_of(
+    "Baseline",
+    TrialConfig,
+    "The complete configuration that the levels change.",
+    early_stopping=Stopping | None,
+)
 
 
 class AxisBody(Model):
@@ -438,7 +416,7 @@ DesignBody.model_rebuild()
 class ObjectiveBody(Model):
     """The validation metric that selects weights."""
 
-    metric: str = "val_dice"
+    metric: str = Objective().metric
     direction: Literal["maximize", "minimize"] | None = None
 
 
@@ -476,7 +454,7 @@ class ExperimentFile(Model):
     """One experiment: one question."""
 
     question: Annotated[str, Field(min_length=1)] = Field(description="What the experiment asks.")
-    baseline: Baseline
+    baseline: Baseline  # type: ignore[valid-type]
     axes: dict[
         str,
         Annotated[
@@ -527,8 +505,3 @@ class ExperimentFile(Model):
     )
     scales: dict[str, Scale] = Field({}, description="Other sizes of the same question.")
     extends: str | None = Field(None, description="Another experiment file that this one adds to.")
-
-
-def default_of(field: str) -> Any:
-    """Return the default of a field of the baseline."""
-    return Baseline.model_fields[field].default

@@ -10,9 +10,10 @@ from segbench.config.axes import RESERVED, Dimension, apply, check_target, find_
 from segbench.config.document import Node, Place, Problems, scalar_text
 from segbench.config.expand import ROLE_COLUMN, num_folds, tuned_cell
 from segbench.config.experiment import Axis, Cell, Constraint, Goal, Search, SearchParameter, Tune
-from segbench.config.resolve import FIELDS, Fields, check_agreement, resolve_field, set_path
+from segbench.config.resolve import Fields, check_agreement, resolve_field, set_path
 from segbench.config.schema import PRUNERS, SAMPLERS, TuneBody
 from segbench.config.structure import INVALID
+from segbench.config.trial import FIELDS
 from segbench.metrics import COST_METRICS, TEST_METRICS, VAL_METRICS, is_lower_better
 
 MEASURES: Final = (*VAL_METRICS, *COST_METRICS)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from segbench.config.document import Node, Place, Problems
 from segbench.config.schema import SHAPES, Baseline, ExperimentFile, SeedsBody, Stopping
@@ -142,11 +142,14 @@ _MISSING: Final = {
 }
 
 
+_FINITE: Final = ConfigDict(allow_inf_nan=False)
+
+
 @cache
 def _field_adapter(name: str) -> TypeAdapter[Any]:
     info = Baseline.model_fields[name]
-    annotation: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
-    return TypeAdapter(annotation)
+    annotation: Any = Annotated[info.annotation, info]
+    return TypeAdapter(annotation, config=_FINITE)
 
 
 def _walk(document: Node, loc: tuple[int | str, ...]) -> tuple[tuple[str, ...], Node, tuple[int | str, ...]]:

@@ -1,32 +1,147 @@
-"""The complete configuration of one trial: every field resolved, every default written out."""
+"""What a trial is: every field of its configuration declared once, and the hash that is its identity.
+
+A field's declaration holds its type, its default and its bounds as a file writes them, its text, the value
+that stands for its absence in records made before it existed, and its marks: what of it decides the shapes of
+tensors, the recorded step, the cost and the pixels, and whether a guard's probe sees it. The schema of
+experiment files, the docs, the hash and every key that groups trials derive from it.
+"""
+
+# ruff: noqa: RUF009 (fields are declared by functions that return `dataclasses.field`)
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from segbench import registry
 from segbench.records import NUMERICS_VERSION
+from segbench.registry import REQUIRED
 
-VARIANT_FIELDS: Final = (
-    "dataset",
-    "split",
-    "input",
-    "model",
-    "norm",
-    "init",
-    "augment",
-    "mix",
-    "loss",
-    "optimizer",
-    "schedule",
-)
-"""Fields whose value names a variant of the axis of that name."""
+NEVER: Final = REQUIRED
+"""Stands as `Field.absent` where nothing stands for a field's absence."""
 
-PRECISIONS: Final = ("fp32", "tf32", "bf16")
+Part: TypeAlias = Callable[[Any], Any]
+"""Takes from a field's JSON value the part that counts for a mark."""
+
+
+def whole(value: Any) -> Any:
+    """Return all of a value."""
+    return value
+
+
+def names(value: Mapping[str, Any]) -> list[str]:
+    """Return the variants of a value without their knobs."""
+    return sorted(value)
+
+
+def form(value: Any) -> Any:
+    """Return a value in which every float is replaced by whether it is other than zero.
+
+    An optimiser keeps a buffer for a momentum of 0.9 and none for 0; it keeps the same one for 0.8.
+    """
+    if isinstance(value, Mapping):
+        return {key: form(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [form(inner) for inner in value]
+    return value != 0 if isinstance(value, float) else value
+
+
+def all_but(knob: str) -> Part:
+    """Return the part of a variant that leaves out one of its knobs."""
+
+    def part(value: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        return {name: {k: v for k, v in knobs.items() if k != knob} for name, knobs in value.items()}
+
+    return part
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """What part of a field decides what; None: no part of it."""
+
+    shapes: Part | None
+    """Which tensors a trial needs, and so its memory: trials alike in it share measured memory and what is
+    warm."""
+    step: Part | None
+    """What is recorded as a CUDA graph: trials alike in it replay one record. What stands in tensors, such as
+    weights, batches and learning rates, may differ."""
+    cost: Part | None
+    """Seconds and operations of an epoch. Trials alike in it are timed once."""
+    pixels: Part | None
+    """The decoded images. Configurations alike in it share a cache."""
+    is_probed: bool
+    """Whether a guard that runs networks side by side sees the field."""
+
+
+Mark: TypeAlias = Literal["shapes", "step", "cost", "pixels"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """What a file may write for a field, apart from its name and type."""
+
+    text: str
+    """One sentence for the schema and the docs."""
+    default: Any
+    """As a file writes it; REQUIRED: a file must give it."""
+    bounds: Mapping[str, float] = field(default_factory=dict)
+    """`gt`, `ge`, `lt` or `min_length`, as pydantic names them."""
+    is_axis: bool = False
+    """Whether its value names a variant of the axis of its name."""
+    is_in_baseline: bool = True
+    """Whether it stands under `baseline:`, not at the top of a file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field(Member):
+    """What is known of a field of a trial's configuration."""
+
+    absent: Any
+    """The JSON value that stands for its absence in records and is left out of the identity, so that what was
+    hashed before the field existed keeps its hash; NEVER: every record has it."""
+    marks: Marks
+
+
+def _axis(text: str, *, default: Any, absent: Any, marks: Marks) -> Any:
+    """Declare a field that names a variant; the constructor may do without it if old records do."""
+    about = Field(text=text, default=default, absent=absent, marks=marks, is_axis=True)
+    made = MISSING if absent is NEVER else Choice.from_json(absent)
+    return field(default=made, metadata={"declared": about})
+
+
+def _value(
+    default: Any,
+    text: str,
+    *,
+    absent: Any,
+    marks: Marks,
+    bounds: Mapping[str, float] | None = None,
+    is_in_baseline: bool = True,
+) -> Any:
+    """Declare a field of a plain type."""
+    about = Field(
+        text=text,
+        default=default,
+        bounds=bounds or {},
+        absent=absent,
+        marks=marks,
+        is_in_baseline=is_in_baseline,
+    )
+    return field(default=default, metadata={"declared": about})
+
+
+def _member(text: str, *, bounds: Mapping[str, float], default: Any = REQUIRED) -> Any:
+    """Declare a part of a field."""
+    made = MISSING if default is REQUIRED else default
+    return field(default=made, metadata={"declared": Member(text=text, default=default, bounds=bounds)})
+
+
+def declared(model: type) -> dict[str, Any]:
+    """Return the declarations of a class's fields, by name and in order."""
+    return {f.name: f.metadata["declared"] for f in fields(model)}
 
 
 @dataclass(frozen=True)
@@ -59,8 +174,10 @@ class Choice:
 class EarlyStopping:
     """Stop when the objective has not improved by more than `min_delta` for `patience` epochs."""
 
-    patience: int
-    min_delta: float = 0.0
+    patience: int = _member("Epochs without improvement after which a trial stops.", bounds={"gt": 0})
+    min_delta: float = _member(
+        "An improvement is larger than this difference of the objective.", bounds={"ge": 0}, default=0.0
+    )
 
 
 @dataclass(frozen=True)
@@ -81,63 +198,209 @@ class Objective:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialConfig:
-    """What a trial is, apart from its seed and fold. Field for field what stands under `baseline:`."""
+    """What a trial is, apart from its seed and fold. Its fields but the last one stand under `baseline:`.
 
-    dataset: Choice
-    split: Choice
-    input: Choice
-    model: Choice
-    norm: Choice
-    init: Choice
-    augment: Choice
-    loss: tuple[Choice, ...]
-    """Terms of a weighted sum; each term's knobs hold its `weight`."""
-    optimizer: Choice
-    schedule: Choice
-    grad_clip: float | None
-    """Largest gradient norm; None: no clipping."""
-    batch_size: int
-    epochs: int
-    precision: str
-    early_stopping: EarlyStopping | None = None
-    engine: str = "segbench"
-    """`segbench`, or the import path of a user's `fit` that takes the loop's place."""
-    max_images: int | None = None
-    """At most this many images of each part of the split, evenly spaced over the part; None: all."""
-    mix: Choice = Choice("none")
-    """How the images of a training batch are mixed with each other, after each was augmented by itself."""
-    augment_backend: str = "cpu"
-    """`cpu`: each image by itself, by albumentations; `device`: whole batches where they are trained on. The
-    draws are others, and so are the numbers of a trial."""
-    accumulate: int = 1
-    """Batches whose gradients make one step."""
-    deterministic: bool = False
-    """Whether the same trial gives the same record twice on a GPU, which costs speed. A CPU always does."""
-    compile: bool = False
-    """Whether the network is compiled for training (`torch.compile`), which changes rounding. Evaluations are
-    not."""
-    ema: float | None = None
-    """Decay of the running average of weights that is evaluated and kept; None: the weights themselves."""
-    surface_tolerance_px: float = 2.0
-    """How far apart two outlines may lie and still agree, for `surface_dice`."""
-    objective: Objective = Objective()
+    The order of the fields is that of a record's JSON: new ones are added before the last.
+    """
+
+    dataset: Choice = _axis(
+        "Images and masks.",
+        default=REQUIRED,
+        absent=NEVER,
+        # `group` names what images have in common, which splits and intervals use.
+        marks=Marks(shapes=whole, step=None, cost=whole, pixels=all_but("group"), is_probed=False),
+    )
+    split: Choice = _axis(
+        "Which images train, validate and test; fixed across seeds.",
+        default="course",
+        absent=NEVER,
+        marks=Marks(shapes=whole, step=None, cost=whole, pixels=None, is_probed=False),
+    )
+    input: Choice = _axis(
+        "How pixels are scaled before the network.",
+        default="imagenet",
+        absent=NEVER,
+        marks=Marks(shapes=whole, step=None, cost=None, pixels=None, is_probed=True),
+    )
+    model: Choice = _axis(
+        "The network.",
+        default="unet",
+        absent=NEVER,
+        marks=Marks(shapes=whole, step=whole, cost=whole, pixels=None, is_probed=True),
+    )
+    norm: Choice = _axis(
+        "The normalisation layers of the network.",
+        default="batch",
+        absent=NEVER,
+        marks=Marks(shapes=whole, step=whole, cost=whole, pixels=None, is_probed=True),
+    )
+    init: Choice = _axis(
+        "How weights start.",
+        default="default",
+        absent=NEVER,
+        marks=Marks(shapes=None, step=None, cost=None, pixels=None, is_probed=True),
+    )
+    augment: Choice = _axis(
+        "A recipe's name, or a list of albumentations transforms.",
+        default="none",
+        absent=NEVER,
+        # On the device a recipe needs copies of a few batches, and before the network needs its memory.
+        marks=Marks(shapes=None, step=None, cost=whole, pixels=None, is_probed=True),
+    )
+    loss: tuple[Choice, ...] = _axis(
+        "Weighted sum of terms: name -> weight or knobs.",
+        default={"bce": 1, "dice": 1},
+        absent=NEVER,
+        # A term needs a few maps of one channel, where the network keeps hundreds.
+        marks=Marks(shapes=None, step=whole, cost=whole, pixels=None, is_probed=True),
+    )
+    """Each term's knobs hold its `weight`."""
+    optimizer: Choice = _axis(
+        "The optimiser.",
+        default="adam",
+        absent=NEVER,
+        # Buffers beside each weight depend on the optimiser and on which knobs are zero. The recorded step
+        # holds every knob as a number but the learning rate, which is a tensor.
+        marks=Marks(shapes=form, step=all_but("lr"), cost=names, pixels=None, is_probed=True),
+    )
+    schedule: Choice = _axis(
+        "The learning rate over the epochs.",
+        default="constant",
+        absent=NEVER,
+        marks=Marks(shapes=None, step=None, cost=None, pixels=None, is_probed=True),
+    )
+    grad_clip: float | None = _value(
+        None,
+        "Largest norm of the gradient; null: no clipping.",
+        bounds={"gt": 0},
+        absent=NEVER,
+        marks=Marks(shapes=None, step=whole, cost=None, pixels=None, is_probed=True),
+    )
+    batch_size: int = _value(
+        8,
+        "Images in a batch; `accumulate` batches make a step.",
+        bounds={"gt": 0},
+        absent=NEVER,
+        marks=Marks(shapes=whole, step=whole, cost=whole, pixels=None, is_probed=False),
+    )
+    epochs: int = _value(
+        100,
+        "Passes over the training images.",
+        bounds={"gt": 0},
+        absent=NEVER,
+        marks=Marks(shapes=None, step=None, cost=None, pixels=None, is_probed=False),
+    )
+    precision: Literal["fp32", "tf32", "bf16"] = _value(
+        "fp32",
+        "Arithmetic of the network: fp32 (TF32 off), tf32 or bf16 autocast.",
+        absent=NEVER,
+        marks=Marks(shapes=whole, step=whole, cost=whole, pixels=None, is_probed=False),
+    )
+    early_stopping: EarlyStopping | None = _value(
+        None,
+        "When to stop early; null: never.",
+        absent=NEVER,
+        marks=Marks(shapes=None, step=None, cost=None, pixels=None, is_probed=False),
+    )
+    engine: str = _value(
+        "segbench",
+        "`segbench`, or the import path of a function that takes the loop's place.",
+        bounds={"min_length": 1},
+        absent=NEVER,
+        marks=Marks(shapes=whole, step=whole, cost=whole, pixels=None, is_probed=False),
+    )
+    max_images: int | None = _value(
+        None,
+        "At most this many images of each part of the split, evenly spaced; null: all.",
+        bounds={"gt": 0},
+        absent=None,
+        # A GPU holds the pixels of all images.
+        marks=Marks(shapes=whole, step=None, cost=whole, pixels=None, is_probed=False),
+    )
+    mix: Choice = _axis(
+        "How the images of a training batch are mixed with each other.",
+        default="none",
+        absent={"none": {}},
+        marks=Marks(shapes=None, step=None, cost=whole, pixels=None, is_probed=True),
+    )
+    """Images are mixed after each was augmented by itself."""
+    augment_backend: Literal["cpu", "device"] = _value(
+        "cpu",
+        "Where images are augmented: one by one on the CPU, or in batches on the device.",
+        absent="cpu",
+        # The device augments several batches at a time, as floats.
+        marks=Marks(shapes=whole, step=None, cost=whole, pixels=None, is_probed=False),
+    )
+    """The draws are others there, and so are a trial's numbers."""
+    accumulate: int = _value(
+        1,
+        "Batches whose gradients make one step.",
+        bounds={"gt": 0},
+        absent=1,
+        # From two on, gradients are kept while the next batch goes through the network.
+        marks=Marks(shapes=whole, step=whole, cost=whole, pixels=None, is_probed=False),
+    )
+    deterministic: bool = _value(
+        False,
+        "Whether a trial gives the same record twice on a GPU, at the price of speed; a CPU always does.",
+        absent=False,
+        # Deterministic kernels have workspaces of their own.
+        marks=Marks(shapes=whole, step=whole, cost=whole, pixels=None, is_probed=False),
+    )
+    compile: bool = _value(
+        False,
+        "Whether torch.compile compiles the network for training; `segbench bench` says after how many steps "
+        "that pays.",
+        absent=False,
+        # Compiled code keeps other activations for the backward pass.
+        marks=Marks(shapes=whole, step=whole, cost=whole, pixels=None, is_probed=False),
+    )
+    """Compiling changes rounding. Evaluations are not compiled."""
+    ema: float | None = _value(
+        None,
+        "Decay of the running average of weights that is evaluated and kept; null: the weights.",
+        bounds={"gt": 0, "lt": 1},
+        absent=None,
+        # The average is a second copy of the weights, whatever its decay. It is updated beside the step.
+        marks=Marks(shapes=form, step=None, cost=whole, pixels=None, is_probed=False),
+    )
+    surface_tolerance_px: float = _value(
+        2.0,
+        "How far apart two outlines may lie and still agree, for surface_dice.",
+        bounds={"ge": 0},
+        absent=2.0,
+        marks=Marks(shapes=None, step=None, cost=None, pixels=None, is_probed=False),
+    )
+    objective: Objective = _value(
+        Objective(),
+        "Validation metric that selects weights and drives a search.",
+        absent=NEVER,
+        marks=Marks(shapes=None, step=None, cost=None, pixels=None, is_probed=False),
+        is_in_baseline=False,
+    )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the canonical form: plain JSON types, one key a field."""
-        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        """Return the canonical form: plain JSON types, one key per field."""
+        return {name: plain(getattr(self, name)) for name in DECLARED}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> TrialConfig:
-        """Rebuild from `to_json`."""
+        """Rebuild from `to_json`; a record may lack fields that were declared after it was written.
+
+        Raises:
+            KeyError: It lacks another one.
+            TypeError: It has a field that is unknown here.
+        """
+        for name, about in DECLARED.items():
+            if about.absent is NEVER and name not in value:
+                raise KeyError(name)
         read: dict[str, Any] = dict(value)
         for name in VARIANT_FIELDS:
-            if name not in value:  # a field that came after the record
-                continue
             if name == "loss":
                 read[name] = tuple(Choice(term, dict(knobs)) for term, knobs in value[name].items())
-            else:
+            elif name in value:
                 read[name] = Choice.from_json(value[name])
-        stopping = value.get("early_stopping")
+        stopping = value["early_stopping"]
         read["early_stopping"] = EarlyStopping(**stopping) if stopping else None
         read["objective"] = Objective(**value["objective"])
         return cls(**read)
@@ -151,17 +414,71 @@ class TrialConfig:
         return pairs
 
 
-_ABSENT_FIELDS: Final[Mapping[str, Any]] = {
-    "max_images": None,
-    "mix": {"none": {}},
-    "augment_backend": "cpu",
-    "accumulate": 1,
-    "deterministic": False,
-    "compile": False,
-    "ema": None,
-    "surface_tolerance_px": 2.0,
-}
-"""Fields added after the first release: the JSON value that is left out of the identity."""
+DECLARED: Final[Mapping[str, Field]] = declared(TrialConfig)
+"""Every field of a configuration, by name and in order."""
+
+FIELDS: Final = tuple(name for name, about in DECLARED.items() if about.is_in_baseline)
+"""Fields that stand under `baseline:`, which levels and `--set` may change."""
+
+VARIANT_FIELDS: Final = tuple(name for name, about in DECLARED.items() if about.is_axis)
+"""Fields whose value names a variant of the axis of that name."""
+
+
+def parts(written: Mapping[str, Any], mark: Mark) -> dict[str, Any]:
+    """Return what of a configuration counts for a mark: configurations with equal parts are alike in it.
+
+    Args:
+        written: `TrialConfig.to_json()`, of this version or of an older one.
+        mark: Which.
+    """
+    found = {}
+    for name, about in DECLARED.items():
+        part = getattr(about.marks, mark)
+        if part is not None and name in written and not is_absent(about, written[name]):
+            found[name] = part(written[name])
+    return found
+
+
+def is_absent(about: Field, written: Any) -> bool:
+    """Whether a field's JSON value stands for its absence."""
+    return about.absent is not NEVER and bool(written == about.absent)
+
+
+class Target(NamedTuple):
+    """What a level, a parameter or `--set` changes: `norm`, `optimizer.lr`, `loss.dice.weight`."""
+
+    field: str
+    term: str
+    """Of the loss; else empty."""
+    knob: str
+    """Empty: the whole field."""
+
+    @classmethod
+    def of(cls, text: str) -> Target:
+        name, _, inner = text.partition(".")
+        term, _, knob = inner.rpartition(".") if name == "loss" else ("", "", inner)
+        return cls(name, term, knob)
+
+
+def value_at(values: Mapping[str, Any], target: str) -> Any:
+    """Return what stands at a target, as a file writes it.
+
+    Args:
+        values: Field -> its value, as in a `TrialConfig`.
+        target: The field, or the knob's path.
+
+    Raises:
+        KeyError: There is no such field or knob.
+    """
+    name, term, knob = Target.of(target)
+    value = plain(values[name])
+    if "." not in target:
+        return value
+    if name in VARIANT_FIELDS and value is not None:
+        value = value[term] if name == "loss" else next(iter(value.values()))
+    if not isinstance(value, Mapping):
+        raise KeyError(target)
+    return value[knob]
 
 
 def canonical_json(value: Any) -> str:
@@ -219,7 +536,7 @@ class Hasher:
 
     def _config(self, config: TrialConfig, *, has_places: bool) -> str:
         parts = []
-        for name in _FIELD_NAMES:
+        for name in sorted(DECLARED):
             value = getattr(config, name)
             key = name, id(value), has_places
             if key not in self._written:
@@ -240,15 +557,12 @@ class Hasher:
         return found
 
 
-_FIELD_NAMES: Final = tuple(sorted(f.name for f in fields(TrialConfig)))
-
-
 def hashed_config(config: TrialConfig, *, has_places: bool) -> dict[str, Any]:
     """Return what of a configuration is hashed: `to_json` less what stands for a field's or knob's absence.
 
     Configurations of records that were written before a knob existed give the same.
     """
-    found = {f.name: _hashed(f.name, getattr(config, f.name), has_places) for f in fields(config)}
+    found = {name: _hashed(name, getattr(config, name), has_places) for name in DECLARED}
     return {name: value for name, value in found.items() if value is not _ABSENT}
 
 
@@ -257,15 +571,15 @@ _ABSENT: Final = object()
 
 def _hashed(name: str, value: Any, has_places: bool) -> Any:
     """Return a field as it is hashed, `_ABSENT` where its value stands for its absence."""
-    written = _plain(value)
-    if name in _ABSENT_FIELDS and written == _ABSENT_FIELDS[name]:
+    written = plain(value)
+    if is_absent(DECLARED[name], written):
         return _ABSENT
     if name in VARIANT_FIELDS:
         for choice in value if name == "loss" else (value,):
             knobs = written[choice.name]
             for knob in registry.find(name, choice.name).knobs.values():
-                is_absent = knob.absent != registry.REQUIRED and knobs.get(knob.name) == knob.absent
-                if is_absent or (knob.is_place and not has_places):
+                is_left_out = knob.absent != REQUIRED and knobs.get(knob.name) == knob.absent
+                if is_left_out or (knob.is_place and not has_places):
                     knobs.pop(knob.name, None)
     return written
 
@@ -284,7 +598,8 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return the JSON value of a field."""
     if isinstance(value, Choice):
         return value.to_json()
     if isinstance(value, tuple) and value and isinstance(value[0], Choice):

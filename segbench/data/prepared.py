@@ -14,7 +14,7 @@ from segbench.axes.dataset import Source
 from segbench.axes.dataset._source import digest
 from segbench.axes.input import Scaling
 from segbench.config.project import Project
-from segbench.config.trial import TrialConfig
+from segbench.config.trial import TrialConfig, parts
 from segbench.data.cache import CachedPixels, OnProgress, find_cache, folder_title, open_cache
 from segbench.data.measured import statistics
 from segbench.data.parts import Split, split_samples
@@ -22,9 +22,6 @@ from segbench.errors import DataError, ExperimentError, message
 from segbench.samples import IGNORED, PARTS, Sample
 
 MAX_VALUE: Final = 255.0
-
-_KNOBS_BESIDE_PIXELS: Final = ("group",)
-"""Knobs of data sets that change the index but no pixel."""
 
 _MASKS_AT_ONCE: Final = 256
 
@@ -163,8 +160,9 @@ def _open(
 
 
 def _pixel_key(config: TrialConfig, contents: str) -> str:
-    knobs = {k: v for k, v in config.dataset.knobs.items() if k not in _KNOBS_BESIDE_PIXELS}
-    return digest([config.dataset.name, knobs, contents])
+    chosen = parts(config.to_json(), "pixels")
+    ((name, knobs),) = chosen.pop("dataset").items()
+    return digest([name, knobs, contents, *([chosen] if chosen else [])])
 
 
 def _fingerprint(source: Source, contents: str, folds: Sequence[Split]) -> str:

@@ -6,12 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from segbench.config.trial import TrialConfig, canonical_json
+from segbench.config.trial import TrialConfig, canonical_json, parts
 from segbench.engine.graph import StepGraph
 from segbench.engine.step import Step
-
-_RECORDED_FIELDS = ("model", "norm", "loss", "grad_clip", "batch_size", "precision", "compile")
-"""What a recorded step depends on; the optimiser without its learning rate, which is a tensor, beside it."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +34,8 @@ def step_key(
         has_ignored: Whether batches say which pixels count.
         device: Where it runs.
     """
-    written = config.to_json()
-    ((optimizer, knobs),) = written["optimizer"].items()
-    fixed = {name: value for name, value in knobs.items() if name != "lr"}
-    chosen = [written[name] for name in _RECORDED_FIELDS]
-    return canonical_json(
-        [*chosen, optimizer, fixed, [int(n) for n in image_shape], has_ignored, str(device)]
-    )
+    chosen = parts(config.to_json(), "step")
+    return canonical_json([chosen, [int(n) for n in image_shape], has_ignored, str(device)])
 
 
 def keep(kept: Kept) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from segbench import registry
 from segbench.config.experiment import Axis, Cell
 from segbench.config.pairing import Pairing
-from segbench.config.trial import Choice, TrialConfig
+from segbench.config.trial import DECLARED, Choice, TrialConfig
 from segbench.errors import message
 from segbench.guards import scenes
 from segbench.guards.finding import Severity, guard
@@ -103,23 +103,7 @@ NOISE: Final = 1e-6
 NUM_DRAWS: Final = 400
 """Draws of augmentations that must agree: what differs in one of a hundred draws is found."""
 
-_UNSEEN: Final = (
-    "dataset",
-    "split",
-    "batch_size",
-    "accumulate",
-    "epochs",
-    "precision",
-    "deterministic",
-    "compile",
-    "early_stopping",
-    "engine",
-    "augment_backend",
-    "max_images",
-    "ema",
-    "surface_tolerance_px",
-    "objective",
-)
+_UNSEEN: Final = tuple(name for name, about in DECLARED.items() if not about.marks.is_probed)
 """Fields that change a trial and that a probe does not see."""
 
 _LIVELY: Final = Choice("he", {"mode": "fan_in", "transposed": True})

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from segbench.config.experiment import Cell
 from segbench.config.project import Project
-from segbench.config.trial import TrialConfig, canonical_json, hashed_config, variant_digests
+from segbench.config.trial import TrialConfig, canonical_json, hashed_config, parts, variant_digests
 from segbench.data import fingerprint
 from segbench.plan import memory
 from segbench.plan.overview import last_epoch, seconds_per_epoch
@@ -27,18 +27,6 @@ from segbench.trial.devices import Slot
 if TYPE_CHECKING:
     from segbench.plan.bench import Steps
 
-
-_FREE: Final = (
-    "init",
-    "input",
-    "schedule",
-    "epochs",
-    "early_stopping",
-    "grad_clip",
-    "objective",
-    "surface_tolerance_px",
-)
-"""Fields of a configuration that cost nothing."""
 
 _SIZE_FOLDER: Final = "networks"
 _STEPS_FOLDER: Final = "steps"
@@ -203,9 +191,7 @@ def _besides_s(records: Iterable[TrialRecord]) -> float | None:
 
 def cost_key(config: TrialConfig) -> str:
     """Return what decides a trial's cost, as text."""
-    kept = {k: v for k, v in hashed_config(config, has_places=False).items() if k not in _FREE}
-    kept["optimizer"] = sorted(kept.get("optimizer", {}))
-    return canonical_json(kept)
+    return canonical_json(parts(hashed_config(config, has_places=False), "cost"))
 
 
 def _by_key(records: Iterable[tuple[ExperimentFolder, TrialRecord]]) -> dict[str, Found]:

@@ -7,32 +7,20 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from segbench.config.trial import canonical_json
+from segbench.config.trial import canonical_json, parts
 from segbench.store.queue import QueuedTrial
 
 LOOK_AGAIN_S: Final = 10.0
 """How often a busy worker looks at trials that others held: their claims go stale under its eyes alone."""
 
-_SHAPE_FIELDS: Final = (
-    "dataset",
-    "split",
-    "input",
-    "model",
-    "norm",
-    "batch_size",
-    "precision",
-    "max_images",
-    "engine",
-)
-
 
 def shape_of(config: Mapping[str, Any]) -> str:
-    """Name what decides a trial's tensors: data, network, batch size and precision.
+    """Name what decides a trial's tensors and memory: the fields' mark `shapes`.
 
     Args:
         config: `TrialConfig.to_json()`.
     """
-    return canonical_json([config.get(name) for name in _SHAPE_FIELDS])
+    return canonical_json(parts(config, "shapes"))
 
 
 class Picker:

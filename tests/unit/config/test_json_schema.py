@@ -10,8 +10,8 @@ import segbench
 from segbench import registry
 from segbench.config.document import read_document
 from segbench.config.json_schema import json_schema
-from segbench.config.schema import Baseline, ExperimentFile
-from segbench.config.trial import VARIANT_FIELDS
+from segbench.config.schema import ExperimentFile
+from segbench.config.trial import DECLARED, FIELDS, VARIANT_FIELDS
 
 ROOT = Path(segbench.__file__).parents[1]
 EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.yaml"))
@@ -30,6 +30,16 @@ def test_the_committed_schema_is_current(schema: dict[str, Any]) -> None:
     )
 
 
+def followed(schema: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
+    """Return what a reference leads to, under what stands beside it."""
+    while "$ref" in value:
+        target: Any = schema
+        for part in value["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        value = {**target, **{key: inner for key, inner in value.items() if key != "$ref"}}
+    return value
+
+
 @pytest.mark.parametrize("axis", VARIANT_FIELDS)
 def test_every_variant_and_knob_is_there_with_its_help(schema: dict[str, Any], axis: str) -> None:
     arms = schema["$defs"][f"variant_{axis}"]["anyOf"]
@@ -40,20 +50,24 @@ def test_every_variant_and_knob_is_there_with_its_help(schema: dict[str, Any], a
     by_name = next(arm for arm in arms if arm.get("type") == "object")
     assert by_name["additionalProperties"] is False
     for name, variant in variants.items():
-        bodies = by_name["properties"][name]["anyOf"]
+        bodies = [followed(schema, arm) for arm in by_name["properties"][name]["anyOf"]]
         body = next(arm for arm in bodies if arm.get("type") == "object")
-        knobs = {k: v for k, v in body["properties"].items() if not (axis == "loss" and k == "weight")}
-        assert {knob: found["description"] for knob, found in knobs.items()} == {
-            knob.name: knob.help for knob in variant.knobs.values()
-        }
+        knobs = {knob: followed(schema, found) for knob, found in body["properties"].items()}
+        expected = {k.name: (k.help, k.default) for k in variant.knobs.values()}
+        if axis == "loss":
+            expected["weight"] = ("Factor of the term in the sum.", 1.0)
+        assert {
+            k: (v["description"], v.get("default", registry.REQUIRED)) for k, v in knobs.items()
+        } == expected
         assert body["additionalProperties"] is False
 
 
 def test_every_key_and_field_is_described(schema: dict[str, Any]) -> None:
     assert set(schema["properties"]) == set(ExperimentFile.model_fields)
     fields = schema["$defs"]["Baseline"]["properties"]
-    assert set(fields) == set(Baseline.model_fields)
-    assert all(field["description"] for field in fields.values())
+    assert {name: field["description"] for name, field in fields.items()} == {
+        name: DECLARED[name].text for name in FIELDS
+    }
     assert fields["batch_size"] == {
         "default": 8,
         "description": "Images in a batch; `accumulate` batches make a step.",

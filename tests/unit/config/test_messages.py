@@ -9,17 +9,13 @@ from typing import Final
 
 import pytest
 
+from segbench.config import trial
 from segbench.config.schema import ExperimentFile, Scale
 
 HEAD: Final = "question: q\nbaseline: {dataset: {shapes: {size_px: 32}}, model: {unet: {width: 4}}}\n"
 """Two lines; what follows starts at line 3."""
 
-FIELDS: Final = (
-    "dataset, split, input, model, norm, init, augment, augment_backend, mix, loss, optimizer, schedule, "
-    "grad_clip, "
-    "batch_size, epochs, precision, deterministic, compile, early_stopping, engine, max_images, accumulate, ema, "
-    "surface_tolerance_px"
-)
+FIELDS: Final = ", ".join(trial.FIELDS)
 KEYS: Final = ", ".join(ExperimentFile.model_fields)
 NORMS: Final = "batch, dyt, group, instance, layer, none"
 TEST_SCORES: Final = (

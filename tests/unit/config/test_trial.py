@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -52,6 +52,82 @@ def test_a_field_added_later_leaves_old_identities_as_they_were(config: TrialCon
     for name in ("deterministic", "compile"):
         assert name not in trial.hashed_config(config, has_places=False)
         assert trial.hashed_config(replace(config, **{name: True}), has_places=False)[name] is True
+
+
+def test_every_field_states_every_mark() -> None:
+    marks = {f.name for f in fields(trial.Marks)}
+    for required in marks:
+        with pytest.raises(TypeError, match=required):
+            trial.Marks(**dict.fromkeys(marks - {required}))
+    for field in fields(TrialConfig):
+        about = field.metadata["declared"]
+        assert isinstance(about, trial.Field), field.name
+        assert about.text.endswith("."), field.name
+        for mark in marks - {"is_probed"}:
+            part = getattr(about.marks, mark)
+            assert part is None or callable(part), (field.name, mark)
+        assert isinstance(about.marks.is_probed, bool), field.name
+    assert set(trial.FIELDS) == {f.name for f in fields(TrialConfig)} - {"objective"}
+
+
+def test_a_part_is_what_counts_of_a_field(config: TrialConfig) -> None:
+    def alike(mark: trial.Mark, **changes: object) -> bool:
+        other = replace(config, **changes)  # type: ignore[arg-type]
+        return trial.parts(config.to_json(), mark) == trial.parts(other.to_json(), mark)
+
+    def optimizer(**knobs: object) -> Choice:
+        return Choice("adam", {**config.optimizer.knobs, **knobs})
+
+    assert alike("shapes", optimizer=optimizer(lr=0.5, beta1=0.5))
+    assert not alike("shapes", optimizer=optimizer(weight_decay=0.1))
+    assert not alike("shapes", optimizer=Choice.of("optimizer", "sgd"))
+    assert alike("step", optimizer=optimizer(lr=0.5))
+    assert not alike("step", optimizer=optimizer(beta1=0.5))
+    assert alike("cost", optimizer=optimizer(beta1=0.5))
+    assert alike("pixels", dataset=Choice("shapes", {**config.dataset.knobs, "group": "a"}))
+    assert not alike("pixels", dataset=Choice("shapes", {**config.dataset.knobs, "size_px": 64}))
+    for name, value in (("compile", True), ("accumulate", 2), ("augment_backend", "device"), ("ema", 0.9)):
+        assert not alike("shapes", **{name: value}), name
+    assert trial.parts(replace(config, ema=0.9).to_json(), "shapes") == trial.parts(
+        replace(config, ema=0.99).to_json(), "shapes"
+    )
+
+
+def test_a_record_without_later_fields_is_alike_in_every_mark(config: TrialConfig) -> None:
+    written = config.to_json()
+    old = {name: value for name, value in written.items() if trial.DECLARED[name].absent is trial.NEVER}
+    assert len(old) < len(written)
+    assert TrialConfig.from_json(old) == config
+    for mark in ("shapes", "step", "cost", "pixels"):
+        assert trial.parts(old, mark) == trial.parts(written, mark)
+    with pytest.raises(KeyError, match="epochs"):
+        TrialConfig.from_json({name: value for name, value in written.items() if name != "epochs"})
+
+
+@pytest.mark.parametrize(
+    ("target", "value"),
+    [
+        ("epochs", 100),
+        ("optimizer.lr", 1e-3),
+        ("loss.dice.weight", 1.0),
+        ("loss", {"bce": {"weight": 1.0}, "dice": {"weight": 1.0}}),
+    ],
+)
+def test_what_stands_at_a_target(config: TrialConfig, target: str, value: object) -> None:
+    found = trial.value_at(vars(config), target)
+    assert (
+        {k: {"weight": v["weight"]} for k, v in found.items()} == value
+        if target == "loss"
+        else found == value
+    )
+
+
+@pytest.mark.parametrize(
+    "target", ["epoch", "epochs.x", "optimizer.x", "loss.x.weight", "early_stopping.patience"]
+)
+def test_a_target_that_is_not_there(config: TrialConfig, target: str) -> None:
+    with pytest.raises(KeyError):
+        trial.value_at(vars(config), target)
 
 
 def test_hashing_field_by_field_hashes_the_whole(config: TrialConfig) -> None:
