@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 RESULTS_FORMAT = 1
 """Version of everything under `results/`; written in each `trial.json`."""
 
 NUMERICS_VERSION = 1
 """Raised whenever a built-in variant or the engine changes a number; part of every trial's identity."""
-
-TIMING_COLUMNS = ("epoch_time_s", "images_per_s", "peak_memory_mib", "data_wait_s")
-"""Last columns of `epochs.csv`; everything before them is reproducible bit for bit."""
 
 DECIMALS = 9
 """Significant digits of every float written to a record."""
@@ -130,17 +127,19 @@ class EpochRecord:
 
     def row(self) -> dict[str, float]:
         """Return the columns of `epochs.csv` in their order."""
-        return {
-            "epoch": self.epoch,
-            "lr": self.lr,
-            "train_loss": self.train_loss,
-            "train_dice": self.train_dice,
-            **{f"val_{name}": value for name, value in self.val.items()},
-            "epoch_time_s": self.epoch_time_s,
-            "images_per_s": self.images_per_s,
-            "peak_memory_mib": self.peak_memory_mib,
-            "data_wait_s": self.data_wait_s,
-        }
+        columns: dict[str, float] = {}
+        for name in _EPOCH_FIELDS:
+            if name == "val":
+                columns.update((f"val_{metric}", value) for metric, value in self.val.items())
+            else:
+                columns[name] = getattr(self, name)
+        return columns
+
+
+_EPOCH_FIELDS: Final = tuple(each.name for each in fields(EpochRecord))
+
+TIMING_COLUMNS: Final = _EPOCH_FIELDS[_EPOCH_FIELDS.index("val") + 1 :]
+"""Last columns of `epochs.csv`; everything before them is reproducible bit for bit."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -12,9 +11,8 @@ import typer
 
 from segbench import registry
 from segbench.cli.list import print_json, print_table
-from segbench.engine.metrics import METRICS
 from segbench.errors import ExperimentError, message
-from segbench.metrics import SPECS, MetricSpec
+from segbench.quantities import METRICS, Metric
 from segbench.registry import AXES_FOLDER, Knob, Variant
 
 
@@ -24,36 +22,29 @@ def list_metrics(name: str | None, *, as_json: bool) -> None:
     Raises:
         ExperimentError: There is no such metric.
     """
-    if name is not None and name not in SPECS:
-        raise ExperimentError(message("list metrics", "there is no such metric", got=name, known=SPECS))
-    chosen = SPECS.values() if name is None else [SPECS[name]]
+    if name is not None and name not in METRICS:
+        raise ExperimentError(message("list metrics", "there is no such metric", got=name, known=METRICS))
+    chosen = METRICS.values() if name is None else [METRICS[name]]
     if as_json:
         found = [_metric_json(spec) for spec in chosen]
         print_json(found if name is None else found[0])
     elif name is None:
-        print_table(
-            [(spec.name, f"{definition(spec).partition(chr(10))[0]} [{spec.about}]") for spec in chosen]
-        )
+        print_table([(spec.name, f"{spec.summary} [{spec.about}]") for spec in chosen])
     else:
-        typer.echo(f"{name}: {SPECS[name].about}\n\n{definition(SPECS[name])}")
+        typer.echo(f"{name}: {METRICS[name].about}\n\n{METRICS[name].doc}")
 
 
-def definition(spec: MetricSpec) -> str:
-    """Return the docstring of the function that defines a metric."""
-    return inspect.getdoc(METRICS[spec.name]) or ""
-
-
-def _metric_json(spec: MetricSpec) -> dict[str, Any]:
+def _metric_json(spec: Metric) -> dict[str, Any]:
     return {
         "name": spec.name,
-        "summary": definition(spec).partition("\n")[0],
+        "summary": spec.summary,
         "parts": list(spec.parts),
         "unit": spec.unit,
         "is_per_image": spec.is_per_image,
         "is_lower_better": spec.is_lower_better,
         "best": spec.best,
         "worst": spec.worst,
-        "doc": definition(spec),
+        "doc": spec.doc,
     }
 
 
@@ -80,12 +71,11 @@ def axes_page() -> str:
 
 
 def _metrics() -> str:
-    """Return the section on metrics; not at the top, since it needs numpy."""
-
+    """Return the section on metrics."""
     lines = ["## Metrics", "", "Measured of every trial; the columns are `val_NAME` and `test_NAME`.", ""]
-    for spec in SPECS.values():
+    for spec in METRICS.values():
         lines += [f"### `{spec.name}`", "", f"{spec.about[0].upper()}{spec.about[1:]}.", ""]
-        for paragraph in definition(spec).split("\n\n"):
+        for paragraph in spec.doc.split("\n\n"):
             lines += [_text(paragraph), ""]
     return "\n".join(lines)
 

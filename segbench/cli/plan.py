@@ -253,7 +253,6 @@ def plan(
     the seeds can show, and what the guards say. The exit code is 2 where a sweep would be refused.
     """
     from segbench.cli.printing import print_changes, refusal
-
     from segbench.config.load import load_experiment
     from segbench.guards import refuses
     from segbench.plan.history import find_changes

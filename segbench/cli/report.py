@@ -320,10 +320,10 @@ def report_from(
         ResultsError: The table or another option is wrong; the message names the line.
     """
     from segbench.config.project import Project
+    from segbench.quantities import declared
     from segbench.report.build import write_report
     from segbench.report.foreign import analyse_foreign, make_foreign, read_foreign_table
     from segbench.report.topics.panels import Panels
-    from segbench.stats.metrics import declared
 
     home = Project.around(project or Path.cwd())
     name = _name(path, options.name, home.results)

@@ -302,7 +302,6 @@ def sweep(
     Where the file plans looks, the claims are judged at each, and more seeds follow while some are open.
     """
     from segbench.cli.printing import check_changes
-
     from segbench.config.load import load_experiment
     from segbench.dashboard.address import find_address
     from segbench.dashboard.mirror import check_storage

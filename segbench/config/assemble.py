@@ -33,7 +33,7 @@ from segbench.config.slurm import read_slurm
 from segbench.config.structure import check_structure
 from segbench.config.trial import FIELDS, Hasher, Objective
 from segbench.errors import ExperimentError
-from segbench.metrics import IMAGE_METRICS, TEST_METRICS, VAL_METRICS, is_lower_better
+from segbench.quantities import IMAGE_METRICS, TEST_METRICS, VAL_METRICS, is_lower_better
 from segbench.sizes import size_multiple, size_problem
 
 

@@ -12,7 +12,7 @@ from segbench.config.axes import find_label
 from segbench.config.document import Node, Problems
 from segbench.config.experiment import Axis, Cell, Claim, Design
 from segbench.config.pairing import Pairing
-from segbench.metrics import IMAGE_METRICS, TEST_METRICS, VAL_METRICS, find_spec
+from segbench.quantities import IMAGE_METRICS, TEST_METRICS, VAL_METRICS, Kind, find_quantity, names_of
 from segbench.samples import FACTS, THIRDS
 
 _MOST_HELD = 1
@@ -90,7 +90,7 @@ OPERATORS: Final = ("==", ">", "<", "/")
 WORDS: Final = ("at", "among", "on", "metric", "between", "text")
 """Keys of a claim beside its axis."""
 
-OTHER_METRICS: Final = ("epoch_time_s", "images_per_s", "peak_memory_mib", "parameters", "instability")
+OTHER_METRICS: Final = names_of(Kind.COST, Kind.DETERMINISTIC, Kind.INSTABILITY)
 METRICS: Final = (*TEST_METRICS, *VAL_METRICS, *OTHER_METRICS)
 """What a claim may be about."""
 
@@ -210,9 +210,10 @@ def _read(node: Node, axes: Sequence[Axis], problems: Problems, known: _Known) -
 
 
 def _needs_images(word: str, metric: str) -> str:
-    spec = find_spec(metric)
-    if spec is not None and not spec.is_per_image:
-        return f"{word} needs values per test image, and {spec.name} is one number of the whole set"
+    quantity = find_quantity(metric)
+    measured = None if quantity is None else quantity.metric
+    if measured is not None and not measured.is_per_image:
+        return f"{word} needs values per test image, and {measured.name} is one number of the whole set"
     return f"{word} needs a metric of test images"
 
 

@@ -152,7 +152,7 @@ class Goal:
     """What a search optimises."""
 
     metric: str
-    """A validation metric, or a cost: `epoch_time_s`, `peak_memory_mib`, `parameters`, `flops`."""
+    """A validation metric, or a cost: one of `quantities.LIMITS`."""
     direction: str
     """`maximize` or `minimize`."""
 

@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from segbench.config.slurm import SlurmBlock
 from segbench.config.trial import EarlyStopping, Objective, TrialConfig, declared
+from segbench.quantities import LIMITS
 from segbench.registry import REQUIRED
 
 SHAPES: Final = {dict: "mapping", list: "list", str: "text", bool: "bool", int: "number", float: "number"}
@@ -209,7 +210,7 @@ PRUNERS: Final[dict[str, type[Model]]] = {
 }
 
 
-_MEASURE: Final = "A validation metric, or a cost: epoch_time_s, peak_memory_mib, parameters, flops."
+_MEASURE: Final = f"A validation metric, or a cost: {', '.join(LIMITS)}."
 
 
 class GoalBody(Model):

@@ -14,9 +14,9 @@ from segbench.config.resolve import Fields, check_agreement, resolve_field, set_
 from segbench.config.schema import PRUNERS, SAMPLERS, TuneBody
 from segbench.config.structure import INVALID
 from segbench.config.trial import FIELDS
-from segbench.metrics import COST_METRICS, TEST_METRICS, VAL_METRICS, is_lower_better
+from segbench.quantities import LIMITS, QUANTITIES, TEST_METRICS, VAL_METRICS
 
-MEASURES: Final = (*VAL_METRICS, *COST_METRICS)
+MEASURES: Final = (*VAL_METRICS, *LIMITS)
 """What goals and constraints are about: known of every complete trial, and of no test image."""
 
 _GRID: Final = 1e-9
@@ -127,7 +127,7 @@ def _direction(metric: Node, problems: Problems) -> str | None:
                 metric.place, "a search is after validation metrics and costs", got=name, known=MEASURES
             )
         return None
-    return "minimize" if name in COST_METRICS or is_lower_better(name) else "maximize"
+    return QUANTITIES[name].direction
 
 
 def _number(node: Node | None) -> float | None:

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any, Final, Protocol
 
 from segbench.config.experiment import Experiment
-from segbench.metrics import is_lower_better
+from segbench.quantities import is_lower_better
 from segbench.records import State, TrialRecord
 from segbench.store.layout import ExperimentFolder, TrialFolder
 from segbench.trial.events import label_trial

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from segbench.config.trial import EarlyStopping, Objective
 from segbench.errors import ExperimentError, message
-from segbench.metrics import VAL_METRICS
+from segbench.quantities import Kind, names_of
 from segbench.records import EpochRecord
 
-OBJECTIVES = ("train_loss", "train_dice", *VAL_METRICS)
+OBJECTIVES = names_of(Kind.TRAINING, Kind.VALIDATION)
 """Columns of an epoch that may select weights."""
 
 

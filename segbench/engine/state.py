@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from segbench.errors import ResultsError, message
-from segbench.metrics import VAL_METRICS
+from segbench.quantities import VAL_METRICS
 from segbench.records import DECIMALS, EpochRecord
 
 if TYPE_CHECKING:

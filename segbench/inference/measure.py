@@ -23,7 +23,7 @@ from segbench.errors import DataError, ExperimentError, message
 from segbench.inference.predictor import Prediction, Predictor
 from segbench.inference.stream import stream
 from segbench.inference.verification import check_fingerprint
-from segbench.metrics import SPECS
+from segbench.quantities import METRICS
 from segbench.store.atomic import write_text
 from segbench.store.trials import format_number
 
@@ -65,7 +65,7 @@ class Measurement:
         fields = ("tp", "fp", "fn", "tn")
         together = Counts(*(np.concatenate([getattr(i.counts, f) for i in self.images]) for f in fields))
         means |= of_whole_set(together)
-        return {name: means[name] for name in SPECS}
+        return {name: means[name] for name in METRICS}
 
     def write_csv(self, path: Path) -> None:
         """Write a row an image: `image`, `height_px`, `width_px` and every metric that an image has.
@@ -230,5 +230,5 @@ def score_image(name: str, prediction: Prediction, mask: np.ndarray, *, toleranc
     values = of_counts(counts, SoftSums(overlap, total))
     values |= of_surfaces(predicted[None], truth[None], tolerance_px=tolerance_px)
     height, width = mask.shape
-    metrics = {name: float(values[name][0]) for name, spec in SPECS.items() if spec.is_per_image}
+    metrics = {name: float(values[name][0]) for name, spec in METRICS.items() if spec.is_per_image}
     return ImageScores(image=name, height_px=height, width_px=width, counts=counts, metrics=metrics)

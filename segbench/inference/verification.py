@@ -14,7 +14,7 @@ from segbench.config.trial import TrialConfig
 from segbench.data import prepare
 from segbench.engine.protocol import build_run
 from segbench.errors import ResultsError, message
-from segbench.metrics import SPECS
+from segbench.quantities import METRICS
 from segbench.records import DECIMALS, TrialRecord
 from segbench.store.trials import read_epochs, read_trial
 from segbench.store.weights import read_best, read_last
@@ -56,7 +56,7 @@ class Verification:
         return max((abs(self.measured[n] - self.recorded[n]) / self._range(n) for n in shared), default=None)
 
     def _range(self, name: str) -> float:
-        return self.diagonal_px if name in SPECS and SPECS[name].unit == "px" else 1.0
+        return self.diagonal_px if name in METRICS and METRICS[name].unit == "px" else 1.0
 
     @property
     def agrees(self) -> bool | None:

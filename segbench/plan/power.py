@@ -130,11 +130,11 @@ def _pooled(
 ) -> tuple[float, int] | None:
     import numpy as np
 
+    from segbench.quantities import find_quantity
     from segbench.stats.effects import estimate
-    from segbench.stats.metrics import read_metric
     from segbench.stats.questions import baseline_contrasts
 
-    metric = read_metric(experiment.outcome)
+    metric = find_quantity(experiment.outcome)
     assert metric is not None
     contrasts = [contrast for contrast in asked if contrast.metric == experiment.outcome]
     pairing = Pairing.of(experiment)

@@ -11,8 +11,9 @@ import pandas as pd
 from segbench.config.experiment import Experiment
 from segbench.config.pairing import Pairing
 from segbench.config.project import Project
+from segbench.quantities import LIMITS, find_quantity
 from segbench.records import State
-from segbench.report.analysis import LOST, MISSING, Analysis
+from segbench.report.analysis import CELL_MEDIANS, LOST, MISSING, Analysis
 from segbench.report.answer import write_answer, write_front_answer, write_search_answer
 from segbench.report.best_design import best_design
 from segbench.report.head import describe, provenance
@@ -40,7 +41,6 @@ from segbench.stats.curves import CURVES, curves
 from segbench.stats.dynamics import dynamics
 from segbench.stats.intervals import average_folds, summarise
 from segbench.stats.measure import measure
-from segbench.stats.metrics import read_metric
 from segbench.stats.pareto import unbeaten_in
 from segbench.stats.subgroups import Subgroups
 from segbench.stats.verdict import UNRESOLVED, verdict
@@ -50,21 +50,6 @@ from segbench.store.match import match_trials, recorded_tunings, unmatched_trial
 from segbench.store.results import Results, read_results
 from segbench.store.tuning import CellTuning
 from segbench.store.untuned import find_untuned
-
-CELL_MEDIANS = (
-    "selected_epoch",
-    "parameters",
-    "flops",
-    "epoch_time_s",
-    "images_per_s",
-    "peak_memory_mib",
-    "data_wait_s",
-    "instability",
-)
-
-
-COSTS = ("parameters", "flops", "epoch_time_s", "peak_memory_mib")
-"""Costs of which less is better."""
 
 
 def analyse(
@@ -223,9 +208,9 @@ def cells_frame(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame:
         )
     for name in CELL_MEDIANS:
         cells[name] = groups[name].median().to_numpy()
-    metric = read_metric(experiment.outcome)
-    direction = "minimize" if metric is not None and metric.is_lower_better else "maximize"
-    cells["front"] = unbeaten_in(cells, "mean", COSTS, direction)
+    metric = find_quantity(experiment.outcome)
+    direction = "maximize" if metric is None else metric.direction
+    cells["front"] = unbeaten_in(cells, "mean", LIMITS, direction)
     return cells
 
 
@@ -316,7 +301,7 @@ def _curve_metrics(epochs: pd.DataFrame) -> list[str]:
 
 
 def _last(experiment: Experiment) -> str:
-    metric = read_metric(experiment.outcome)
+    metric = find_quantity(experiment.outcome)
     return metric.last if metric is not None else f"{experiment.outcome}_last"
 
 
@@ -375,7 +360,7 @@ def _word(member: Member, margin: float | None) -> str:
     hypothesis, judgement = member.hypothesis, member.judgement
     if member.is_ratio:
         return "outside" if judgement.is_different else "within" if judgement.is_equivalent else ""
-    metric = read_metric(hypothesis.effect.contrast.metric)
+    metric = find_quantity(hypothesis.effect.contrast.metric)
     assert metric is not None
     margin = margin if hypothesis.within is not None else None
     word = verdict(hypothesis, judgement, is_lower_better=metric.is_lower_better, margin=margin)

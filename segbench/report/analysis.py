@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from segbench.quantities import QUANTITIES, Kind, names_of
 from segbench.records import State
 from segbench.stats.verdict import alpha_at_a_look
 
@@ -30,6 +31,14 @@ LOST: Final[Mapping[str, tuple[str, ...]]] = {
 """Columns of a cell that count its trials without a value -> the states that count there."""
 
 
+CELL_MEDIANS: Final = (
+    "selected_epoch",
+    *(name for name in names_of(Kind.COST, Kind.DETERMINISTIC) if QUANTITIES[name].heading),
+    *names_of(Kind.INSTABILITY),
+)
+"""Columns of `Analysis.cells` that are medians over the trials of a cell."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Analysis:
     """The content of one report; renderers add no number of their own.
@@ -48,9 +57,8 @@ class Analysis:
     cells: pd.DataFrame
     """A row a cell: `cell`, a column an axis, `n` (completed seeds), `mean`, `sd`, `low`, `high` (95 %
     t-interval of the outcome), `mean_last` (outcome at the last epoch's weights), `val_mean` (objective at
-    the selected epoch), `selected_epoch` (median), `diverged`, `failed`, `missing`, `parameters`, `flops`,
-    `epoch_time_s`, `images_per_s`, `peak_memory_mib`, `data_wait_s`, `instability` (medians), `front` (the
-    costs for which no other cell has as good a mean for as little, joined by spaces)."""
+    the selected epoch), `diverged`, `failed`, `missing`, the medians `CELL_MEDIANS`, `front` (the costs for
+    which no other cell has as good a mean for as little, joined by spaces)."""
     seeds: pd.DataFrame
     """A row a completed trial: `trial`, `cell`, a column an axis, `seed`, `fold`, `value` (outcome),
     `value_last`."""

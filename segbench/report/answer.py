@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from segbench.config.experiment import Experiment
-from segbench.metrics import find_spec
+from segbench.quantities import find_quantity
 from segbench.records import State
 from segbench.report.numbers import (
     counted,
@@ -137,7 +137,8 @@ def _measured(
 
 
 def _outcome_words(outcome: str) -> str:
-    spec = find_spec(outcome)
+    quantity = find_quantity(outcome)
+    spec = None if quantity is None else quantity.metric
     if spec is None:
         return outcome
     unit = f"in {spec.unit}" if spec.unit else ""

@@ -16,6 +16,7 @@ import pandas as pd
 from segbench.config.differences import describe_changes, differing, short
 from segbench.config.experiment import Cell, Experiment
 from segbench.config.pairing import Pairing
+from segbench.quantities import find_quantity
 from segbench.records import State, TrialRecord
 from segbench.report.analysis import Analysis
 from segbench.report.columns import is_known, rows_of, tone_of
@@ -32,7 +33,6 @@ from segbench.report.topics.claims import divergence_text
 from segbench.report.trace import Source, Trace, Traces, key_of
 from segbench.stats.effects import Effect
 from segbench.stats.intervals import LEVEL
-from segbench.stats.metrics import read_metric
 from segbench.stats.pairs import Contrast
 from segbench.store.results import Results
 
@@ -356,7 +356,7 @@ def write_answer(found: Comparison) -> str:
     parts += [f"Not compared: {reason} ({listed(labels)})." for reason, labels in found.refused.items()]
     measured = [row for row in found.outcomes.to_dict("records") if row["difference"] == row["difference"]]
     if measured:
-        metric = read_metric(found.a.experiment.outcome)
+        metric = find_quantity(found.a.experiment.outcome)
         way = "lower" if metric is not None and metric.is_lower_better else "higher"
         parts.append(
             f"Differences are B minus A in {found.a.experiment.outcome}, {way} the better, paired by seed "

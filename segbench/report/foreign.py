@@ -19,10 +19,10 @@ from segbench.config.pairing import Pairing
 from segbench.config.project import Project
 from segbench.config.trial import Choice, TrialConfig
 from segbench.errors import ResultsError, message
+from segbench.quantities import find_quantity, is_direction_known
 from segbench.records import State
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
-from segbench.stats.metrics import is_direction_known, read_metric
 from segbench.store.layout import HASH_DIGITS
 from segbench.store.results import Results
 
@@ -181,7 +181,7 @@ class Foreign:
     notes: tuple[str, ...]
     """What of the table does not count, and why."""
     directions: Mapping[str, bool]
-    """Outcome -> whether lower is better, where `--direction` says so (`stats.metrics.declared`)."""
+    """Outcome -> whether lower is better, where `--direction` says so (`quantities.declared`)."""
 
 
 def make_foreign(
@@ -263,7 +263,7 @@ def _metric(table: ForeignTable, metric: str | None) -> str:
 
 
 def _directions(table: ForeignTable, outcome: str, direction: str | None) -> dict[str, bool]:
-    known = read_metric(outcome)
+    known = find_quantity(outcome)
     assert known is not None
     if direction is None:
         if is_direction_known(outcome):

@@ -16,12 +16,12 @@ from segbench.config.expand import parameter_ends
 from segbench.config.experiment import Experiment
 from segbench.config.project import Project
 from segbench.config.trial import Choice
+from segbench.quantities import find_quantity
 from segbench.records import State
 from segbench.report.notes import varies
 from segbench.report.numbers import counted, listed, metric_words
 from segbench.report.study import Estimator, Family
 from segbench.stats.effects import Effect
-from segbench.stats.metrics import read_metric
 from segbench.stats.power import POWER, smallest_difference
 from segbench.stats.questions import baseline_contrasts
 from segbench.store.results import Results
@@ -209,7 +209,7 @@ def _fingerprints(records: Sequence[object]) -> set[str]:
 
 def _outcome(experiment: Experiment) -> str:
     if experiment.foreign:
-        metric = read_metric(experiment.outcome)
+        metric = find_quantity(experiment.outcome)
         way = "lower" if metric is not None and metric.is_lower_better else "higher"
         return f"{experiment.outcome}, the {way} the better"
     selector = experiment.baseline.objective
@@ -233,7 +233,7 @@ def _choice_text(choice: Choice) -> str:
 
 
 def _test_images(experiment: Experiment, table: pd.DataFrame, estimator: Estimator) -> str:
-    metric = read_metric(experiment.outcome)
+    metric = find_quantity(experiment.outcome)
     images = estimator.image_table(metric) if metric is not None else None
     if images is None:
         return ""

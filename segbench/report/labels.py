@@ -8,35 +8,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from segbench.metrics import find_spec
+from segbench.quantities import find_quantity
 from segbench.report.analysis import Analysis
 from segbench.report.style import Style
 
 if TYPE_CHECKING:
     from segbench.report.trace import Traces
-
-_PARTS = {"test": "test", "val": "validation", "train": "train"}
-
-METRICS = {
-    "val_loss": "Loss (validation)",
-    "train_loss": "Loss (train)",
-    "epoch_time_s": "Seconds per epoch",
-    "train_time_s": "Seconds of training",
-    "images_per_s": "Images per second",
-    "peak_memory_mib": "Peak memory (MiB)",
-    "data_wait_s": "Seconds per epoch waiting for data",
-    "parameters": "Parameters",
-    "flops": "Operations per image",
-    "instability": "Instability (sd of the last epochs)",
-}
-
-
-def _titled(name: str) -> str:
-    spec = find_spec(name)
-    if spec is None:
-        return name
-    notes = [_PARTS[name.partition("_")[0]], "last epoch" if name.endswith("_last") else "", spec.unit]
-    return f"{spec.words[:1].upper()}{spec.words[1:]} ({', '.join(filter(None, notes))})"
 
 
 @dataclass(frozen=True)
@@ -57,7 +34,8 @@ class Labels:
 
     def metric(self, name: str) -> str:
         """Return the user's name of a metric, else ours: `Dice (test)`, `Surface Dice (test, last epoch)`."""
-        return self.style.labels.get(name) or METRICS.get(name) or _titled(name)
+        quantity = find_quantity(name)
+        return self.style.labels.get(name) or (quantity.label if quantity is not None else "") or name
 
     def cell(self, cell: str) -> str:
         """Return the printed name of a cell from those of its levels."""

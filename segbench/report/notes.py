@@ -9,7 +9,7 @@ import pandas as pd
 
 from segbench.config.experiment import Experiment
 from segbench.config.pairing import alias_lines, title
-from segbench.metrics import find_spec
+from segbench.quantities import QUANTITIES
 from segbench.records import State
 from segbench.report.analysis import MISSING
 from segbench.report.numbers import counted, percent
@@ -261,7 +261,7 @@ def _unrecorded(experiment: Experiment, table: pd.DataFrame) -> list[str]:
     complete = table[table["state"] == State.COMPLETE.value]
     notes = []
     for name in dict.fromkeys([experiment.outcome, *(claim.metric for claim in experiment.claims)]):
-        if find_spec(name) is None:
+        if name not in QUANTITIES or QUANTITIES[name].metric is None:
             continue
         num_missing = int(complete[name].isna().sum()) if name in complete else len(complete)
         if num_missing:

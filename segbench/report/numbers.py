@@ -7,9 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from segbench.metrics import find_spec
+from segbench.quantities import find_quantity
 
 _NEGATIVE = re.compile(r"(?<![\w.\-])-(?=\d)")
 _PERCENT = re.compile(r"(?<=\d) %")
@@ -41,9 +39,10 @@ class Numbers:
 
     def of(self, metric: str, value: float, *, is_difference: bool = False) -> str:
         """Return a value of any metric: fixed decimals for scores, three significant digits for costs."""
-        if is_score(metric):
-            # The sd of a score over epochs is a hundredth of a score.
-            numbers = Numbers(self.digits + 2) if metric == "instability" else self
+        quantity = find_quantity(metric)
+        more = 0 if quantity is None else quantity.more_digits
+        if more is not None:
+            numbers = Numbers(self.digits + more)
             return numbers.difference(value) if is_difference else numbers.value(value)
         if _is_missing(value):
             return NONE
@@ -57,9 +56,9 @@ class Numbers:
 
 
 def is_score(metric: str) -> bool:
-    """Whether a metric lives between 0 and 1 (dice, iou, its sd); else it is a cost with a unit."""
-    name = metric.removesuffix("_last")
-    return not name.endswith(("_s", "_mib", "_px")) and name not in ("parameters", "flops")
+    """Whether a metric lives between 0 and 1 (dice, iou, its sd); else it is a cost or has a unit."""
+    quantity = find_quantity(metric)
+    return quantity is None or quantity.more_digits is not None
 
 
 def p_value(value: float) -> str:
@@ -131,35 +130,17 @@ def _signed(text: str) -> str:
 # Numbers and lists as a sentence says them: plain ASCII, digits as many as the interval warrants.
 
 
-_METRIC_WORDS = {
-    "loss": "loss",
-    "epoch_time_s": "seconds an epoch",
-    "images_per_s": "images per second",
-    "peak_memory_mib": "MiB of peak memory",
-    "data_wait_s": "seconds an epoch of waiting for data",
-    "instability": "instability (sd of validation Dice over the last epochs)",
-}
-
-
 def metric_words(metric: str) -> str:
     """Write `test Dice`, `test IoU at the last epoch`, `seconds an epoch`; an unknown name stays as it is."""
-    if metric in _METRIC_WORDS:
-        return _METRIC_WORDS[metric]
-    part, _, name = metric.partition("_")
-    if part not in ("test", "val", "train"):
-        return metric
-    spec = find_spec(metric)
-    name, at_last = (name[:-5], " at the last epoch") if name.endswith("_last") else (name, "")
-    words = _METRIC_WORDS.get(name, name) if spec is None else spec.words
-    unit = f" ({spec.unit})" if spec is not None and spec.unit else ""
-    return f"{part} {words}{unit}{at_last}"
+    quantity = find_quantity(metric)
+    return metric if quantity is None else quantity.words or metric
 
 
 def decimals_for(half_width: float, *, default: int = 4) -> int:
     """Return the decimals that show two significant digits of an interval's half-width."""
-    if not np.isfinite(half_width) or half_width <= 0:
+    if not math.isfinite(half_width) or half_width <= 0:
         return default
-    return int(np.clip(1 - np.floor(np.log10(half_width)), 0, 6))
+    return min(max(1 - math.floor(math.log10(half_width)), 0), 6)
 
 
 def signed(value: float, decimals: int) -> str:
@@ -189,9 +170,9 @@ def counted(number: int, word: str) -> str:
 
 def seeds_range(low: float, high: float) -> str:
     """Write `9 to 24 seeds`; infinity reads `more than 10,000`."""
-    if np.isinf(low):
+    if math.isinf(low):
         return "more than 10,000 seeds"
-    upper = "more than 10,000" if np.isinf(high) else f"{int(high):,}"
+    upper = "more than 10,000" if math.isinf(high) else f"{int(high):,}"
     return f"{int(low):,} seeds" if low == high else f"{int(low):,} to {upper} seeds"
 
 

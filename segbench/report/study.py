@@ -14,10 +14,10 @@ import pandas as pd
 from segbench.config.experiment import Axis, Claim, Experiment
 from segbench.config.pairing import Pairing, effect_text
 from segbench.errors import ExperimentError, message
+from segbench.quantities import Kind, Quantity, find_quantity
 from segbench.report.numbers import listed
 from segbench.stats.effects import Effect, estimate_pairs, log_ratio
 from segbench.stats.images import ImageTable
-from segbench.stats.metrics import Kind, Metric, read_metric
 from segbench.stats.pairs import Contrast, PairedTable, Pairs
 from segbench.stats.questions import baseline_contrasts, claim_contrast, is_testable, judged_contrasts
 from segbench.stats.subgroups import Subgroups, restrict
@@ -76,7 +76,7 @@ class Estimator:
     def effect(self, contrast: Contrast) -> Effect:
         """Return the estimate of a contrast whose metric is a column of the table."""
         if contrast not in self._effects:
-            metric = read_metric(contrast.metric)
+            metric = find_quantity(contrast.metric)
             assert metric is not None
             if contrast.among:
                 table, kept = restrict(
@@ -96,7 +96,7 @@ class Estimator:
     def log_ratio(self, contrast: Contrast) -> Effect:
         return log_ratio(self.effect(contrast), self._paired.pairs(contrast))
 
-    def image_table(self, metric: Metric) -> ImageTable | None:
+    def image_table(self, metric: Quantity) -> ImageTable | None:
         """Return the per-image values behind a test metric; None where there are none."""
         if metric.kind != Kind.TEST or self.images.empty:
             return None
@@ -209,7 +209,7 @@ def _hypothesis(claim: Claim, experiment: Experiment, estimator: Estimator) -> H
         low, high = np.log(claim.between)
         bounds = (float(low), float(high))
         return Hypothesis(effect=estimator.log_ratio(contrast), null=bounds, within=bounds)
-    metric = read_metric(claim.metric)
+    metric = find_quantity(claim.metric)
     assert metric is not None
     within = (-margin, margin) if margin and metric.kind == Kind.TEST else None
     null = within if claim.op == "==" and within else (0.0, 0.0)

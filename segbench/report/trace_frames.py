@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from segbench.quantities import QUANTITIES, Print, find_quantity
 from segbench.records import State
-from segbench.report.analysis import LOST, Analysis
+from segbench.report.analysis import CELL_MEDIANS, LOST, Analysis
 from segbench.report.numbers import Numbers, epochs, percent
 from segbench.report.trace import (
     FrameSpec,
@@ -33,7 +34,6 @@ from segbench.report.trace import (
     show_word,
 )
 from segbench.stats.intervals import LEVEL
-from segbench.stats.metrics import read_metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -405,6 +405,13 @@ SEARCH_FRAMES: Final = (
 # Those of crossings and curves are in `trace_designs.py`.
 
 
+_SHOWS: Final = {
+    Print.SIGNIFICANT: show_significant,
+    Print.COUNT: show_count,
+    Print.MAGNITUDE: show_magnitude,
+}
+
+
 def contrast_subject(analysis: Analysis, row: Row) -> str:
     """Name a contrast: `norm: none - BatchNorm at model = unet, instability, new images`."""
     text = f"{row['axis']}: {row['level']} - {row['baseline']}"
@@ -439,7 +446,7 @@ def proposal_subject(analysis: Analysis, row: Row) -> str:
 def _cells(analysis: Analysis) -> list[Quantity]:
     experiment = analysis.experiment
     outcome, objective = experiment.outcome, experiment.baseline.objective.metric
-    metric = read_metric(outcome)
+    metric = find_quantity(outcome)
     last = f"{outcome}_last" if metric is None else metric.last
     mean = f"Mean over seeds of {outcome} at the selected weights."
     t = "Mean ± t(0.975, n − 1) · sd / √n over seeds."
@@ -469,14 +476,7 @@ def _cells(analysis: Analysis) -> list[Quantity]:
     ]
     found = [q if q.behind or q.name == "n" else replace(q, behind=outcome) for q in found]
     shows = {
-        "selected_epoch": show_as_is,
-        "parameters": show_magnitude,
-        "flops": show_magnitude,
-        "epoch_time_s": show_significant,
-        "images_per_s": show_significant,
-        "peak_memory_mib": show_count,
-        "data_wait_s": show_significant,
-        "instability": show_significant,
+        name: _SHOWS[QUANTITIES[name].median] if name in QUANTITIES else show_as_is for name in CELL_MEDIANS
     }
     found += [
         Quantity(

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from segbench.config.pairing import Pairing
+from segbench.quantities import Quantity
 from segbench.stats.decisions import Evidence, p_of_counts
 from segbench.stats.images import ImageTable
 from segbench.stats.intervals import LEVEL, Spread
-from segbench.stats.metrics import Metric
 from segbench.stats.moments import Moments
 from segbench.stats.pairs import Contrast, Pairs
 
@@ -80,7 +80,7 @@ def estimate(
     table: pd.DataFrame,
     contrast: Contrast,
     pairing: Pairing,
-    metric: Metric,
+    metric: Quantity,
     images: ImageTable | None = None,
 ) -> Effect:
     """Estimate one contrast from the measured table.
@@ -95,7 +95,7 @@ def estimate(
 
 
 def estimate_pairs(
-    planned: Pairs, contrast: Contrast, metric: Metric, images: ImageTable | None = None
+    planned: Pairs, contrast: Contrast, metric: Quantity, images: ImageTable | None = None
 ) -> Effect:
     """Estimate one contrast from its pairs."""
     effect = _from_pairs(planned, contrast, images)

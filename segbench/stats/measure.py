@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from segbench.quantities import QUANTITIES, OverEpochs
 from segbench.records import State
 
 INSTABILITY_EPOCHS = 10
@@ -39,22 +40,25 @@ def measure(
     is_complete = table["state"] == State.COMPLETE.value
     for name in table.columns:
         is_metric = name.startswith(("test_", "val_")) or name in _EPOCH_SUMMARIES or name == "objective"
-        if is_metric or name in ("parameters", "flops", "train_time_s"):
+        if is_metric or name in QUANTITIES:
             table[name] = pd.to_numeric(table[name]).astype(float)
         if is_metric:
             table.loc[~is_complete, name] = np.nan
     return table
 
 
-_EPOCH_SUMMARIES = ("instability", "epoch_time_s", "images_per_s", "peak_memory_mib", "data_wait_s")
+_MEDIANS, _LARGEST = (
+    tuple(name for name, quantity in QUANTITIES.items() if quantity.over_epochs is how)
+    for how in (OverEpochs.MEDIAN, OverEpochs.LARGEST)
+)
+_EPOCH_SUMMARIES = ("instability", *_MEDIANS, *_LARGEST)
 
 
 def summarise_epochs(epochs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """Reduce the epochs of each trial to one row.
 
-    `instability`: see `instability`. `epoch_time_s`, `images_per_s`, `data_wait_s`: medians without the first
-    epoch, which pays for warming up (it counts where it is the only one). `peak_memory_mib`: the largest.
-    `val_*`: at the selected epoch.
+    `instability`: see `instability`. Costs: as their quantities say (`OverEpochs`). `val_*`: at the selected
+    epoch.
     """
     if epochs.empty:
         return pd.DataFrame({"trial": pd.Series(dtype=trials["trial"].dtype)})
@@ -63,10 +67,8 @@ def summarise_epochs(epochs: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame
     warm = epochs[(epochs["epoch"] > 1) | (groups["epoch"].transform("size") == 1)]
     costs = warm.groupby("trial", sort=False)
     parts = [groups["val_dice"].agg(instability).rename("instability")] if "val_dice" in epochs else []
-    parts += [
-        costs[name].median() for name in ("epoch_time_s", "images_per_s", "data_wait_s") if name in epochs
-    ]
-    parts += [groups["peak_memory_mib"].max()] if "peak_memory_mib" in epochs else []
+    parts += [costs[name].median() for name in _MEDIANS if name in epochs]
+    parts += [groups[name].max() for name in _LARGEST if name in epochs]
     summary = (
         pd.concat(parts, axis=1).rename_axis("trial").reset_index() if parts else groups.size().reset_index()
     )

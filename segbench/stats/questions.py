@@ -7,7 +7,7 @@ from dataclasses import replace
 from segbench.config.axes import leaves_steps_out
 from segbench.config.experiment import Claim, Experiment
 from segbench.config.pairing import Pairing
-from segbench.stats.metrics import Kind, read_metric
+from segbench.quantities import Kind, find_quantity
 from segbench.stats.pairs import Contrast
 
 _TESTABLE = (Kind.TEST, Kind.INSTABILITY, Kind.COST)
@@ -15,7 +15,7 @@ _TESTABLE = (Kind.TEST, Kind.INSTABILITY, Kind.COST)
 
 def is_testable(claim: Claim, margin: float | None) -> bool:
     """Whether a claim is a hypothesis about replicates; `==` also needs a margin, `/` its bounds."""
-    metric = read_metric(claim.metric)
+    metric = find_quantity(claim.metric)
     if claim.axis is None or metric is None or metric.kind not in _TESTABLE:
         return False
     if claim.op == "==":

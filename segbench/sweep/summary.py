@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from segbench.errors import Interrupted, SegbenchError, TrialError
-from segbench.metrics import COST_METRICS
+from segbench.quantities import QUANTITIES
 from segbench.records import State, TrialRecord
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
@@ -130,7 +130,7 @@ def _parameters(record: TrialRecord) -> str:
 
 
 def _goal(metric: str, value: float) -> str:
-    if metric not in COST_METRICS:
+    if not QUANTITIES[metric].is_cost:
         return f"{value:.4f}"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 

@@ -16,7 +16,7 @@ import numpy as np
 from segbench.config.trial import TrialConfig, identity, variant_digests
 from segbench.data.overlay import as_rgb, overlay
 from segbench.errors import ResultsError, SegbenchError, message
-from segbench.metrics import COST_METRICS
+from segbench.quantities import QUANTITIES, OverEpochs
 from segbench.records import State, TrialRecord
 from segbench.store import trials
 from segbench.store.atomic import sweep_temporaries, write_bytes
@@ -278,27 +278,23 @@ def logging_to(path: Path) -> Iterator[logging.Logger]:
 def measure_trial(record: TrialRecord, folder: TrialFolder, metrics: Iterable[str]) -> dict[str, float]:
     """Return goals and constraints of a trial as reports measure them: metric -> value.
 
-    Validation metrics at the selected epoch; `epoch_time_s` as the median without the first epoch, which
-    pays for warming up; `peak_memory_mib` as the largest; `parameters` and `flops`, which alone are known of
-    a trial that is not complete. What is not known is left out.
+    What the epochs measured becomes one value as the quantity says (`OverEpochs`). `parameters` and `flops`
+    alone are known of a trial that is not complete. What is not known is left out.
     """
-    wanted = set(metrics)
-    static = {"parameters": record.parameters, "flops": record.flops}
-    found: dict[str, float | None] = {name: value for name, value in static.items() if name in wanted}
-    if wanted - static.keys() and record.state is State.COMPLETE:
-        for name in wanted - static.keys():
-            column = read_column(folder, name)
-            if name in COST_METRICS:
-                found[name] = _cost(name, column)
-            else:
-                found[name] = column.get(record.selected_epoch or 0)
+    found: dict[str, float | None] = {}
+    for name in set(metrics):
+        how = QUANTITIES[name].over_epochs
+        if how is None:
+            found[name] = getattr(record, name)
+        elif record.state is State.COMPLETE:
+            found[name] = _over_epochs(how, read_column(folder, name), record.selected_epoch)
     return {name: float(value) for name, value in found.items() if value is not None and value == value}
 
 
-def _cost(name: str, column: Mapping[int, float]) -> float | None:
-    if not column:
-        return None
-    if name == "peak_memory_mib":
+def _over_epochs(how: OverEpochs, column: Mapping[int, float], selected: int | None) -> float | None:
+    if not column or how is OverEpochs.SELECTED:
+        return column.get(selected or 0)
+    if how is OverEpochs.LARGEST:
         return max(column.values())
     return median([value for epoch, value in column.items() if epoch > 1] or column.values())
 

@@ -15,6 +15,7 @@ from segbench.config.experiment import Constraint, Search
 from segbench.config.trial import TrialConfig
 from segbench.engine.heap import return_freed_memory
 from segbench.errors import DataError, ResultsError, is_out_of_memory
+from segbench.quantities import QUANTITIES, Kind
 from segbench.records import EpochRecord, FailureKind, State, TrialRecord
 from segbench.store import trials
 from segbench.store.atomic import sweep_temporaries
@@ -73,9 +74,6 @@ def shorten(text: str) -> str:
 # Bounds on what a network costs: a proposal that breaks one is refused before its first epoch.
 
 
-KNOWN_UNTRAINED: Final = ("parameters", "flops")
-"""Metrics that are known once a network is built."""
-
 LEARNS_FROM_COMPLETE: Final = ("gp", "nsga2")
 """Samplers that learn from complete proposals alone: refused ones would be proposed again and again."""
 
@@ -85,7 +83,7 @@ def limits_of(search: Search) -> list[dict[str, Any]]:
     trained."""
     if search.sampler in LEARNS_FROM_COMPLETE:
         return []
-    checked = [each for each in search.constraints if each.metric in KNOWN_UNTRAINED]
+    checked = [each for each in search.constraints if QUANTITIES[each.metric].kind is Kind.DETERMINISTIC]
     return [{"metric": each.metric, "low": each.low, "high": each.high} for each in checked]
 
 

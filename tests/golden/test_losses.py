@@ -61,9 +61,14 @@ def golden() -> dict[str, list[dict[str, float]]]:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_losses_are_the_golden_ones(name, golden) -> None:
-    """Losses within 1e-4, as processors sum in other orders; metrics within some pixels at the threshold."""
+    """Losses within 1e-4, as processors sum in other orders; metrics within some pixels at the threshold.
+
+    A metric that was declared later is no column of the golden file.
+    """
     found = rows_of(name)
-    assert [list(row) for row in found] == [list(row) for row in golden[name]]
+    assert [[column for column in row if column in golden[name][0]] for row in found] == [
+        list(row) for row in golden[name]
+    ]
     for ours, theirs in zip(found, golden[name], strict=True):
         for column, value in theirs.items():
             within = {"rel": 1e-4} if column in ("epoch", "lr", "train_loss", "val_loss") else {"abs": 5e-3}

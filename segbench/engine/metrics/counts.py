@@ -12,6 +12,8 @@ from typing import Final
 
 import numpy as np
 
+from segbench.quantities import Metric
+
 LOGIT_THRESHOLD: Final = 0.0
 """Logit above which a pixel is foreground: probability 0.5."""
 
@@ -26,6 +28,7 @@ class Counts:
     tn: np.ndarray
 
 
+@Metric(words="Dice")
 def dice(counts: Counts) -> np.ndarray:
     """Twice the overlap over the sum of both areas: 2 TP / (2 TP + FP + FN), per image.
 
@@ -37,6 +40,7 @@ def dice(counts: Counts) -> np.ndarray:
     return ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
 
 
+@Metric(words="IoU")
 def iou(counts: Counts) -> np.ndarray:
     """Overlap over union: TP / (TP + FP + FN), per image; an empty prediction on an empty mask is 1.
 
@@ -45,6 +49,7 @@ def iou(counts: Counts) -> np.ndarray:
     return ratio(counts.tp, counts.tp + counts.fp + counts.fn)
 
 
+@Metric(words="precision")
 def precision(counts: Counts) -> np.ndarray:
     """Share of the predicted pixels that are right: TP / (TP + FP), per image.
 
@@ -57,6 +62,7 @@ def precision(counts: Counts) -> np.ndarray:
     )
 
 
+@Metric(words="recall")
 def recall(counts: Counts) -> np.ndarray:
     """Share of the mask's pixels that were found: TP / (TP + FN), per image.
 
@@ -69,6 +75,7 @@ def recall(counts: Counts) -> np.ndarray:
     )
 
 
+@Metric(words="pixel accuracy")
 def accuracy(counts: Counts) -> np.ndarray:
     """Share of all pixels that are right, background too: (TP + TN) / (TP + FP + FN + TN), per image.
 
@@ -77,6 +84,7 @@ def accuracy(counts: Counts) -> np.ndarray:
     return ratio(counts.tp + counts.tn, counts.tp + counts.fp + counts.fn + counts.tn)
 
 
+@Metric(words="specificity")
 def specificity(counts: Counts) -> np.ndarray:
     """Share of the background that was left alone: TN / (TN + FP), per image.
 

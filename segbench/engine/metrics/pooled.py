@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from segbench.engine.metrics.counts import Counts, dice
+from segbench.quantities import Metric
 
 
+@Metric(words="pooled Dice", is_per_image=False)
 def pooled_dice(counts: Counts) -> float:
     """Dice of all images taken as one: 2 TP / (2 TP + FP + FN) of the counts summed over the whole set.
 

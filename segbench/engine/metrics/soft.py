@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segbench.engine.metrics.counts import Counts, dice
+from segbench.quantities import Metric
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class SoftSums:
     """Over all pixels that count."""
 
 
+@Metric(words="soft Dice")
 def soft_dice(counts: Counts, sums: SoftSums) -> np.ndarray:
     """Dice of the probabilities p themselves: 2 sum(p t) / (sum(p) + sum(t)), per image, without smoothing.
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segbench.quantities import Metric
+
 PERCENTILE = 95
 
 
@@ -40,6 +42,7 @@ class SurfaceDistances:
         return not self.is_empty and not (self.of_prediction.size and self.of_mask.size)
 
 
+@Metric(words="95 % Hausdorff distance", unit="px", is_lower_better=True, best=0.0, worst=None)
 def hd95_px(distances: SurfaceDistances) -> float:
     """95th percentile of the Hausdorff distance between the outlines in pixels, per image.
 
@@ -57,6 +60,7 @@ def hd95_px(distances: SurfaceDistances) -> float:
     return float(max(directed))
 
 
+@Metric(words="average surface distance", unit="px", is_lower_better=True, best=0.0, worst=None)
 def assd_px(distances: SurfaceDistances) -> float:
     """Average symmetric distance between the outlines in pixels, per image.
 
@@ -72,6 +76,7 @@ def assd_px(distances: SurfaceDistances) -> float:
     return float(np.concatenate([distances.of_prediction, distances.of_mask]).mean())
 
 
+@Metric(words="surface Dice")
 def surface_dice(distances: SurfaceDistances, tolerance_px: float) -> float:
     """Share of both outlines that lies within `surface_tolerance_px` of the other one, per image.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from segbench.metrics import is_lower_better
+from segbench.quantities import LIMITS, QUANTITIES, axis_unit, is_lower_better
 from segbench.report.analysis import Analysis
 from segbench.report.columns import Numbered, cell_columns, cell_fields, is_known, rows_of, without_empty
 from segbench.report.figures.figure import Facet, Figure, Key, Mark, Note
@@ -129,13 +129,17 @@ def cost_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         known = cells[cells[column].notna()]
         if known.empty or (column == "parameters" and known[column].nunique() < 2):
             continue
-        unit, suffix = unit_of(column, known[column].max())
+        unit, suffix = axis_unit(column, known[column].max())
         marks = []
         for row in known.to_dict(orient="records"):
             levels = labels.levels(row["cell"])
             level = layout.level_of(levels)
             has_interval = row["low"] == row["low"]
-            cost = magnitude(row[column]) if unit > 1 else f"{significant(row[column])} s per epoch"
+            cost = (
+                magnitude(row[column])
+                if unit > 1
+                else f"{significant(row[column])} {QUANTITIES[column].heading}"
+            )
             is_beaten = column not in row["front"].split()
             said = f"{labels.cell(row['cell'])}: {numbers.value(row['mean'])}, {cost}"
             marks.append(
@@ -199,15 +203,6 @@ def cost_figure(analysis: Analysis, labels: Labels) -> Figure | None:
     )
 
 
-def unit_of(column: str, largest: float) -> tuple[float, str]:
-    """Return what values are divided by and what the axis then says."""
-    if column == "flops":
-        return (1e9, " (billions)") if largest >= 1e8 else (1e6, " (millions)")
-    if column != "parameters":
-        return 1.0, ""
-    return (1e6, " (millions)") if largest >= 1e5 else (1e3, " (thousands)")
-
-
 # The tables of cells: what each reached, and what it costs.
 
 
@@ -262,12 +257,11 @@ def costs_table(analysis: Analysis, labels: Labels) -> Table:
         labels,
         "cells",
         (
-            ("Parameters", "parameters"),
-            ("FLOPs", "flops"),
-            ("s per epoch", "epoch_time_s"),
-            ("Images per s", "images_per_s"),
-            *([("s waiting", "data_wait_s")] if has_waits else []),
-            ("Peak MiB", "peak_memory_mib"),
+            *(
+                (quantity.heading, name)
+                for name, quantity in QUANTITIES.items()
+                if quantity.heading and (has_waits or name != "data_wait_s")
+            ),
         ),
         frozenset({"data_wait_s"}),
     )
@@ -310,14 +304,8 @@ def costs_table(analysis: Analysis, labels: Labels) -> Table:
 
 def _front(names: str) -> str:
     """Name the costs of a front in short."""
-    words = [_SHORT[name] for name in names.split()]
-    return "all" if len(words) == len(_SHORT) else ", ".join(words)
+    words = [QUANTITIES[name].short for name in names.split()]
+    return "all" if len(words) == len(LIMITS) else ", ".join(words)
 
 
 _LOST: Final = ("diverged", "failed", "missing")
-_SHORT: Final = {
-    "parameters": "parameters",
-    "flops": "FLOPs",
-    "epoch_time_s": "time",
-    "peak_memory_mib": "memory",
-}

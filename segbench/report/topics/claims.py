@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from segbench.config.experiment import Claim, Experiment
+from segbench.quantities import Kind, find_quantity
 from segbench.report.analysis import Analysis
 from segbench.report.columns import rows_of, tone_of
 from segbench.report.labels import Labels
@@ -27,7 +28,6 @@ from segbench.report.study import evidence as evidence_of
 from segbench.report.table import Column, Field, Table
 from segbench.stats.effects import Effect
 from segbench.stats.intervals import LEVEL
-from segbench.stats.metrics import Kind, read_metric
 from segbench.stats.questions import claim_contrast
 from segbench.stats.verdict import Judgement, seeds_to_resolve
 
@@ -188,7 +188,7 @@ def _is_known(claim: Claim, estimator: Estimator) -> bool:
 
 
 def _without_test(claim: Claim, experiment: Experiment, estimator: Estimator) -> tuple[str, str]:
-    metric = read_metric(claim.metric)
+    metric = find_quantity(claim.metric)
     if claim.axis is None:
         return NOT_JUDGED, "Outside the grammar of claims: nothing was computed."
     if metric is None or claim.metric not in estimator.table:
@@ -252,7 +252,7 @@ def _ratio_text(claim: Claim, effect: Effect, level: float) -> str:
 
 
 def _is_on_margin_scale(claim: Claim) -> bool:
-    metric = read_metric(claim.metric)
+    metric = find_quantity(claim.metric)
     return metric is not None and metric.kind == Kind.TEST
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from segbench.metrics import is_lower_better
+from segbench.quantities import is_lower_better
 from segbench.report.analysis import Analysis
 from segbench.report.columns import Numbered, cell_columns, cell_fields, is_known, rows_of
 from segbench.report.figures.figure import Facet, Figure, Key, Mark, Note, Scale

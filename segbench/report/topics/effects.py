@@ -10,7 +10,7 @@ import pandas as pd
 
 from segbench.config.experiment import Experiment
 from segbench.config.pairing import Pairing, alias_note, aliased_with
-from segbench.metrics import is_lower_better
+from segbench.quantities import Kind, Quantity, find_quantity, is_lower_better
 from segbench.report.analysis import Analysis
 from segbench.report.columns import is_known, is_text, rows_of, tone_of
 from segbench.report.figures.figure import Facet, Figure, Key, Mark, Note
@@ -43,7 +43,6 @@ from segbench.report.topics.claims import divergence_text
 from segbench.report.trace_frames import contrast_subject
 from segbench.stats.effects import Effect
 from segbench.stats.intervals import LEVEL
-from segbench.stats.metrics import Kind, Metric, read_metric
 from segbench.stats.pairs import Contrast
 from segbench.stats.questions import is_ranked
 from segbench.stats.signflip import sign_flip_p
@@ -194,7 +193,7 @@ def _level_minus_baseline(row: dict[str, object], experiment: Experiment) -> dic
 
 def _row(effect: Effect, estimator: Estimator, level: float = LEVEL) -> dict[str, object]:
     contrast = effect.contrast
-    metric = read_metric(contrast.metric)
+    metric = find_quantity(contrast.metric)
     assert metric is not None
     low, high = effect.interval(level=level)
     low_new, high_new = effect.interval("new_images", level)
@@ -236,7 +235,7 @@ def _row(effect: Effect, estimator: Estimator, level: float = LEVEL) -> dict[str
     }
 
 
-def _last_effect(contrast: Contrast, metric: Metric, estimator: Estimator) -> Effect | None:
+def _last_effect(contrast: Contrast, metric: Quantity, estimator: Estimator) -> Effect | None:
     """Estimate the contrast at the last epoch's weights; None where the metric has no such twin."""
     if metric.kind != Kind.TEST or metric.last == metric.name or metric.last not in estimator.table:
         return None

@@ -10,7 +10,7 @@ import pandas as pd
 
 from segbench.config.experiment import Experiment
 from segbench.config.pairing import Crossing, Pairing
-from segbench.metrics import is_lower_better
+from segbench.quantities import is_lower_better
 from segbench.report.analysis import Analysis
 from segbench.report.columns import Numbered, rows_of
 from segbench.report.figures.figure import Facet, Figure, Key, Mark, Scale, in_rows

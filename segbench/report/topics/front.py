@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from segbench.config.experiment import Search
+from segbench.quantities import axis_unit
 from segbench.report.analysis import Analysis
 from segbench.report.figures.figure import Facet, Figure, Key, Mark
 from segbench.report.figures.palette import GREY, Look
@@ -12,7 +13,6 @@ from segbench.report.figures.scales import linear, spread
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers
 from segbench.report.topics.arrangement import slug
-from segbench.report.topics.cells import unit_of
 from segbench.report.trace_frames import proposal_subject
 
 _HEIGHT_CM = 5.2
@@ -40,7 +40,7 @@ def front_figure(analysis: Analysis, labels: Labels) -> Figure | None:
     y = linear(done[names[0]], labels.metric(names[0]))
     facets = []
     for name in names[1:]:
-        unit, suffix = unit_of(name, float(done[name].max()))
+        unit, suffix = axis_unit(name, float(done[name].max()))
         x = spread([float(v) / unit for v in done[name]], labels.metric(name) + suffix)
         # The front comes last: it lies over what it beats.
         marks = [_points(done[kinds == kind], names[0], name, kind, unit, labels) for kind in reversed(found)]

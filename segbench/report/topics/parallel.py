@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from segbench.config.experiment import SearchParameter
+from segbench.quantities import axis_unit
 from segbench.report.analysis import Analysis
 from segbench.report.figures.figure import Facet, Figure, Key, Mark, Scale, Word
 from segbench.report.figures.geometry import shortened
@@ -17,7 +18,6 @@ from segbench.report.figures.palette import GREY, Look
 from segbench.report.figures.scales import power_text
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers, significant
-from segbench.report.topics.cells import unit_of
 from segbench.report.topics.search import aims_of, fewer_text, knobs_of, setting_text
 
 _HEIGHT_CM = 5.4
@@ -137,7 +137,7 @@ def _of_knob(knob: SearchParameter, done: pd.DataFrame, labels: Labels) -> _Axis
 
 
 def _of_values(metric: str, values: pd.Series, labels: Labels, numbers: Numbers) -> _Axis:
-    unit, suffix = unit_of(metric, float(values.max()))
+    unit, suffix = axis_unit(metric, float(values.max()))
     low, high = float(values.min()), float(values.max())
     heights = (values.to_numpy(float) - low) / ((high - low) or 1.0)
     ends = [numbers.of(metric, value) if unit == 1.0 else significant(value / unit) for value in (low, high)]

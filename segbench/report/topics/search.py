@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from segbench.config.experiment import Constraint, Experiment, Search, SearchParameter
+from segbench.quantities import axis_unit
 from segbench.records import State
 from segbench.report.analysis import Analysis
 from segbench.report.figures.figure import Facet, Figure, Key, Mark, Scale, in_rows
@@ -21,7 +22,6 @@ from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count, counted, is_score, listed, significant
 from segbench.report.table import Column, Field, Table
 from segbench.report.topics.arrangement import slug
-from segbench.report.topics.cells import unit_of
 from segbench.report.trace_frames import proposal_subject
 from segbench.stats.intervals import t_interval
 from segbench.stats.pareto import pareto_front, spread_out
@@ -278,7 +278,7 @@ def drawn(
         return None
     worst, span = (max(known), 1) if aim.is_lower_better else (min(known), -1)
     edge = worst + span * _EDGE * (max(known) - min(known) or abs(worst) or 1.0)
-    unit, suffix = unit_of(aim.metric, max(known))
+    unit, suffix = axis_unit(aim.metric, max(known))
     frame["has_value"] = [math.isfinite(value) for value in values]
     frame["reached"] = values
     frame["y"] = values.where(frame["has_value"], edge) / unit

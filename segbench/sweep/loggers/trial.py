@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segbench.errors import SegbenchError
+from segbench.quantities import TRIAL_COSTS
 from segbench.records import TrialRecord
 from segbench.store import trials
 from segbench.store.layout import TrialFolder
@@ -58,7 +59,7 @@ class LoggedTrial:
         """Return what was measured at the end: test means, the objective, the selected epoch."""
         record = self.record
         found = {f"test_{name}": value for name, value in record.test.items()}
-        for name in ("objective", "selected_epoch", "parameters", "flops", "train_time_s"):
+        for name in ("objective", "selected_epoch", *TRIAL_COSTS):
             value = getattr(record, name)
             if value is not None:
                 found[name] = float(value)

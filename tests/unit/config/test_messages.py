@@ -11,6 +11,7 @@ import pytest
 
 from segbench.config import trial
 from segbench.config.schema import ExperimentFile, Scale
+from segbench.quantities import IMAGE_METRICS, TEST_METRICS, VAL_METRICS
 
 HEAD: Final = "question: q\nbaseline: {dataset: {shapes: {size_px: 32}}, model: {unet: {width: 4}}}\n"
 """Two lines; what follows starts at line 3."""
@@ -18,14 +19,16 @@ HEAD: Final = "question: q\nbaseline: {dataset: {shapes: {size_px: 32}}, model: 
 FIELDS: Final = ", ".join(trial.FIELDS)
 KEYS: Final = ", ".join(ExperimentFile.model_fields)
 NORMS: Final = "batch, dyt, group, instance, layer, none"
-TEST_SCORES: Final = (
-    "test_dice, test_iou, test_precision, test_recall, test_accuracy, test_specificity, test_soft_dice, test_pooled_dice, "
-    "test_hd95_px, test_assd_px, test_surface_dice, test_dice_last, test_iou_last, test_precision_last, test_recall_last, "
-    "test_accuracy_last, test_specificity_last, test_soft_dice_last, test_pooled_dice_last, test_hd95_px_last, "
-    "test_assd_px_last, test_surface_dice_last"
-)
-IMAGE_SCORES: Final = TEST_SCORES.replace("test_pooled_dice, ", "").replace("test_pooled_dice_last, ", "")
-VAL_SCORES: Final = "val_loss, val_dice, val_iou, val_precision, val_recall, val_accuracy, val_specificity, val_soft_dice, val_pooled_dice"
+
+
+def shown(names: tuple[str, ...]) -> str:
+    """Return names as a message lists them."""
+    return ", ".join(names[:30]) + (", ..." if len(names) > 30 else "")
+
+
+TEST_SCORES: Final = shown(TEST_METRICS)
+IMAGE_SCORES: Final = shown(IMAGE_METRICS)
+VAL_SCORES: Final = shown(VAL_METRICS)
 
 Problems = Callable[..., list[str]]
 

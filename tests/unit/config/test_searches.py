@@ -11,6 +11,7 @@ import pytest
 
 from segbench.config.cache import experiment_from_json, experiment_to_json
 from segbench.config.experiment import Constraint, Experiment, Goal, Search
+from segbench.quantities import LIMITS, VAL_METRICS
 
 HEAD: Final = "question: q\nbaseline: {dataset: {shapes: {size_px: 32}}, model: {unet: {width: 4}}}\n"
 SPACE: Final = (
@@ -23,10 +24,7 @@ NUMBERS: Final = (
     "    width: {path: model.width, low: 4, high: 8, step: 2}\n    wd: {path: optimizer.weight_decay, low: 0, high: 1}\n"
     "  trials: 20\n"
 )
-MEASURES: Final = (
-    "val_loss, val_dice, val_iou, val_precision, val_recall, val_accuracy, val_specificity, val_soft_dice, "
-    "val_pooled_dice, epoch_time_s, peak_memory_mib, parameters, flops"
-)
+MEASURES: Final = ", ".join((*VAL_METRICS, *LIMITS))
 Load = Callable[..., Experiment]
 Problems = Callable[..., list[str]]
 

@@ -15,7 +15,7 @@ from blobs import blob_data, tiny_config
 from segbench.config.trial import Choice, EarlyStopping, Objective
 from segbench.engine import Diverged, Run
 from segbench.errors import ExperimentError, TrialError
-from segbench.metrics import VAL_METRICS
+from segbench.quantities import VAL_METRICS
 from segbench.records import TIMING_COLUMNS
 
 

@@ -18,7 +18,7 @@ from segbench.data.prepared import PreparedData
 from segbench.engine import Run
 from segbench.engine.numerics import Numerics
 from segbench.engine.passes import Evaluation, evaluate_batches
-from segbench.metrics import SPECS
+from segbench.quantities import METRICS
 from segbench.records import TIMING_COLUMNS
 
 
@@ -52,7 +52,7 @@ def oracle(data: PreparedData, split: str = "test") -> Evaluation:
 
 def expect_perfect(evaluation: Evaluation) -> None:
     values = evaluation.means()
-    for spec in SPECS.values():
+    for spec in METRICS.values():
         assert values[spec.name] == pytest.approx(spec.best, abs=1e-12), spec.name
 
 
@@ -117,5 +117,9 @@ def test_real_photographs_with_an_ignored_border(small_pets, monkeypatch, tmp_pa
     (record,) = list(run)
     assert np.isfinite(list(record.row().values())).all()
     found = run.evaluate("test").means()
-    assert list(found) == ["loss", *(n for n in SPECS if n != "pooled_dice"), "pooled_dice"]
+    assert list(found) == [
+        "loss",
+        *(name for name, metric in METRICS.items() if metric.is_per_image),
+        *(name for name, metric in METRICS.items() if not metric.is_per_image),
+    ]
     assert 0 < found["accuracy"] < 1

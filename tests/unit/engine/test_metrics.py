@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from segbench import quantities
 from segbench.engine.counting import confusion, probability_sums
 from segbench.engine.metrics import METRICS, Counts, SoftSums, of_counts, of_whole_set
 from segbench.engine.metrics.pooled import pooled_dice
-from segbench.metrics import SPECS
 
 
 def counts_of(tp: int, fp: int, fn: int, tn: int) -> Counts:
@@ -185,10 +185,10 @@ def test_ignored_pixels_are_as_if_they_were_not_there() -> None:
 
 
 def test_every_metric_is_known_by_name_and_says_over_what_it_is_taken() -> None:
-    assert list(METRICS) == list(SPECS)
+    assert list(METRICS) == list(quantities.METRICS)
     for name, metric in METRICS.items():
         assert metric.__name__ == name
-        assert ("per image" if SPECS[name].is_per_image else "whole set") in metric.__doc__, name
+        assert ("per image" if quantities.METRICS[name].is_per_image else "whole set") in metric.__doc__, name
 
 
 def test_names_are_had_without_torch() -> None:

@@ -20,11 +20,11 @@ from segbench.config.trial import Choice
 from segbench.errors import DataError, ExperimentError, ResultsError
 from segbench.inference.measure import measure_folders, measure_own, score_image
 from segbench.inference.predictor import Prediction, Predictor
-from segbench.metrics import SPECS
+from segbench.quantities import METRICS
 from segbench.store.layout import TrialFolder
 from segbench.store.trials import read_trial, write_trial
 
-PER_IMAGE = [name for name, spec in SPECS.items() if spec.is_per_image]
+PER_IMAGE = [name for name, spec in METRICS.items() if spec.is_per_image]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_images_of_the_training_size_give_the_record(saved, size) -> None:
     recorded = read_trial(saved).test
     assert len(found.images) == 4
     means = found.means()
-    assert list(means) == list(SPECS)
+    assert list(means) == list(METRICS)
     for name, value in means.items():
         assert value == pytest.approx(recorded[name], rel=1e-6), name
 
@@ -166,7 +166,7 @@ def test_the_command_measures_folders(scans, tmp_path) -> None:
     content = json.loads(done.stdout)
     assert (content["images"], content["size"], content["trial"]) == (12, "tile", f"scans/{scans.hash}")
     assert content["measured"]["dice"] == pytest.approx(mean, abs=1e-3)
-    assert list(content["measured"]) == list(SPECS)
+    assert list(content["measured"]) == list(METRICS)
 
 
 def test_the_command_measures_the_trials_own_images(saved) -> None:

@@ -14,10 +14,10 @@ from scipy import stats
 from segbench.config.load import load_experiment
 from segbench.config.project import Project
 from segbench.errors import ResultsError
+from segbench.quantities import declared, find_quantity
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
 from segbench.report.foreign import analyse_foreign, make_foreign, read_foreign_table
-from segbench.stats.metrics import declared, read_metric
 from segbench.store.results import read_results
 
 ROOT = Path(__file__).parents[3]
@@ -187,7 +187,7 @@ def test_direction_of_a_metric_nobody_knows(write: Callable[..., Path]) -> None:
     verdicts = [report(path, direction=d).effects.iloc[0]["verdict"] for d in ("maximize", "minimize")]
     assert verdicts == ["better", "worse"]
     assert "Did you mean 'maximize'?" in refused(path, direction="maximise")
-    metric = read_metric("test_drift")
+    metric = find_quantity("test_drift")
     assert metric is not None
     assert not metric.is_lower_better, "what one report declares must not outlast it"
 

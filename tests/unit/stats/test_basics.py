@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from segbench.quantities import Kind, find_quantity
 from segbench.stats.intervals import Spread, average_folds, summarise, t_interval
-from segbench.stats.metrics import Kind, read_metric
 from segbench.stats.multiplicity import holm
 from segbench.stats.power import paired_power, seeds_needed, seeds_needed_range, smallest_difference
 from segbench.stats.tost import p_within
@@ -164,10 +164,10 @@ def test_folds_are_averaged_within_a_seed() -> None:
     ],
 )
 def test_what_a_metric_name_says(name: str, kind: Kind, is_lower_better: bool, worst: float | None) -> None:
-    metric = read_metric(name)
+    metric = find_quantity(name)
     assert metric is not None
     assert (metric.kind, metric.is_lower_better, metric.worst) == (kind, is_lower_better, worst)
 
 
 def test_unknown_metrics_have_no_kind() -> None:
-    assert read_metric("beauty") is None
+    assert find_quantity("beauty") is None

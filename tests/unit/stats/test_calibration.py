@@ -12,10 +12,10 @@ from benchmarks.calibration.measure import Estimates, Shares, estimate_runs, joi
 from benchmarks.calibration.run import PARTS, Measured, Requirement, requirements
 from benchmarks.calibration.scenarios import MARGIN, Scenario, grid
 from segbench.config.pairing import Pairing
+from segbench.quantities import find_quantity
 from segbench.stats.decisions import adjust, p_difference, p_equivalence
 from segbench.stats.effects import estimate
 from segbench.stats.images import ImageTable
-from segbench.stats.metrics import read_metric
 from segbench.stats.pairs import Contrast
 from segbench.stats.verdict import Hypothesis, judge
 
@@ -73,7 +73,7 @@ def as_frames(runs: Runs, run: int) -> tuple[pd.DataFrame, ImageTable | None]:
 )
 def test_a_report_and_the_simulation_say_the_same(case: str, on: str) -> None:
     """The path of frames, `estimate` and `judge`, against that of arrays, run by run."""
-    metric = read_metric("test_dice")
+    metric = find_quantity("test_dice")
     assert metric is not None
     runs = next(draw(CASES[case], 3, 12, (3,)))
     estimates = estimate_runs(runs)

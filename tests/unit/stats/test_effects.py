@@ -10,17 +10,17 @@ import pytest
 from scipy import stats
 
 from segbench.config.pairing import Pairing
+from segbench.quantities import Quantity, find_quantity
 from segbench.stats.effects import Effect, estimate, hedges_g, log_ratio
 from segbench.stats.images import ImageTable, image_variance, unit_values
-from segbench.stats.metrics import Metric, read_metric
 from segbench.stats.pairs import Contrast, Pairs
 
 AXES = Pairing(("model", "norm"))
 NORM = Contrast(axis="norm", level="none", baseline="batch")
 
 
-def dice() -> Metric:
-    metric = read_metric("test_dice")
+def dice() -> Quantity:
+    metric = find_quantity("test_dice")
     assert metric is not None
     return metric
 
