@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -114,7 +114,7 @@ def _print_long(
     to.out("\n".join(lines), highlight=False)
 
 
-_COLUMNS = {
+_COLUMNS: Final[Mapping[str, Callable[[Cost], str]]] = {
     "parameters": lambda cost: _text(cost.parameters, "{:,}"),
     "GFLOP": lambda cost: _text(None if cost.flops is None else cost.flops / 1e9, "{:.3g}"),
     "s/epoch": lambda cost: _text(cost.epoch_time_s, "{:.3g}"),

@@ -71,8 +71,11 @@ def grid(table: Table, titles: Mapping[str, str] | None = None) -> Grid:
     kept = [k for k, column in enumerate(table.columns) if column.title in titles]
     laid_out = Grid(box=None, pad_edge=False, header_style="dim")
     for column in (table.columns[k] for k in kept):
-        justify = "right" if column.is_number else "left"
-        laid_out.add_column(Text(titles[column.title]), justify=justify, no_wrap=column.is_number)
+        laid_out.add_column(
+            Text(titles[column.title]),
+            justify="right" if column.is_number else "left",
+            no_wrap=column.is_number,
+        )
     for row in table.rows:
         laid_out.add_row(*(Text(row[k].text, style="bold" if row[k].is_bold else "") for k in kept))
     return laid_out
@@ -91,11 +94,11 @@ def file_bar(what: str, *, has_lines: bool = True) -> Iterator[Callable[[int, in
         yield _Lines(what) if has_lines else _say_nothing
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        tasks = []
+        tasks: list[TaskID] = []
 
         def show(done: int, total: int) -> None:
             if not tasks:

@@ -333,7 +333,7 @@ def _same(
 
 def _left_in_place(probes: Probes, *, is_declared: bool) -> Iterator[str]:
     """Say which norms of a network are the same in all levels of an axis that swaps norms."""
-    found = {}
+    found: dict[str, None] = {}
     for axis in probes.experiment.axes:
         for by_norm in _swapped(probes, axis, is_declared=is_declared):
             first, *others = by_norm.values()

@@ -297,7 +297,7 @@ def _left_out(results: Results, experiment: Experiment) -> pd.DataFrame:
 
 
 def _curve_metrics(epochs: pd.DataFrame) -> list[str]:
-    return [*CURVES, *(c for c in epochs if c.startswith("val_") and c not in CURVES)]
+    return [*CURVES, *(c for c in map(str, epochs) if c.startswith("val_") and c not in CURVES)]
 
 
 def _last(experiment: Experiment) -> str:

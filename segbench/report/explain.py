@@ -108,7 +108,7 @@ def _anova(asked: Asked) -> Iterator[str]:
     row, frame = asked.row, asked.analysis.anova
     assert frame is not None
     others = frame.set_index("source")
-    total = number_text(float(others.loc["total", "ss"]))
+    total = number_text(float(others["ss"].loc["total"]))
     df, square, mean, share, f, p, omega = (
         number_text(float(row[name])) for name in ("df", "ss", "ms", "eta_squared", "f", "p", "omega_squared")
     )
@@ -118,7 +118,7 @@ def _anova(asked: Asked) -> Iterator[str]:
     yield f"mean square = sum of squares / df = {square} / {df} = {mean}"
     yield f"η² = sum of squares / total = {square} / {total} = {share}"
     if math.isfinite(float(row["f"])):
-        error, df_error = (number_text(float(others.loc["residual", name])) for name in ("ms", "df"))
+        error, df_error = (number_text(float(others[name].loc["residual"])) for name in ("ms", "df"))
         yield f"F = mean square / residual mean square = {mean} / {error} = {f}"
         yield f"p = upper tail of F({df}, {df_error}) at {f} = {p}"
         yield f"ω² = ({square} − {df} · {error}) / ({total} + {error}) = {omega}"
@@ -136,14 +136,14 @@ def _dynamics(asked: Asked) -> Iterator[str]:
 def _curve(asked: Asked) -> Iterator[str]:
     metric, epochs = str(asked.row["metric"]), asked.epochs
     names = ("epochs", "n", "mean", "low", "high")
-    table = [("epoch", *names[1:])]
+    table: list[tuple[str, ...]] = [("epoch", *names[1:])]
     by_seed: dict[int, dict[int, float]] = {}
     measured = asked.analysis.measured
     if epochs is not None and measured is not None and metric in epochs:
         seeds = measured.dropna(subset=["trial"]).drop_duplicates("trial").set_index("trial")["seed"]
         own = epochs[epochs["trial"].isin(asked.traces[0].trials)]
         means = own.assign(seed=own["trial"].map(seeds)).groupby(["epoch", "seed"])[metric].mean()
-        for (epoch, seed), value in means.items():
+        for epoch, seed, value in means.reset_index().itertuples(index=False, name=None):
             by_seed.setdefault(int(seed), {})[int(epoch)] = float(value)
         table = [("epoch", *(f"seed {seed}" for seed in by_seed), *names[1:])]
     for epoch, n, *summary in zip(*(asked.row[name] for name in names), strict=True):
@@ -209,8 +209,8 @@ def _holm(analysis: Analysis, row: Row) -> Iterator[str]:
         for place, (each, about) in enumerate(order):
             factor = len(order) - place
             mark = ">" if place in places else " "
-            adjusted = min(1.0, each * factor)
-            yield f"{mark} {place + 1}. {number_text(each)} · {factor} = {number_text(adjusted)}  {about}"
+            by_place = number_text(min(1.0, each * factor))
+            yield f"{mark} {place + 1}. {number_text(each)} · {factor} = {by_place}  {about}"
         adjusted = p_value(float(row[f"{name}_holm"]))
         yield f"  after Holm: the largest up to its place, {adjusted}"
 
@@ -359,10 +359,12 @@ def _printed(traces: Sequence[Trace]) -> list[str]:
 def _trials(trials: Sequence[str], measured: Measured, column: str, records: Path) -> list[str]:
     if not trials:
         return ["no trial of the records stands behind it"]
-    known = {} if measured.frame is None else measured.frame.drop_duplicates("trial").set_index("trial")
+    known = None if measured.frame is None else measured.frame.drop_duplicates("trial").set_index("trial")
     rows = []
     for trial in trials:
-        facts = known.loc[trial] if trial in getattr(known, "index", ()) else {}
+        facts: Mapping[Any, Any] = (
+            {} if known is None or trial not in known.index else known.loc[trial].to_dict()
+        )
         rows.append(
             (
                 trial,

@@ -92,8 +92,8 @@ def _read(path: Path) -> pd.DataFrame:
     except (pd.errors.ParserError, UnicodeDecodeError, OSError, EOFError) as error:
         raise ResultsError(message(str(path), f"the file cannot be read as CSV ({error})", see=see)) from None
     frame = frame.fillna("").rename(columns=str.strip)
-    frame = frame.apply(lambda column: column.str.strip())
-    return frame.assign(line=np.arange(len(frame)) + 2)
+    stripped: pd.DataFrame = frame.apply(lambda column: column.str.strip())
+    return stripped.assign(line=np.arange(len(stripped)) + 2)
 
 
 def _axes(path: Path, columns: Sequence[str]) -> tuple[str, ...]:
@@ -125,11 +125,11 @@ def _problems(
         for line in rows.loc[rows[name] == "", "line"]:
             yield int(line), f"{name} is empty", ""
     is_whole = rows["seed"].str.fullmatch(r"\d{1,18}")
-    for row in rows[~is_whole].itertuples():
-        yield int(row.line), "a seed is a whole number", row.seed
+    for line, seed in rows.loc[~is_whole, ["line", "seed"]].itertuples(index=False, name=None):
+        yield int(line), "a seed is a whole number", seed
     numbers = pd.to_numeric(rows["value"], errors="coerce")
-    for row in rows[~np.isfinite(numbers)].itertuples():
-        yield int(row.line), "a value is a finite number", row.value
+    for line, value in rows.loc[~np.isfinite(numbers), ["line", "value"]].itertuples(index=False, name=None):
+        yield int(line), "a value is a finite number", value
 
 
 def _contradictions(rows: pd.DataFrame, axes: Sequence[str]) -> Iterator[tuple[int, str, object]]:
@@ -151,7 +151,7 @@ def _contradictions(rows: pd.DataFrame, axes: Sequence[str]) -> Iterator[tuple[i
         yield int(row["line"]), f"image {row['image']} has another group before ({was})", row["group"]
     arms = rows.groupby(list(axes), sort=False).agg(line=("line", "first"), seeds=("seed", "nunique"))
     for arm, row in arms[arms["seeds"] < 2].iterrows():
-        name = arm if isinstance(arm, str) else ", ".join(map(str, arm))  # type: ignore[arg-type]
+        name = ", ".join(map(str, arm)) if isinstance(arm, tuple) else str(arm)
         yield int(row["line"]), "an arm needs at least two seeds", name
     if len(arms) < 2:
         yield int(rows["line"].iloc[0]), "a comparison needs at least two arms", str(rows[axes[0]].iloc[0])

@@ -232,7 +232,8 @@ def read_contrasts(texts: Sequence[str], experiment: Experiment) -> tuple[Contra
     Raises:
         ExperimentError: A text is no contrast of this design. Holds all problems found.
     """
-    problems, found = [], []
+    problems: list[str] = []
+    found = []
     for text in texts:
         try:
             found.append(_read(text.strip(), experiment))

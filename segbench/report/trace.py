@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from segbench.report.analysis import Analysis
 
 
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]
+"""Column -> value; pandas types the names of columns as Hashable only."""
 Value = float | str | tuple[float, ...] | None
 
 _MOST_HASHES = 4

@@ -201,7 +201,7 @@ def _show_range(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
 def _one_a_curve(frame: pd.DataFrame) -> list[Row]:
     """Return a row a cell and metric, with its values by epoch: one a point would be most of the file."""
     columns = ("epoch", "n", "mean", "low", "high")
-    rows = []
+    rows: list[Row] = []
     for (cell, metric), own in frame.groupby(["cell", "metric"], sort=False):
         by_epoch = {name: tuple(own[name].tolist()) for name in columns}
         rows.append({"cell": cell, "metric": metric, **by_epoch, "epochs": by_epoch["epoch"]})

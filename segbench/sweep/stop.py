@@ -21,7 +21,7 @@ from segbench.records import State, TrialRecord
 from segbench.store import trials
 from segbench.store.atomic import write_text
 from segbench.store.layout import ExperimentFolder, TrialFolder
-from segbench.store.lease import STALE_AFTER_S, holder, is_leased, place, process_start
+from segbench.store.lease import STALE_AFTER_S, Claimed, holder, is_leased, place, process_start
 from segbench.trial.provenance import now
 from segbench.trial.signals import StopRequest
 
@@ -138,7 +138,7 @@ def stop_sweep(
     how = "at once" if is_now else "at the end of the epoch"
     say(f"asked {who} to stop {how}; {len(held)} running")
     until = None if timeout_s is None else clock() + timeout_s
-    watched = [folder.supervisor, *held]
+    watched: list[Claimed] = [folder.supervisor, *held]
     while watched := [each for each in watched if is_leased(each, stale_after_s=stale_after_s)]:
         if until is not None and clock() >= until:
             break

@@ -18,7 +18,7 @@ from segbench.quantities import QUANTITIES
 from segbench.records import State, TrialRecord
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
-from segbench.sweep.search_records import measure_trial
+from segbench.trial.record import measure_trial
 
 if TYPE_CHECKING:
     from segbench.config.experiment import Search
