@@ -115,7 +115,7 @@ def write_one(
     asked: Asked, *, with_pdf: bool, with_xlsx: bool = False, is_watched: bool = False
 ) -> tuple[Analysis, Written]:
     """Write one experiment's report."""
-    from segbench.report.figures.drawn import Drawing
+    from segbench.report.draw.drawn import Drawing
 
     loaded = asked.load()
     target = loaded.project.reports / loaded.name

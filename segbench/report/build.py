@@ -13,9 +13,9 @@ import pandas as pd
 from segbench.records import DECIMALS
 from segbench.report.analysis import Analysis
 from segbench.report.best_design import file_name
-from segbench.report.figures.draw_pgfplots import draw_pgfplots
-from segbench.report.figures.drawn import Drawing, Drawn
-from segbench.report.figures.figure import Figure
+from segbench.report.draw.draw_pgfplots import draw_pgfplots
+from segbench.report.draw.drawn import Drawing, Drawn
+from segbench.report.draw.figure import Figure
 from segbench.report.freshness import NUMBERS_FILE, described, recorded
 from segbench.report.labels import Labels
 from segbench.report.pages.content import Content, PanelPicture, make_content

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.report.figures.draw_matplotlib import draw_files
-from segbench.report.figures.draw_pgfplots import draw_pgfplots
-from segbench.report.figures.draw_svg import draw_svg
+from segbench.report.draw.draw_matplotlib import draw_files
+from segbench.report.draw.draw_pgfplots import draw_pgfplots
+from segbench.report.draw.draw_svg import draw_svg
 from segbench.report.labels import Labels
 from segbench.report.pages.html import write_sheet
 from segbench.report.pages.latex import write_table

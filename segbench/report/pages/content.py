@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from segbench.report.analysis import Analysis
 from segbench.report.best_design import NUM_SEEDS, file_name
-from segbench.report.figures.figure import Figure
+from segbench.report.draw.figure import Figure
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, typographic
 from segbench.report.style import Style

@@ -7,8 +7,8 @@ import re
 from html import escape
 from importlib import resources
 
-from segbench.report.figures.draw_svg import colour_of, colour_style, draw_svg, series_names
-from segbench.report.figures.figure import Figure
+from segbench.report.draw.draw_svg import colour_of, colour_style, draw_svg, series_names
+from segbench.report.draw.figure import Figure
 from segbench.report.pages.content import Content, PanelPicture, Section
 from segbench.report.pages.latex import write_table
 from segbench.report.table import Field, Table

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from segbench.report.figures import palette
+from segbench.report.draw import palette
 from segbench.report.labels import Labels
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 from segbench.config.experiment import Search
 from segbench.quantities import axis_unit
 from segbench.report.analysis import Analysis
-from segbench.report.figures.figure import Facet, Figure, Key, Mark
-from segbench.report.figures.palette import GREY, Look
-from segbench.report.figures.scales import linear, spread
+from segbench.report.draw.figure import Facet, Figure, Key, Mark
+from segbench.report.draw.palette import GREY, Look
+from segbench.report.draw.scales import linear, spread
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers
 from segbench.report.topics.arrangement import slug

@@ -12,10 +12,10 @@ import pandas as pd
 from segbench.config.experiment import SearchParameter
 from segbench.quantities import axis_unit
 from segbench.report.analysis import Analysis
-from segbench.report.figures.figure import Facet, Figure, Key, Mark, Scale, Word
-from segbench.report.figures.geometry import shortened
-from segbench.report.figures.palette import GREY, Look
-from segbench.report.figures.scales import power_text
+from segbench.report.draw.figure import Facet, Figure, Key, Mark, Scale, Word
+from segbench.report.draw.geometry import shortened
+from segbench.report.draw.palette import GREY, Look
+from segbench.report.draw.scales import power_text
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers, significant
 from segbench.report.topics.search import aims_of, fewer_text, knobs_of, setting_text

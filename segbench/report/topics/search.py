@@ -14,10 +14,10 @@ from segbench.config.experiment import Constraint, Experiment, Search, SearchPar
 from segbench.quantities import axis_unit
 from segbench.records import State
 from segbench.report.analysis import Analysis
-from segbench.report.figures.figure import Facet, Figure, Key, Mark, Scale, in_rows
-from segbench.report.figures.geometry import shortened
-from segbench.report.figures.palette import GREY, Look
-from segbench.report.figures.scales import linear, logarithmic
+from segbench.report.draw.figure import Facet, Figure, Key, Mark, Scale, in_rows
+from segbench.report.draw.geometry import shortened
+from segbench.report.draw.palette import GREY, Look
+from segbench.report.draw.scales import linear, logarithmic
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count, counted, is_score, listed, significant
 from segbench.report.table import Column, Field, Table

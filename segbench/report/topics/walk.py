@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from segbench.report.analysis import Analysis
-from segbench.report.figures.figure import Figure
+from segbench.report.draw.figure import Figure
 from segbench.report.labels import Labels
 from segbench.report.table import Table
 from segbench.report.topics.cells import cells_table, cost_figure, costs_table, outcome_figure

@@ -19,8 +19,8 @@ from segbench.config import cache
 from segbench.config.load import load_experiment
 from segbench.errors import ExperimentError
 from segbench.report.analyse import analyse
-from segbench.report.figures import drawn
-from segbench.report.figures.figure import Figure
+from segbench.report.draw import drawn
+from segbench.report.draw.figure import Figure
 from segbench.report.labels import Labels
 from segbench.report.style import Style
 from segbench.report.topics.walk import make_figures

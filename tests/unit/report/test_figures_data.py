@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from segbench.config.experiment import Axis, Level, Search, SearchParameter
-from segbench.report.figures.figure import Figure
-from segbench.report.figures.geometry import place, shortened, text_width, wrapped
-from segbench.report.figures.palette import COLOURS, verdict_look
-from segbench.report.figures.scales import dodge, linear, logarithmic
+from segbench.report.draw.figure import Figure
+from segbench.report.draw.geometry import place, shortened, text_width, wrapped
+from segbench.report.draw.palette import COLOURS, verdict_look
+from segbench.report.draw.scales import dodge, linear, logarithmic
 from segbench.report.labels import Labels
 from segbench.report.style import Style
 from segbench.report.topics.arrangement import axes_of_loss, lay_out, slug, unique_slugs

@@ -10,10 +10,10 @@ import fake_analysis as fake
 import pytest
 from PIL import Image
 
-from segbench.report.figures.draw_matplotlib import draw_files
-from segbench.report.figures.draw_pgfplots import draw_pgfplots
-from segbench.report.figures.draw_svg import draw_svg, series_names
-from segbench.report.figures.geometry import place
+from segbench.report.draw.draw_matplotlib import draw_files
+from segbench.report.draw.draw_pgfplots import draw_pgfplots
+from segbench.report.draw.draw_svg import draw_svg, series_names
+from segbench.report.draw.geometry import place
 from segbench.report.labels import Labels
 from segbench.report.style import Style
 from segbench.report.topics.walk import make_figures

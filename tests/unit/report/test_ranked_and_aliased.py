@@ -18,7 +18,7 @@ from segbench.config.load import load_experiment
 from segbench.config.pairing import aliased_with
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
-from segbench.report.figures.figure import Figure
+from segbench.report.draw.figure import Figure
 from segbench.report.labels import Labels
 from segbench.report.style import Style
 from segbench.report.topics.effects import forest_figure

@@ -18,10 +18,10 @@ from segbench.records import State
 from segbench.report.analysis import Analysis
 from segbench.report.best_design import value_at
 from segbench.report.build import write_report
-from segbench.report.figures.draw_matplotlib import draw_files
-from segbench.report.figures.draw_pgfplots import draw_pgfplots
-from segbench.report.figures.draw_svg import draw_svg
-from segbench.report.figures.figure import Figure
+from segbench.report.draw.draw_matplotlib import draw_files
+from segbench.report.draw.draw_pgfplots import draw_pgfplots
+from segbench.report.draw.draw_svg import draw_svg
+from segbench.report.draw.figure import Figure
 from segbench.report.labels import Labels
 from segbench.report.style import Style
 from segbench.report.topics import parallel

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from segbench.report.figures.palette import Look
+from segbench.report.draw.palette import Look
 
 
 @dataclass(frozen=True, kw_only=True)

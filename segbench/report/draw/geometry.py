@@ -7,7 +7,7 @@ import math
 import unicodedata
 from dataclasses import dataclass, replace
 
-from segbench.report.figures.figure import Facet, Figure, Key, Scale
+from segbench.report.draw.figure import Facet, Figure, Key, Scale
 
 TEXT_PT = 8.0
 TITLE_PT = 8.5

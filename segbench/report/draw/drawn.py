@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Final
 
 from segbench.config import cache
-from segbench.report.figures import draw_matplotlib, figure, geometry
-from segbench.report.figures.draw_matplotlib import draw_files
-from segbench.report.figures.figure import Figure
+from segbench.report.draw import draw_matplotlib, figure, geometry
+from segbench.report.draw.draw_matplotlib import draw_files
+from segbench.report.draw.figure import Figure
 
 Drawn = Mapping[str, bytes]
 """Suffix -> content."""
@@ -167,7 +167,7 @@ class _SecondProcess:
     def __init__(self, waiting: _Waiting, drawn: dict[str, Drawn]) -> None:
         self._waiting, self._drawn = waiting, drawn
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "segbench.report.figures.drawn"],
+            [sys.executable, "-m", "segbench.report.draw.drawn"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

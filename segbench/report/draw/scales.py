@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from segbench.report.figures.figure import Scale
+from segbench.report.draw.figure import Scale
 
 _MINUS = "−"
 _MOST_LOG_TICKS = 4

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from segbench.report.figures.figure import Facet, Figure, Mark, Scale
-from segbench.report.figures.geometry import Geometry, Placed, PlacedKey, place, shortened
-from segbench.report.figures.palette import Look, small, text_colour
+from segbench.report.draw.figure import Facet, Figure, Mark, Scale
+from segbench.report.draw.geometry import Geometry, Placed, PlacedKey, place, shortened
+from segbench.report.draw.palette import Look, small, text_colour
 from segbench.report.latex_text import escape
 
 _DASHES: Final = {

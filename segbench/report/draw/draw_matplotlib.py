@@ -15,9 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from segbench.report.figures.figure import Figure, Mark
-from segbench.report.figures.geometry import TEXT_PT, TITLE_PT, Geometry, Placed, PlacedKey, place, shortened
-from segbench.report.figures.palette import small, text_colour
+from segbench.report.draw.figure import Figure, Mark
+from segbench.report.draw.geometry import TEXT_PT, TITLE_PT, Geometry, Placed, PlacedKey, place, shortened
+from segbench.report.draw.palette import small, text_colour
 
 _INCH = 2.54
 _DPI = 200

@@ -6,9 +6,9 @@ import math
 from html import escape
 from typing import Final
 
-from segbench.report.figures.figure import Facet, Figure, Mark, Scale
-from segbench.report.figures.geometry import Box, Placed, PlacedKey, place, shortened
-from segbench.report.figures.palette import DARK, Look, small, text_colour
+from segbench.report.draw.figure import Facet, Figure, Mark, Scale
+from segbench.report.draw.geometry import Box, Placed, PlacedKey, place, shortened
+from segbench.report.draw.palette import DARK, Look, small, text_colour
 
 PX_PER_CM = 45
 _DASHES: Final = {"solid": "", "dashed": "6 3", "dotted": "1.5 2.5", "dashdot": "6 2.5 1.5 2.5"}

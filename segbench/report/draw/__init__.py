@@ -1,0 +1,1 @@
+"""Drawing: one specification of a figure (`figure`), and what draws it."""
