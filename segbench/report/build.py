@@ -13,9 +13,9 @@ import pandas as pd
 from segbench.records import DECIMALS
 from segbench.report.analysis import Analysis
 from segbench.report.best_design import file_name
-from segbench.report.draw.draw_pgfplots import draw_pgfplots
 from segbench.report.draw.drawn import Drawing, Drawn
 from segbench.report.draw.figure import Figure
+from segbench.report.draw.pgfplots import draw_pgfplots
 from segbench.report.freshness import NUMBERS_FILE, described, recorded
 from segbench.report.labels import Labels
 from segbench.report.pages.content import Content, PanelPicture, make_content
@@ -102,10 +102,12 @@ def write_report(
             drawing.add(figure)
             figures.append(figure)
         content = make_content(analysis, style, figures=figures, panels=picture, panels_missing=missing)
-        files = _texts(content, analysis, labels, made_from) | _figures(content.figures, drawing.files())
+        files = _texts(content, analysis, labels, made_from)
+        drawn = drawing.files()
+    files["report.html"] = write_html(content, drawn=drawn, is_watched=is_watched).encode()
+    files |= _figures(content.figures, drawn)
     if is_watched:
         files = {name: data for name, data in files.items() if not name.endswith(".tex")}
-        files["report.html"] = write_html(content, is_watched=True).encode()
     if picture is not None:
         files[f"figures/{PANELS_FILE}"] = picture.content
         files[f"figures/{_CAPTION_FILE}"] = picture.caption.encode()
@@ -180,7 +182,6 @@ def _written(
 ) -> Iterator[tuple[str, str]]:
     """Yield files one by one: some are of many megabytes, and none is held as text beside its bytes."""
     name = analysis.experiment.name
-    yield "report.html", write_html(content)
     yield "report.md", write_markdown(content)
     yield "report.tex", write_latex(content)
     yield "numbers.tex", write_numbers(analysis, labels)

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.report.draw.draw_matplotlib import draw_files
-from segbench.report.draw.draw_pgfplots import draw_pgfplots
-from segbench.report.draw.draw_svg import draw_svg
+from segbench.report.draw.figure import Figure
+from segbench.report.draw.matplotlib_files import draw_files, page_svg
+from segbench.report.draw.pgfplots import draw_pgfplots
 from segbench.report.labels import Labels
 from segbench.report.pages.html import write_sheet
 from segbench.report.pages.latex import write_table
@@ -74,6 +74,10 @@ def figures(labels, searched):
     return {figure.name: figure for figure in every}
 
 
+def draw_page(figure: Figure) -> str:
+    return page_svg(figure, draw_files(figure, ["svg"])["svg"])
+
+
 @pytest.fixture(scope="module")
 def texts(labels, searched, figures) -> dict[str, str]:
     tables = make_tables(labels.analysis, labels)
@@ -87,7 +91,7 @@ def texts(labels, searched, figures) -> dict[str, str]:
         **{
             f"figure-{name}.{suffix}": draw(figures[name])
             for name in ("effects", "interactions", "curves-dice", "search-slices", "search-parallel")
-            for suffix, draw in (("tex", draw_pgfplots), ("svg", draw_svg))
+            for suffix, draw in (("tex", draw_pgfplots), ("svg", draw_page))
         },
     }
 

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Final
 
 from segbench.config import cache
-from segbench.report.draw import draw_matplotlib, figure, geometry
-from segbench.report.draw.draw_matplotlib import draw_files
+from segbench.report.draw import figure, layout, matplotlib_files
 from segbench.report.draw.figure import Figure
+from segbench.report.draw.matplotlib_files import draw_files
 
 Drawn = Mapping[str, bytes]
 """Suffix -> content."""
@@ -157,7 +157,7 @@ def _hashes(files: Drawn) -> dict[str, str]:
 
 def _digest(of: Figure) -> str:
     """Digest a figure and what draws it."""
-    sources = [Path(str(module.__file__)).read_bytes() for module in (draw_matplotlib, figure, geometry)]
+    sources = [Path(str(module.__file__)).read_bytes() for module in (matplotlib_files, figure, layout)]
     return hashlib.sha256(b"".join([repr((version("matplotlib"), of)).encode(), *sources])).hexdigest()
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Mapping
 from html import escape
 from importlib import resources
 
-from segbench.report.draw.draw_svg import colour_of, colour_style, draw_svg, series_names
 from segbench.report.draw.figure import Figure
+from segbench.report.draw.matplotlib_files import colour_style, draw_files, page_colours, page_svg
 from segbench.report.pages.content import Content, PanelPicture, Section
 from segbench.report.pages.latex import write_table
 from segbench.report.table import Field, Table
@@ -25,15 +26,18 @@ _LONG = 14
 """Characters of a word that may be broken."""
 
 
-def write_html(content: Content, *, is_watched: bool = False) -> str:
+def write_html(
+    content: Content, *, drawn: Mapping[str, Mapping[str, bytes]] | None = None, is_watched: bool = False
+) -> str:
     """Return the page; every text is escaped.
 
     Args:
         content: What it says.
+        drawn: The files of each figure by its name, if they are drawn already.
         is_watched: Let the page load itself anew every few seconds, and say so.
     """
     links = "".join(f'<li><a href="#{s.key}">{escape(s.title)}</a></li>' for s in content.sections)
-    sections = "\n".join(_section(section) for section in content.sections)
+    sections = "\n".join(_section(section, drawn or {}) for section in content.sections)
     watched = '<p class="watched">follows the sweep</p>' if is_watched else ""
     watching = f"<script>\n{_package_file('watch.js')}</script>\n" if is_watched else ""
     return f"""<!DOCTYPE html>
@@ -44,8 +48,7 @@ def write_html(content: Content, *, is_watched: bool = False) -> str:
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <title>{escape(content.name)}</title>
 <style>
-{_package_file("report.css")}
-{_package_file("trace.css")}</style>
+{page_css()}{page_colours()}{_package_file("trace.css")}</style>
 </head>
 <body>
 <a class="skip" href="#content">Skip to the results</a>
@@ -105,10 +108,10 @@ def _facts(content: Content) -> str:
     return f'<dl class="facts">{terms}</dl>' if terms else ""
 
 
-def _section(section: Section) -> str:
+def _section(section: Section, drawn: Mapping[str, Mapping[str, bytes]]) -> str:
     parts = [f'<section id="{section.key}"><h2>{escape(section.title)}</h2>']
     parts += [write_sheet(table, has_title=len(section.tables) > 1) for table in section.tables]
-    parts += [_figure(figure) for figure in section.figures]
+    parts += [_figure(figure, drawn.get(figure.name)) for figure in section.figures]
     if section.panels:
         parts.append(_panels(section.panels))
     if section.lines:
@@ -164,18 +167,19 @@ def _broken(text: str) -> str:
     return "<wbr>".join(escape(piece) for piece in pieces).replace(" <wbr>", " ")
 
 
-def _figure(figure: Figure) -> str:
-    names = series_names(figure)
+def _figure(figure: Figure, drawn: Mapping[str, bytes] | None) -> str:
+    svg = (drawn or draw_files(figure, ["svg"]))["svg"]
+    looks = {mark.name: mark.look for mark in figure.marks}
     toggles = "".join(
         f'<button type="button" aria-pressed="true" data-name="{escape(name)}" '
-        f'style="{colour_style(colour_of(figure, name))}">{escape(name)}</button>'
-        for name in names
+        f'style="{colour_style(look)}">{escape(name)}</button>'
+        for name, look in looks.items()
     )
-    row = f'<div class="toggles" role="group" aria-label="Show or hide">{toggles}</div>' if names else ""
+    row = f'<div class="toggles" role="group" aria-label="Show or hide">{toggles}</div>'
     return (
-        f'<figure id="figure-{figure.name}"><h3>{escape(figure.title)}</h3>{row}'
+        f'<figure id="figure-{figure.name}"><h3>{escape(figure.title)}</h3>{row if len(looks) > 1 else ""}'
         f'<div class="picture" tabindex="0" role="group" aria-label="{escape(figure.title)}; arrow keys read '
-        f'its numbers">{draw_svg(figure)}</div>'
+        f'its numbers">{page_svg(figure, svg)}</div>'
         f"<figcaption>{escape(figure.caption)}</figcaption></figure>"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from segbench.report.draw.figure import Figure
-from segbench.report.draw.geometry import place
+from segbench.report.draw.layout import place
 from segbench.report.latex_text import escape
 from segbench.report.pages.content import Content, Section
 from segbench.report.table import Column, Field, Table

@@ -131,7 +131,7 @@
 
   function linesOf(facet) {
     return all("g.mark[data-says]", facet).map(function (mark) {
-      const drawn = mark.querySelector("path.line");
+      const drawn = mark.querySelector("path");
       const places = (drawn.getAttribute("d").match(/-?[\d.]+ -?[\d.]+/g) || []).map(function (pair) {
         return pair.split(" ").map(Number);
       });
@@ -140,7 +140,7 @@
       mark.dataset.at.split(" ").forEach(function (at, k) {
         points.set(at, { x: places[k][0], y: places[k][1], says: says[k] });
       });
-      return { mark: mark, points: points, isDashed: drawn.hasAttribute("stroke-dasharray"),
+      return { mark: mark, points: points, isDashed: /dasharray/.test(drawn.getAttribute("style")),
                trace: mark.dataset.trace || "" };
     });
   }
@@ -217,7 +217,7 @@
       let found = null;
       visibleAt(facet, number).forEach(function (row) {
         const far = Math.abs(row.point.y - y);
-        if (far < 24 && (!found || far < found.far)) { found = { line: row.line, far: far }; }
+        if (far < 15 && (!found || far < found.far)) { found = { line: row.line, far: far }; }
       });
       return found ? found.line : null;
     }
@@ -233,7 +233,7 @@
       rows.forEach(function (row) {
         const style = row.line.mark.getAttribute("style");
         if (row.point.y >= facet.top - 1 && row.point.y <= facet.bottom + 1) {
-          drawn.push(svgMade("circle", { "class": "at", cx: row.point.x, cy: row.point.y, r: 4.5, style: style }));
+          drawn.push(svgMade("circle", { "class": "at", cx: row.point.x, cy: row.point.y, r: 2.8, style: style }));
         }
         const name = made("td");
         const swatch = made("i", row.line.isDashed ? "dashed" : "");
@@ -261,7 +261,7 @@
       if (event.target.closest("g.item")) { return; }
       const p = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
       const facet = facets.find(function (f) {
-        return f.stops.length && p.x >= f.left - 8 && p.x <= f.right + 8 && p.y >= f.top && p.y <= f.bottom;
+        return f.stops.length && p.x >= f.left - 5 && p.x <= f.right + 5 && p.y >= f.top && p.y <= f.bottom;
       });
       if (!facet) { hide(); return; }
       let nearest = 0;

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from segbench.report.draw import palette
+from segbench.report.draw import figure
 from segbench.report.labels import Labels
 
 
@@ -23,7 +23,7 @@ class Layout:
     """Combinations of levels of the facet axes that have a cell; empty text: without the axis."""
 
     def colour(self, level: str) -> str:
-        return palette.colour(self.levels.index(level))
+        return figure.colour(self.levels.index(level))
 
     def level_of(self, levels: dict[str, str]) -> str:
         return levels[self.colour_axis] if self.colour_axis else ""

@@ -7,9 +7,8 @@ from typing import Final
 from segbench.quantities import LIMITS, QUANTITIES, axis_unit, is_lower_better
 from segbench.report.analysis import Analysis
 from segbench.report.columns import Numbered, cell_columns, cell_fields, is_known, rows_of, without_empty
-from segbench.report.draw.figure import Facet, Figure, Key, Mark, Note
-from segbench.report.draw.geometry import ROW_CM, TALL_ROW_CM, text_width, wrapped
-from segbench.report.draw.palette import Look, marker
+from segbench.report.draw.figure import Facet, Figure, Key, Look, Mark, Note, marker
+from segbench.report.draw.layout import ROW_CM, TALL_ROW_CM, text_width, wrapped
 from segbench.report.draw.scales import categories, linear, spread
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, magnitude, significant

@@ -11,9 +11,8 @@ import pandas as pd
 from segbench.quantities import is_lower_better
 from segbench.report.analysis import Analysis
 from segbench.report.columns import Numbered, cell_columns, cell_fields, is_known, rows_of
-from segbench.report.draw.figure import Facet, Figure, Key, Mark, Note, Scale
-from segbench.report.draw.geometry import LINE_CM, text_width
-from segbench.report.draw.palette import Look, marker
+from segbench.report.draw.figure import Facet, Figure, Key, Look, Mark, Note, Scale, marker
+from segbench.report.draw.layout import LINE_CM, text_width
 from segbench.report.draw.scales import dodge, linear
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers, counted

@@ -13,9 +13,18 @@ from segbench.config.pairing import Pairing, alias_note, aliased_with
 from segbench.quantities import Kind, Quantity, find_quantity, is_lower_better
 from segbench.report.analysis import Analysis
 from segbench.report.columns import is_known, is_text, rows_of, tone_of
-from segbench.report.draw.figure import Facet, Figure, Key, Mark, Note
-from segbench.report.draw.geometry import ROW_CM, TALL_ROW_CM, shortened, text_width, wrapped
-from segbench.report.draw.palette import GREY, VERDICT_COLOURS, Look, verdict_look
+from segbench.report.draw.figure import (
+    GREY,
+    VERDICT_COLOURS,
+    Facet,
+    Figure,
+    Key,
+    Look,
+    Mark,
+    Note,
+    verdict_look,
+)
+from segbench.report.draw.layout import ROW_CM, TALL_ROW_CM, shortened, text_width, wrapped
 from segbench.report.draw.scales import categories, linear
 from segbench.report.labels import Labels
 from segbench.report.numbers import (

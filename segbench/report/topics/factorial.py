@@ -13,9 +13,8 @@ from segbench.config.pairing import Crossing, Pairing
 from segbench.quantities import is_lower_better
 from segbench.report.analysis import Analysis
 from segbench.report.columns import Numbered, rows_of
-from segbench.report.draw.figure import Facet, Figure, Key, Mark, Scale, in_rows
-from segbench.report.draw.geometry import shortened
-from segbench.report.draw.palette import DASHES, Look, colour, marker
+from segbench.report.draw.figure import DASHES, Facet, Figure, Key, Look, Mark, Scale, colour, in_rows, marker
+from segbench.report.draw.layout import shortened
 from segbench.report.draw.scales import linear
 from segbench.report.labels import Labels
 from segbench.report.numbers import MINUS, Numbers, counted, listed

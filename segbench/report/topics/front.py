@@ -7,8 +7,7 @@ import pandas as pd
 from segbench.config.experiment import Search
 from segbench.quantities import axis_unit
 from segbench.report.analysis import Analysis
-from segbench.report.draw.figure import Facet, Figure, Key, Mark
-from segbench.report.draw.palette import GREY, Look
+from segbench.report.draw.figure import GREY, Facet, Figure, Key, Look, Mark
 from segbench.report.draw.scales import linear, spread
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers

@@ -12,9 +12,8 @@ from segbench.config.experiment import Experiment, Search, SearchParameter
 from segbench.records import State
 from segbench.report.analysis import Analysis
 from segbench.report.columns import is_known, rows_of
-from segbench.report.draw.figure import Facet, Figure, Key, Mark, Note
-from segbench.report.draw.geometry import ROW_CM, text_width, wrapped
-from segbench.report.draw.palette import GREY, Look
+from segbench.report.draw.figure import GREY, Facet, Figure, Key, Look, Mark, Note
+from segbench.report.draw.layout import ROW_CM, text_width, wrapped
 from segbench.report.draw.scales import categories, linear
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, count, is_score, share

@@ -15,7 +15,7 @@ from segbench.config.trial import TrialConfig, canonical_json
 from segbench.data.overlay import as_rgb, overlay
 from segbench.errors import SegbenchError
 from segbench.report.analysis import Analysis
-from segbench.report.draw.geometry import shortened
+from segbench.report.draw.layout import shortened
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers
 from segbench.report.style import Style

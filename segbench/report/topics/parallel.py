@@ -12,9 +12,8 @@ import pandas as pd
 from segbench.config.experiment import SearchParameter
 from segbench.quantities import axis_unit
 from segbench.report.analysis import Analysis
-from segbench.report.draw.figure import Facet, Figure, Key, Mark, Scale, Word
-from segbench.report.draw.geometry import shortened
-from segbench.report.draw.palette import GREY, Look
+from segbench.report.draw.figure import GREY, Facet, Figure, Key, Look, Mark, Scale, Word
+from segbench.report.draw.layout import shortened
 from segbench.report.draw.scales import power_text
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers, significant

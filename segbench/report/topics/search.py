@@ -14,9 +14,8 @@ from segbench.config.experiment import Constraint, Experiment, Search, SearchPar
 from segbench.quantities import axis_unit
 from segbench.records import State
 from segbench.report.analysis import Analysis
-from segbench.report.draw.figure import Facet, Figure, Key, Mark, Scale, in_rows
-from segbench.report.draw.geometry import shortened
-from segbench.report.draw.palette import GREY, Look
+from segbench.report.draw.figure import GREY, Facet, Figure, Key, Look, Mark, Scale, in_rows
+from segbench.report.draw.layout import shortened
 from segbench.report.draw.scales import linear, logarithmic
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count, counted, is_score, listed, significant

@@ -13,8 +13,7 @@ from segbench.records import State
 from segbench.report.analysis import Analysis
 from segbench.report.best_design import value_at
 from segbench.report.columns import Numbered
-from segbench.report.draw.figure import Facet, Figure, Key, Scale, in_rows
-from segbench.report.draw.palette import Look
+from segbench.report.draw.figure import Facet, Figure, Key, Look, Scale, in_rows
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count, counted, listed
 from segbench.report.table import Column, Field, Table

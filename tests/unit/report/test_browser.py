@@ -112,7 +112,7 @@ def test_paper_is_white_and_has_no_buttons_whatever_the_screen_is(page, reports)
     page.open(reports["norm"], "theme=dark")
     page.emulate(media="print")
     assert page.value("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert page.value("getComputedStyle(document.querySelector('.plot .t')).fill") == "rgb(28, 33, 40)"
+    assert page.value("getComputedStyle(document.querySelector('.plot text')).fill") == "rgb(28, 33, 40)"
     shown = page.value(
         "Array.from(document.querySelectorAll('nav, .skip, .theme, .toggles, .copy'))"
         ".filter(e => getComputedStyle(e).display !== 'none').length"
@@ -193,7 +193,7 @@ def epoch_seven(page: chromium.Page) -> tuple[float, float]:
         f"(() => {{ const g = document.querySelector('{DICE} g.facet');"
         "const [l, t, r, b] = g.dataset.box.split(' ').map(Number);"
         "const m = g.querySelector('g.mark'); const k = m.dataset.at.split(' ').indexOf('7');"
-        "const d = m.querySelector('path.line').getAttribute('d').match(/[\\d.]+ [\\d.]+/g)[k].split(' ');"
+        "const d = m.querySelector('path').getAttribute('d').match(/[\\d.]+ [\\d.]+/g)[k].split(' ');"
         "const p = new DOMPoint(Number(d[0]) + 2, (t + b) / 2).matrixTransform(g.getScreenCTM());"
         "return [p.x, p.y]; })()"
     )
@@ -242,7 +242,7 @@ def test_marks_of_other_figures_tell_their_numbers_to_pointer_and_keys(page, rep
     assert "model: resnet34_unet − unet, new images: [−0.015, 0.007]" in texts(
         page, "#figure-effects .readout p"
     )
-    x, y = page.middle("#figure-effects g.item .hollow")
+    x, y = page.middle("#figure-effects g.item path + use")
     page.move(x, y)
     assert texts(page, "#figure-effects .readout p") == [
         "model: resnet34_unet − unet: −0.004 [−0.012, 0.004], n = 3, unresolved",

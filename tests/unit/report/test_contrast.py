@@ -8,7 +8,7 @@ from importlib import resources
 
 import pytest
 
-from segbench.report.draw.palette import COLOURS, DARK, GREY, VERDICT_COLOURS, text_colour
+from segbench.report.draw.figure import COLOURS, DARK, GREY, VERDICT_COLOURS, text_colour
 
 CSS = (resources.files("segbench.report.pages") / "report.css").read_text(encoding="utf-8")
 WORDS = ("ink", "soft", "link", "good", "bad", "same", "open")

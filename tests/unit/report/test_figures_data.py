@@ -10,9 +10,8 @@ import pandas as pd
 import pytest
 
 from segbench.config.experiment import Axis, Level, Search, SearchParameter
-from segbench.report.draw.figure import Figure
-from segbench.report.draw.geometry import place, shortened, text_width, wrapped
-from segbench.report.draw.palette import COLOURS, verdict_look
+from segbench.report.draw.figure import COLOURS, Figure, verdict_look
+from segbench.report.draw.layout import place, shortened, text_width, wrapped
 from segbench.report.draw.scales import dodge, linear, logarithmic
 from segbench.report.labels import Labels
 from segbench.report.style import Style
@@ -182,19 +181,19 @@ def test_the_table_of_a_figure_pads_short_marks():
 )
 def test_nothing_overlaps_or_leaves_the_figure(levels):
     for figure in figures_of(fake.make_analysis(levels)).values():
-        geometry = place(figure)
-        boxes = [placed.box for placed in geometry.facets]
+        layout = place(figure)
+        boxes = [placed.box for placed in layout.facets]
         assert all(box.width > 2.5 for box in boxes)
         for first, second in pairwise(boxes):
             assert second.left >= first.left + first.width or second.top >= first.top + first.height
-        assert max(box.top + box.height for box in boxes) < geometry.height
-        for placed in geometry.facets:
-            room = geometry.width - placed.box.left - placed.box.width - 0.12
+        assert max(box.top + box.height for box in boxes) < layout.height
+        for placed in layout.facets:
+            room = layout.width - placed.box.left - placed.box.width - 0.12
             assert all(text_width(note.text) <= room for note in placed.facet.right)
             if placed.facet.y.is_category:
                 lines = [line for label in placed.facet.y.tick_labels for line in label.split("\n")]
                 assert all(text_width(line) <= figure.left_cm for line in lines)
-        assert all(key.left + text_width(key.key.text) < geometry.width for key in geometry.keys)
+        assert all(key.left + text_width(key.key.text) < layout.width for key in layout.keys)
 
 
 def test_dodge_keeps_order_distance_and_middle():

@@ -18,10 +18,9 @@ from segbench.records import State
 from segbench.report.analysis import Analysis
 from segbench.report.best_design import value_at
 from segbench.report.build import write_report
-from segbench.report.draw.draw_matplotlib import draw_files
-from segbench.report.draw.draw_pgfplots import draw_pgfplots
-from segbench.report.draw.draw_svg import draw_svg
 from segbench.report.draw.figure import Figure
+from segbench.report.draw.matplotlib_files import draw_files, page_svg
+from segbench.report.draw.pgfplots import draw_pgfplots
 from segbench.report.labels import Labels
 from segbench.report.style import Style
 from segbench.report.topics import parallel
@@ -138,13 +137,14 @@ def test_of_many_proposals_parallel_coordinates_show_some_and_say_so(
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_renderer_draws_every_figure(analysis: Analysis, name: str) -> None:
     figure = figures_of(analysis)[name]
-    ET.fromstring(draw_svg(figure))
+    files = draw_files(figure)
+    assert set(files) == {"png", "svg", "pdf"}
+    ET.fromstring(page_svg(figure, files["svg"]))
     source = draw_pgfplots(figure)
     used = set(re.findall(r"\b[xy]=([^,\]]+_(?:x|y))\b", source))
     assert used
     assert used <= set(figure.table())
     assert ("unbounded coords=jump" in source) == (name == "search-parallel")
-    assert set(draw_files(figure)) == {"png", "svg", "pdf"}
 
 
 # ---- shares of variance

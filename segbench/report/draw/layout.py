@@ -1,29 +1,26 @@
-"""Where everything of a figure stands, in centimetres from the top left: the same for all renderers."""
+"""Where everything of a figure stands, in centimetres from the top left: the same for both back ends."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import unicodedata
+import warnings
 from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 from segbench.report.draw.figure import Facet, Figure, Key, Scale
 
+FONT = "DejaVu Sans"
 TEXT_PT = 8.0
 TITLE_PT = 8.5
+CM_PER_INCH = 2.54
 ROW_CM = 0.62
 TALL_ROW_CM = 0.8
 """A row of categories, with one and with two lines of text."""
-_EM_CM = TEXT_PT / 72.27 * 2.54
-_WIDTHS = (
-    ("ijlI|'", 0.29),
-    (" .,:;!()[]/\\ft-", 0.39),
-    ("rs_", 0.5),
-    ("mMwW%…", 0.98),
-    ("−+=<>~^×±", 0.84),
-    ("ABCDEFGHKLNOPQRSTUVXYZ&#", 0.72),
-)
-"""Widths of characters in em; 0.64 for all others."""
 LINE_CM = 0.36
 _LEGEND_CM = 0.5
 _SWATCH_CM = 0.62
@@ -46,16 +43,17 @@ class Box:
     height: float
 
     def x(self, value: float, scale: Scale) -> float:
-        """Return where a value stands, from the left of the figure."""
-        return self.left + self.width * share(value, scale)
+        """Return the distance of a value from the left of the figure."""
+        return self.left + self.width * _share(value, scale)
 
     def y(self, value: float, scale: Scale) -> float:
-        return self.top + self.height * (1 - share(value, scale))
+        """Return the distance of a value from the top of the figure."""
+        return self.top + self.height * (1 - _share(value, scale))
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A facet in its box, with what it shows of its axes."""
+    """A facet in its box, with its title and ticks cut to fit, and what it shows of its axes."""
 
     facet: Facet
     box: Box
@@ -68,37 +66,36 @@ class PlacedKey:
     key: Key
     left: float
     middle: float
-    """Height of the entry's middle, from the top."""
+    """Distance of the entry's middle from the top."""
 
 
 @dataclass(frozen=True)
-class Geometry:
+class Layout:
     width: float
     height: float
     facets: tuple[Placed, ...]
     keys: tuple[PlacedKey, ...]
 
 
-def share(value: float, scale: Scale) -> float:
-    """Return 0 at the low end of a scale, 1 at its high end."""
-    if scale.is_log:
-        return math.log(value / scale.low) / math.log(scale.high / scale.low)
-    return (value - scale.low) / (scale.high - scale.low)
-
-
+@lru_cache(maxsize=20_000)
 def text_width(text: str) -> float:
-    """Return the width in cm of a text at 8 pt in DejaVu Sans, the widest of the fonts that draw it."""
-    return _EM_CM * sum(_em(character) for character in text)
+    """Return the width in cm of a text at 8 pt in DejaVu Sans, the widest of the fonts that draw it.
+
+    The font lacks the scripts of wide characters; each counts as wide as an em dash.
+    """
+    known = "".join("—" if unicodedata.east_asian_width(c) in "WF" else c for c in text)
+    with warnings.catch_warnings(action="ignore"):
+        width, _, _ = text_to_path.get_text_width_height_descent(known, _font(), ismath=False)
+    return float(width) / 72 * CM_PER_INCH
 
 
-def _em(character: str) -> float:
-    if unicodedata.east_asian_width(character) in "WF":
-        return 1.0
-    return next((width for characters, width in _WIDTHS if character in characters), 0.64)
+@lru_cache(maxsize=1)
+def _font() -> FontProperties:
+    return FontProperties(family=FONT, size=TEXT_PT)
 
 
 def shortened(text: str, width_cm: float) -> str:
-    """Return the text, or its beginning and end around an ellipsis where it is wider than `width_cm`."""
+    """Return the text, or its beginning and end around an ellipsis if it is wider than `width_cm`."""
     kept = len(text)
     while kept > 6 and text_width(text) > width_cm:
         kept -= 1
@@ -123,46 +120,49 @@ def wrapped(text: str, width_cm: float) -> str:
     return f"{text[:start].rstrip()}\n{shortened(text[start:], width_cm)}"
 
 
-def place(figure: Figure) -> Geometry:
+def place(figure: Figure) -> Layout:
     """Lay out the legend on top and the rows of facets below it."""
     keys, top = _legend(figure)
     columns = figure.columns
     between = _GAP_CM if figure.shares_y else figure.left_cm
     width = (figure.width_cm - figure.left_cm - figure.right_cm - between * (columns - 1)) / columns
     facets: list[Placed] = []
-    for number, row in enumerate(figure.facets):
+    for row, below in itertools.zip_longest(figure.facets, figure.facets[1:], fillvalue=()):
         top += _TITLE_CM if any(facet.title for facet in row) else 0.0
+        ends = -math.inf
         for column, facet in enumerate(row):
             box = Box(figure.left_cm + column * (width + between), top, width, figure.row_height_cm)
-            below = figure.facets[number + 1] if number + 1 < len(figure.facets) else ()
             is_repeated = column < len(below) and below[column].x == facet.x
-            before = facets[-1] if column and figure.shares_y else None
-            shown = replace(facet, x=_apart(facet.x, box, before))
+            x, ends = _apart(facet.x, box, ends if figure.shares_y else -math.inf)
+            shown = replace(facet, x=x, title=shortened(facet.title, 0.93 * width))
             facets.append(Placed(shown, box, column == 0 or not figure.shares_y, not is_repeated))
         top += figure.row_height_cm + _TICKS_CM
-        is_last_label = any(p.shows_x_label for p in facets[-len(row) :])
-        top += _LABEL_CM if is_last_label else 0.12
-    return Geometry(figure.width_cm, top + 0.05, tuple(facets), keys)
+        top += _LABEL_CM if any(placed.shows_x_label for placed in facets[-len(row) :]) else 0.12
+    return Layout(figure.width_cm, top + 0.05, tuple(facets), keys)
 
 
-def _apart(scale: Scale, box: Box, before: Placed | None) -> Scale:
-    """Return a scale whose labels touch neither each other nor those of the plot before: every k-th tick."""
-    ends = -math.inf
-    if before is not None and before.facet.x.ticks:
-        last = before.facet.x
-        ends = before.box.x(last.ticks[-1], last) + text_width(last.tick_labels[-1]) / 2
-    places = [
-        (box.x(t, scale), text_width(label)) for t, label in zip(scale.ticks, scale.tick_labels, strict=True)
-    ]
-    first = next(
-        (k for k, (x, width) in enumerate(places) if x - width / 2 > ends + _BETWEEN_CM), len(places)
-    )
-    for step in range(1, len(places) + 1):
-        kept = places[first::step]
-        neighbours = itertools.pairwise(kept)
-        if all(x + w / 2 + _BETWEEN_CM <= y - v / 2 for (x, w), (y, v) in neighbours):
-            return replace(scale, ticks=scale.ticks[first::step], tick_labels=scale.tick_labels[first::step])
-    return scale
+def _share(value: float, scale: Scale) -> float:
+    """Return 0 at the low end of a scale, 1 at its high end."""
+    if scale.is_log:
+        return math.log(value / scale.low) / math.log(scale.high / scale.low)
+    return (value - scale.low) / (scale.high - scale.low)
+
+
+def _apart(scale: Scale, box: Box, before: float) -> tuple[Scale, float]:
+    """Keep every k-th tick, so that labels touch neither each other nor one that ends at `before`.
+
+    Returns the scale and where its last label ends.
+    """
+    ticks = list(zip(scale.ticks, scale.tick_labels, strict=True))
+    spans = [(box.x(t, scale) - text_width(s) / 2, box.x(t, scale) + text_width(s) / 2) for t, s in ticks]
+    first = next((k for k, (start, _) in enumerate(spans) if start > before + _BETWEEN_CM), len(spans))
+    for step in range(1, len(spans) - first + 1):
+        kept = spans[first::step]
+        if all(end + _BETWEEN_CM <= start for (_, end), (start, _) in itertools.pairwise(kept)):
+            chosen = ticks[first::step]
+            fewer = replace(scale, ticks=tuple(t for t, _ in chosen), tick_labels=tuple(s for _, s in chosen))
+            return fewer, kept[-1][1]
+    return scale, spans[-1][1] if spans else before
 
 
 def _legend(figure: Figure) -> tuple[tuple[PlacedKey, ...], float]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from segbench.report.draw.figure import Facet, Figure, Mark, Scale
-from segbench.report.draw.geometry import Geometry, Placed, PlacedKey, place, shortened
-from segbench.report.draw.palette import Look, small, text_colour
+from segbench.report.draw.figure import Facet, Figure, Look, Mark, Scale, small, text_colour
+from segbench.report.draw.layout import Layout, Placed, PlacedKey, place
 from segbench.report.latex_text import escape
 
 _DASHES: Final = {
@@ -29,6 +28,7 @@ _MARKS: Final = {
 }
 _MOST_BAND_POINTS = 120
 """`fill between` takes time for every point."""
+_TITLE_STYLE = "title style={at={(0,1)}, anchor=south west, inner sep=0pt, yshift=1.2mm, align=left}"
 
 
 def draw_pgfplots(figure: Figure) -> str:
@@ -36,19 +36,19 @@ def draw_pgfplots(figure: Figure) -> str:
 
     The folder of the report is `\\segreportdir`, `.` unless the document defines it.
     """
-    geometry = place(figure)
+    layout = place(figure)
     lines = [
         f"% {figure.name}: {' '.join(figure.title.split())}",
         "% needs: \\usepackage{pgfplots}\\pgfplotsset{compat=1.16}\\usepgfplotslibrary{fillbetween}",
         "\\providecommand{\\segreportdir}{.}%",
         *(f"\\definecolor{{seg{c[1:]}}}{{HTML}}{{{c[1:]}}}%" for c in _colours(figure)),
         "\\begin{tikzpicture}[x=1cm, y=1cm, font=\\fontsize{8}{9}\\selectfont, trim left=0cm, "
-        f"trim right={_cm(geometry.width)}]",
+        f"trim right={_cm(layout.width)}]",
     ]
-    for placed in geometry.facets:
-        lines += _facet(figure, geometry, placed)
-    for key in geometry.keys:
-        lines += _key(geometry, key)
+    for placed in layout.facets:
+        lines += _facet(figure, layout, placed)
+    for key in layout.keys:
+        lines += _key(layout, key)
     return "\n".join([*lines, "\\end{tikzpicture}%", ""])
 
 
@@ -58,9 +58,9 @@ def _colours(figure: Figure) -> list[str]:
     return sorted({look.colour for look in looks} | {text_colour(n.colour) for n in notes})
 
 
-def _facet(figure: Figure, geometry: Geometry, placed: Placed) -> list[str]:
+def _facet(figure: Figure, layout: Layout, placed: Placed) -> list[str]:
     facet, box = placed.facet, placed.box
-    bottom = geometry.height - box.top - box.height
+    bottom = layout.height - box.top - box.height
     options = [
         "scale only axis",
         f"at={{({_cm(box.left)},{_cm(bottom)})}}",
@@ -71,6 +71,7 @@ def _facet(figure: Figure, geometry: Geometry, placed: Placed) -> list[str]:
         *_scale("y", facet.y, shows=placed.shows_y),
         f"xlabel={{{escape(facet.x.label) if placed.shows_x_label else ''}}}",
         f"ylabel={{{escape(facet.y.label) if placed.shows_y else ''}}}",
+        f"title={{{escape(facet.title)}}}, {_TITLE_STYLE}" if facet.title else "",
         "xlabel near ticks, ylabel near ticks",
         "axis lines=left, axis line style={-, black!70}",
         "y axis line style={draw=none}" if facet.y.is_category else "",
@@ -95,29 +96,23 @@ def _facet(figure: Figure, geometry: Geometry, placed: Placed) -> list[str]:
     for mark in facet.marks:
         lines += _line(figure, mark) if mark.kind == "line" else _points(figure, mark)
     lines.append("\\end{axis}")
-    if facet.title:
-        y = geometry.height - box.top + 0.12
-        lines.append(
-            f"\\node[anchor=south west, inner sep=0pt] at ({_n(box.left)},{_n(y)}) "
-            f"{{{escape(shortened(facet.title, box.width))}}};"
-        )
     for word in facet.words:
         anchor = {"start": "west", "middle": "center", "end": "east"}[word.anchor]
-        x, y = box.x(word.x, facet.x), geometry.height - box.y(word.y, facet.y)
+        x, y = box.x(word.x, facet.x), layout.height - box.y(word.y, facet.y)
         lines.append(
             f"\\node[anchor={anchor}, inner sep=0.6pt, fill=white, fill opacity=0.8, text opacity=1] "
             f"at ({_n(x)},{_n(y)}) {{{escape(word.text)}}};"
         )
-    lines += _right(geometry, placed, facet)
+    lines += _right(layout, placed, facet)
     return lines
 
 
-def _right(geometry: Geometry, placed: Placed, facet: Facet) -> list[str]:
+def _right(layout: Layout, placed: Placed, facet: Facet) -> list[str]:
     box = placed.box
     lines = []
     for note in facet.right:
         colour = f", text=seg{text_colour(note.look.colour)[1:]}" if note.look else ""
-        y = geometry.height - box.y(note.y, facet.y)
+        y = layout.height - box.y(note.y, facet.y)
         lines.append(
             f"\\node[anchor=west, inner sep=0pt{colour}] at ({_n(box.left + box.width + 0.12)},{_n(y)}) "
             f"{{{escape(note.text)}}};"
@@ -217,9 +212,9 @@ def _marker(look: Look) -> str:
     )
 
 
-def _key(geometry: Geometry, placed: PlacedKey) -> list[str]:
+def _key(layout: Layout, placed: PlacedKey) -> list[str]:
     look, left = placed.key.look, placed.left
-    y = geometry.height - placed.middle
+    y = layout.height - placed.middle
     if placed.key.kind == "region":
         swatch = (
             f"\\fill[black, fill opacity={look.alpha:g}] ({_n(left)},{_n(y - 0.12)}) rectangle "
