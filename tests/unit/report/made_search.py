@@ -186,5 +186,6 @@ def _drawn(parameter: Any, random: np.random.Generator) -> Any:
     if parameter.is_integer:
         return int(random.integers(int(parameter.low), int(parameter.high) + 1))
     if parameter.log:
-        return float(np.exp(random.uniform(np.log(parameter.low), np.log(parameter.high))))
+        # Another processor's exponential differs in the last digit, and with it the trial's hash.
+        return float(f"{np.exp(random.uniform(np.log(parameter.low), np.log(parameter.high))):.9g}")
     return float(random.uniform(parameter.low, parameter.high))
