@@ -20,7 +20,6 @@ from segbench.data.batches import TrainBatches, eval_batches
 from segbench.data.prepared import PreparedData
 from segbench.engine import state
 from segbench.engine.assembly import assemble
-from segbench.engine.averaging import WeightAverage
 from segbench.engine.divergence import Diverged
 from segbench.engine.instruments import PeakMemory, Waits, count_flops, count_parameters, name_device
 from segbench.engine.numerics import Numerics, choose_device, seeded
@@ -28,6 +27,7 @@ from segbench.engine.passes import Evaluation, OnStep, evaluate_batches
 from segbench.engine.rates import Rates
 from segbench.engine.selection import check_objective, has_stalled, oriented_values, select
 from segbench.engine.splitting import effect_of_batch
+from segbench.engine.state import WeightAverage
 from segbench.engine.training import Training
 from segbench.errors import ExperimentError, TrialError, message
 from segbench.records import EpochRecord

@@ -9,13 +9,13 @@ import torch
 
 from segbench.axes.mix import Mixing
 from segbench.data.batches import Batch
-from segbench.engine.averaging import WeightAverage
 from segbench.engine.counting import Measured, Tally
 from segbench.engine.graph import StepGraph
 from segbench.engine.metrics.counts import dice
 from segbench.engine.passes import OnStep
 from segbench.engine.rates import Rates
 from segbench.engine.splitting import heed_test
+from segbench.engine.state import WeightAverage
 from segbench.engine.step import Step
 from segbench.streams import stream_seed
 

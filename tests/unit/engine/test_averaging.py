@@ -11,7 +11,7 @@ from torch import nn
 
 from segbench.config.trial import Objective
 from segbench.engine import Run
-from segbench.engine.averaging import WeightAverage
+from segbench.engine.state import WeightAverage
 from segbench.errors import ResultsError
 from segbench.store.layout import ExperimentFolder
 from segbench.store.weights import read_best, restore_run, save_run

@@ -15,8 +15,8 @@ from segbench import registry
 from segbench.config.trial import Choice
 from segbench.data.batched import DeviceBatches
 from segbench.engine import Run, assembly, kept
-from segbench.engine.averaging import WeightAverage
 from segbench.engine.graph import EAGER_STEPS
+from segbench.engine.state import WeightAverage
 from segbench.records import TIMING_COLUMNS
 
 pytestmark = [

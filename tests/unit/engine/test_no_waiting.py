@@ -29,10 +29,10 @@ from segbench.axes.model import build
 from segbench.config.trial import Choice, TrialConfig
 from segbench.data import sending
 from segbench.data.batched import BatchAugmentation, device_steps
-from segbench.engine.averaging import WeightAverage
 from segbench.engine.counting import CHECK_EVERY, Tally
 from segbench.engine.numerics import Numerics
 from segbench.engine.rates import Rates, rates_on_device
+from segbench.engine.state import WeightAverage
 from segbench.engine.step import Step
 
 CUDA = torch.device("cuda", 0)
