@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from segbench.config.project import Project
 from segbench.errors import ExperimentError
 
 Write = Callable[..., Path]
+ROOT = Path(segbench.__file__).parents[1]
 
 TEXT = """\
 question: q
@@ -168,28 +170,45 @@ def test_a_memory_that_cannot_be_written_is_no_problem(
     assert load_experiment("x") == load_experiment("x")
 
 
-def test_a_remembered_file_needs_no_heavy_import(write: Write) -> None:
-    write(TEXT)
+HEAVY = ("torch", "cv2", "albumentations", "numpy", "pandas", "optuna")
+
+
+def loaded_in_a_fresh_process() -> tuple[int, set[str]]:
+    """Return how many trials `x` has, and what a new process imported to find that out."""
     code = (
         "import sys\n"
         "from segbench.config.expand import expand\n"
         "from segbench.config.load import load_experiment\n"
         "print(len(expand(load_experiment('x'))))\n"
-        "print(sorted({'torch', 'numpy', 'albumentations', 'pydantic', 'yaml'} & set(sys.modules)))\n"
+        "print(*sys.modules)\n"
     )
+    lines = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ).stdout.splitlines()
+    return int(lines[0]), set(lines[1].split())
 
-    def run() -> str:
-        return subprocess.run(
-            [sys.executable, "-c", code],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=120,
-            env={**os.environ, "PYTHONPATH": str(Path(segbench.__file__).parents[1])},
-        ).stdout
 
+def test_the_file_of_the_readme_needs_neither_torch_nor_image_libraries(write: Write) -> None:
+    found = re.search(
+        r"```yaml\n(question:.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert found is not None
+    write(found[1])
+    num_trials, modules = loaded_in_a_fresh_process()
+    assert (num_trials, modules & set(HEAVY)) == (30, set())
+    assert "pydantic" in modules  # it was read, not remembered
+
+
+def test_a_remembered_file_needs_no_heavy_import(write: Write) -> None:
+    write(TEXT)
     load_experiment("x")
-    assert run() == "6\n[]\n"
+    num_trials, modules = loaded_in_a_fresh_process()
+    assert (num_trials, modules & {*HEAVY, "pydantic", "annotated_types", "yaml"}) == (6, set())
 
 
 LOOKS = """
