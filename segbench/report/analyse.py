@@ -24,6 +24,7 @@ from segbench.report.topics.claims import judge_claims
 from segbench.report.topics.effects import effects_frame
 from segbench.report.topics.factorial import Factorial
 from segbench.report.topics.importance import search_importance, too_few_text, tuning_importance
+from segbench.report.topics.metrics import metrics_frame
 from segbench.report.topics.replicated import replicated_frame
 from segbench.report.topics.search import find_best, find_front, missing_text, proposals_frame
 from segbench.report.topics.sensitivity import sensitivity_frame
@@ -117,6 +118,7 @@ def analyse(
         search=pd.DataFrame({name: [] for name in ("trial", "number", "state", "value")}),
         **tuned,
         measured=table,
+        metrics=metrics_frame(experiment, table),
         sensitivity=sensitivity_frame(experiment, family, estimator) if partial is None else None,
         marginals=factorial.marginals,
         interaction_means=factorial.interaction_means,

@@ -123,6 +123,10 @@ class Analysis:
     measured: pd.DataFrame | None = None
     """What the numbers above are made from: a row a trial of the design: `trial` (None: no record), `cell`,
     `seed`, `fold`, `state` and a column each thing that was measured (`test_dice`, `instability`, ...)."""
+    metrics: pd.DataFrame | None = None
+    """One row per cell and test metric that was recorded beside the outcome: `cell`, a column per axis,
+    `metric` (`test_iou`), `n` (seeds), `mean` (at the selected weights), `sd`, `low`, `high` (95 %
+    t-interval over seeds); None for a search."""
     sensitivity: pd.DataFrame | None = None
     """Judged effects on the outcome with the residual error pooled over cells: `axis`, `level`, `baseline`,
     `at`, `metric`, `n`, `difference`, `low`, `high`, `df` (its own error), `low_pooled`, `high_pooled`,

@@ -34,6 +34,7 @@ from segbench.store.atomic import write_bytes
 _FRAMES: Final = (
     *(
         "cells",
+        "metrics",
         "seeds",
         "effects",
         "sensitivity",

@@ -154,6 +154,7 @@ def _curve(asked: Asked) -> Iterator[str]:
 
 _STEPS: Final[Mapping[str, Callable[[Asked], Iterator[str]]]] = {
     "cells": _mean("mean", "mean"),
+    "metrics": _mean("mean", "mean"),
     "effects": _contrast,
     "sensitivity": _sensitivity,
     "claims": _contrast,

@@ -11,6 +11,7 @@ from segbench.quantities import QUANTITIES, Print, find_quantity
 from segbench.records import State
 from segbench.report.analysis import CELL_MEDIANS, LOST, Analysis
 from segbench.report.numbers import Numbers, epochs, percent
+from segbench.report.topics.metrics import METRICS_FRAME
 from segbench.report.trace import (
     FrameSpec,
     Measured,
@@ -726,5 +727,6 @@ FRAMES: Final = (
     FrameSpec(name="search", subject=proposal_subject, quantities=_search, source=one_trial),
     *SEARCH_FRAMES,
     *DESIGN_FRAMES,
+    METRICS_FRAME,
 )
 """In the order of `numbers.json`."""

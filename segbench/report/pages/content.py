@@ -131,7 +131,7 @@ def make_content(
             ),
             lines=_best_lines(analysis),
         ),
-        Section(key="cells", title="Cells", tables=chosen("cells"), figures=drawn("outcome")),
+        Section(key="cells", title="Cells", tables=chosen("cells", "metrics"), figures=drawn("outcome")),
         Section(
             key="tuning",
             title="Tuned settings",

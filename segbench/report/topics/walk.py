@@ -23,6 +23,7 @@ from segbench.report.topics.factorial import (
 from segbench.report.topics.failures import failures_table, left_out_table
 from segbench.report.topics.front import front_figure
 from segbench.report.topics.importance import importance_figure, importance_table
+from segbench.report.topics.metrics import metrics_table
 from segbench.report.topics.parallel import parallel_figure
 from segbench.report.topics.replicated import replicated_table
 from segbench.report.topics.search import history_figure, search_table, slices_figure
@@ -75,6 +76,7 @@ TABLE_NAMES = (
     "anova",
     "subgroups",
     "cells",
+    "metrics",
     "dynamics",
     "costs",
     "search",
@@ -100,6 +102,7 @@ def make_tables(analysis: Analysis, labels: Labels) -> dict[str, Table]:
         anova_table(analysis, labels),
         subgroups_table(analysis, labels),
         cells_table(analysis, labels),
+        metrics_table(analysis, labels),
         dynamics_table(analysis, labels),
         costs_table(analysis, labels),
         search_table(analysis, labels),
