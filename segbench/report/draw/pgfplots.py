@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from segbench.report.draw.figure import Facet, Figure, Look, Mark, Scale, small, text_colour
+from segbench.report.draw.figure import Figure, Look, Mark, Scale, small, text_colour
 from segbench.report.draw.layout import Layout, Placed, PlacedKey, place
 from segbench.report.latex_text import escape
 
@@ -28,7 +28,8 @@ _MARKS: Final = {
 }
 _MOST_BAND_POINTS = 120
 """`fill between` takes time for every point."""
-_TITLE_STYLE = "title style={at={(0,1)}, anchor=south west, inner sep=0pt, yshift=1.2mm, align=left}"
+_TITLE_STYLE = "title style={at={(0,1)}, anchor=base west, inner sep=0pt, yshift=-1pt}"
+"""pgfplots itself moves a title up by 6 pt."""
 
 
 def draw_pgfplots(figure: Figure) -> str:
@@ -103,21 +104,15 @@ def _facet(figure: Figure, layout: Layout, placed: Placed) -> list[str]:
             f"\\node[anchor={anchor}, inner sep=0.6pt, fill=white, fill opacity=0.8, text opacity=1] "
             f"at ({_n(x)},{_n(y)}) {{{escape(word.text)}}};"
         )
-    lines += _right(layout, placed, facet)
-    return lines
-
-
-def _right(layout: Layout, placed: Placed, facet: Facet) -> list[str]:
-    box = placed.box
-    lines = []
     for note in facet.right:
         colour = f", text=seg{text_colour(note.look.colour)[1:]}" if note.look else ""
-        y = layout.height - box.y(note.y, facet.y)
-        lines.append(
-            f"\\node[anchor=west, inner sep=0pt{colour}] at ({_n(box.left + box.width + 0.12)},{_n(y)}) "
-            f"{{{escape(note.text)}}};"
-        )
+        x, y = box.left + box.width + 0.12, layout.height - box.y(note.y, facet.y)
+        lines.append(_words(x, y, note.text, colour))
     return lines
+
+
+def _words(x: float, y: float, text: str, more: str = "") -> str:
+    return f"\\node[anchor=mid west, inner sep=0pt{more}] at ({_n(x)},{_n(y)}) {{{escape(text)}}};"
 
 
 def _scale(letter: str, scale: Scale, *, shows: bool) -> list[str]:
@@ -171,20 +166,17 @@ def _is_broken(mark: Mark) -> bool:
 
 def _points(figure: Figure, mark: Mark) -> list[str]:
     look = mark.look
-    bars = ""
+    bars = errors = ""
     if mark.low:
-        direction = "x" if mark.is_horizontal else "y"
+        letter, width = ("x", 1.1) if mark.is_horizontal else ("y", 0.7)
+        middle = f"{mark.key}_{letter}"
         bars = (
-            f", error bars/.cd, {direction} dir=both, {direction} explicit, "
-            f"error mark=none, error bar style={{{_stroke(look, 1.1 if mark.is_horizontal else 0.7)}}}"
+            f", error bars/.cd, {letter} dir=both, {letter} explicit, error mark=none, "
+            f"error bar style={{{_stroke(look, width)}}}"
         )
-    errors = ""
-    if mark.low:
-        letter = "x" if mark.is_horizontal else "y"
-        key = f"{mark.key}_{letter}"
         errors = (
-            f", {letter} error plus expr=\\thisrow{{{mark.key}_high}}-\\thisrow{{{key}}}"
-            f", {letter} error minus expr=\\thisrow{{{key}}}-\\thisrow{{{mark.key}_low}}"
+            f", {letter} error plus expr=\\thisrow{{{mark.key}_high}}-\\thisrow{{{middle}}}"
+            f", {letter} error minus expr=\\thisrow{{{middle}}}-\\thisrow{{{mark.key}_low}}"
         )
     # `only marks` would choose a mark where there is none.
     style = "draw=none, mark=none" if look.marker == "none" else f"only marks, {_marker(look)}"
@@ -226,8 +218,7 @@ def _key(layout: Layout, placed: PlacedKey) -> list[str]:
         swatch = f"\\draw[{_stroke(look, 0.9)}] ({_n(left)},{_n(y)}) -- ({_n(left + 0.5)},{_n(y)});"
         if placed.key.kind == "marked":
             swatch += f"\\path plot[{_marker(small(look))}] coordinates {{({_n(left + 0.25)},{_n(y)})}};"
-    text = f"\\node[anchor=west, inner sep=0pt] at ({_n(left + 0.62)},{_n(y)}) {{{escape(placed.key.text)}}};"
-    return [swatch, text]
+    return [swatch, _words(left + 0.62, y, placed.key.text)]
 
 
 def _cm(value: float) -> str:
