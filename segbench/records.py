@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -16,9 +16,6 @@ NUMERICS_VERSION = 1
 
 DECIMALS = 9
 """Significant digits of every float written to a record."""
-
-TUNING, TUNED = "tuning", "tuned"
-"""`search.role` of a trial that tunes a cell, and of a replicate of a tuned cell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +93,127 @@ class FailureKind(StrEnum):
     DATA = "data"
     CODE = "code"
     LOST = "lost"
+
+
+class Role(StrEnum):
+    """What a trial of a tuned design is for."""
+
+    TUNING = "tuning"
+    """It tries a configuration, and never sees the test images."""
+    TUNED = "tuned"
+    """It is a replicate of a cell at the settings that won."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """How a search came to one of its proposals."""
+
+    is_enqueued: bool = False
+    """Whether the file asked for it."""
+    place: Mapping[str, Any] | None = None
+    """Where it stands in the sampler's run: `generation`, and in the first of a generation `parents`, the
+    numbers of the proposals that it descends from; None where the sampler has no generations."""
+
+    @classmethod
+    def from_json(cls, block: Mapping[str, Any]) -> Origin:
+        return cls(is_enqueued=bool(block.get("enqueued")), place=block.get("place"))
+
+    def to_json(self) -> dict[str, Any]:
+        content: dict[str, Any] = {"enqueued": True} if self.is_enqueued else {}
+        return content | ({} if self.place is None else {"place": self.place})
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchPlace:
+    """Where a trial stands in a search or in the tuning of a cell: the block `search` of `trial.json`.
+
+    A proposal has a `number`. A replicate of a search's best proposal has `replicate_of` instead, one of a
+    tuned cell's winner has `winner`.
+    """
+
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """What was asked for: name -> value or label."""
+    space: Mapping[str, Any] | None = None
+    """The space that was searched; proposals of another space are no part of the search."""
+    role: Role | None = None
+    """In a tuned design; None in a search."""
+    cell: str | None = None
+    """In a tuned design: hash of the cell's configuration as designed."""
+    repeat: int | None = None
+    """In a tuned design: which of its tunings."""
+    number: int | None = None
+    """Counts the proposals from 0."""
+    origin: Origin = Origin()
+    repeats: tuple[int, ...] = ()
+    """Later proposals that equal this one."""
+    repeated: Mapping[int, Origin] = field(default_factory=dict)
+    """Origins of `repeats`, as far as there is something to say of them."""
+    replicate_of: str | None = None
+    """Hash of the proposal that this trial repeats with another seed or fold."""
+    winner: str | None = None
+    """Hash of the tuning trial whose parameters these are."""
+    limits: tuple[Mapping[str, Any], ...] = ()
+    """Bounds that are checked before training: `metric`, `low`, `high`."""
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The proposals that the trial stands for; none: it is a replicate."""
+        return () if self.number is None else (self.number, *self.repeats)
+
+    @property
+    def origins(self) -> dict[int, Origin]:
+        """Number -> origin of the proposals that the trial stands for."""
+        return {
+            number: self.origin if number == self.number else self.repeated.get(number, Origin())
+            for number in self.numbers
+        }
+
+    def standing_for(self, origins: Mapping[int, Origin]) -> SearchPlace:
+        """Return the place of a trial that stands for these proposals as well."""
+        repeats = sorted({*self.numbers, *origins} - {self.number})
+        own = {n: origins[n] for n in repeats if origins.get(n, Origin()) != Origin()}
+        return replace(self, repeats=tuple(repeats), repeated={**self.repeated, **own})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the block: keys without a value are left out."""
+        content = {
+            "role": None if self.role is None else str(self.role),
+            "cell": self.cell,
+            "repeat": self.repeat,
+            "number": self.number,
+            **self.origin.to_json(),
+            "replicate_of": self.replicate_of,
+            "parameters": dict(self.parameters),
+            "space": self.space,
+            "winner": self.winner,
+            "limits": list(self.limits) or None,
+            "repeats": list(self.repeats) or None,
+            "repeated": {str(n): origin.to_json() for n, origin in self.repeated.items()} or None,
+        }
+        return {key: value for key, value in content.items() if value is not None}
+
+    @classmethod
+    def from_json(cls, block: Mapping[str, Any]) -> SearchPlace:
+        """Read the block; keys that this version does not know are passed over.
+
+        Raises:
+            AttributeError, TypeError, ValueError: It is none.
+        """
+        role, number, repeat = block.get("role"), block.get("number"), block.get("repeat")
+        return cls(
+            parameters=block.get("parameters", {}),
+            space=block.get("space"),
+            role=None if role is None else Role(role),
+            cell=block.get("cell"),
+            repeat=None if repeat is None else int(repeat),
+            number=None if number is None else int(number),
+            origin=Origin.from_json(block),
+            repeats=tuple(int(n) for n in block.get("repeats", ())),
+            repeated={int(n): Origin.from_json(each) for n, each in block.get("repeated", {}).items()},
+            replicate_of=block.get("replicate_of"),
+            winner=block.get("winner"),
+            limits=tuple(block.get("limits", ())),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,16 +319,16 @@ class TrialRecord:
     versions: Mapping[str, str] = field(default_factory=dict)
     reused_from: str | None = None
     """`experiment/hash` this record was copied from."""
-    search: Mapping[str, Any] | None = None
-    """Search trials: Optuna's trial number and the parameters it asked for."""
+    search: SearchPlace | None = None
+    """Of a trial that a search or a tuning asked for."""
     format: int = RESULTS_FORMAT
 
     @property
-    def role(self) -> str | None:
-        """`tuning` or `tuned` in a tuned design (`segbench.store.tuning`), else None."""
-        return (self.search or {}).get("role")
+    def role(self) -> Role | None:
+        """What the trial of a tuned design is for; None in any other."""
+        return None if self.search is None else self.search.role
 
     @property
     def is_tested(self) -> bool:
         """Whether it may stand for a trial of a design: a tuning trial never saw the test images."""
-        return self.role != TUNING or bool(self.test)
+        return self.role is not Role.TUNING or bool(self.test)

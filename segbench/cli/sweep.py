@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from segbench.report.analyse import Look
     from segbench.store.lease import Lease
     from segbench.sweep.launch import Job
-    from segbench.sweep.launchers.slurm import SlurmPool
+    from segbench.sweep.launchers import Launcher, Request
     from segbench.trial.devices import Slot
     from segbench.trial.signals import Deadline, StopRequest
 
@@ -91,18 +90,23 @@ def _said(experiment: Experiment, look: Look) -> str:
     return f"look {number} of {len(experiment.looks)} ({spent}): {resolved}. {end[0].upper()}{end[1:]}."
 
 
-# `segbench sweep --launcher slurm`: its options, and the jobs it finds or may submit.
+# `segbench sweep --launcher`: which workers it starts.
 
 
-class Launcher(StrEnum):
-    """What `--launcher` takes."""
+def _launchers() -> list[str]:
+    from segbench.sweep.launchers import find_launchers
 
-    LOCAL = "local"
-    SLURM = "slurm"
+    return list(find_launchers())
 
 
 LauncherOption = Annotated[
-    Launcher, typer.Option("--launcher", help="Workers are processes here, or jobs of Slurm.")
+    str,
+    typer.Option(
+        "--launcher",
+        metavar="NAME",
+        help="What starts workers: local (processes here), slurm (jobs of Slurm), or another package's.",
+        autocompletion=_launchers,
+    ),
 ]
 
 SlurmOption = Annotated[
@@ -116,51 +120,34 @@ SlurmOption = Annotated[
 ]
 
 
-def check_launcher(launcher: Launcher, slurm: Sequence[str] | None, local_only: Mapping[str, object]) -> None:
-    """Refuse options that do not go with the launcher.
+def find_launcher(name: str, slurm: Sequence[str] | None, given: Mapping[str, object]) -> type[Launcher]:
+    """Return the launcher of a name, and refuse options that do not go with it.
 
     Args:
-        launcher: The one asked for.
+        name: What `--launcher` holds.
         slurm: What `--slurm` holds.
-        local_only: Options that jobs of Slurm do not heed -> value; None where one was not given.
+        given: Options that a launcher may ignore -> value; None where one was not given.
 
     Raises:
-        ExperimentError: One was given.
+        ExperimentError: There is no such launcher, or an option does not go with it.
     """
     from segbench.errors import ExperimentError, message
+    from segbench.sweep.launchers import read_launcher
 
-    if launcher is not Launcher.SLURM:
-        if slurm:
-            raise ExperimentError(message("--slurm", "it goes with --launcher slurm"))
-        return
-    see = "The block `slurm` bounds each job by its `time`, and a job trains one trial at a time"
-    given = [name for name, value in local_only.items() if value is not None]
-    if given:
-        raise ExperimentError(
-            [message(name, "it does not go with --launcher slurm", see=see) for name in given]
-        )
-
-
-def find_jobs(job: Job, *, workers: int | None, num_trials: int, resources: dict[str, Any]) -> SlurmPool:
-    """Find the living jobs of an earlier sweep, and ask Slurm whether it would take the others.
-
-    Raises:
-        ExperimentError: Slurm is missing or refuses.
-    """
-    from segbench.sweep.launchers.slurm import Submission, open_pool, shown
-
-    submission = Submission.of(job.experiment, job.folder, **resources)
-    pool = open_pool(submission, min(workers or submission.options["workers"], num_trials))
-    partition = submission.options["partition"] or "the default partition"
-    size = f"{_count(pool.size, 'worker')} of {_count(submission.num_threads, 'thread')}"
-    typer.echo(f"on Slurm, {partition}: {size}")
-    if pool.jobs:
-        typer.echo(f"jobs of an earlier sweep live and are taken over: {shown(pool.jobs)}")
-    return pool
+    launcher = read_launcher(name)
+    rule, see = f"it does not go with --launcher {name}", launcher.why_ignored
+    ignored = [option for option in launcher.ignores if given.get(option) is not None]
+    problems = [message(option, rule, see=see) for option in ignored]
+    if slurm and name != "slurm":
+        problems.append(message("--slurm", "it goes with --launcher slurm"))
+    if problems:
+        raise ExperimentError(problems)
+    return launcher
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def _say_where(launcher: Launcher) -> None:
+    for line in launcher.describe():
+        typer.echo(line)
 
 
 # What `segbench sweep` prints before and after it trains.
@@ -265,7 +252,7 @@ def sweep(
     trials_per_gpu: TrialsPerGpuOption = None,
     threads: ThreadsOption = None,
     loader_workers: LoaderWorkersOption = None,
-    launcher: LauncherOption = Launcher.LOCAL,
+    launcher: LauncherOption = "local",
     slurm: SlurmOption = None,
     retry: Annotated[
         Retry | None, typer.Option("--retry", help="Run failed trials again too.", show_default=False)
@@ -309,6 +296,7 @@ def sweep(
     from segbench.sweep import launch
     from segbench.sweep.claim import only_supervisor, tidy_up
     from segbench.sweep.launch import describe_test_images
+    from segbench.sweep.launchers import Request
     from segbench.sweep.loggers.log import check_installed, logging
     from segbench.sweep.summary import notifying
     from segbench.trial.signals import Deadline, parse_duration
@@ -316,7 +304,8 @@ def sweep(
     check_installed(log or (), "--log")
     deadline = None if time_limit is None else Deadline(parse_duration(time_limit))
     hang_timeout_s = None if hang_timeout is None else parse_duration(hang_timeout, "--hang-timeout")
-    check_launcher(launcher, slurm, {"--time-limit": time_limit, "--trials-per-gpu": trials_per_gpu})
+    heeded_by_some = {"--workers": workers, "--time-limit": time_limit, "--trials-per-gpu": trials_per_gpu}
+    kind = find_launcher(launcher, slurm, heeded_by_some)
     loaded = load_experiment(
         experiment, scale=scale, overrides=set_ or (), slurm=slurm or (), smoke=smoke, start=project, name=as_
     )
@@ -351,33 +340,27 @@ def sweep(
         job = launch.plan_job(loaded, retries_failed=retry is not None)
         announce(job)
     search = loaded.search
-    num_trials = search.num_trials if search is not None else job.most_at_once
-    slots: list[Slot] = []
-    find = jobs = None
-    if launcher is Launcher.SLURM:
-        resources = {
-            "device": device,
-            "threads": threads,
-            "loader_workers": loader_workers,
-            "hang_timeout_s": hang_timeout_s,
-        }
-        find = partial(find_jobs, workers=workers, resources=resources)
-        jobs = find(job, num_trials=num_trials)
-    else:
-        slots = _slots(
-            device=device,
-            workers=workers,
-            trials_per_gpu=trials_per_gpu,
-            threads=threads,
-            num_trials=num_trials,
-        )
+    request = Request(
+        experiment=loaded,
+        folder=job.folder,
+        num_trials=search.num_trials if search is not None else job.most_at_once,
+        workers=workers,
+        device=device,
+        trials_per_gpu=trials_per_gpu,
+        threads=threads,
+        loader_workers=loader_workers,
+        deadline=deadline,
+        hang_timeout_s=hang_timeout_s,
+    )
+    opened = kind.open(request)
+    _say_where(opened)
     if trials_per_gpu is not None:
-        _check_memory(job, slots, trials_per_gpu)
+        _check_memory(job, opened.slots, trials_per_gpu)
     _heed(job, is_strict=strict)
     if detach:
         _detach(job, deadline)
         return
-    how = _How(slots, jobs, find, loader_workers, max_failures, deadline, hang_timeout_s, address)
+    how = _How(opened, request, max_failures, address)
     with (
         notifying(notify, job.folder, lambda problem: typer.echo(problem, err=True)),
         logging(log or (), job.folder, lambda problem: typer.echo(problem, err=True)),
@@ -389,15 +372,10 @@ def sweep(
 class _How:
     """What a sweep runs on, and for how long."""
 
-    slots: list[Slot]
-    jobs: SlurmPool | None
-    """Workers are these, and not processes in the slots."""
-    find_jobs: Callable[..., SlurmPool] | None
-    """Finds them again for the trials of a further look."""
-    loader_workers: int | None
+    launcher: Launcher
+    request: Request
+    """What the launcher was asked for."""
     max_failures: int | None
-    deadline: Deadline | None
-    hang_timeout_s: float | None
     storage: StorageAddress | None
     """Where the dashboard's study is written; None: nowhere."""
 
@@ -437,8 +415,10 @@ def _carry_out(job: Job, how: _How, *, only: list[str] | None, seeds: str | None
                 break
             job = after
             announce(job)
-            if how.find_jobs is not None:
-                how = replace(how, jobs=how.find_jobs(job, num_trials=job.most_at_once))
+            launcher = how.launcher.renewed(replace(how.request, num_trials=job.most_at_once))
+            if launcher is not how.launcher:
+                _say_where(launcher)
+                how = replace(how, launcher=launcher)
     if stop() and not after.is_over:
         summarise(after, is_new=True)
         raise Interrupted(f"{loaded.name}: stopped; the same command goes on from here.")
@@ -465,50 +445,26 @@ def _run(job: Job, how: _How, claim: Lease, stop: StopRequest) -> None:
     from rich.console import Console
 
     from segbench.sweep import launch
-    from segbench.trial import devices
 
     if not job.to_run and job.is_search_over:
         if how.storage is not None:
             launch.mirror_only(job, how.storage)
         return
-    loader_workers = how.loader_workers
-    if loader_workers is None:
-        loader_workers = devices.loader_workers(how.slots[0].device, how.slots[0].threads) if how.slots else 0
     launch.run_job(
         job,
-        slots=how.slots,
-        loader_workers=loader_workers,
+        launcher=how.launcher,
         stop=stop,
         console=Console(),
         max_failures=how.max_failures,
         has_study=how.storage is not None,
         storage=how.storage,
-        deadline=how.deadline,
-        hang_timeout_s=how.hang_timeout_s,
+        deadline=how.request.deadline,
+        hang_timeout_s=how.request.hang_timeout_s,
         claim=claim,
-        jobs=how.jobs,
     )
 
 
-def _slots(
-    *,
-    device: str,
-    workers: int | None,
-    trials_per_gpu: int | None,
-    threads: int | None,
-    num_trials: int,
-) -> list[Slot]:
-    from segbench.trial.devices import plan_slots
-
-    slots = plan_slots(
-        device, workers=workers, trials_per_gpu=trials_per_gpu, threads=threads, num_trials=num_trials
-    )
-    names = ", ".join(dict.fromkeys(slot.name for slot in slots))
-    typer.echo(f"on {names}: {count(len(slots), 'worker')} of {count(slots[0].threads, 'thread')}")
-    return slots
-
-
-def _check_memory(job: Job, slots: list[Slot], trials_per_gpu: int) -> None:
+def _check_memory(job: Job, slots: Sequence[Slot], trials_per_gpu: int) -> None:
     """Refuse more trials a GPU than were measured to fit or to be of use, and say what is not known."""
     from segbench.plan import gpu_memory
     from segbench.store.layout import ResultsFolder

@@ -46,7 +46,7 @@ def worker(
     time_limit: TimeLimitOption = None,
     hang_timeout: HangTimeoutOption = None,
     supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
-    requeue: Annotated[bool, typer.Option("--requeue", hidden=True)] = False,
+    launcher: Annotated[str | None, typer.Option("--launcher", hidden=True)] = None,
     project: ProjectOption = None,
 ) -> None:
     """Help a sweep that is running.
@@ -69,7 +69,7 @@ def worker(
     here = Project.around(project or Path.cwd())
     registry.use_project(here.root)
     folder = ResultsFolder(here.results).experiment(Path(experiment).stem)
-    work = _Work(here, folder, stop, deadline, hang_timeout_s, loader_workers, requeue)
+    work = _Work(here, folder, stop, deadline, hang_timeout_s, loader_workers, launcher)
     if supervised:
         work.supervised(device, threads or 1)
         return
@@ -93,8 +93,8 @@ class _Work:
     deadline: Deadline | None
     hang_timeout_s: float | None
     loader_workers: int | None
-    requeue: bool
-    """Whether Slurm is asked to start the job again when its time is up."""
+    launcher: str | None
+    """Name of the launcher that is asked for more time when the worker's time is up; None: nobody is."""
 
     def supervised(self, device: str, threads: int) -> None:
         """Work for a supervisor that listens on the other end of standard output."""
@@ -115,21 +115,21 @@ class _Work:
 
     def alone(self, slot: Slot) -> None:
         """Work in this very process."""
-        from segbench.sweep.launchers.slurm import MoreTime
+        from segbench.sweep.launchers import read_launcher
         from segbench.sweep.worker import PlainEvents
 
-        more_time = MoreTime(self.folder) if self.requeue else None
+        more_time = read_launcher(self.launcher).more_time(self.folder) if self.launcher else None
         os.environ.update(slot.environment)  # before torch is imported
         ended, is_out_of_time = self._take_trials(slot.device, slot.threads, PlainEvents(typer.echo))
         if more_time is not None and is_out_of_time:
-            more_time.ask()
+            more_time()
         self._say_end(ended, is_out_of_time=is_out_of_time)
 
     def together(self, slots: list[Slot]) -> None:
         """Start a process a slot and pass on what they say."""
         from segbench.errors import TrialError, message
         from segbench.store.queue import Queue
-        from segbench.sweep.launchers.local import Pool
+        from segbench.sweep.launchers.local import LocalLauncher
         from segbench.sweep.worker import Crew
         from segbench.trial import devices
         from segbench.trial.watchdog import Watchdog
@@ -138,7 +138,7 @@ class _Work:
         loader_workers = self.loader_workers
         if loader_workers is None:
             loader_workers = devices.loader_workers(slots[0].device, slots[0].threads)
-        pool = Pool(
+        launcher = LocalLauncher(
             self.folder,
             self.project.root,
             slots,
@@ -146,12 +146,12 @@ class _Work:
             deadline=self.deadline,
             hang_timeout_s=self.hang_timeout_s,
         )
-        crew = Crew(pool, self.stop, typer.echo, Watchdog(self.hang_timeout_s))
+        crew = Crew(launcher, self.stop, typer.echo, Watchdog(self.hang_timeout_s))
         is_well = crew.run()
         self._say_end(crew.num_ended, is_out_of_time=crew.is_out_of_time)
         if not is_well:
             rule = "workers die without ending a trial"
-            raise TrialError(message("segbench worker", rule, see=f"{pool.log} has what they said"))
+            raise TrialError(message("segbench worker", rule, see=f"{launcher.log} has what they said"))
 
     def _take_trials(self, device: str, threads: int, on_event: Callable[[Event], None]) -> tuple[int, bool]:
         """Return how many trials ended here, and whether the time limit was what ended it."""

@@ -129,8 +129,8 @@ class Frame:
         parameters: dict[str, Any] = dict(levels)
         space = {axis: level_dimension(self.axes[axis]) for axis in levels}
         if search is not None:
-            parameters.update(search["parameters"])
-            space.update(search["space"])
+            parameters.update(search.parameters)
+            space.update(search.space or {})
         common: dict[str, Any] = {
             "hash": asked.hash,
             "seed": asked.seed,
@@ -138,7 +138,7 @@ class Frame:
             "label": label_trial(asked.levels, search),
             "parameters": parameters,
             "space": space,
-            **{key: (search or {}).get(key) for key in ("number", "role", "repeat")},
+            **{key: getattr(search, key, None) for key in ("number", "role", "repeat")},
         }
         if record is None:
             return ShownTrial(state=State.WAITING, **common)

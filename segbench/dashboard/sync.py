@@ -160,7 +160,7 @@ def _asked(folder: ExperimentFolder, records: Mapping[str, TrialRecord]) -> list
 
 
 def _by_age(record: TrialRecord) -> tuple[float, str, str]:
-    number = (record.search or {}).get("number")
+    number = None if record.search is None else record.search.number
     return (float("inf") if number is None else number, record.started or "", record.hash)
 
 

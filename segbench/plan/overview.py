@@ -242,12 +242,11 @@ def _proposals(experiment: Experiment, found: Scan) -> tuple[CellOverview, ...]:
     tried = [(r, r.search) for r in found.records.values() if r.search is not None]
     replicates: dict[str, list[TrialRecord]] = {}
     for record, search in tried:
-        if search.get("number") is None:
-            replicates.setdefault(str(search.get("replicate_of")), []).append(record)
-    numbered = [(int(search["number"]), r, search) for r, search in tried if search.get("number") is not None]
+        if not search.numbers:
+            replicates.setdefault(str(search.replicate_of), []).append(record)
+    numbered = [(search.numbers, record) for record, search in tried if search.numbers]
     cells, num_made = [], 0
-    for number, record, search in sorted(numbered, key=lambda item: item[:1]):
-        numbers = [number, *search.get("repeats", ())]
+    for numbers, record in sorted(numbered, key=lambda item: item[0][0]):
         num_made += len(numbers)
         records = (record, *replicates.get(record.hash, ()))
         label = f"proposal {', '.join(map(str, numbers))}"

@@ -15,7 +15,7 @@ from segbench.data import fingerprint
 from segbench.errors import ExperimentError, message
 from segbench.plan.looks import present
 from segbench.plan.reuse import find_reusable
-from segbench.records import TUNED, TUNING, State, TrialRecord
+from segbench.records import Role, SearchPlace, State, TrialRecord
 from segbench.store.index import IndexRow, write_index
 from segbench.store.layout import ExperimentFolder, ResultsFolder, TrialFolder
 from segbench.store.queue import QueuedTrial
@@ -156,36 +156,36 @@ def tunings_of(
 
 def tuned_trials(
     experiment: Experiment, tunings: Sequence[CellTuning], planner: Planner
-) -> tuple[tuple[PlannedTrial, ...], dict[str, dict[str, Any]]]:
-    """Return the replicates of the winners that are known, seeds slowest, and hash -> `search` block."""
+) -> tuple[tuple[PlannedTrial, ...], dict[str, SearchPlace]]:
+    """Return the replicates of the known winners, seeds slowest, and hash -> place in the tuning."""
     order = {seed: number for number, seed in enumerate(experiment.seeds)}
     found = [
-        (order[trial.seed], trial, block)
+        (order[trial.seed], trial, place)
         for tuning in tunings
-        for trial, block in replicates(experiment, tuning, planner)
+        for trial, place in replicates(experiment, tuning, planner)
     ]
     found.sort(key=lambda item: item[0])
-    return tuple(trial for _, trial, _ in found), {trial.hash: block for _, trial, block in found}
+    return tuple(trial for _, trial, _ in found), {trial.hash: place for _, trial, place in found}
 
 
 def replicates(
     experiment: Experiment, tuning: CellTuning, planner: Planner
-) -> list[tuple[PlannedTrial, dict[str, Any]]]:
-    """Return the trials of a cell's winner, each with its `search` block; none before there is a winner."""
+) -> list[tuple[PlannedTrial, SearchPlace]]:
+    """Return the trials of a cell's winner with their place in the tuning; none before there is one."""
     winner = tuning.winner
     if winner is None:
         return []
     assert experiment.tune is not None
     cell = tuned_cell(experiment.tune, tuning.cell, winner.parameters, where=experiment.name)
-    block = {
-        "role": TUNED,
-        "cell": tuning.cell.config_hash,
-        "repeat": tuning.repeat,
-        "parameters": dict(winner.parameters),
-        "space": search_space(experiment.tune.search_of(tuning.cell)),
-        "winner": winner.hash,
-    }
-    return [(planner.trial(cell, seed), block) for seed in tuning.seeds]
+    place = SearchPlace(
+        role=Role.TUNED,
+        cell=tuning.cell.config_hash,
+        repeat=tuning.repeat,
+        parameters=dict(winner.parameters),
+        space=search_space(experiment.tune.search_of(tuning.cell)),
+        winner=winner.hash,
+    )
+    return [(planner.trial(cell, seed), place) for seed in tuning.seeds]
 
 
 def tuning_trial(
@@ -198,15 +198,15 @@ def tuning_trial(
     """Return one proposal of a cell's tuning as workers take it: without the test images."""
     assert experiment.tune is not None
     cell = tuned_cell(experiment.tune, tuning.cell, parameters, where=experiment.name)
-    block = {
-        "role": TUNING,
-        "cell": tuning.cell.config_hash,
-        "repeat": tuning.repeat,
-        "number": number,
-        "parameters": dict(parameters),
-        "space": search_space(experiment.tune.search_of(tuning.cell)),
-    }
-    return QueuedTrial.of(planner.trial(cell, tuning.seed), search=block, is_tested=False)
+    place = SearchPlace(
+        role=Role.TUNING,
+        cell=tuning.cell.config_hash,
+        repeat=tuning.repeat,
+        number=number,
+        parameters=dict(parameters),
+        space=search_space(experiment.tune.search_of(tuning.cell)),
+    )
+    return QueuedTrial.of(planner.trial(cell, tuning.seed), search=place, is_tested=False)
 
 
 def superseded(plan: Plan) -> tuple[TrialRecord, ...]:
@@ -215,7 +215,7 @@ def superseded(plan: Plan) -> tuple[TrialRecord, ...]:
     return tuple(
         record
         for record in plan.orphans
-        if record.role == TUNED and record.search is not None and record.search.get("cell") in cells
+        if record.search is not None and record.role is Role.TUNED and record.search.cell in cells
     )
 
 
@@ -305,8 +305,8 @@ class PlanEntry:
     """Why the record in its folder cannot be used."""
     reusable: TrialFolder | None = None
     """The same trial, finished, in another experiment."""
-    search: Mapping[str, Any] | None = None
-    """What its record is to say of the tuning that its parameters come from."""
+    search: SearchPlace | None = None
+    """Of the tuning that its parameters come from."""
 
     @property
     def state(self) -> State:
@@ -412,7 +412,7 @@ class Plan:
         rows = [
             IndexRow(
                 hash=trial.hash,
-                levels={**t.cell.levels, ROLE_COLUMN: TUNING},
+                levels={**t.cell.levels, ROLE_COLUMN: Role.TUNING},
                 seed=trial.seed,
                 fold=0,
                 state=trial.state,
@@ -423,7 +423,7 @@ class Plan:
         rows += [
             IndexRow(
                 hash=e.trial.hash,
-                levels={**e.trial.cell.levels, ROLE_COLUMN: TUNED} if tuned else e.trial.cell.levels,
+                levels={**e.trial.cell.levels, ROLE_COLUMN: Role.TUNED} if tuned else e.trial.cell.levels,
                 seed=e.trial.seed,
                 fold=e.trial.fold,
                 state=e.state,
@@ -452,13 +452,13 @@ def plan_trials(experiment: Experiment, *, fingerprint_of: Fingerprint | None = 
     asked = present(experiment, folder)
     now = set(asked.seeds)
     tunings: tuple[CellTuning, ...] = ()
-    blocks: Mapping[str, Mapping[str, Any]] = {}
+    places: Mapping[str, SearchPlace] = {}
     if experiment.tune is None:
         trials = planned_trials(experiment, fingerprint_of=fingerprint_of)
     else:
         planner = Planner(experiment, fingerprint_of=fingerprint_of)
         tunings = tunings_of(asked, map(TuningTrial.of_record, found.records.values()), planner)
-        trials, blocks = tuned_trials(asked, tunings, planner)
+        trials, places = tuned_trials(asked, tunings, planner)
     undone = [t.identity for t in trials if t.seed in now and not _is_finished(found, t)]
     reusable = find_reusable(experiment.project, undone, beside=experiment.name)
     entries = tuple(
@@ -468,7 +468,7 @@ def plan_trials(experiment: Experiment, *, fingerprint_of: Fingerprint | None = 
             record=found.records.get(trial.hash),
             problem=found.unreadable.get(trial.hash),
             reusable=reusable.get(trial.identity),
-            search=blocks.get(trial.hash),
+            search=places.get(trial.hash),
         )
         for trial in trials
     )

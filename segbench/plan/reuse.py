@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from segbench.config.experiment import PlannedTrial
 from segbench.config.project import Project
 from segbench.errors import ResultsError
-from segbench.records import TrialRecord
+from segbench.records import SearchPlace, TrialRecord
 from segbench.store.atomic import replacing, sweep_temporaries
 from segbench.store.layout import HASH_DIGITS, ExperimentFolder, ResultsFolder, TrialFolder
 from segbench.store.lease import Lease
@@ -46,7 +45,7 @@ def reuse(
     source: TrialFolder,
     experiment: ExperimentFolder,
     *,
-    search: Mapping[str, Any] | None = None,
+    search: SearchPlace | None = None,
 ) -> TrialRecord | None:
     """Copy a finished trial of another experiment in, as this experiment's own record.
 

@@ -99,16 +99,6 @@ class ExperimentFolder:
         """What workers print, outside of any trial's own log."""
         return self.root / "log.txt"
 
-    @property
-    def slurm(self) -> Path:
-        """What jobs of Slurm leave behind: scripts and what they print."""
-        return self.root / "slurm"
-
-    @property
-    def jobs(self) -> Path:
-        """Workers that are jobs of Slurm, for a sweep that finds them again."""
-        return self.slurm / "jobs.json"
-
     @cached_property
     def trials(self) -> Path:
         return self.root / "trials"

@@ -37,6 +37,9 @@ STALE_AFTER_S: Final = float(os.environ.get("SEGBENCH_LEASE_S") or 60.0)
 """A claim whose counter stands still for this long may be taken over. `SEGBENCH_LEASE_S` sets it,
 on all hosts alike: a holder beats six times in that time."""
 
+JOB_VARIABLE: Final = "SEGBENCH_JOB"
+"""Set by a launcher in the environment of a worker: what the launcher calls it."""
+
 _COUNTER_DIGITS: Final = 12
 
 _watched: dict[Path, tuple[str, float]] = {}
@@ -68,7 +71,7 @@ class Holder:
     pid: int | None = None
     pid_start: str | None = None
     job: str | None = None
-    """The Slurm job it runs in, as `squeue` writes it: `12`, or `12_3` of an array."""
+    """What the launcher of its worker calls it (`SEGBENCH_JOB`), such as a job's id."""
     counter: int | None = None
 
 
@@ -218,7 +221,7 @@ class Lease:
             "place": place(),
             "pid": os.getpid(),
             "pid_start": process_start(os.getpid()),
-            **({"job": job} if (job := slurm_job()) is not None else {}),
+            **({"job": job} if (job := os.environ.get(JOB_VARIABLE)) else {}),
         }
         text = json.dumps(head, separators=(",", ":"))[:-1] + ',"counter":"'
         self._counter_offset = len(text)
@@ -251,12 +254,6 @@ def place() -> str:
     with suppress(OSError):
         parts.append(str(Path("/proc/self/ns/pid").readlink()))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def slurm_job() -> str | None:
-    """Return the Slurm job that this process runs in, as `squeue` writes it, or None."""
-    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
 
 
 def process_start(pid: int) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from segbench.config.experiment import Cell, Experiment
 from segbench.config.trial import identity
 from segbench.errors import ResultsError
-from segbench.records import TUNING, State
+from segbench.records import Role, State
 from segbench.store.index import read_index
 from segbench.store.layout import HASH_DIGITS, ResultsFolder
 from segbench.store.results import Results
@@ -106,7 +106,7 @@ def recorded_tunings(results: Results, experiment: Experiment) -> tuple[CellTuni
         if row["trial"] in results.searches
     ]
     indexed = set(_indexed(experiment))
-    tuning = [trial for trial in found if trial.search.get("role") == TUNING]
+    tuning = [trial for trial in found if trial.search.role is Role.TUNING]
     if any(trial.hash in indexed for trial in tuning):
         tuning = [trial for trial in tuning if trial.hash in indexed]
     return read_tunings(experiment, tuning)
@@ -143,7 +143,7 @@ def _tested(trials: pd.DataFrame) -> pd.DataFrame:
         return trials
     means = [name for name in trials if str(name).startswith("test_")]
     is_untested = trials[means].isna().all(axis=1) if means else True
-    return trials[~((trials["search_role"] == TUNING) & is_untested)]
+    return trials[~((trials["search_role"] == Role.TUNING.value) & is_untested)]
 
 
 def _candidates(trials: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from segbench.config.experiment import PlannedTrial
 from segbench.errors import ResultsError, message
-from segbench.records import RESULTS_FORMAT
+from segbench.records import RESULTS_FORMAT, SearchPlace
 from segbench.store.atomic import write_text
 
 
@@ -30,8 +30,8 @@ class QueuedTrial:
     seed: int
     fold: int
     data_fingerprint: str
-    search: Mapping[str, Any] | None = None
-    """Search trials: Optuna's trial number and the parameters it asked for."""
+    search: SearchPlace | None = None
+    """Of a trial that a search or a tuning asks for."""
     is_tested: bool = True
     """Whether the test images are evaluated at the end; a tuning trial must not see them."""
 
@@ -41,7 +41,7 @@ class QueuedTrial:
 
     @classmethod
     def of(
-        cls, trial: PlannedTrial, search: Mapping[str, Any] | None = None, *, is_tested: bool = True
+        cls, trial: PlannedTrial, search: SearchPlace | None = None, *, is_tested: bool = True
     ) -> QueuedTrial:
         return cls(
             identity=trial.identity,
@@ -54,6 +54,20 @@ class QueuedTrial:
             search=search,
             is_tested=is_tested,
         )
+
+    def to_json(self) -> dict[str, Any]:
+        return vars(self) | {"search": None if self.search is None else self.search.to_json()}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> QueuedTrial:
+        """Read one; keys that this version does not know are passed over."""
+        values = {key: value for key, value in content.items() if key in _KEYS}
+        if values.get("search") is not None:
+            values["search"] = SearchPlace.from_json(values["search"])
+        return cls(**values)
+
+
+_KEYS: Final = frozenset(f.name for f in fields(QueuedTrial))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +89,7 @@ class Queue:
             "format": RESULTS_FORMAT,
             "experiment": self.experiment,
             "closed": self.closed,
-            "trials": [asdict(trial) for trial in self.trials],
+            "trials": [trial.to_json() for trial in self.trials],
         }
         write_text(path, json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n")
 
@@ -97,11 +111,11 @@ class Queue:
                         see="Use one version of segbench for the supervisor and all workers",
                     )
                 )
-            known = {f.name for f in fields(QueuedTrial)}
-            trials = tuple(
-                QueuedTrial(**{k: v for k, v in trial.items() if k in known}) for trial in content["trials"]
+            return cls(
+                experiment=content["experiment"],
+                trials=tuple(map(QueuedTrial.from_json, content["trials"])),
+                closed=bool(content["closed"]),
             )
-            return cls(experiment=content["experiment"], trials=trials, closed=bool(content["closed"]))
         except FileNotFoundError:
             raise ResultsError(
                 message(str(path), "no sweep has left a queue here", see="segbench sweep writes it")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from segbench.errors import ResultsError, message
-from segbench.records import TrialRecord
+from segbench.records import SearchPlace, TrialRecord
 from segbench.store.frames import read_all_epochs, read_all_images
 from segbench.store.layout import ExperimentFolder
 from segbench.store.samples import read_samples
@@ -72,7 +72,7 @@ class Results:
     """A row an image, metric and class: `trial`, `image`, `group`, `split`, `class`, `metric`, `value`."""
     left_out: pd.DataFrame
     """Folders that could not be read: `folder`, `reason`."""
-    searches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    searches: Mapping[str, SearchPlace] = field(default_factory=dict)
     """Trial -> the `search` block of its record, for trials of searches and of tuned designs."""
     samples: pd.DataFrame | None = None
     """A row a test image: `image`, `group`, attributes as text, facts as floats; None: no `samples.csv`."""
@@ -126,14 +126,14 @@ def _trials_frame(experiment: ExperimentFolder, records: Sequence[TrialRecord]) 
         column(f"axis:{axis}", [record.levels.get(axis) for record in records], "str")
     for metric in _keys(record.test for record in records):
         column(f"test_{metric}", [_number(record.test.get(metric)) for record in records], "float64")
-    proposals = [record.search or {} for record in records]
-    if any(proposals):
-        column("search_number", [_number(p.get("number")) for p in proposals], "float64")
-        column("search_repeats", [len(p.get("repeats", ())) for p in proposals], "int64")
-        column("search_replicate_of", [p.get("replicate_of") for p in proposals], "str")
-        if any("role" in p for p in proposals):
-            column("search_role", [p.get("role") for p in proposals], "str")
-        asked = [p.get("parameters", {}) for p in proposals]
+    if any(record.search is not None for record in records):
+        places = [record.search or SearchPlace() for record in records]
+        column("search_number", [_number(place.number) for place in places], "float64")
+        column("search_repeats", [len(place.repeats) for place in places], "int64")
+        column("search_replicate_of", [place.replicate_of for place in places], "str")
+        if any(place.role is not None for place in places):
+            column("search_role", [place.role and str(place.role) for place in places], "str")
+        asked = [place.parameters for place in places]
         for parameter in _keys(asked):
             columns[f"search:{parameter}"] = pd.Series([a.get(parameter) for a in asked])
     return pd.DataFrame(columns)

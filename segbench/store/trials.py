@@ -17,7 +17,15 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from segbench.errors import ResultsError, message
-from segbench.records import DECIMALS, RESULTS_FORMAT, EpochRecord, FailureKind, State, TrialRecord
+from segbench.records import (
+    DECIMALS,
+    RESULTS_FORMAT,
+    EpochRecord,
+    FailureKind,
+    SearchPlace,
+    State,
+    TrialRecord,
+)
 from segbench.store.atomic import write_bytes, write_errors, write_text
 from segbench.store.layout import TrialFolder
 
@@ -318,7 +326,7 @@ def parse_images(where: str, header: str, body: str) -> pd.DataFrame:
 
 def _to_json(key: str, value: Any) -> Any:
     if key in _EXACT_KEYS:
-        return value
+        return value.to_json() if isinstance(value, SearchPlace) else value
     if isinstance(value, Mapping):
         return {k: _to_json(key, v) for k, v in value.items()}
     if isinstance(value, float):
@@ -347,6 +355,8 @@ def _record(where: str, content: Any) -> TrialRecord:
         if values.get("failure") is not None:
             values["failure"] = FailureKind(values["failure"])
         values["test"] = {k: math.nan if v is None else float(v) for k, v in values.get("test", {}).items()}
+        if values.get("search") is not None:
+            values["search"] = SearchPlace.from_json(values["search"])
         values["notes"] = tuple(values.get("notes", ()))
         record = TrialRecord(**values)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

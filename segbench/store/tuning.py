@@ -1,10 +1,4 @@
-"""What records say of the tuning of a design: how far each cell is, and which parameters won.
-
-The `search` block of a tuning trial holds `role: tuning`, `cell` (hash of the configuration as designed),
-`repeat`, `number` in that cell's study (and `repeats`, later equal proposals), `parameters` and `space`. A
-replicate of the winner holds `role: tuned` with `cell`, `repeat`, `parameters`, `space` and `winner` (hash of
-the tuning trial).
-"""
+"""What records say of the tuning of a design: how far each cell is, and which parameters won."""
 
 from __future__ import annotations
 
@@ -16,7 +10,7 @@ from segbench.config.expand import search_space, tuned_cell
 from segbench.config.experiment import Cell, Experiment
 from segbench.config.trial import Objective, identity
 from segbench.errors import ExperimentError
-from segbench.records import TUNING, State, TrialRecord
+from segbench.records import Role, SearchPlace, State, TrialRecord
 from segbench.store.layout import HASH_DIGITS
 from segbench.store.queue import QueuedTrial
 
@@ -31,17 +25,16 @@ class TuningTrial:
     state: State
     objective: float | None
     """At the selected epoch; None unless the trial has one."""
-    search: Mapping[str, Any]
-    """The `search` block of its record."""
+    search: SearchPlace
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        return self.search["parameters"]  # type: ignore[no-any-return]
+        return self.search.parameters
 
     @property
     def numbers(self) -> tuple[int, ...]:
         """The proposals that it stands for."""
-        return (int(self.search["number"]), *(int(n) for n in self.search.get("repeats", ())))
+        return self.search.numbers
 
     @property
     def has_ended(self) -> bool:
@@ -55,7 +48,7 @@ class TuningTrial:
             data_fingerprint=record.data_fingerprint,
             state=record.state,
             objective=record.objective,
-            search=record.search or {},
+            search=record.search or SearchPlace(),
         )
 
     @classmethod
@@ -67,7 +60,7 @@ class TuningTrial:
             data_fingerprint=trial.data_fingerprint,
             state=State.WAITING,
             objective=None,
-            search=trial.search or {},
+            search=trial.search or SearchPlace(),
         )
 
 
@@ -153,11 +146,11 @@ def read_tunings(
     assert tune is not None
     spaces = {cell.config_hash: search_space(tune.search_of(cell)) for cell in experiment.cells}
     by_key: dict[tuple[str, int], dict[int, TuningTrial]] = {}
-    tuning = [trial for trial in found if trial.search.get("role") == TUNING]
+    tuning = [trial for trial in found if trial.search.role is Role.TUNING]
     for trial in sorted(tuning, key=lambda t: (not t.has_ended, t.hash)):
         cell = _cell_of(trial, experiment)
-        repeat = int(trial.search["repeat"])
-        if cell is None or trial.search.get("space") != spaces[cell.config_hash]:
+        repeat = trial.search.repeat
+        if cell is None or repeat is None or trial.search.space != spaces[cell.config_hash]:
             continue
         if trial.seed != tune.seed + repeat or not is_current(trial, cell):
             continue
@@ -188,7 +181,7 @@ def _without_gap(trials: Mapping[int, TuningTrial], num_trials: int) -> dict[int
 
 
 def _cell_of(trial: TuningTrial, experiment: Experiment) -> Cell | None:
-    named = next((c for c in experiment.cells if c.config_hash == trial.search.get("cell")), None)
+    named = next((c for c in experiment.cells if c.config_hash == trial.search.cell), None)
     if named is not None:
         return named
     return next((cell for cell in experiment.cells if _is_trial_of(trial, cell, experiment)), None)

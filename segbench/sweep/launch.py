@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from segbench.dashboard.address import StorageAddress
     from segbench.dashboard.mirror import Mirror
     from segbench.store.lease import Lease
-    from segbench.sweep.launchers.slurm import SlurmPool
-    from segbench.trial.devices import Slot
+    from segbench.sweep.launchers import Launcher
     from segbench.trial.signals import Deadline, StopRequest
 
 
@@ -346,8 +345,7 @@ def make_source(job: Job, *, ahead: int) -> TrialSource:
 def run_job(
     job: Job,
     *,
-    slots: list[Slot],
-    loader_workers: int,
+    launcher: Launcher,
     stop: StopRequest,
     console: Console,
     max_failures: int | None = None,
@@ -356,12 +354,9 @@ def run_job(
     deadline: Deadline | None = None,
     hang_timeout_s: float | None = None,
     claim: Lease | None = None,
-    jobs: SlurmPool | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Run what is left with a supervisor, showing progress, and write the index.
-
-    Workers are processes, one a slot, or the jobs of Slurm in `jobs`.
 
     Raises:
         ResultsError: Another sweep of the experiment is running, or the disk refuses.
@@ -369,30 +364,19 @@ def run_job(
     """
     from segbench.dashboard.mirror import make_mirror
     from segbench.sweep.display import SweepView, make_display
-    from segbench.sweep.launchers.local import Pool
     from segbench.sweep.supervisor import Supervisor
 
     experiment = job.experiment
-    num_workers = len(slots) if jobs is None else jobs.size
-    source = make_source(job, ahead=num_workers)
+    source = make_source(job, ahead=launcher.size)
     view = SweepView(
         total=source.num_expected,
         done=source.num_ended,
         waiting={t.hash: _epochs_left(t, job.folder) for t in source.open_trials()},
-        workers=num_workers,
+        workers=launcher.size,
         clock=clock,
     )
-    pool = jobs or Pool(
-        job.folder,
-        experiment.project.root,
-        slots,
-        loader_workers,
-        deadline=deadline,
-        hang_timeout_s=hang_timeout_s,
-    )
     display = make_display(view, console)
-    if jobs is not None:
-        jobs.note = display.note
+    launcher.note = display.note
     mirror = make_mirror(experiment, job.folder, display.note, storage) if has_study else None
     try:
         if mirror is not None:
@@ -400,7 +384,7 @@ def run_job(
         supervisor = Supervisor(
             folder=job.folder,
             source=source,
-            pool=pool,
+            launcher=launcher,
             display=display,
             stop=stop,
             mirror=mirror,

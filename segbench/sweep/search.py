@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from segbench.config.expand import apply_parameters, num_folds, search_space
 from segbench.config.experiment import Cell, Experiment, PlannedTrial
 from segbench.config.trial import TrialConfig
-from segbench.records import State, TrialRecord
+from segbench.records import Origin, SearchPlace, State, TrialRecord
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import Lease
@@ -65,8 +65,8 @@ class SearchRun:
         self._space = search_space(experiment.search)
         self._metric = experiment.baseline.objective.metric
         self._has_pruner = experiment.search.pruner != "none"
-        self._open: dict[str, dict[int, Mapping[str, Any]]] = {}
-        """Hash -> the proposals that it stands for, with their roles."""
+        self._open: dict[str, dict[int, Origin]] = {}
+        """Hash -> the proposals that it stands for, with their origins."""
         self.asked: list[QueuedTrial] = []
         """What was proposed so far, by number, then the replicates."""
         self._unnoted: set[str] = set()
@@ -85,7 +85,7 @@ class SearchRun:
             if self._is_settled(proposal):
                 self.asked.append(proposal.trial)
             else:
-                self._follow(proposal.number, proposal.trial, proposal.role)
+                self._follow(proposal.number, proposal.trial, proposal.origin)
         self._has_replicated = False
 
     @property
@@ -121,14 +121,16 @@ class SearchRun:
         added: list[QueuedTrial] = []
         while self._study.num_proposals < self._search.num_trials and len(self._open) < self._ahead:
             proposal = self._study.ask()
-            role: dict[str, Any] = {"enqueued": True} if proposal.is_enqueued else {}
-            if proposal.place is not None:
-                role["place"] = proposal.place
-            trial = self._queued(
-                proposal.parameters, self._experiment.seeds[0], 0, {"number": proposal.number, **role}
+            place = SearchPlace(
+                number=proposal.number,
+                origin=proposal.origin,
+                parameters=dict(proposal.parameters),
+                space=self._space,
+                limits=limits_of(self._search),
             )
+            trial = self._queued(place, self._experiment.seeds[0], 0)
             added.append(trial)
-            self._follow(proposal.number, trial, role)
+            self._follow(proposal.number, trial, proposal.origin)
         if self._study.num_proposals >= self._search.num_trials and not self._open and not self.is_closed:
             self._has_replicated = True
             self._replicated = self._replicates()
@@ -155,23 +157,23 @@ class SearchRun:
                 self._folder.trial(trial_hash).stop_request.touch()
 
     def _tell(self, trial_hash: str, state: State, objective: float | None) -> None:
-        roles = self._open.pop(trial_hash)
+        origins = self._open.pop(trial_hash)
         record = read_record(self._folder, trial_hash) if self._search.measures else None
         measured = self._measured(record) if record is not None else {}
-        for number in roles:
+        for number in origins:
             self._study.tell(number, state, objective, measured)
         trial = next(t for t in reversed(self.asked) if t.hash == trial_hash)
-        parameters = (trial.search or {})["parameters"]
-        if not note_proposals(self._folder, trial_hash, roles, parameters, self._space):
+        assert trial.search is not None
+        if not note_proposals(self._folder, trial_hash, origins, trial.search.parameters, self._space):
             self._unnoted.add(trial_hash)
 
     def _measured(self, record: TrialRecord) -> dict[str, float]:
         return measure_trial(record, self._folder.trial(record.hash), self._search.measures)
 
-    def _follow(self, number: int, trial: QueuedTrial, role: Mapping[str, Any]) -> None:
+    def _follow(self, number: int, trial: QueuedTrial, origin: Origin) -> None:
         """Watch a proposal; one that equals a trial that has ended is told at once."""
         self.asked.append(trial)
-        self._open.setdefault(trial.hash, {})[number] = role
+        self._open.setdefault(trial.hash, {})[number] = origin
         record = read_record(self._folder, trial.hash)
         if record is None:
             return
@@ -186,9 +188,9 @@ class SearchRun:
 
     def _is_settled(self, proposal: PastProposal) -> bool:
         """Whether a proposal has ended, and its record says that it stands for it."""
-        search = (proposal.record.search or {}) if proposal.record is not None else {}
-        noted = (search.get("number"), *search.get("repeats", ()))
-        return proposal.has_ended and search.get("space") == self._space and proposal.number in noted
+        found = proposal.record.search if proposal.record is not None else None
+        is_noted = found is not None and found.space == self._space and proposal.number in found.numbers
+        return proposal.has_ended and is_noted
 
     def _proposal(self, past: PastProposal) -> Proposal:
         record = past.record
@@ -200,8 +202,7 @@ class SearchRun:
             objective=record.objective if record is not None else None,
             intermediate=self._objectives(past.trial.hash) if record is not None else {},
             measured=self._measured(record) if record is not None and self._search.measures else {},
-            is_enqueued=bool(past.role.get("enqueued")),
-            place=past.role.get("place"),
+            origin=past.origin,
         )
 
     def _reopened(self, past: PastProposal) -> PastProposal:
@@ -209,7 +210,8 @@ class SearchRun:
         record = past.record
         if record is None or not is_wrongly_refused(self._search, record):
             return past
-        search = {**(record.search or {}), "limits": limits_of(self._search)}
+        limits = limits_of(self._search)
+        search = replace(record.search or SearchPlace(), limits=limits)
         waiting = replace(record, state=State.WAITING, reason=None, finished=None, search=search)
         lease = Lease.acquire(self._folder.trial(record.hash))
         if lease is None:
@@ -217,26 +219,24 @@ class SearchRun:
         with lease:
             lease.check()
             trials.write_trial(self._folder.trial(record.hash), waiting)
-        queued = replace(past.trial, search={**(past.trial.search or {}), "limits": search["limits"]})
+        queued = replace(past.trial, search=replace(past.trial.search or SearchPlace(), limits=limits))
         return replace(past, record=waiting, trial=queued)
 
     def _replicates(self) -> list[QueuedTrial]:
         chosen = chosen_proposals(self._experiment, self._folder, read_past(self._folder, self._space))
         return [
-            self._queued(of.parameters, seed, fold, {"replicate_of": of.trial.hash})
+            self._queued(
+                SearchPlace(replicate_of=of.trial.hash, parameters=dict(of.parameters), space=self._space),
+                seed,
+                fold,
+            )
             for of in chosen
             for seed, fold in _other_replicates(self._experiment, of.trial)
         ]
 
-    def _queued(
-        self, parameters: Mapping[str, Any], seed: int, fold: int, role: Mapping[str, Any]
-    ) -> QueuedTrial:
-        cell = apply_parameters(self._experiment, parameters)
-        limits = limits_of(self._search) if "number" in role else []
-        search = {**role, "parameters": dict(parameters), "space": self._space}
-        return QueuedTrial.of(
-            self._plan(cell, seed, fold), search={**search, "limits": limits} if limits else search
-        )
+    def _queued(self, place: SearchPlace, seed: int, fold: int) -> QueuedTrial:
+        cell = apply_parameters(self._experiment, place.parameters)
+        return QueuedTrial.of(self._plan(cell, seed, fold), search=place)
 
 
 def is_over(experiment: Experiment, folder: ExperimentFolder) -> bool:
@@ -253,7 +253,7 @@ def is_over(experiment: Experiment, folder: ExperimentFolder) -> bool:
     replicated: dict[str, set[tuple[int, int]]] = {}
     for trial_folder in folder.trial_folders():
         record = read_record(folder, trial_folder.hash)
-        of = None if record is None else (record.search or {}).get("replicate_of")
+        of = None if record is None or record.search is None else record.search.replicate_of
         if record is not None and of is not None and record.state.has_ended:
             replicated.setdefault(of, set()).add((record.seed, record.fold))
     return all(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from segbench.config.experiment import Experiment, Search
 from segbench.errors import ExperimentError, SegbenchError, message
-from segbench.records import State, TrialRecord
+from segbench.records import Origin, SearchPlace, State, TrialRecord
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.lease import Lease
@@ -32,11 +31,7 @@ class Proposal:
     intermediate: Mapping[int, float] = field(default_factory=dict)
     measured: Mapping[str, float] = field(default_factory=dict)
     """Goals and constraints: metric -> value; what was not measured is missing."""
-    is_enqueued: bool = False
-    """Whether the file asked for it."""
-    place: Mapping[str, Any] | None = None
-    """Where it stands in the sampler's run: `generation`, and in the first of a generation `parents`, the
-    numbers of the proposals that it descends from; None where the sampler has no generations."""
+    origin: Origin = field(default_factory=Origin)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +41,7 @@ class PastProposal:
     number: int
     trial: QueuedTrial
     record: TrialRecord | None
-    role: Mapping[str, Any] = field(default_factory=dict)
-    """`enqueued` and `place`, where the proposal has them."""
+    origin: Origin = field(default_factory=Origin)
 
     @property
     def has_ended(self) -> bool:
@@ -55,7 +49,7 @@ class PastProposal:
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        return (self.trial.search or {})["parameters"]  # type: ignore[no-any-return]
+        return (self.trial.search or SearchPlace()).parameters
 
 
 def read_past(folder: ExperimentFolder, space: Mapping[str, Any]) -> list[PastProposal]:
@@ -67,28 +61,24 @@ def read_past(folder: ExperimentFolder, space: Mapping[str, Any]) -> list[PastPr
     records: dict[str, TrialRecord | None] = {}
     for trial_folder in folder.trial_folders():
         record = records[trial_folder.hash] = read_record(folder, trial_folder.hash)
-        if record is None or record.search is None or record.search.get("space") != space:
+        if record is None or record.search is None or record.search.space != space:
             continue
         if record.role is not None:
             continue  # a tuned design of this name stood here
-        search = record.search
-        roles = {search.get("number"): search}
-        roles |= {
-            number: search.get("repeated", {}).get(str(number), {}) for number in search.get("repeats", ())
-        }
-        for number, role in roles.items():
-            if number is not None:
-                found[int(number)] = PastProposal(
-                    number=int(number), trial=_queued(record, int(number)), record=record, role=_role(role)
-                )
-    for trial in _left_queue(folder.queue):
-        search = trial.search or {}
-        number = search.get("number")
-        is_own = search.get("space") == space and "role" not in search
-        if is_own and number is not None and int(number) not in found:
-            record = records.get(trial.hash)
-            found[int(number)] = PastProposal(
-                number=int(number), trial=trial, record=record, role=_role(search)
+        for number, origin in record.search.origins.items():
+            found[number] = PastProposal(
+                number=number, trial=_queued(record, number), record=record, origin=origin
+            )
+    for trial in left_queue(folder):
+        search = trial.search
+        if search is None or search.number is None or search.space != space or search.role is not None:
+            continue
+        if search.number not in found:
+            found[search.number] = PastProposal(
+                number=search.number,
+                trial=trial,
+                record=records.get(trial.hash),
+                origin=search.origin,
             )
     return [found[number] for number in sorted(found)]
 
@@ -181,12 +171,12 @@ def _known_of(
         record = read_record(folder, trial_folder.hash)
         if record is None or record.state is not State.COMPLETE or record.search is None:
             continue
-        number, parameters = record.search.get("number"), record.search.get("parameters", {})
+        number, parameters = record.search.number, record.search.parameters
         if record.role is not None:
             continue  # of a tuned design: proposals of one cell of many
         has_objective = record.config["objective"]["metric"] == experiment.baseline.objective.metric
         if number is not None and has_objective and _is_within(search, parameters):
-            numbered.append((int(number), record, parameters))
+            numbered.append((number, record, parameters))
     found: list[Proposal] = []
     for _, record, parameters in sorted(numbered, key=lambda each: (each[0], each[1].hash)):
         measured = measure_trial(record, folder.trial(record.hash), search.measures)
@@ -219,7 +209,7 @@ def _is_within(search: Search, parameters: Mapping[str, Any]) -> bool:
 def note_proposals(
     folder: ExperimentFolder,
     trial_hash: str,
-    roles: Mapping[int, Mapping[str, Any]],
+    origins: Mapping[int, Origin],
     parameters: Mapping[str, Any],
     space: Mapping[str, Any],
 ) -> bool:
@@ -230,7 +220,7 @@ def note_proposals(
     Args:
         folder: Where the record is.
         trial_hash: The trial's.
-        roles: The proposals' numbers, each with its `enqueued` and `place`.
+        origins: The proposals' numbers, each with how the search came to it.
         parameters: What they proposed.
         space: The search's.
 
@@ -241,17 +231,13 @@ def note_proposals(
     record = read_record(folder, trial_hash)
     if record is None:
         return False
-    search = dict(record.search or {})
-    if search.get("space") != space or search.get("number") is None:
-        first = min(roles)
-        search = {"number": first, **roles[first], "parameters": dict(parameters), "space": dict(space)}
-    known = {search["number"], *search.get("repeats", ())}
-    repeats = sorted((known | set(roles)) - {search["number"]})
-    if repeats:
-        search["repeats"] = repeats
-        own = {str(n): dict(roles[n]) for n in repeats if roles.get(n)}
-        if own:
-            search["repeated"] = {**search.get("repeated", {}), **own}
+    search = record.search
+    if search is None or search.space != space or search.number is None:
+        first = min(origins)
+        search = SearchPlace(
+            number=first, origin=origins[first], parameters=dict(parameters), space=dict(space)
+        )
+    search = search.standing_for(origins)
     if search == record.search:
         return True
     lease = Lease.acquire(trial_folder)
@@ -263,12 +249,8 @@ def note_proposals(
     return True
 
 
-def _role(search: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: search[key] for key in ("enqueued", "place") if key in search}
-
-
 def _queued(record: TrialRecord, number: int) -> QueuedTrial:
-    search = {k: v for k, v in (record.search or {}).items() if k not in ("repeats", "repeated")}
+    search = record.search or SearchPlace()
     return QueuedTrial(
         identity=record.identity,
         config=record.config,
@@ -277,12 +259,13 @@ def _queued(record: TrialRecord, number: int) -> QueuedTrial:
         seed=record.seed,
         fold=record.fold,
         data_fingerprint=record.data_fingerprint,
-        search={**search, "number": number},
+        search=replace(search, number=number, repeats=(), repeated={}),
     )
 
 
-def _left_queue(path: Path) -> Sequence[QueuedTrial]:
+def left_queue(folder: ExperimentFolder) -> Sequence[QueuedTrial]:
+    """Return the queue that an earlier sweep has left behind; empty where there is none."""
     try:
-        return Queue.read(path).trials
+        return Queue.read(folder.queue).trials
     except SegbenchError:
         return ()

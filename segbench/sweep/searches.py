@@ -31,7 +31,7 @@ from segbench.config.expand import search_space
 from segbench.config.experiment import Search
 from segbench.config.searches import KNOWS_CONSTRAINTS
 from segbench.dashboard.study import STATES, freeze, is_number, to_distribution
-from segbench.records import DECIMALS, State
+from segbench.records import DECIMALS, Origin, State
 from segbench.sweep.search_records import Proposal
 
 _GENERATION: Final = {"nsga2": NSGAIISampler._get_generation_key(), "cmaes": "cma:generation"}
@@ -124,8 +124,7 @@ class SearchStudy:
         return Proposal(
             number=number,
             parameters=dict(trial.params),
-            is_enqueued=waiting is not None,
-            place=self._place(),
+            origin=Origin(is_enqueued=waiting is not None, place=self._place()),
         )
 
     def report(self, number: int, epoch: int, value: float) -> bool:
@@ -207,14 +206,14 @@ class SearchStudy:
         self._ids.append(self._storage.create_new_trial(self._study._study_id, trial))
 
     def _replay(self, proposal: Proposal) -> None:
-        place = proposal.place or {}
+        place = proposal.origin.place or {}
         frozen = self._frozen(proposal, generation=place.get("generation"))
         if isinstance(self._pruner, Hyperband):
             number = self._num_known + proposal.number
             rungs = self._pruner.rungs(self._study, number, frozen.intermediate_values)
             frozen.system_attrs.update(rungs)
         self._add(frozen)
-        self._note(frozen.params, is_enqueued=proposal.is_enqueued)
+        self._note(frozen.params, is_enqueued=proposal.origin.is_enqueued)
         if "parents" in place:
             generation, parents = int(place["generation"]), list(place["parents"])
             self._generations.parents[generation] = parents

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from segbench.errors import Interrupted, SegbenchError, TrialError
 from segbench.quantities import QUANTITIES
-from segbench.records import State, TrialRecord
+from segbench.records import SearchPlace, State, TrialRecord
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.trial.record import measure_trial
@@ -98,7 +98,11 @@ def _front_table(job: Job, search: Search) -> list[str]:
         measured = measure_trial(record, job.folder.trial(record.hash), search.measures)
         if record.state is State.COMPLETE and all(name in measured for name in metrics):
             rows.append((record, measured))
-    own = [k for k, (r, _) in enumerate(rows) if "number" in (r.search or {}) and _is_within(job, search, r)]
+    own = [
+        k
+        for k, (record, _) in enumerate(rows)
+        if record.search is not None and record.search.numbers and _is_within(job, search, record)
+    ]
     values = [[rows[k][1][name] for name in metrics] for k in own]
     front = [own[k] for k in pareto_front(values, [goal.direction for goal in search.goals])]
     others = [k for k in range(len(rows)) if k not in front]
@@ -120,13 +124,15 @@ def _is_within(job: Job, search: Search, record: TrialRecord) -> bool:
 
 
 def _number(record: TrialRecord) -> str:
-    search = record.search or {}
-    return "replicate" if "replicate_of" in search else str(search.get("number", ""))
+    search = record.search or SearchPlace()
+    if search.replicate_of is not None:
+        return "replicate"
+    return "" if search.number is None else str(search.number)
 
 
 def _parameters(record: TrialRecord) -> str:
-    asked = (record.search or {}).get("parameters", {})
-    return ", ".join(f"{name} {_short(value)}" for name, value in asked.items())
+    asked = record.search or SearchPlace()
+    return ", ".join(f"{name} {_short(value)}" for name, value in asked.parameters.items())
 
 
 def _goal(metric: str, value: float) -> str:

@@ -1,7 +1,9 @@
-"""Follows trials by their files: those of workers that this process did not start.
+"""Follows trials and brings a sweep to its end.
 
-Such a worker may be a job of Slurm, a `segbench worker` on another host, or one that an earlier supervisor
-left behind. What its files say is turned into the events that a worker of our own would send.
+The supervisor writes the queue, has a launcher start workers, hears what they say and decides what follows. A
+worker that it did not start tells nothing: one of a cluster's job, a `segbench worker` on another host, one
+that an earlier supervisor left behind. The `Follower` turns what the files of such a worker's trial say into
+the events that a worker of its own would send.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from segbench.store.layout import ExperimentFolder, TrialFolder
 from segbench.store.lease import Lease, holder, is_leased, place
 from segbench.store.queue import Queue, QueuedTrial
 from segbench.sweep.display import Display
-from segbench.sweep.launchers.local import Exit, Pool
+from segbench.sweep.launchers import Exit, Launcher
 from segbench.sweep.stop import StopFile
 from segbench.trial.events import EpochFinished, Event, TrialFinished, TrialRefused, TrialStarted, label_trial
 from segbench.trial.provenance import now
@@ -31,7 +33,6 @@ from segbench.trial.watchdog import Watchdog
 if TYPE_CHECKING:
     from segbench.dashboard.mirror import Mirror
     from segbench.sweep.launch import TrialSource
-    from segbench.sweep.launchers.slurm import SlurmPool
 
 
 @dataclass
@@ -72,7 +73,7 @@ class Follower:
             yield from self._look_at(trial, self._folder.trial(trial.hash), seen, own)
 
     def held_by(self, job: str) -> str | None:
-        """Return the hash of the trial that a job of Slurm left running when it ended, or None."""
+        """Return the hash of the trial that a launcher's job left running when it ended, or None."""
         for trial_hash, seen in self._seen.items():
             if seen.record is None or seen.record.state is not State.RUNNING:
                 continue
@@ -82,7 +83,7 @@ class Follower:
         return None
 
     def free(self, trial_hash: str, job: str) -> None:
-        """Take away the claim of a job that Slurm calls ended, so that nobody waits for its heart to beat."""
+        """Take away the claim of a job that has ended, so that nobody waits for its heart to beat."""
         folder = self._folder.trial(trial_hash)
         for _ in range(2):  # the first look at a claim is never enough to call it dead
             held = holder(folder)
@@ -222,14 +223,14 @@ class _Losses:
 
 @dataclass
 class Supervisor:
-    """Runs the trials of a queue with a pool of workers.
+    """Runs the trials of a queue with the workers of a launcher.
 
     It writes no record but that of a trial given up; a sweep whose supervisor is killed is whole.
     """
 
     folder: ExperimentFolder
     source: TrialSource
-    pool: Pool | SlurmPool
+    launcher: Launcher
     display: Display
     stop: StopRequest
     mirror: Mirror | None = None
@@ -270,14 +271,14 @@ class Supervisor:
         """
         self._write_queue()
         try:
-            while self._has_work() or self.pool.num_running:
+            while self._has_work() or self.launcher.num_running:
                 try:
                     self._step()
                 except KeyboardInterrupt:
                     self._stop_now()
                     break
         except BaseException:
-            if not self.pool.outlives_supervisor:
+            if not self.launcher.outlives_supervisor:
                 self._stop_now()
             raise
         if not self._open and not self.stop():
@@ -291,18 +292,15 @@ class Supervisor:
             self.display.note(
                 "stopping: each running trial finishes its epoch and saves; once more stops at once"
             )
-            self.pool.signal(signal.SIGTERM)
+            self.launcher.signal(signal.SIGTERM)
         self._heed_time()
         if not self._is_stopping:
             self._extend()
             self._start_workers()
         if not self._has_work():
-            self.pool.dismiss()
-        said = self.pool.next(_REFRESH_S)
-        while said is not None:
-            pid, what = said
-            self._on_exit(what) if isinstance(what, Exit) else self._on_event(pid, what)
-            said = self.pool.next(0.0)
+            self.launcher.dismiss()
+        for worker, what in self.launcher.poll(_REFRESH_S):
+            self._on_exit(what) if isinstance(what, Exit) else self._on_event(worker, what)
         self._end_hanging()
         if self.clock() - self._polled_s >= _POLL_S:
             self._polled_s = self.clock()
@@ -329,7 +327,7 @@ class Supervisor:
         left_s = self.deadline.left_s()
         if left_s <= RESERVE_S and not self._is_stopping:
             self._wind_down()
-        if left_s <= RESERVE_S / 2 and self.pool.num_running:
+        if left_s <= RESERVE_S / 2 and self.launcher.num_running:
             raise KeyboardInterrupt
 
     def _wind_down(self) -> None:
@@ -343,7 +341,7 @@ class Supervisor:
             self._silent[hang.pid] = hang.silent_s
             silence = f"no sign of life for {hang.silent_s:.0f} s"
             self.display.note(f"{self._name(hang.hash)}: {silence}; its worker is killed")
-            self.pool.kill(hang.pid)
+            self.launcher.kill(hang.pid)
 
     def _has_work(self) -> bool:
         if self._is_stopping:
@@ -351,21 +349,20 @@ class Supervisor:
         return bool(self._open) or not self.source.is_closed
 
     def _start_workers(self) -> None:
-        for slot in self.pool.free_slots():
-            if self.pool.num_running >= len(self._open):
-                return
-            self._round_of[self.pool.start(slot)] = self._idle_rounds
+        count = min(self.launcher.num_free, len(self._open) - self.launcher.num_running)
+        if count > 0:
+            self._round_of |= dict.fromkeys(self.launcher.start(count), self._idle_rounds)
 
-    def _on_event(self, pid: int, event: Event) -> None:
-        self._watchdog.hear(pid, event)
+    def _on_event(self, worker: int, event: Event) -> None:
+        self._watchdog.hear(worker, event)
         if isinstance(event, TrialStarted):
-            self._taken[pid] = event.hash
+            self._taken[worker] = event.hash
             self._idle_rounds = 0
             self._count_progress(event.hash, event.epochs_done)
         elif isinstance(event, EpochFinished):
             self._count_progress(event.hash, event.epoch)
         elif isinstance(event, TrialFinished | TrialRefused):
-            self._taken.pop(pid, None)
+            self._taken.pop(worker, None)
         self._tell(event)
 
     def _tell(self, event: Event) -> None:
@@ -400,9 +397,9 @@ class Supervisor:
         return False
 
     def _on_exit(self, exit_: Exit) -> None:
-        began = self._round_of.pop(exit_.pid, self._idle_rounds)
-        lost = self._taken.pop(exit_.pid, None)
-        self._watchdog.forget(exit_.pid)
+        began = self._round_of.pop(exit_.worker, self._idle_rounds)
+        lost = self._taken.pop(exit_.worker, None)
+        self._watchdog.forget(exit_.worker)
         if exit_.code == OUT_OF_TIME and not self._is_stopping:
             self._wind_down()
         if self._is_stopping:
@@ -421,12 +418,12 @@ class Supervisor:
             self._idle_rounds += 1
         if self._open and exit_.code and not self._is_stopping:
             self._write_queue()  # it may be what the worker could not read
-        if self._idle_rounds >= MOST_IDLE_ROUNDS and not self.pool.num_running:
+        if self._idle_rounds >= MOST_IDLE_ROUNDS and not self.launcher.num_running:
             raise TrialError(
                 message(
                     "segbench worker",
                     f"workers end without progress ({exit_.cause})",
-                    see=f"The end of {self.pool.log}:\n{_tail(self.pool.log)}",
+                    see=f"The end of {self.launcher.log}:\n{_tail(self.launcher.log)}",
                 )
             )
 
@@ -434,7 +431,7 @@ class Supervisor:
         losses = self._losses.setdefault(trial_hash, _Losses(0))
         losses.count += 1
         name = self._name(trial_hash)
-        silent_s = self._silent.pop(exit_.pid, None)
+        silent_s = self._silent.pop(exit_.worker, None)
         cause = exit_.cause if silent_s is None else f"{silent_s:.0f} s without a sign of life"
         if losses.count < MOST_LOSSES:
             self.display.view.lose(trial_hash)
@@ -467,7 +464,8 @@ class Supervisor:
         """Take what workers of others have done: jobs, other hosts, an earlier supervisor's."""
         taken = set(self._taken.values())
         others = [self._queued[h] for h in self._queued if h in self._open and h not in taken]
-        for event in self._follower.look(others, own=self._round_of):
+        own = self._round_of if self.launcher.has_events else ()
+        for event in self._follower.look(others, own=own):
             if isinstance(event, TrialStarted):
                 self._count_progress(event.hash, event.epochs_done)
             elif isinstance(event, EpochFinished):
@@ -507,14 +505,14 @@ class Supervisor:
     def _stop_now(self) -> None:
         """End the workers; what they had saved stays."""
         self._is_stopping = True
-        self.pool.signal(signal.SIGTERM)
-        self.pool.signal(signal.SIGINT)  # the second one: within the epoch
+        self.launcher.signal(signal.SIGTERM)
+        self.launcher.signal(signal.SIGINT)  # the second one: within the epoch
         until = self.clock() + _PATIENCE_S
-        while self.pool.num_running and self.clock() < until:
-            said = self.pool.next(_REFRESH_S)
-            if said is not None and not isinstance(said[1], Exit):
-                self._on_event(*said)  # type: ignore[arg-type]
-        self.pool.signal(signal.SIGKILL)
+        while self.launcher.num_running and self.clock() < until:
+            for worker, what in self.launcher.poll(_REFRESH_S):
+                if not isinstance(what, Exit):
+                    self._on_event(worker, what)
+        self.launcher.signal(signal.SIGKILL)
 
 
 def _tail(path: os.PathLike[str], num_lines: int = 12) -> str:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from segbench.dashboard.shown import read_objectives
-from segbench.errors import SegbenchError
 from segbench.plan.plan import replicates, tuning_trial, tunings_of
 from segbench.plan.reuse import find_reusable, reuse
-from segbench.records import State, TrialRecord
+from segbench.records import Origin, SearchPlace, State, TrialRecord
 from segbench.store import trials
 from segbench.store.damage import find_damage
 from segbench.store.layout import ExperimentFolder, TrialFolder
 from segbench.store.lease import Lease
-from segbench.store.queue import Queue, QueuedTrial
+from segbench.store.queue import QueuedTrial
 from segbench.store.scan import scan
 from segbench.store.tuning import CellTuning, TuningTrial
-from segbench.sweep.search_records import Proposal
+from segbench.sweep.search_records import Proposal, left_queue, read_record
 from segbench.trial.events import EpochFinished, Event, TrialFinished, TrialRefused
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from segbench.sweep.searches import SearchStudy
 
 
-def reset(folder: TrialFolder, record: TrialRecord, *, search: Mapping[str, Any] | None) -> None:
+def reset(folder: TrialFolder, record: TrialRecord, *, search: SearchPlace | None) -> None:
     """Have a trial wait again; its attempts stay counted, and the next attempt goes on from what it saved.
 
     One that somebody holds is left to them.
@@ -102,7 +101,7 @@ class TuneRun:
         """Tuning trials as they were proposed, and replicates: the queue."""
         self._experiment, self._folder, self._planner = experiment, folder, planner
         self._open: set[str] = set()
-        left = _left_queue(folder)
+        left = left_queue(folder)
         ahead = max(1, -(-workers // max(1, len(tunings))))
         self._studies = [
             _Study(experiment, folder, tuning, planner, ahead=ahead)
@@ -160,7 +159,7 @@ class TuneRun:
     def _take(self, added: Sequence[QueuedTrial]) -> None:
         for trial in added:
             self.trials.append(trial)
-            record = _read(self._folder, trial.hash)
+            record = read_record(self._folder, trial.hash)
             if record is None or not record.state.has_ended:
                 self._open.add(trial.hash)
 
@@ -183,18 +182,18 @@ class TuneRun:
         """Return the replicates of a winner; those that another experiment has trained are copied in."""
         planned = replicates(self._experiment, tuning, self._planner)
         for trial, _ in planned:
-            record = _read(self._folder, trial.hash)
+            record = read_record(self._folder, trial.hash)
             if record is not None and not record.is_tested:
                 reset(self._folder.trial(trial.hash), record, search=None)
         undone = {trial.identity for trial, _ in planned if not self._is_finished(trial.hash)}
         elsewhere = find_reusable(self._experiment.project, undone, beside=self._experiment.name)
-        for trial, block in planned:
+        for trial, place in planned:
             if trial.identity in elsewhere:
-                reuse(trial, elsewhere[trial.identity], self._folder, search=block)
-        return [QueuedTrial.of(trial, search=block) for trial, block in planned]
+                reuse(trial, elsewhere[trial.identity], self._folder, search=place)
+        return [QueuedTrial.of(trial, search=place) for trial, place in planned]
 
     def _is_finished(self, trial_hash: str) -> bool:
-        record = _read(self._folder, trial_hash)
+        record = read_record(self._folder, trial_hash)
         return record is not None and record.state.is_finished
 
 
@@ -291,7 +290,7 @@ class _Study:
     def _follow(self, number: int, trial: QueuedTrial) -> None:
         """Watch a proposal; one that equals a trial that has ended is told at once."""
         self._open.setdefault(trial.hash, []).append(number)
-        record = _read(self._folder, trial.hash)
+        record = read_record(self._folder, trial.hash)
         if record is None:
             return
         self._report(trial.hash, read_objectives(self._folder.trial(trial.hash), self._metric))
@@ -314,16 +313,14 @@ class _Study:
 
     def _note(self, trial_hash: str, numbers: Sequence[int]) -> None:
         """Have a record say for which proposals it stands, where it does not say so yet."""
-        record = _read(self._folder, trial_hash)
+        record = read_record(self._folder, trial_hash)
         if record is None:
             return
         queued = next(trial for trial in self._queued.values() if trial.hash == trial_hash)
-        search: dict[str, Any] = dict(queued.search or {})
-        first = search["number"]
-        known = (record.search or {}).get("repeats", ()) if _is_same(record.search, search) else ()
-        repeats = sorted({*known, *numbers} - {first})
-        if repeats:
-            search["repeats"] = repeats
+        asked = queued.search
+        assert asked is not None
+        known = record.search.numbers if record.search is not None and _is_same(record.search, asked) else ()
+        search = asked.standing_for(dict.fromkeys([*known, *numbers], Origin()))
         if search == record.search:
             return
         lease = Lease.acquire(self._folder.trial(trial_hash))
@@ -337,26 +334,12 @@ class _Study:
         """Take the outcome of the study from the records, as every later plan will."""
         found = {}
         for number, queued in self._queued.items():
-            record = _read(self._folder, queued.hash)
+            record = read_record(self._folder, queued.hash)
             trial = TuningTrial.of_queued(queued) if record is None else TuningTrial.of_record(record)
             found[number] = trial
         self.tuning = replace(self.tuning, trials=found)
 
 
-def _is_same(search: Mapping[str, Any] | None, other: Mapping[str, Any]) -> bool:
+def _is_same(search: SearchPlace, other: SearchPlace) -> bool:
     keys = ("role", "cell", "repeat", "number", "space")
-    return search is not None and all(search.get(key) == other[key] for key in keys)
-
-
-def _left_queue(folder: ExperimentFolder) -> Sequence[QueuedTrial]:
-    try:
-        return Queue.read(folder.queue).trials
-    except SegbenchError:
-        return ()
-
-
-def _read(folder: ExperimentFolder, trial_hash: str) -> TrialRecord | None:
-    try:
-        return trials.read_trial(folder.trial(trial_hash))
-    except SegbenchError:
-        return None
+    return all(getattr(search, key) == getattr(other, key) for key in keys)

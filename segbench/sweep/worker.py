@@ -16,7 +16,7 @@ from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import LeaseLost
 from segbench.store.queue import Queue, QueuedTrial
-from segbench.sweep.launchers.local import Exit, Pool
+from segbench.sweep.launchers import Exit, Launcher
 from segbench.trial.events import Event, TrialFinished, TrialRefused, TrialStarted, write_event
 from segbench.trial.picking import Picker, shape_of
 from segbench.trial.run import Resources, run_trial
@@ -206,12 +206,12 @@ _LOOK_S: Final = 0.2
 
 @dataclass
 class Crew:
-    """Keeps the workers of a pool at work until nothing is left to take.
+    """Keeps the workers of a launcher at work until nothing is left to take.
 
     It writes neither queue nor records: those are the workers' and the supervisor's.
     """
 
-    pool: Pool
+    launcher: Launcher
     stop: StopRequest
     say: Callable[[str], None]
     watchdog: Watchdog
@@ -220,34 +220,32 @@ class Crew:
 
     def run(self) -> bool:
         """Work until all workers have ended; return whether each ended in peace."""
-        talkers: dict[int, PlainEvents] = {self.pool.start(n): self._talker() for n in self.pool.free_slots()}
+        talkers = {worker: self._talker() for worker in self.launcher.start(self.launcher.num_free)}
         deaths, is_stopping = 0, False
         try:
-            while self.pool.num_running:
+            while self.launcher.num_running:
                 if self.stop() and not is_stopping:
                     is_stopping = True
-                    self.pool.signal(signal.SIGTERM)
-                said = self.pool.next(_LOOK_S)
+                    self.launcher.signal(signal.SIGTERM)
+                said = list(self.launcher.poll(_LOOK_S))
                 for hang in self.watchdog.hangs():
                     self.say(f"{hang.hash}: no sign of life for {hang.silent_s:.0f} s; its worker is killed")
-                    self.pool.kill(hang.pid)
-                if said is None:
-                    continue
-                pid, what = said
-                if not isinstance(what, Exit):
-                    deaths = 0 if isinstance(what, TrialFinished) else deaths
-                    self._hear(pid, what, talkers[pid])
-                    continue
-                self.watchdog.forget(pid)
-                self.is_out_of_time |= what.code == OUT_OF_TIME
-                if what.code not in (0, OUT_OF_TIME) and not is_stopping:
-                    deaths += 1
-                    self.say(f"a worker died ({what.cause})")
-                    if deaths < MOST_DEATHS:
-                        talkers[self.pool.start(self.pool.free_slots()[0])] = self._talker()
+                    self.launcher.kill(hang.pid)
+                for worker, what in said:
+                    if not isinstance(what, Exit):
+                        deaths = 0 if isinstance(what, TrialFinished) else deaths
+                        self._hear(worker, what, talkers[worker])
+                        continue
+                    self.watchdog.forget(worker)
+                    self.is_out_of_time |= what.code == OUT_OF_TIME
+                    if what.code not in (0, OUT_OF_TIME) and not is_stopping:
+                        deaths += 1
+                        self.say(f"a worker died ({what.cause})")
+                        if deaths < MOST_DEATHS:
+                            talkers |= {new: self._talker() for new in self.launcher.start(1)}
         except BaseException:
-            self.pool.signal(signal.SIGTERM)
-            self.pool.signal(signal.SIGINT)
+            self.launcher.signal(signal.SIGTERM)
+            self.launcher.signal(signal.SIGINT)
             raise
         return deaths < MOST_DEATHS
 

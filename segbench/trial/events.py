@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, TypeAlias
 
-from segbench.records import State
+from segbench.records import SearchPlace, State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,18 +78,18 @@ _KINDS: Final[Mapping[str, type[Event]]] = {
 }
 
 
-def label_trial(levels: Mapping[str, str], search: Mapping[str, Any] | None) -> str:
+def label_trial(levels: Mapping[str, str], search: SearchPlace | None) -> str:
     """Name a trial for people: its levels, the parameters that a search or a tuning asked for, or both."""
     cell = ", ".join(levels.values()) or "baseline"
     if search is None:
         return cell
     settings = ", ".join(
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in search["parameters"].items()
+        for name, value in search.parameters.items()
     )
-    if "role" not in search:
+    if search.role is None:
         return settings
-    what = f"tuning {search['number']}" if "number" in search else "tuned"
+    what = "tuned" if search.number is None else f"tuning {search.number}"
     return f"{cell}, {what}: {settings}"
 
 

@@ -6,7 +6,7 @@ import gc
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -78,23 +78,23 @@ LEARNS_FROM_COMPLETE: Final = ("gp", "nsga2")
 """Samplers that learn from complete proposals alone: refused ones would be proposed again and again."""
 
 
-def limits_of(search: Search) -> list[dict[str, Any]]:
+def limits_of(search: Search) -> tuple[dict[str, Any], ...]:
     """Return the bounds that a worker checks before it trains a proposal; none where the sampler needs it
     trained."""
     if search.sampler in LEARNS_FROM_COMPLETE:
-        return []
+        return ()
     checked = [each for each in search.constraints if QUANTITIES[each.metric].kind is Kind.DETERMINISTIC]
-    return [{"metric": each.metric, "low": each.low, "high": each.high} for each in checked]
+    return tuple({"metric": each.metric, "low": each.low, "high": each.high} for each in checked)
 
 
-def find_excess(search: Mapping[str, Any] | None, record: TrialRecord) -> str | None:
+def find_excess(limits: Iterable[Mapping[str, Any]], record: TrialRecord) -> str | None:
     """Say which bound a network breaks; None where it breaks none, or does not tell its cost.
 
     Args:
-        search: The block `search` of a queued trial.
+        limits: The bounds, as `limits_of` gives them.
         record: With parameters and FLOPs.
     """
-    for limit in (search or {}).get("limits", ()):
+    for limit in limits:
         value = getattr(record, limit["metric"])
         if value is None or Constraint(**limit).violation(value) <= 0:
             continue
@@ -109,9 +109,9 @@ def is_wrongly_refused(search: Search, record: TrialRecord | None) -> bool:
     """Whether a proposal was refused by a bound that the search no longer has."""
     if record is None or record.state is not State.PRUNED or record.epochs_done:
         return False
-    if not (record.search or {}).get("limits"):
+    if record.search is None or not record.search.limits:
         return False
-    return find_excess({"limits": limits_of(search)}, record) is None
+    return find_excess(limits_of(search), record) is None
 
 
 # Out of memory: smaller parts of a batch where that changes nothing, else what would fit.
@@ -398,7 +398,8 @@ class _Attempt:
             try:
                 self._run = self._open_run(data, record.micro_batch)
                 record = replace(record, **facts(self._run))
-                refusal = find_excess(self.trial.search, record)
+                limits = () if self.trial.search is None else self.trial.search.limits
+                refusal = find_excess(limits, record)
                 if refusal is not None:
                     return self._ended(record, State.PRUNED, reason=refusal)
                 return self._train(self._run, data, record)

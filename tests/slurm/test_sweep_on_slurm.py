@@ -23,6 +23,7 @@ import pytest
 import segbench
 from segbench.records import TIMING_COLUMNS
 from segbench.store.layout import ExperimentFolder
+from segbench.sweep.launchers.slurm import jobs_file, slurm_folder
 from slurm.cluster import Cluster, wait_for
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1200)]
@@ -136,11 +137,11 @@ class Project:
 
     def jobs(self) -> list[str]:
         """Return the ids of all jobs that `jobs.json` knows of."""
-        return [job["job"] for job in json.loads(self.folder.jobs.read_text())["jobs"]]
+        return [job["job"] for job in json.loads(jobs_file(self.folder).read_text())["jobs"]]
 
     def output(self) -> str:
         """Return what the jobs printed."""
-        return "".join(path.read_text() for path in sorted(self.folder.slurm.glob("*_log.*")))
+        return "".join(path.read_text() for path in sorted(slurm_folder(self.folder).glob("*_log.*")))
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Worker processes as their supervisor sees them: started, listened to, stopped."""
+"""Workers as processes of this host, one per slot: they tell what they do through a pipe."""
 
 from __future__ import annotations
 
@@ -8,62 +8,78 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import segbench
 from segbench.store.atomic import write_errors
 from segbench.store.layout import ExperimentFolder
-from segbench.trial.devices import Slot
+from segbench.sweep.launchers import Exit, Launcher, Request, counted
+from segbench.trial.devices import Slot, loader_workers, plan_slots
 from segbench.trial.events import Event, read_event
 from segbench.trial.signals import Deadline
 
 
-@dataclass(frozen=True)
-class Exit:
-    """A worker process has ended, and all its events were delivered before."""
+class LocalLauncher(Launcher):
+    """Starts one worker per slot and listens to what they say.
 
-    pid: int
-    code: int
-    """Negative: the signal that killed it."""
-    job: str | None = None
-    """The Slurm job that the worker was."""
+    Args:
+        experiment: The experiment's folder.
+        project: The project's folder.
+        slots: The devices and threads of one worker each.
+        loader_workers: Processes that load images, per worker.
+        deadline: When the workers must have ended.
+        hang_timeout_s: Silence of a trial after which its worker lets go of it.
+    """
 
-    @property
-    def cause(self) -> str:
-        """`signal 9 (SIGKILL)`, or `exit code 1`."""
-        if self.code >= 0:
-            return f"exit code {self.code}"
-        try:
-            return f"signal {-self.code} ({signal.Signals(-self.code).name})"
-        except ValueError:
-            return f"signal {-self.code}"
-
-
-class Pool:
-    """Starts one worker a slot and gathers what they say."""
+    has_events = True
 
     def __init__(
         self,
         experiment: ExperimentFolder,
         project: Path,
-        slots: list[Slot],
+        slots: Sequence[Slot],
         loader_workers: int,
         *,
         deadline: Deadline | None = None,
         hang_timeout_s: float | None = None,
     ) -> None:
-        self._experiment, self._project = experiment, project
+        super().__init__()
+        self.slots = slots
+        self._experiment, self._project, self._loader_workers = experiment, project, loader_workers
         self._deadline, self._hang_timeout_s = deadline, hang_timeout_s
-        self._slots, self._loader_workers = slots, loader_workers
         self._workers: dict[int, tuple[int, subprocess.Popen[bytes]]] = {}
         self._said: queue.SimpleQueue[tuple[int, Event | Exit]] = queue.SimpleQueue()
 
-    outlives_supervisor = False
-    """These workers end when the process that started them does."""
+    @classmethod
+    def open(cls, request: Request) -> LocalLauncher:
+        slots = plan_slots(
+            request.device,
+            workers=request.workers,
+            trials_per_gpu=request.trials_per_gpu,
+            threads=request.threads,
+            num_trials=request.num_trials,
+        )
+        loaders = request.loader_workers
+        return cls(
+            request.folder,
+            request.experiment.project.root,
+            slots,
+            loader_workers(slots[0].device, slots[0].threads) if loaders is None else loaders,
+            deadline=request.deadline,
+            hang_timeout_s=request.hang_timeout_s,
+        )
+
+    def describe(self) -> list[str]:
+        names = ", ".join(dict.fromkeys(slot.name for slot in self.slots))
+        workers = counted(len(self.slots), "worker")
+        return [f"on {names}: {workers} of {counted(self.slots[0].threads, 'thread')}"]
+
+    @property
+    def size(self) -> int:
+        return len(self.slots)
 
     @property
     def num_running(self) -> int:
@@ -71,17 +87,19 @@ class Pool:
 
     @property
     def log(self) -> Path:
-        """Where workers' standard error goes."""
         return self._experiment.log
 
-    def free_slots(self) -> list[int]:
-        """Return the numbers of the slots without a worker."""
-        taken = {slot for slot, _ in self._workers.values()}
-        return [number for number in range(len(self._slots)) if number not in taken]
+    @property
+    def num_free(self) -> int:
+        return len(self.slots) - len(self._workers)
 
-    def start(self, number: int) -> int:
-        """Start a worker in a slot and return its process id."""
-        slot = self._slots[number]
+    def start(self, count: int) -> list[int]:
+        taken = {slot for slot, _ in self._workers.values()}
+        free = [number for number in range(len(self.slots)) if number not in taken]
+        return [self._start(number) for number in free[:count]]
+
+    def _start(self, number: int) -> int:
+        slot = self.slots[number]
         command = [sys.executable, "-m", "segbench", "worker", self._experiment.name, "--supervised"]
         command += ["--project", str(self._project), "--device", slot.device, "--threads", str(slot.threads)]
         command += ["--loader-workers", str(self._loader_workers)]
@@ -108,33 +126,29 @@ class Pool:
         ).start()
         return process.pid
 
-    def next(self, timeout_s: float) -> tuple[int, Event | Exit] | None:
-        """Return the next thing a worker said, with the worker's process id; None: nothing in that time."""
-        try:
-            pid, said = self._said.get(timeout=timeout_s)
-        except queue.Empty:
-            return None
-        if isinstance(said, Exit):
-            _, process = self._workers.pop(pid)
-            with suppress(OSError):
-                if process.stdin is not None:
-                    process.stdin.close()
-        return pid, said
-
-    def dismiss(self) -> None:
-        """Hear that no work is left: these workers see it themselves."""
+    def poll(self, timeout_s: float) -> Iterator[tuple[int, Event | Exit]]:
+        while True:
+            try:
+                worker, said = self._said.get(timeout=timeout_s)
+            except queue.Empty:
+                return
+            timeout_s = 0.0
+            if isinstance(said, Exit):
+                _, process = self._workers.pop(worker)
+                with suppress(OSError):
+                    if process.stdin is not None:
+                        process.stdin.close()
+            yield worker, said
 
     def signal(self, number: int) -> None:
-        """Send a signal to every worker."""
         for _, process in self._workers.values():
             with suppress(ProcessLookupError):
                 process.send_signal(number)
 
-    def kill(self, pid: int) -> None:
-        """End a worker and the processes it has started, at once; its `Exit` follows."""
-        if pid in self._workers:
+    def kill(self, worker: int) -> None:
+        if worker in self._workers:
             with suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
+                os.killpg(worker, signal.SIGKILL)  # with the processes that it has started
 
     def _listen(self, pid: int, process: subprocess.Popen[bytes], pipe: IO[bytes]) -> None:
         with pipe:

@@ -1,4 +1,9 @@
-"""Slurm's own commands, and its own words where one fails."""
+"""Workers as jobs of Slurm: submitted by submitit as arrays, followed by `squeue`.
+
+The parts, in order: Slurm's own commands, with its own words where one fails; `slurm/jobs.json`, which
+remembers the jobs for a later sweep; what runs inside a job; the way from the block `slurm:` to an array; the
+launcher.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.util import find_spec
@@ -27,17 +32,15 @@ from segbench.errors import ExperimentError, Interrupted, SegbenchError, TrialEr
 from segbench.records import RESULTS_FORMAT
 from segbench.store.atomic import write_text
 from segbench.store.layout import ExperimentFolder
-from segbench.store.lease import slurm_job
+from segbench.store.lease import JOB_VARIABLE
 from segbench.store.queue import Queue
 from segbench.sweep import stop
-from segbench.sweep.launchers.local import Exit
+from segbench.sweep.launchers import Exit, Launcher, Request, counted
 from segbench.trial.events import Event
 from segbench.trial.provenance import now
 
 if TYPE_CHECKING:
     from submitit import SlurmExecutor
-
-    from segbench.config.experiment import Experiment
 
 
 _TIMEOUT_S: Final = 60.0
@@ -165,6 +168,12 @@ def cancel(jobs: Sequence[str], *options: str) -> None:
             raise
 
 
+def slurm_job() -> str | None:
+    """Return the Slurm job that this process runs in, as `squeue` writes it, or None."""
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
+
+
 def max_array_size() -> int | None:
     """Return how many jobs an array may hold; None where Slurm does not say."""
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", call("scontrol", "show", "config"), re.MULTILINE)
@@ -172,6 +181,15 @@ def max_array_size() -> int | None:
 
 
 # `slurm/jobs.json`: workers that are jobs of Slurm, so that a later sweep finds the living ones again.
+
+
+def slurm_folder(folder: ExperimentFolder) -> Path:
+    """Return where jobs leave their scripts and what they print."""
+    return folder.root / "slurm"
+
+
+def jobs_file(folder: ExperimentFolder) -> Path:
+    return slurm_folder(folder) / "jobs.json"
 
 
 @dataclass
@@ -192,7 +210,7 @@ def read_jobs(folder: ExperimentFolder) -> list[Job]:
     """Return the jobs in the file; none where it is missing or damaged: `squeue` finds them by their name."""
     known = {f.name for f in fields(Job)}
     try:
-        content = json.loads(folder.jobs.read_text(encoding="utf-8"))
+        content = json.loads(jobs_file(folder).read_text(encoding="utf-8"))
         return [Job(**{k: v for k, v in job.items() if k in known}) for job in content["jobs"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
@@ -204,9 +222,9 @@ def write_jobs(folder: ExperimentFolder, jobs: Sequence[Job]) -> None:
     Raises:
         ResultsError: It could not be written.
     """
-    folder.slurm.mkdir(parents=True, exist_ok=True)
+    slurm_folder(folder).mkdir(parents=True, exist_ok=True)
     content = {"format": RESULTS_FORMAT, "jobs": [asdict(job) for job in jobs]}
-    write_text(folder.jobs, json.dumps(content, indent=2) + "\n")
+    write_text(jobs_file(folder), json.dumps(content, indent=2) + "\n")
 
 
 # What runs inside a job of Slurm: `segbench worker`, with the job's time as its limit.
@@ -226,6 +244,8 @@ def become_worker(arguments: Sequence[str], notice_s: int) -> None:
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     print(f"job {job} on {platform.node()}: CUDA_VISIBLE_DEVICES={gpus}", flush=True)
     left_s = _time_left_s(job)
+    if job is not None:
+        os.environ[JOB_VARIABLE] = job
     limit = [] if left_s is None else ["--time-limit", f"{max(1, left_s - notice_s)}s"]
     os.execv(sys.executable, [sys.executable, "-m", "segbench", "worker", *arguments, *limit])
 
@@ -301,9 +321,16 @@ class Submission:
     hang_timeout_s: float | None = None
 
     @classmethod
-    def of(cls, experiment: Experiment, folder: ExperimentFolder, **resources: Any) -> Submission:
-        options = {**defaults(), **experiment.slurm}
-        return cls(folder=folder, root=experiment.project.root, options=options, **resources)
+    def of(cls, request: Request) -> Submission:
+        return cls(
+            folder=request.folder,
+            root=request.experiment.project.root,
+            options={**defaults(), **request.experiment.slurm},
+            device=request.device,
+            threads=request.threads,
+            loader_workers=request.loader_workers,
+            hang_timeout_s=request.hang_timeout_s,
+        )
 
     @property
     def name(self) -> str:
@@ -328,7 +355,7 @@ class Submission:
             arguments += ["--loader-workers", str(self.loader_workers)]
         if self.hang_timeout_s is not None:
             arguments += ["--hang-timeout", f"{self.hang_timeout_s:g}s"]
-        return arguments + (["--requeue"] if self.options["requeue"] else [])
+        return arguments + (["--launcher", "slurm"] if self.options["requeue"] else [])
 
     def _device(self) -> list[str]:
         """Without GPUs of its own a job must not find those of its neighbours."""
@@ -438,7 +465,7 @@ class Submission:
     def _executor(self) -> SlurmExecutor:
         from submitit import SlurmExecutor
 
-        executor = SlurmExecutor(self.folder.slurm)
+        executor = SlurmExecutor(slurm_folder(self.folder))
         executor.update_parameters(**self.parameters())
         return executor
 
@@ -458,20 +485,8 @@ PATIENCE_S: Final = 10.0
 """A reason to wait that lasts longer than this is told, once."""
 
 
-@dataclass(frozen=True)
-class JobExit(Exit):
-    """A job has ended."""
-
-    words: str = ""
-
-    @property
-    def cause(self) -> str:
-        """`Slurm job 12_3: TIMEOUT (TimeLimit)`."""
-        return f"Slurm job {self.job}: {self.words}"
-
-
-class SlurmPool:
-    """Submits one job a slot and follows them by `squeue`; what they do is followed by their files.
+class SlurmLauncher(Launcher):
+    """Submits jobs and follows them by `squeue`; what they do is followed by their files.
 
     Jobs outlive this process: the next one finds them by `jobs.json`, and by name and folder should that be
     lost.
@@ -479,29 +494,32 @@ class SlurmPool:
     Args:
         submission: How jobs are submitted.
         workers: Jobs at a time.
-        note: Told what the user should know.
         clock: Seconds that only grow.
         sleep: Waits.
     """
+
+    outlives_supervisor = True
+    ignores = ("--time-limit", "--trials-per-gpu")
+    why_ignored = "The block `slurm` bounds each job by its `time`, and a job trains one trial at a time"
 
     def __init__(
         self,
         submission: Submission,
         workers: int,
         *,
-        note: Callable[[str], None] = lambda text: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        super().__init__()
         self._submission, self._workers = submission, workers
-        self.note, self._clock, self._sleep = note, clock, sleep
+        self._clock, self._sleep = clock, sleep
         self._folder = submission.folder
         self._jobs: dict[int, Job] = {}
         """Worker's number -> its job, while it lives."""
         self._wanted: list[int] = []
         """Numbers of workers that were asked for and are not submitted yet."""
         self._ended: list[Job] = []
-        self._exits: deque[JobExit] = deque()
+        self._exits: deque[Exit] = deque()
         self._count = 0
         self._pause_s, self._poll_at = SHORTEST_POLL_S, clock()
         self._submit_at, self._refusals = clock(), 0
@@ -510,12 +528,40 @@ class SlurmPool:
         self._waits_since = clock()
         self._last_log: Path | None = None
 
-    outlives_supervisor = True
-    """Jobs go on when the process that submitted them does not."""
+    @classmethod
+    def open(cls, request: Request) -> SlurmLauncher:
+        """Return a launcher with the jobs that live already, if Slurm would take the others.
+
+        Raises:
+            ExperimentError: Slurm is missing or refuses; its own words are in the text.
+            SlurmRefuses: It does not answer.
+        """
+        submission = Submission.of(request)
+        workers = min(request.workers or submission.options["workers"], request.num_trials)
+        submission.check_tools()
+        launcher = cls(submission, workers)
+        launcher.attach()
+        if launcher.num_running < workers:
+            submission.check(workers - launcher.num_running)
+        return launcher
+
+    @classmethod
+    def more_time(cls, folder: ExperimentFolder) -> Callable[[], None]:
+        return MoreTime(folder).ask
+
+    def renewed(self, request: Request) -> SlurmLauncher:
+        return self.open(request)
+
+    def describe(self) -> list[str]:
+        partition = self._submission.options["partition"] or "the default partition"
+        threads = counted(self._submission.num_threads, "thread")
+        lines = [f"on Slurm, {partition}: {counted(self.size, 'worker')} of {threads}"]
+        if self._jobs:
+            lines.append(f"jobs of an earlier sweep live and are taken over: {shown(self.jobs)}")
+        return lines
 
     @property
     def size(self) -> int:
-        """Jobs at a time."""
         return max(self._workers, len(self._jobs))
 
     @property
@@ -525,12 +571,7 @@ class SlurmPool:
     @property
     def log(self) -> Path:
         """Standard error of the job that ended last."""
-        return self._last_log or self._folder.slurm
-
-    @property
-    def jobs(self) -> list[str]:
-        """Ids of the living jobs."""
-        return self._living()
+        return self._last_log or slurm_folder(self._folder)
 
     def attach(self) -> None:
         """Take over the living jobs of an earlier supervisor.
@@ -546,18 +587,24 @@ class SlurmPool:
                 found = known.get(job) or Job(job, submitted=now())
                 self._jobs[self._count] = replace(found, state=seen.state, reason=seen.reason)
 
-    def free_slots(self) -> list[int]:
-        """Return a number for every job that could be submitted."""
-        return list(range(self._workers - len(self._jobs) - len(self._wanted)))
+    @property
+    def jobs(self) -> list[str]:
+        """Ids of the living jobs."""
+        return [job.job for job in self._jobs.values()]
 
-    def start(self, number: int) -> int:
-        """Ask for one more job and return the worker's number; those asked for together become one array."""
-        self._count += 1
-        self._wanted.append(self._count)
-        return self._count
+    @property
+    def num_free(self) -> int:
+        return self._workers - len(self._jobs) - len(self._wanted)
 
-    def next(self, timeout_s: float) -> tuple[int, Event | Exit] | None:
-        """Return the next job's end; None: none in that time.
+    def start(self, count: int) -> list[int]:
+        """Ask for further jobs; those asked for together become one array."""
+        started = range(self._count + 1, self._count + count + 1)
+        self._count += count
+        self._wanted += started
+        return list(started)
+
+    def poll(self, timeout_s: float) -> Iterator[tuple[int, Event | Exit]]:
+        """Yield the ends of jobs.
 
         Raises:
             SlurmRefuses: No job lives, and Slurm takes none.
@@ -566,19 +613,18 @@ class SlurmPool:
         if self._wanted and self._clock() >= self._submit_at:
             self._submit()
         if self._jobs and self._clock() >= self._poll_at:
-            self._poll()
+            self._look()
         if not self._exits and timeout_s:
             self._sleep(timeout_s)
-        if not self._exits:
-            return None
-        exit_ = self._exits.popleft()
-        return exit_.pid, exit_
+        while self._exits:
+            exit_ = self._exits.popleft()
+            yield exit_.worker, exit_
 
     def dismiss(self) -> None:
-        """Hear that no work is left: jobs that wait are cancelled, those that run see it themselves."""
+        """Cancel the jobs that wait; those that run see it themselves."""
         self._wanted.clear()
         if any(job.state not in STARTED for job in self._jobs.values()):
-            self._cancel(self._living(), "--state=PENDING")
+            self._cancel(self.jobs, "--state=PENDING")
         if self._jobs:
             self._hurry(at_most_s=2 * SHORTEST_POLL_S)
 
@@ -590,19 +636,15 @@ class SlurmPool:
         self._wanted.clear()
         self._is_stopping = True
         if number == signal.SIGKILL:
-            self._cancel(self._living())
+            self._cancel(self.jobs)
         else:
             stop.ask(self._folder, is_now=number == signal.SIGINT)
-            self._cancel(self._living(), "--state=PENDING")
+            self._cancel(self.jobs, "--state=PENDING")
         self._hurry()
 
-    def kill(self, pid: int) -> None:
-        """Cancel a worker's job."""
-        if pid in self._jobs:
-            self._cancel([self._jobs[pid].job])
-
-    def _living(self) -> list[str]:
-        return [job.job for job in self._jobs.values()]
+    def kill(self, worker: int) -> None:
+        if worker in self._jobs:
+            self._cancel([self._jobs[worker].job])
 
     def _cancel(self, jobs: list[str], *options: str) -> None:
         try:
@@ -636,7 +678,7 @@ class SlurmPool:
     def _list(self) -> dict[str, Listed]:
         return list_jobs(self._submission.name)
 
-    def _poll(self) -> None:
+    def _look(self) -> None:
         self._pause_s = min(LONGEST_POLL_S, 1.5 * self._pause_s)
         self._poll_at = self._clock() + self._pause_s
         try:
@@ -668,8 +710,8 @@ class SlurmPool:
         job.state, job.reason = seen.state if seen is not None else "UNKNOWN", words
         self._ended.append(job)
         suffix = "_0_log.err"  # submitit's name for what task 0 of a job prints
-        self._last_log = self._folder.slurm / f"{job.job}{suffix}"
-        self._exits.append(JobExit(number, code, job.job, words))
+        self._last_log = slurm_folder(self._folder) / f"{job.job}{suffix}"
+        self._exits.append(Exit(number, code, job.job, f"Slurm job {job.job}: {words}"))
 
     def _look_at_reasons(self) -> None:
         """Tell why jobs wait; end where they wait in vain.
@@ -680,7 +722,7 @@ class SlurmPool:
         waiting = [job for job in self._jobs.values() if job.state not in STARTED]
         hopeless = [job for job in waiting if HOPELESS.fullmatch(job.reason)]
         if hopeless and len(waiting) == len(self._jobs):
-            self._cancel(self._living())
+            self._cancel(self.jobs)
             raise TrialError(
                 message(
                     "--launcher slurm",
@@ -703,21 +745,6 @@ class SlurmPool:
 
     def _write(self) -> None:
         write_jobs(self._folder, [*self._ended, *self._jobs.values()])
-
-
-def open_pool(submission: Submission, workers: int) -> SlurmPool:
-    """Return a pool with the jobs that live already; room for more only where Slurm would take them.
-
-    Raises:
-        ExperimentError: Slurm is missing or refuses; its own words are in the text.
-        SlurmRefuses: It does not answer.
-    """
-    submission.check_tools()
-    pool = SlurmPool(submission, workers)
-    pool.attach()
-    if pool.num_running < workers:
-        submission.check(workers - pool.num_running)
-    return pool
 
 
 def shown(ids: list[str]) -> str:

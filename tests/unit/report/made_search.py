@@ -12,7 +12,7 @@ from segbench.config.expand import apply_parameters, search_space
 from segbench.config.experiment import Experiment
 from segbench.config.load import load_experiment
 from segbench.config.trial import identity
-from segbench.records import EpochRecord, State, TrialRecord
+from segbench.records import EpochRecord, SearchPlace, State, TrialRecord
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
 from segbench.stats.pareto import pareto_front, spread_out
@@ -134,11 +134,9 @@ def write(
             test=test if is_complete else {},
             device="cpu",
             device_name="a CPU",
-            search={
-                **role,
-                "parameters": dict(parameters),
-                "space": search_space(experiment.search),
-            },
+            search=SearchPlace.from_json(
+                {**role, "parameters": dict(parameters), "space": search_space(experiment.search)}
+            ),
         ),
     )
     curve = value * (1 - np.exp(-np.arange(1, epochs + 1)))

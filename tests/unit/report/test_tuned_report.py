@@ -12,7 +12,7 @@ from segbench.config.expand import search_space, tuned_cell
 from segbench.config.experiment import Experiment
 from segbench.config.load import load_experiment
 from segbench.config.trial import identity
-from segbench.records import TUNED, TUNING, EpochRecord, State, TrialRecord
+from segbench.records import EpochRecord, Role, SearchPlace, State, TrialRecord
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
 from segbench.report.build import write_report
@@ -96,7 +96,7 @@ def draw(
             selected_epoch=1 if state is State.COMPLETE else None,
             objective=objective if state is State.COMPLETE else None,
             test={} if dice is None else {"dice": dice, "dice_last": dice},
-            search=search,
+            search=None if search is None else SearchPlace.from_json(search),
         ),
     )
     val = {"loss": 0.5, "dice": objective or 0.0}
@@ -128,14 +128,14 @@ def tuned(experiment: Experiment, *, repeats: int = 1) -> None:
                     label,
                     rate,
                     1000 + repeat,
-                    role=TUNING,
+                    role=Role.TUNING,
                     repeat=repeat,
                     number=number,
                     objective=value,
                 )
         for seed in experiment.seeds:
             dice = (0.8 if label == "batch" else 0.6) + seed / 1000
-            draw(experiment, label, RATES[best], seed, role=TUNED, repeat=seed % repeats, dice=dice)
+            draw(experiment, label, RATES[best], seed, role=Role.TUNED, repeat=seed % repeats, dice=dice)
 
 
 def report(experiment: Experiment) -> Analysis:
@@ -151,7 +151,7 @@ def test_contrasts_use_the_replicates_of_the_winners(load: Load) -> None:
     experiment = load()
     tuned(experiment)
     stray = draw(
-        experiment, "batch", RATES[0], 0, role=TUNED, dice=0.1
+        experiment, "batch", RATES[0], 0, role=Role.TUNED, dice=0.1
     )  # of a winner that more tuning replaced
     analysis = report(experiment)
     (effect,) = analysis.effects.to_dict("records")
@@ -168,7 +168,7 @@ def test_tuning_records_match_nothing_and_are_not_left_out(load: Load) -> None:
     experiment = load()
     tuned(experiment)
     results = read_results(experiment.project.results / experiment.name)
-    assert set(match_trials(results, experiment)["search_role"]) == {TUNED}
+    assert set(match_trials(results, experiment)["search_role"]) == {Role.TUNED}
     assert unmatched_trials(results, experiment).empty
     plain = load(FILE[: FILE.index("tune:")])
     assert match_trials(results, plain).empty
@@ -229,7 +229,7 @@ def test_winners_stand_in_a_table(load: Load, tmp_path: Path) -> None:
 def test_an_unfinished_tuning_is_partial(load: Load) -> None:
     experiment = load()
     for number, rate in enumerate(RATES[:2]):
-        draw(experiment, "batch", rate, 1000, role=TUNING, number=number)
+        draw(experiment, "batch", rate, 1000, role=Role.TUNING, number=number)
     analysis = report(experiment)
     assert analysis.is_partial
     assert analysis.head["trials"].startswith("partial: 2 of 6 tuning trials")
@@ -248,9 +248,9 @@ def test_a_cell_that_could_not_be_tuned_failed(load: Load) -> None:
     tuned(experiment)
     for number, rate in enumerate(RATES):
         ended = State.FAILED if number == 0 else State.DIVERGED
-        draw(experiment, "none", rate, 1000, role=TUNING, number=number, state=ended)
+        draw(experiment, "none", rate, 1000, role=Role.TUNING, number=number, state=ended)
     for seed in experiment.seeds:  # of the time before: its winner is gone
-        draw(experiment, "none", RATES[2], seed, role=TUNED, dice=0.6)
+        draw(experiment, "none", RATES[2], seed, role=Role.TUNED, dice=0.6)
     analysis = report(experiment)
     assert cells_of(analysis, "failed") == {"batch": 0, "none": 3}
     assert cells_of(analysis, "missing") == {"batch": 0, "none": 0}
@@ -264,7 +264,7 @@ def test_ties_go_to_the_first_and_metrics_may_be_minimised(load: Load) -> None:
     def winner(text: str, values: Sequence[float]) -> int:
         experiment = load(text)
         for number, (rate, value) in enumerate(zip(RATES, values, strict=True)):
-            draw(experiment, "batch", rate, 1000, role=TUNING, number=number, objective=value)
+            draw(experiment, "batch", rate, 1000, role=Role.TUNING, number=number, objective=value)
         results = read_results(experiment.project.results / experiment.name)
         found = recorded_tunings(results, experiment)[0].winner
         assert found is not None

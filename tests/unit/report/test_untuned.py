@@ -10,7 +10,7 @@ from test_tuned_report import FILE, RATES, draw, report, tuned
 
 from segbench.config.experiment import Experiment
 from segbench.config.load import load_experiment
-from segbench.records import TUNED, TUNING, State
+from segbench.records import Role, State
 from segbench.report.analysis import Analysis
 from segbench.report.freshness import differences, recorded
 from segbench.report.labels import Labels
@@ -95,9 +95,9 @@ def test_without_a_test_outcome_validation_values_of_tuning_trials_stand(experim
 def test_a_tuning_that_never_tried_the_default_says_so(experiment: Experiment) -> None:
     for label in ("batch", "none"):
         for number, rate in enumerate((2e-3, 1e-2, 3e-2)):
-            draw(experiment, label, rate, 1000, role=TUNING, number=number, objective=0.5 + number / 10)
+            draw(experiment, label, rate, 1000, role=Role.TUNING, number=number, objective=0.5 + number / 10)
         for seed in experiment.seeds:
-            draw(experiment, label, 3e-2, seed, role=TUNED, dice=0.8)
+            draw(experiment, label, 3e-2, seed, role=Role.TUNED, dice=0.8)
     row = cell_of(report(experiment), "batch")
     assert row["missing"] == f"{NO_DEFAULT}; {NO_VAL}"
     assert row["val_default"] != row["val_default"]
@@ -105,7 +105,7 @@ def test_a_tuning_that_never_tried_the_default_says_so(experiment: Experiment) -
 
 def test_a_diverged_default_is_no_value(experiment: Experiment) -> None:
     tuned(experiment)
-    draw(experiment, "batch", DEFAULT, 1000, role=TUNING, number=0, state=State.DIVERGED)
+    draw(experiment, "batch", DEFAULT, 1000, role=Role.TUNING, number=0, state=State.DIVERGED)
     row = cell_of(report(experiment), "batch")
     assert row["val_default"] != row["val_default"]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from segbench.errors import ResultsError
+from segbench.records import SearchPlace
 from segbench.store.queue import Queue, QueuedTrial
 
 
@@ -26,7 +27,7 @@ def test_a_queue_comes_back_in_its_order(tmp_path: Path) -> None:
     path = tmp_path / "queue.json"
     queue = Queue(
         experiment="norms",
-        trials=(queued("b"), queued("a", search={"number": 0, "parameters": {"lr": 1e-3}})),
+        trials=(queued("b"), queued("a", search=SearchPlace(number=0, parameters={"lr": 1e-3}))),
         closed=False,
     )
     queue.write(path)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from segbench.errors import ResultsError
-from segbench.records import EpochRecord, FailureKind, State, TrialRecord
+from segbench.records import EpochRecord, FailureKind, SearchPlace, State, TrialRecord
 from segbench.store.layout import ExperimentFolder
 from segbench.store.results import read_results
 from segbench.store.trials import ImageValue, rewrite_epochs, write_images, write_trial
@@ -116,8 +116,8 @@ def test_an_unreadable_trial_is_left_out_with_its_reason_and_the_others_stay(
 def test_proposals_of_a_search_have_their_number_and_parameters(
     experiment: ExperimentFolder, put: Callable[..., TrialRecord]
 ) -> None:
-    put("a", search={"number": 1, "parameters": {"lr": 0.1, "norm": "DyT"}})
-    put("b", search={"number": 0, "parameters": {"lr": 0.2, "norm": "none"}})
+    put("a", search=SearchPlace(number=1, parameters={"lr": 0.1, "norm": "DyT"}))
+    put("b", search=SearchPlace(number=0, parameters={"lr": 0.2, "norm": "none"}))
     trials = read_results(experiment.root).trials.sort_values("search_number")
     assert trials["search:lr"].tolist() == [0.2, 0.1]
     assert trials["search:norm"].tolist() == ["none", "DyT"]

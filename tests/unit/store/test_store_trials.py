@@ -4,11 +4,12 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from segbench.errors import ResultsError
-from segbench.records import EpochRecord, FailureKind, State, TrialRecord
+from segbench.records import EpochRecord, FailureKind, Origin, SearchPlace, State, TrialRecord
 from segbench.store.layout import ExperimentFolder, TrialFolder
 from segbench.store.trials import (
     ImageValue,
@@ -42,7 +43,7 @@ def test_a_record_comes_back_as_it_was(trial: TrialFolder, make_record: Records)
         reason="line, ü",
         test={"dice": 0.5, "hd95": math.nan},
         objective=1 / 3,
-        search={"number": 3, "parameters": {"lr": 1 / 3}},
+        search=SearchPlace(number=3, parameters={"lr": 1 / 3}),
     )
     write_trial(trial, record)
     read = read_trial(trial)
@@ -211,3 +212,39 @@ def test_truncated_values_per_image_are_refused(trial: TrialFolder, cut: int) ->
     trial.images.write_bytes(trial.images.read_bytes()[:cut])
     with pytest.raises(ResultsError, match="the values per image are damaged"):
         read_images(trial)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"number": 7, "parameters": {"lr": 0.1}},
+        {
+            "number": 2,
+            "enqueued": True,
+            "place": {"generation": 1, "parents": [0, 1]},
+            "parameters": {"lr": 0.1},
+            "space": {"lr": {"low": 0.01, "high": 1.0}},
+            "limits": [{"metric": "flops", "low": None, "high": 1e9}],
+            "repeats": [3, 5],
+            "repeated": {"5": {"enqueued": True}},
+        },
+        {"replicate_of": "a" * 12, "parameters": {"lr": 0.1}, "space": {}},
+        {"role": "tuning", "cell": "c", "repeat": 0, "number": 0, "parameters": {}, "space": {}},
+        {"role": "tuned", "cell": "c", "repeat": 1, "parameters": {}, "space": {}, "winner": "b" * 12},
+    ],
+)
+def test_the_place_in_a_search_is_written_as_it_was_read(block: dict[str, Any]) -> None:
+    written = SearchPlace.from_json(block).to_json()
+    assert json.dumps(written) == json.dumps(block)
+
+
+def test_a_place_takes_further_proposals_with_what_is_known_of_them() -> None:
+    place = SearchPlace(number=4, parameters={"lr": 0.1}, origin=Origin(is_enqueued=True))
+    both = place.standing_for({4: place.origin, 9: Origin(), 6: Origin(place={"generation": 2})})
+    assert both.numbers == (4, 6, 9)
+    assert both.origins == {
+        4: Origin(is_enqueued=True),
+        6: Origin(place={"generation": 2}),
+        9: Origin(),
+    }
+    assert both.standing_for({}) == both

@@ -136,8 +136,7 @@ def test_a_worker_that_is_gone_is_noticed(
 def test_a_job_s_trial_is_known_by_its_claim(
     watched: Watched, queued: list[QueuedTrial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "12")
-    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    monkeypatch.setenv("SEGBENCH_JOB", "12_3")
     folder = watched.folder.trial(queued[0].hash)
     found: list[str | None] = []
 

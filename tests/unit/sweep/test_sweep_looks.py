@@ -11,7 +11,7 @@ from segbench.config.experiment import Experiment
 from segbench.plan.history import note_complete
 from segbench.plan.looks import present
 from segbench.plan.plan import plan_trials
-from segbench.records import TUNED, TUNING
+from segbench.records import Role
 from segbench.store.queue import Queue
 from segbench.store.trials import read_trial
 from segbench.sweep import launch
@@ -54,11 +54,11 @@ def test_a_tuned_design_tunes_once_and_its_winners_get_the_seeds_of_the_look(
 ) -> None:
     experiment = make_experiment(TUNED_LOOKS)
     ran = run(experiment)
-    assert sorted(seed for role, seed in ran if role == TUNED) == [0, 0, 1, 1]
-    assert sum(role == TUNING for role, _ in ran) == 4
+    assert sorted(seed for role, seed in ran if role == Role.TUNED) == [0, 0, 1, 1]
+    assert sum(role == Role.TUNING for role, _ in ran) == 4
     plan = plan_trials(experiment)
     assert plan.is_finished
     note_complete(present(experiment, plan.folder), plan.folder, unresolved=1)
     assert not plan_trials(experiment).is_finished
-    assert sorted(run(experiment)) == [(TUNED, 2), (TUNED, 2), (TUNED, 3), (TUNED, 3)]
+    assert sorted(run(experiment)) == [(Role.TUNED, 2), (Role.TUNED, 2), (Role.TUNED, 3), (Role.TUNED, 3)]
     assert plan_trials(experiment).is_finished

@@ -14,7 +14,7 @@ from sweep_fakes import FakeEngine
 
 from segbench.config.experiment import Experiment
 from segbench.config.trial import TrialConfig, identity
-from segbench.records import State
+from segbench.records import SearchPlace, State
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import Queue, QueuedTrial
@@ -71,7 +71,9 @@ def test_no_seed_waits_for_a_shape_of_a_later_one(make) -> None:  # type: ignore
 
 
 def test_proposals_are_taken_as_they_were_asked_for(make) -> None:  # type: ignore[no-untyped-def]
-    proposals = [make(norm, search={"number": k}) for k, norm in enumerate(("batch", "none", "batch"))]
+    proposals = [
+        make(norm, search=SearchPlace(number=k)) for k, norm in enumerate(("batch", "none", "batch"))
+    ]
     picker = Picker()
     picker.update(tuple(proposals))
     assert all_of(picker) == proposals

@@ -19,7 +19,7 @@ from segbench.guards.storage import estimate_bytes
 from segbench.plan.overview import count_states, last_epoch, log_tail, look_over
 from segbench.plan.plan import Plan, plan_trials, select
 from segbench.plan.reuse import reuse
-from segbench.records import EpochRecord, State, TrialRecord
+from segbench.records import EpochRecord, SearchPlace, State, TrialRecord
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.match import match_trials, unmatched_trials
 from segbench.store.results import read_results
@@ -216,7 +216,7 @@ def test_the_index_lists_the_design_and_no_orphan(load: Callable[..., Experiment
 def test_a_trial_of_another_experiment_is_copied_in_once(load: Callable[..., Experiment]) -> None:
     first = load()
     trial = plan_of(first).entries[0].trial
-    record = leave(first, trial, search={"number": 0, "parameters": {}})
+    record = leave(first, trial, search=SearchPlace(number=0))
     source = folder_of(first).trial(trial.hash)
     rewrite_epochs(source, [EpochRecord(epoch=1, lr=0.1, train_loss=1, train_dice=0, val={"loss": 1.0},
                                         epoch_time_s=1, images_per_s=1, peak_memory_mib=1)])  # fmt: skip

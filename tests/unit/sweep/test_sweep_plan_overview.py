@@ -8,7 +8,7 @@ from segbench.config.experiment import Experiment
 from segbench.config.load import load_experiment
 from segbench.plan.overview import look_over, seconds_per_epoch
 from segbench.plan.plan import Planner
-from segbench.records import State, TrialRecord
+from segbench.records import SearchPlace, State, TrialRecord
 from segbench.store.layout import ResultsFolder
 from segbench.store.trials import write_trial
 
@@ -58,9 +58,9 @@ def test_a_search_shows_its_proposals_with_their_replicates(tmp_path: Path) -> N
     experiment = load(tmp_path, TEXT + SEARCH)
     folder = ResultsFolder(experiment.project.results).experiment("rates")
     for made in (
-        record("b", search={"number": 2, "parameters": {"lr": 0.1}}, state=State.PRUNED),
-        record("a", search={"number": 0, "parameters": {"lr": 0.2}, "repeats": [1]}),
-        record("c", 1, search={"replicate_of": "a" * 12, "parameters": {"lr": 0.2}}),
+        record("b", search=SearchPlace(number=2, parameters={"lr": 0.1}), state=State.PRUNED),
+        record("a", search=SearchPlace(number=0, parameters={"lr": 0.2}, repeats=(1,))),
+        record("c", 1, search=SearchPlace(replicate_of="a" * 12, parameters={"lr": 0.2})),
         record("e"),
     ):
         write_trial(folder.trial(made.hash), made)

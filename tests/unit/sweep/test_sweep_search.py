@@ -12,7 +12,7 @@ from sweep_fakes import DOCUMENT, FINGERPRINT, FakeEngine, FakeRun
 from segbench.config.experiment import Experiment
 from segbench.errors import ExperimentError
 from segbench.plan.plan import Planner
-from segbench.records import State, TrialRecord
+from segbench.records import SearchPlace, State, TrialRecord
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import Queue
@@ -69,8 +69,13 @@ def drive(experiment: Experiment, *, stop_after: int | None = None, ahead: int =
         waiting, trained = todo[1:], trained + 1
 
 
+def place_of(record: TrialRecord) -> SearchPlace:
+    assert record.search is not None
+    return record.search
+
+
 def proposals(records: dict[str, TrialRecord]) -> dict[int, TrialRecord]:
-    return {r.search["number"]: r for r in records.values() if r.search and "number" in r.search}
+    return {r.search.number: r for r in records.values() if r.search and r.search.number is not None}
 
 
 def test_several_goals_replicate_points_of_the_front(make_experiment: Make) -> None:
@@ -92,8 +97,8 @@ def test_several_goals_replicate_points_of_the_front(make_experiment: Make) -> N
     ]
     assert len(front) > 2
     ends = {max(front, key=lambda n: points[n][0]), min(front, key=lambda n: points[n][1])}
-    replicates = [r for r in records.values() if r.search and "replicate_of" in r.search]
-    assert {(r.search["replicate_of"], r.seed) for r in replicates} == {(tried[n].hash, 1) for n in ends}  # type: ignore[index]
+    replicates = [r for r in records.values() if r.search and r.search.replicate_of]
+    assert {(r.search.replicate_of, r.seed) for r in replicates} == {(tried[n].hash, 1) for n in ends}  # type: ignore[union-attr]
 
 
 def test_a_proposal_over_its_limit_is_refused_untrained(make_experiment: Make, engine: FakeEngine) -> None:
@@ -152,8 +157,8 @@ def test_what_breaks_a_constraint_is_never_best(make_experiment: Make) -> None:
     kept = {n: r for n, r in tried.items() if (r.objective or 0) <= 0.4}
     assert 0 < len(kept) < 6
     best = max(kept.values(), key=lambda r: r.objective or 0)
-    (replicate,) = [r for r in records.values() if r.search and "replicate_of" in r.search]
-    assert replicate.search["replicate_of"] == best.hash  # type: ignore[index]
+    (replicate,) = [r for r in records.values() if r.search and r.search.replicate_of]
+    assert replicate.search.replicate_of == best.hash  # type: ignore[union-attr]
 
 
 def test_enqueued_points_count_and_are_marked(make_experiment: Make) -> None:
@@ -161,8 +166,8 @@ def test_enqueued_points_count_and_are_marked(make_experiment: Make) -> None:
     tried = proposals(drive(make_experiment(text, "asked")))
     assert sorted(tried) == [0, 1, 2]
     assert tried[0].search is not None
-    assert tried[0].search["parameters"] == {"lr": 0.01, "width": 3}
-    assert [bool((tried[n].search or {}).get("enqueued")) for n in range(3)] == [True, False, False]
+    assert tried[0].search.parameters == {"lr": 0.01, "width": 3}
+    assert [bool(place_of(tried[n]).origin.is_enqueued) for n in range(3)] == [True, False, False]
 
 
 SAMPLERS = (
@@ -186,11 +191,11 @@ def test_a_killed_search_goes_on_from_its_records(make_experiment: Make, sampler
     for _ in range(6):
         drive(killed, stop_after=2)
     found = proposals(drive(killed))
-    assert {n: (r.search or {})["parameters"] for n, r in found.items()} == {
-        n: (r.search or {})["parameters"] for n, r in expected.items()
+    assert {n: place_of(r).parameters for n, r in found.items()} == {
+        n: place_of(r).parameters for n, r in expected.items()
     }
-    assert [(r.search or {}).get("place") for _, r in sorted(found.items())] == [
-        (r.search or {}).get("place") for _, r in sorted(expected.items())
+    assert [place_of(r).origin.place for _, r in sorted(found.items())] == [
+        place_of(r).origin.place for _, r in sorted(expected.items())
     ]
 
 
@@ -204,8 +209,8 @@ def test_more_proposals_simply_go_on(make_experiment: Make, engine: FakeEngine) 
     assert sorted(tried) == list(range(6))
     assert all(tried[n].hash == few[n].hash for n in few)
     straight = proposals(drive(make_experiment(text.replace("trials: 3", "trials: 6"), "straight")))
-    assert [(tried[n].search or {})["parameters"] for n in range(6)] == [
-        (straight[n].search or {})["parameters"] for n in range(6)
+    assert [place_of(tried[n]).parameters for n in range(6)] == [
+        place_of(straight[n]).parameters for n in range(6)
     ]
 
 
@@ -217,7 +222,7 @@ def test_a_warm_start_is_told_and_not_counted(make_experiment: Make) -> None:
     assert [p.number for p in read_known(warm)] == [0, 1, 2, 3]
     tried = proposals(drive(warm))
     assert sorted(tried) == [0, 1, 2, 3]
-    assert (tried[0].search or {})["parameters"] != (cold[0].search or {})["parameters"]
+    assert place_of(tried[0]).parameters != place_of(cold[0]).parameters
 
 
 def test_a_warm_start_from_nothing_is_refused(make_experiment: Make) -> None:

@@ -18,7 +18,14 @@ from segbench.errors import ExperimentError, TrialError
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import QueuedTrial
 from segbench.sweep.launchers import slurm as launcher
-from segbench.sweep.launchers.slurm import Listed, MoreTime, SlurmPool, SlurmRefuses, Submission, _time_left_s
+from segbench.sweep.launchers.slurm import (
+    Listed,
+    MoreTime,
+    SlurmLauncher,
+    SlurmRefuses,
+    Submission,
+    _time_left_s,
+)
 
 
 class FakeSlurm:
@@ -65,32 +72,33 @@ def slurm(monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
     monkeypatch.setattr(Submission, "submit", lambda self, count: fake.submit(self, count))
     monkeypatch.setattr(launcher, "list_jobs", fake.list_jobs)
     monkeypatch.setattr(launcher, "cancel", fake.cancel)
-    monkeypatch.setattr(slurm, "call", lambda *command, given=None: "ExitCode=0:15")
+    monkeypatch.setattr(launcher, "call", lambda *command, given=None: "ExitCode=0:15")
     return fake
 
 
 @pytest.fixture
-def make_pool(tmp_path: Path, slurm: FakeSlurm) -> Callable[..., SlurmPool]:
-    def make(workers: int = 2, notes: list[str] | None = None) -> SlurmPool:
+def make_pool(tmp_path: Path, slurm: FakeSlurm) -> Callable[..., SlurmLauncher]:
+    def make(workers: int = 2, notes: list[str] | None = None) -> SlurmLauncher:
         folder = ExperimentFolder(tmp_path / "results" / "exp")
         asked = Submission(folder=folder, root=tmp_path, options=defaults())
-        note = (notes if notes is not None else []).append
-        return SlurmPool(asked, workers, note=note, clock=lambda: slurm.now, sleep=slurm.sleep)
+        made = SlurmLauncher(asked, workers, clock=lambda: slurm.now, sleep=slurm.sleep)
+        made.note = (notes if notes is not None else []).append
+        return made
 
     return make
 
 
-def run(pool: SlurmPool, seconds: float = 20.0) -> list[Any]:
+def run(pool: SlurmLauncher, seconds: float = 20.0) -> list[Any]:
     """Ask a pool again and again, and return the ends it tells of."""
-    said = [pool.next(0.2) for _ in range(round(seconds / 0.2))]
-    return [what for _, what in filter(None, said)]
+    return [what for _ in range(round(seconds / 0.2)) for _, what in pool.poll(0.2)]
 
 
-def test_jobs_asked_for_together_are_one_array(make_pool: Callable[..., SlurmPool], slurm: FakeSlurm) -> None:
+def test_jobs_asked_for_together_are_one_array(
+    make_pool: Callable[..., SlurmLauncher], slurm: FakeSlurm
+) -> None:
     pool = make_pool(3)
-    for slot in pool.free_slots():
-        pool.start(slot)
-    assert pool.free_slots() == []
+    pool.start(pool.num_free)
+    assert pool.num_free == 0
     assert run(pool) == []
     assert slurm.num_arrays == 1
     assert pool.jobs == ["1_0", "1_1", "1_2"]
@@ -98,14 +106,14 @@ def test_jobs_asked_for_together_are_one_array(make_pool: Callable[..., SlurmPoo
     assert [(job["job"], job["state"]) for job in written["jobs"]] == [(j, "RUNNING") for j in pool.jobs]
 
 
-def test_an_end_is_told_with_slurm_s_words(make_pool: Callable[..., SlurmPool], slurm: FakeSlurm) -> None:
+def test_an_end_is_told_with_slurm_s_words(make_pool: Callable[..., SlurmLauncher], slurm: FakeSlurm) -> None:
     pool = make_pool(2)
-    numbers = [pool.start(slot) for slot in pool.free_slots()]
+    numbers = pool.start(pool.num_free)
     run(pool)
     slurm.jobs["1_0"] = Listed("TIMEOUT", "TimeLimit", "")
     slurm.end("1_1", "COMPLETED")
     timeout, complete = run(pool)
-    assert (timeout.pid, timeout.job, timeout.cause) == (
+    assert (timeout.worker, timeout.job, timeout.cause) == (
         numbers[0],
         "1_0",
         "Slurm job 1_0: TIMEOUT (TimeLimit)",
@@ -116,17 +124,18 @@ def test_an_end_is_told_with_slurm_s_words(make_pool: Callable[..., SlurmPool], 
     assert pool.num_running == 0
 
 
-def test_a_later_pool_finds_the_living_jobs(make_pool: Callable[..., SlurmPool], slurm: FakeSlurm) -> None:
+def test_a_later_pool_finds_the_living_jobs(
+    make_pool: Callable[..., SlurmLauncher], slurm: FakeSlurm
+) -> None:
     first = make_pool(3)
-    for slot in first.free_slots():
-        first.start(slot)
+    first.start(first.num_free)
     run(first)
     slurm.end("1_1", "NODE_FAIL")
     slurm.jobs["9"] = Listed("RUNNING", "None", "/another/folder")
     later = make_pool(3)
     later.attach()
     assert later.jobs == ["1_0", "1_2"]
-    assert later.free_slots() == [0]
+    assert later.num_free == 1
     first.log.joinpath("jobs.json").write_text("{")
     without_file = make_pool(3)
     without_file.attach()
@@ -134,11 +143,11 @@ def test_a_later_pool_finds_the_living_jobs(make_pool: Callable[..., SlurmPool],
 
 
 def test_a_controller_that_restarts_loses_no_job(
-    make_pool: Callable[..., SlurmPool], slurm: FakeSlurm
+    make_pool: Callable[..., SlurmLauncher], slurm: FakeSlurm
 ) -> None:
     notes: list[str] = []
     pool = make_pool(1, notes)
-    pool.start(0)
+    pool.start(1)
     run(pool)
     slurm.refuses = "squeue: Unable to contact slurm controller"
     assert run(pool, 60) == []
@@ -149,22 +158,21 @@ def test_a_controller_that_restarts_loses_no_job(
 
 
 def test_a_first_submission_that_is_refused_ends_the_sweep(
-    make_pool: Callable[..., SlurmPool], slurm: FakeSlurm
+    make_pool: Callable[..., SlurmLauncher], slurm: FakeSlurm
 ) -> None:
     pool = make_pool(1)
-    pool.start(0)
+    pool.start(1)
     slurm.refuses = "sbatch: Invalid account"
     with pytest.raises(TrialError, match="sbatch: Invalid account"):
-        pool.next(0.2)
+        list(pool.poll(0.2))
 
 
 def test_jobs_that_can_never_start_are_cancelled(
-    make_pool: Callable[..., SlurmPool], slurm: FakeSlurm
+    make_pool: Callable[..., SlurmLauncher], slurm: FakeSlurm
 ) -> None:
     slurm.starts_as = ("PENDING", "PartitionTimeLimit")
     pool = make_pool(2)
-    for slot in pool.free_slots():
-        pool.start(slot)
+    pool.start(pool.num_free)
     with pytest.raises(TrialError) as error:
         run(pool)
     assert str(error.value) == (
@@ -174,11 +182,10 @@ def test_jobs_that_can_never_start_are_cancelled(
     assert {listed.state for listed in slurm.jobs.values()} == {"CANCELLED"}
 
 
-def test_a_limit_that_binds_is_told_once(make_pool: Callable[..., SlurmPool], slurm: FakeSlurm) -> None:
+def test_a_limit_that_binds_is_told_once(make_pool: Callable[..., SlurmLauncher], slurm: FakeSlurm) -> None:
     notes: list[str] = []
     pool = make_pool(3, notes)
-    for slot in pool.free_slots():
-        pool.start(slot)
+    pool.start(pool.num_free)
     run(pool, 1.0)
     slurm.jobs["1_2"] = Listed("PENDING", "QOSMaxCpuPerUserLimit", "")
     run(pool, 60)
@@ -189,11 +196,10 @@ def test_a_limit_that_binds_is_told_once(make_pool: Callable[..., SlurmPool], sl
 
 
 def test_stopping_is_asked_by_a_file_and_killing_by_scancel(
-    make_pool: Callable[..., SlurmPool], slurm: FakeSlurm, tmp_path: Path
+    make_pool: Callable[..., SlurmLauncher], slurm: FakeSlurm, tmp_path: Path
 ) -> None:
     pool = make_pool(2)
-    for slot in pool.free_slots():
-        pool.start(slot)
+    pool.start(pool.num_free)
     run(pool)
     folder = ExperimentFolder(tmp_path / "results" / "exp")
     pool.signal(signal.SIGTERM)
@@ -208,12 +214,11 @@ def test_stopping_is_asked_by_a_file_and_killing_by_scancel(
 
 
 def test_jobs_that_wait_are_dismissed_when_no_work_is_left(
-    make_pool: Callable[..., SlurmPool], slurm: FakeSlurm
+    make_pool: Callable[..., SlurmLauncher], slurm: FakeSlurm
 ) -> None:
     slurm.starts_as = ("PENDING", "Resources")
     pool = make_pool(2)
-    for slot in pool.free_slots():
-        pool.start(slot)
+    pool.start(pool.num_free)
     run(pool, 2.0)
     slurm.jobs["1_0"] = Listed("RUNNING", "None", "")
     run(pool, 5.0)
@@ -228,11 +233,11 @@ def test_a_sweep_whose_jobs_die_again_and_again_ends_with_slurm_s_words(
     queued: list[QueuedTrial],
     fake_engine: FakeEngine,
     slurm: FakeSlurm,
-    make_pool: Callable[..., SlurmPool],
+    make_pool: Callable[..., SlurmLauncher],
 ) -> None:
     sweep = Sweep(experiment, folder, queued)
     pool = make_pool(4)
-    sweep.supervisor.pool = pool
+    sweep.supervisor.launcher = pool
     submit = slurm.submit
 
     def submit_and_die(asked: Submission, count: int) -> list[str]:
@@ -282,7 +287,7 @@ def test_a_job_is_asked_for_as_the_block_says(tmp_path: Path) -> None:
         *("--project", str(tmp_path), "--threads", "4", "--loader-workers", "2"),
     ]
     on_cpus = Submission(folder=folder, root=tmp_path, options={**options, "gpus": 0, "requeue": True})
-    assert on_cpus.worker_arguments[3:] == ["--device", "cpu", "--threads", "4", "--requeue"]
+    assert on_cpus.worker_arguments[3:] == ["--device", "cpu", "--threads", "4", "--launcher", "slurm"]
     typed = {**options, "extra": {"gres": "gpu:a100:1"}}
     script = Submission(folder=folder, root=tmp_path, options=typed)._script(1)
     assert "--gpus-per-node" not in script
@@ -291,15 +296,15 @@ def test_a_job_is_asked_for_as_the_block_says(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Submission(folder=ExperimentFolder(tmp_path), root=tmp_path, options=defaults())
-    monkeypatch.setattr(slurm, "which", lambda name: None if name == "sbatch" else name)
+    monkeypatch.setattr(launcher, "which", lambda name: None if name == "sbatch" else name)
     with pytest.raises(ExperimentError) as error:
         asked.check_tools()
     assert str(error.value) == (
         "--launcher slurm: there is no sbatch on this machine. "
         "Start the sweep where jobs are submitted from, such as a login node."
     )
-    monkeypatch.setattr(slurm, "which", lambda name: name)
-    monkeypatch.setattr(slurm, "find_spec", lambda name: None)
+    monkeypatch.setattr(launcher, "which", lambda name: name)
+    monkeypatch.setattr(launcher, "find_spec", lambda name: None)
     with pytest.raises(ExperimentError, match="submitit is missing"):
         asked.check_tools()
 
@@ -314,7 +319,7 @@ def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_ids_of_arrays_are_written_out(job: str, jobs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slurm, "call", lambda *command: f"{job}|PENDING|Resources|/a|b\n")
+    monkeypatch.setattr(launcher, "call", lambda *command: f"{job}|PENDING|Resources|/a|b\n")
     assert launcher.list_jobs("x") == dict.fromkeys(jobs, Listed("PENDING", "Resources", "/a|b"))
 
 

@@ -7,9 +7,9 @@ import os
 import queue
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from rich.console import Console
@@ -26,7 +26,7 @@ from segbench.store.queue import Queue, QueuedTrial
 from segbench.sweep.claim import only_supervisor
 from segbench.sweep.display import PlainDisplay, SweepView
 from segbench.sweep.launch import FixedTrials
-from segbench.sweep.launchers.local import Exit
+from segbench.sweep.launchers import Exit, Launcher, Request
 from segbench.sweep.search import SearchRun, is_over
 from segbench.sweep.search_records import read_past
 from segbench.sweep.stop import ask
@@ -41,44 +41,59 @@ class Death(BaseException):
     """Ends a worker as SIGKILL would."""
 
 
-class ThreadPool:
-    """Stands for `Pool`: real workers, in threads instead of processes."""
+class ThreadPool(Launcher):
+    """Stands for `LocalLauncher`: real workers, in threads instead of processes."""
 
-    outlives_supervisor = False
+    has_events = True
+    log = Path("log.txt")
 
     def __init__(self, make_worker: Callable[[StopRequest], Worker], num_slots: int = 1) -> None:
+        super().__init__()
         self._make, self._num_slots = make_worker, num_slots
         self._said: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         self._stops: dict[int, StopRequest] = {}
         self.num_started = 0
         self.killed = threading.Event()
-        self.log = Path("log.txt")
 
     @property
     def num_running(self) -> int:
         return len(self._stops)
 
-    def free_slots(self) -> list[int]:
-        return list(range(self._num_slots - len(self._stops)))
+    @property
+    def num_free(self) -> int:
+        return self._num_slots - len(self._stops)
 
-    def start(self, number: int) -> int:
+    @property
+    def size(self) -> int:
+        return self._num_slots
+
+    @classmethod
+    def open(cls, request: Request) -> Self:
+        raise NotImplementedError
+
+    def describe(self) -> list[str]:
+        return []
+
+    def start(self, count: int) -> list[int]:
+        return [self._start() for _ in range(count)]
+
+    def _start(self) -> int:
         self.num_started += 1
         pid, stop = 1000 + self.num_started, StopRequest()
         self._stops[pid] = stop
         threading.Thread(target=self._work, args=(pid, stop), daemon=True).start()
         return pid
 
-    def next(self, timeout_s: float) -> tuple[int, Any] | None:
-        try:
-            pid, said = self._said.get(timeout=timeout_s) if timeout_s else self._said.get_nowait()
-        except queue.Empty:
-            return None
-        if isinstance(said, Exit):
-            del self._stops[pid]
-        return pid, said
-
-    def dismiss(self) -> None:
-        pass
+    def poll(self, timeout_s: float) -> Iterator[tuple[int, Any]]:
+        while True:
+            try:
+                pid, said = self._said.get(timeout=timeout_s)
+            except queue.Empty:
+                return
+            timeout_s = 0.0
+            if isinstance(said, Exit):
+                del self._stops[pid]
+            yield pid, said
 
     def signal(self, number: int) -> None:
         for stop in self._stops.values():
@@ -119,7 +134,7 @@ class Sweep:
         self.supervisor = Supervisor(
             folder=folder,
             source=source,
-            pool=self.pool,  # type: ignore[arg-type]
+            launcher=self.pool,
             display=PlainDisplay(view, Console(file=self.out, width=200)),
             stop=StopRequest(),
             **options,
@@ -474,14 +489,14 @@ def test_search_proposes_then_replicates_the_best(
     past = proposals_of(folder, search_experiment)
     assert sorted(past) == list(range(8))
     assert {t.seed for t in past.values()} == {0}
-    assert all(1e-4 <= t.search["parameters"]["lr"] <= 1e-1 for t in past.values())  # type: ignore[index]
-    assert all(t.config["optimizer"]["adam"]["lr"] == t.search["parameters"]["lr"] for t in past.values())  # type: ignore[index]
+    assert all(1e-4 <= t.search.parameters["lr"] <= 1e-1 for t in past.values())  # type: ignore[union-attr]
+    assert all(t.config["optimizer"]["adam"]["lr"] == t.search.parameters["lr"] for t in past.values())  # type: ignore[union-attr]
     records = {f.hash: trials.read_trial(f) for f in folder.trial_folders()}
     assert len(records) == 9
-    (replicate,) = [r for r in records.values() if "replicate_of" in (r.search or {})]
+    (replicate,) = [r for r in records.values() if r.search and r.search.replicate_of]
     complete = [r for r in records.values() if r.state is State.COMPLETE and r is not replicate]
     best = max(complete, key=lambda r: r.objective or 0)
-    assert replicate.search["replicate_of"] == best.hash  # type: ignore[index]
+    assert replicate.search.replicate_of == best.hash  # type: ignore[union-attr]
     assert (replicate.seed, replicate.config) == (1, best.config)
     assert is_over(search_experiment, folder)
     assert not folder.queue.exists()
@@ -498,7 +513,7 @@ def test_search_goes_on_with_the_same_proposals_after_a_stop(
     fake_engine.objective = by_lr
     undisturbed = make_experiment(text, "undisturbed")
     _, folder = run_search(undisturbed)
-    expected = {k: t.search["parameters"] for k, t in proposals_of(folder, undisturbed).items()}  # type: ignore[index]
+    expected = {k: t.search.parameters for k, t in proposals_of(folder, undisturbed).items()}  # type: ignore[union-attr]
 
     disturbed = make_experiment(text, "disturbed")
     deaths = 0
@@ -530,7 +545,7 @@ def test_search_goes_on_with_the_same_proposals_after_a_stop(
     assert deaths == 4
     fake_engine.before_epoch = lambda epoch: None
     run_search(disturbed)
-    found = {k: t.search["parameters"] for k, t in proposals_of(folder, disturbed).items()}  # type: ignore[index]
+    found = {k: t.search.parameters for k, t in proposals_of(folder, disturbed).items()}  # type: ignore[union-attr]
     assert found == expected
 
 
@@ -566,8 +581,8 @@ def test_repeated_proposals_are_told_from_the_record(
     experiment = make_experiment(text, "coins")
     _, folder = run_search(experiment)
     records = [trials.read_trial(f) for f in folder.trial_folders()]
-    searched = [r for r in records if "number" in (r.search or {})]
-    numbers = sorted(n for r in searched for n in (r.search["number"], *r.search.get("repeats", ())))  # type: ignore[index]
+    searched = [r for r in records if r.search and r.search.numbers]
+    numbers = sorted(n for r in searched for n in r.search.numbers)  # type: ignore[union-attr]
     assert len(searched) == 2
     assert numbers == list(range(8))
     assert is_over(experiment, folder)

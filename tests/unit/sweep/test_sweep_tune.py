@@ -18,7 +18,7 @@ from segbench.guards.design import budgets_are_equal
 from segbench.plan.overview import look_over
 from segbench.plan.plan import Planner, plan_trials, tuning_lines, tuning_size
 from segbench.plan.reuse import find_reusable
-from segbench.records import TUNED, TUNING, FailureKind, State, TrialRecord
+from segbench.records import FailureKind, Role, State, TrialRecord
 from segbench.store import trials
 from segbench.store.index import read_index
 from segbench.store.layout import ExperimentFolder
@@ -102,19 +102,19 @@ def records(experiment: Experiment, role: str | None = None) -> list[TrialRecord
 
 
 def said(record: TrialRecord) -> dict[str, Any]:
-    return dict(record.search or {})
+    return {} if record.search is None else record.search.to_json()
 
 
 def test_every_cell_gets_its_budget_and_its_winner_fresh_seeds(make_experiment: Make) -> None:
     experiment = make_experiment(TUNED_DESIGN)
     run(experiment)
     for cell in experiment.cells:
-        tried = [r for r in records(experiment, TUNING) if said(r)["cell"] == cell.config_hash]
+        tried = [r for r in records(experiment, Role.TUNING) if said(r)["cell"] == cell.config_hash]
         assert sorted(said(r)["number"] for r in tried) == [0, 1, 2, 3]
         assert {r.seed for r in tried} == {1000}
         assert {r.levels["norm"] for r in tried} == {cell.levels["norm"]}
         best = max(tried, key=lambda r: r.objective or 0)
-        replicates = [r for r in records(experiment, TUNED) if said(r)["cell"] == cell.config_hash]
+        replicates = [r for r in records(experiment, Role.TUNED) if said(r)["cell"] == cell.config_hash]
         assert sorted(r.seed for r in replicates) == [0, 1]
         assert {said(r)["winner"] for r in replicates} == {best.hash}
         assert all(r.config == best.config for r in replicates)
@@ -131,7 +131,7 @@ def test_every_cell_gets_its_budget_and_its_winner_fresh_seeds(make_experiment: 
 def test_arms_are_first_tried_at_the_same_settings(make_experiment: Make) -> None:
     experiment = make_experiment(TUNED_DESIGN)
     run(experiment)
-    rates = Counter(said(r)["parameters"]["lr"] for r in records(experiment, TUNING))
+    rates = Counter(said(r)["parameters"]["lr"] for r in records(experiment, Role.TUNING))
     assert set(rates.values()) == {2}
 
 
@@ -139,13 +139,13 @@ def test_tuning_never_sees_the_test_images(make_experiment: Make, fake_engine: F
     experiment = make_experiment(TUNED_DESIGN)
     folder = folder_of(experiment)
     run(experiment)
-    for record in records(experiment, TUNING):
+    for record in records(experiment, Role.TUNING):
         assert record.state is State.COMPLETE
         assert record.test == {}
         assert not record.is_tested
         assert not folder.trial(record.hash).images.exists()
         assert not folder.trial(record.hash).masks.exists()
-    for record in records(experiment, TUNED):
+    for record in records(experiment, Role.TUNED):
         assert record.is_tested
         assert folder.trial(record.hash).images.exists()
     assert fake_engine.events.count("evaluate test selected") == 4
@@ -163,9 +163,9 @@ def test_replicates_do_not_wait_for_other_cells(make_experiment: Make) -> None:
             trial, experiment.project, folder, Resources(device="cpu", threads=1), on_event=source.handle
         )
     added = source.advance()
-    assert [(t.seed, t.search["role"], t.levels["norm"]) for t in added if t.search] == [
-        (0, TUNED, "batch"),
-        (1, TUNED, "batch"),
+    assert [(t.seed, t.search.role, t.levels["norm"]) for t in added if t.search] == [
+        (0, Role.TUNED, "batch"),
+        (1, Role.TUNED, "batch"),
     ]
     assert not source.is_closed
     assert (source.num_expected, source.num_ended) == (12, 4)
@@ -212,7 +212,7 @@ def test_a_record_that_is_gone_is_trained_again_alike(make_experiment: Make) -> 
     experiment = make_experiment(TUNED_DESIGN)
     run(experiment)
     before = {r.hash for r in records(experiment)}
-    lost = next(r for r in records(experiment, TUNING) if said(r)["number"] == 1)
+    lost = next(r for r in records(experiment, Role.TUNING) if said(r)["number"] == 1)
     shutil.rmtree(folder_of(experiment).trial(lost.hash).path)
     assert run(experiment) == [lost.hash]
     assert {r.hash for r in records(experiment)} == before
@@ -231,15 +231,15 @@ def test_growing_seeds_trains_the_recorded_winner(make_experiment: Make) -> None
 def test_more_trials_go_on_with_the_study(make_experiment: Make, fake_engine: FakeEngine) -> None:
     first = make_experiment(TUNED_DESIGN)
     run(first)
-    before = {r.hash: said(r)["number"] for r in records(first, TUNING)}
-    old = {r.hash for r in records(first, TUNED)}
+    before = {r.hash: said(r)["number"] for r in records(first, Role.TUNING)}
+    old = {r.hash for r in records(first, Role.TUNED)}
     fake_engine.objective = lambda config, seed, epoch: by_lr(config, seed, epoch) + 1  # later ones win
     grown = make_experiment(TUNED_DESIGN.replace("trials: 4", "trials: 6"))
     plan = plan_trials(grown)
     assert not plan.is_finished
     assert plan.num_to_run == 4 + 4
     run(grown)
-    after = {r.hash: said(r)["number"] for r in records(grown, TUNING)}
+    after = {r.hash: said(r)["number"] for r in records(grown, Role.TUNING)}
     assert {h: after[h] for h in before} == before
     assert Counter(after.values()) == dict.fromkeys(range(6), 2)
     plan = plan_trials(grown)
@@ -259,14 +259,14 @@ def test_repeats_tune_afresh_and_seeds_take_the_winners_in_turn(make_experiment:
     )
     experiment = make_experiment(text)
     run(experiment)
-    tried = records(experiment, TUNING)
+    tried = records(experiment, Role.TUNING)
     assert Counter((said(r)["cell"], said(r)["repeat"], r.seed) for r in tried) == {
         (cell.config_hash, repeat, 1000 + repeat): 3 for cell in experiment.cells for repeat in (0, 1)
     }
     rates = [{said(r)["parameters"]["lr"] for r in tried if said(r)["repeat"] == repeat} for repeat in (0, 1)]
     assert not rates[0] & rates[1]
-    assert {(r.seed, said(r)["repeat"]) for r in records(experiment, TUNED)} == {(0, 0), (1, 1), (2, 0)}
-    assert len(records(experiment, TUNED)) == 6
+    assert {(r.seed, said(r)["repeat"]) for r in records(experiment, Role.TUNED)} == {(0, 0), (1, 1), (2, 0)}
+    assert len(records(experiment, Role.TUNED)) == 6
 
 
 def test_a_cell_whose_trials_all_diverge_could_not_be_tuned(
@@ -280,7 +280,7 @@ def test_a_cell_whose_trials_all_diverge_could_not_be_tuned(
     fake_engine.objective = objective
     experiment = make_experiment(TUNED_DESIGN)
     run(experiment)
-    assert {r.levels["norm"] for r in records(experiment, TUNED)} == {"batch"}
+    assert {r.levels["norm"] for r in records(experiment, Role.TUNED)} == {"batch"}
     plan = plan_trials(experiment)
     assert launch.plan_job(experiment).is_over
     assert tuning_lines(plan)[2].split("  ")[0] == "none"
@@ -320,7 +320,7 @@ def test_failed_trials_make_budgets_unequal(make_experiment: Make, fake_engine: 
 def test_a_lost_tuning_trial_is_tried_by_every_sweep(make_experiment: Make) -> None:
     experiment = make_experiment(TUNED_DESIGN)
     run(experiment)
-    record = records(experiment, TUNING)[0]
+    record = records(experiment, Role.TUNING)[0]
     folder = folder_of(experiment).trial(record.hash)
     trials.write_trial(folder, replace(record, state=State.FAILED, failure=FailureKind.LOST))
     assert launch.plan_job(experiment).tuning_to_retry == (folder,)
@@ -331,7 +331,7 @@ def test_equal_proposals_share_a_trial(make_experiment: Make, fake_engine: FakeE
     text = TUNED_DESIGN.replace("{path: optimizer.lr, low: 1e-4, high: 1e-1, log: true}", space)
     experiment = make_experiment(text.replace("trials: 4", "trials: 6"))
     run(experiment)
-    tried = records(experiment, TUNING)
+    tried = records(experiment, Role.TUNING)
     assert len(tried) == 4
     for cell in experiment.cells:
         numbers = [
@@ -342,7 +342,7 @@ def test_equal_proposals_share_a_trial(make_experiment: Make, fake_engine: FakeE
         ]
         assert sorted(numbers) == list(range(6))
     assert plan_trials(experiment).is_finished
-    winners = {r.levels["norm"]: said(r)["parameters"]["lr"] for r in records(experiment, TUNED)}
+    winners = {r.levels["norm"]: said(r)["parameters"]["lr"] for r in records(experiment, Role.TUNED)}
     assert winners == {"batch": "fast", "none": "slow"}
 
 
@@ -350,8 +350,8 @@ def test_only_and_seeds_take_a_part(make_experiment: Make) -> None:
     experiment = make_experiment(TUNED_DESIGN)
     run(experiment, only=["norm=none"], seeds="0")
     assert Counter((r.levels["norm"], r.role, r.seed) for r in records(experiment)) == {
-        ("none", TUNING, 1000): 4,
-        ("none", TUNED, 0): 1,
+        ("none", Role.TUNING, 1000): 4,
+        ("none", Role.TUNED, 0): 1,
     }
     assert launch.plan_job(experiment, only=["norm=none"], seeds="0").is_over
     assert not launch.plan_job(experiment).is_over
@@ -361,7 +361,7 @@ def test_the_index_tells_roles(make_experiment: Make) -> None:
     experiment = make_experiment(TUNED_DESIGN)
     run(experiment)
     rows = read_index(folder_of(experiment))
-    assert Counter(row.levels["role"] for row in rows) == {TUNING: 8, TUNED: 4}
+    assert Counter(row.levels["role"] for row in rows) == {Role.TUNING: 8, Role.TUNED: 4}
     assert {row.hash for row in rows} == {r.hash for r in records(experiment)}
     assert folder_of(experiment).index.read_text().startswith("hash,norm,role,seed,fold,state,folder\n")
 
@@ -371,7 +371,7 @@ def test_a_tuning_record_stands_for_no_tested_trial(make_experiment: Make, fake_
     experiment = make_experiment(TUNED_DESIGN)
     run(experiment)
     winner = max(
-        (r for r in records(experiment, TUNING) if r.levels["norm"] == "batch"),
+        (r for r in records(experiment, Role.TUNING) if r.levels["norm"] == "batch"),
         key=lambda r: r.objective or 0,
     )
     lr = said(winner)["parameters"]["lr"]
@@ -402,7 +402,7 @@ def test_a_tuning_record_stands_for_no_tested_trial(make_experiment: Make, fake_
 def test_a_design_resets_what_was_only_tuned(make_experiment: Make) -> None:
     experiment = make_experiment(TUNED_DESIGN)
     run(experiment)
-    winner = next(r for r in records(experiment, TUNING) if r.levels["norm"] == "batch")
+    winner = next(r for r in records(experiment, Role.TUNING) if r.levels["norm"] == "batch")
     lr = said(winner)["parameters"]["lr"]
     text = DOCUMENT.replace("{adam: {lr: 1e-3}}", f"{{adam: {{lr: {lr!r}}}}}") + "seeds: [1000]\n"
     here = make_experiment(text)
@@ -418,7 +418,7 @@ def test_replicates_that_another_experiment_trained_are_copied_in(
     run(first)
     fake_engine.events.clear()
     run(second)
-    copied = records(second, TUNED)
+    copied = records(second, Role.TUNED)
     assert all(r.reused_from for r in copied)
     assert {said(r)["cell"] for r in copied} == {c.config_hash for c in second.cells}
     assert "evaluate test selected" not in fake_engine.events
@@ -439,7 +439,7 @@ def test_another_space_begins_anew(make_experiment: Make) -> None:
 def test_a_search_of_the_same_name_does_not_take_tuning_trials(make_experiment: Make) -> None:
     experiment = make_experiment(TUNED_DESIGN)
     run(experiment)
-    space = said(records(experiment, TUNING)[0])["space"]
+    space = said(records(experiment, Role.TUNING)[0])["space"]
     assert read_past(folder_of(experiment), space) == []
 
 
@@ -462,10 +462,10 @@ def test_the_dashboard_shows_cell_and_settings(make_experiment: Make) -> None:
     source = source_of(experiment)
     trial = source.advance()[0]
     shown = Frame.of(experiment, folder_of(experiment)).show(trial, None)
-    assert shown.parameters == {"norm": "batch", "lr": trial.search["parameters"]["lr"]}  # type: ignore[index]
+    assert shown.parameters == {"norm": "batch", "lr": trial.search.parameters["lr"]}  # type: ignore[union-attr]
     assert set(shown.space) == {"norm", "lr"}
     attributes = shown.attributes()
-    assert (attributes["role"], attributes["proposal"], attributes["repeat"]) == (TUNING, 0, 0)
+    assert (attributes["role"], attributes["proposal"], attributes["repeat"]) == (Role.TUNING, 0, 0)
 
 
 def test_pruned_tuning_trials_count_as_tried(make_experiment: Make, fake_engine: FakeEngine) -> None:
@@ -475,8 +475,8 @@ def test_pruned_tuning_trials_count_as_tried(make_experiment: Make, fake_engine:
         0.5 - 0.01 * len([e for e in fake_engine.events if e.startswith("build")]) + epoch / 1000
     )  # each is worse than all before it
     run(experiment)
-    states = Counter(str(r.state) for r in records(experiment, TUNING))
+    states = Counter(str(r.state) for r in records(experiment, Role.TUNING))
     assert states["pruned"] > 0
     assert sum(states.values()) == 14
-    assert {str(r.state) for r in records(experiment, TUNED)} == {"complete"}
+    assert {str(r.state) for r in records(experiment, Role.TUNED)} == {"complete"}
     assert not list(folder_of(experiment).root.glob("trials/*/stop"))
