@@ -35,15 +35,17 @@ def print_plan(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> None:
     """Print a plan, for a sweep with these workers; of a search only what it searches."""
     from rich.markup import escape
 
+    from segbench.config.experiment import Search
+
     experiment = plan.experiment
     to = console()
     to.print(f"{escape(experiment.name)}: {escape(experiment.question)}", soft_wrap=True)
-    if experiment.search is not None:
-        from segbench.cli.printing import describe_search
+    if isinstance(search := experiment.kind, Search):
+        from segbench.sweep.summary import describe_search
 
-        names = ", ".join(parameter.name for parameter in experiment.search.parameters)
+        names = ", ".join(parameter.name for parameter in search.parameters)
         to.print(
-            f"A search over {escape(names)}: {escape(describe_search(experiment.search))}. "
+            f"A search over {escape(names)}: {escape(describe_search(search))}. "
             "`segbench status` shows those that were made.",
             soft_wrap=True,
         )
@@ -257,12 +259,10 @@ def plan(
     from segbench.guards import refuses
     from segbench.plan.history import find_changes
     from segbench.plan.plan import plan_trials
+    from segbench.sweep.studies import study_of
 
     loaded = load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke, name=as_)
-    if loaded.search is not None:
-        from segbench.sweep.search_records import read_known
-
-        read_known(loaded)  # refused here where it is to be warmed by what is not there
+    study_of(loaded).check()
     whole = plan_trials(loaded)
     changes = find_changes(whole)
     found = whole.narrowed(only=only, seeds=seeds) if only or seeds else whole

@@ -53,25 +53,16 @@ def run(
     from segbench.records import State
     from segbench.store.queue import QueuedTrial
     from segbench.sweep import launch
+    from segbench.sweep.studies import study_of
     from segbench.trial import devices
     from segbench.trial.signals import StopRequest
 
     loaded = load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke, start=project)
-    if loaded.search is not None:
-        raise ExperimentError(
-            message(
-                loaded.name, "a search has no trials of its own to run", see=f"segbench sweep {loaded.name}"
-            )
-        )
-    if loaded.tune is not None:
-        raise ExperimentError(
-            message(
-                loaded.name,
-                "the trials of a tuned design come from its tuning",
-                see=f"segbench sweep {loaded.name}",
-            )
-        )
-    job = launch.plan_job(loaded, only=only, seeds=seeds, retries_failed=True)
+    study = study_of(loaded)
+    if study.why_not_alone is not None:
+        see = f"segbench sweep {loaded.name}"
+        raise ExperimentError(message(loaded.name, study.why_not_alone, see=see))
+    job = study.job(only=only, seeds=seeds, retries_failed=True)
     labels = list(dict.fromkeys(e.trial.cell.label for e in job.entries))
     if len(labels) > 1:
         rule = f"run takes one trial, and {len(labels)} cells are meant"

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from segbench.dashboard.address import StorageAddress
     from segbench.report.analyse import Look
     from segbench.store.lease import Lease
-    from segbench.sweep.launch import Job
     from segbench.sweep.launchers import Launcher, Request
+    from segbench.sweep.studies import Job
     from segbench.trial.devices import Slot
     from segbench.trial.signals import Deadline, StopRequest
 
@@ -54,7 +54,7 @@ def needs_more(job: Job) -> bool:
     from segbench.plan.looks import present
 
     experiment = job.experiment
-    if not job.is_whole or experiment.search is not None or not job.plan.is_finished:
+    if not job.is_whole or not job.study.is_judged or not job.plan.is_finished:
         if job.is_whole and experiment.looks and job.left_failed:
             number = len({entry.trial.seed for entry in job.entries})
             failed = count(len(job.left_failed), "trial")
@@ -159,23 +159,7 @@ def announce(job: Job) -> None:
     if experiment.overrides:
         changed = ", ".join(f"{key}={value}" for key, value in experiment.overrides.items())
         typer.echo(f"--set {changed}: these are other trials than those of the file")
-    if experiment.search is not None:
-        from segbench.cli.printing import describe_search
-
-        typer.echo(f"{experiment.name}: search of {describe_search(experiment.search)}")
-    elif experiment.tune is not None:
-        from segbench.plan.plan import tuning_size
-
-        typer.echo(f"{experiment.name}: {tuning_size(job.plan)}")
-    else:
-        cells, seeds = {e.trial.cell.label for e in job.entries}, {e.trial.seed for e in job.entries}
-        folds = {e.trial.fold for e in job.entries}
-        size = f"{count(len(cells), 'cell')} x {count(len(seeds), 'seed')}"
-        size += f" x {len(folds)} folds" if len(folds) > 1 else ""
-        parts = [f"{len(job.to_run)} to run", f"{job.num_done} done"]
-        parts += [f"{len(job.to_reuse)} reused"] if job.to_reuse else []
-        parts += [f"{len(job.left_failed)} failed"] if job.left_failed else []
-        typer.echo(f"{experiment.name}: {size}, {count(job.num_trials, 'trial')}: {', '.join(parts)}")
+    typer.echo(f"{experiment.name}: {job.study.size(job)}")
     typer.echo(f"in {job.folder.root}")
 
 
@@ -208,10 +192,8 @@ def end(job: Job, *, is_new: bool) -> None:
 
 def summarise(job: Job, *, is_new: bool) -> int:
     """Print the table of cells and what to do next; return how many trials failed."""
-    from segbench.sweep.summary import cell_table, count_job_states, proposal_table
-
     experiment = job.experiment
-    states = count_job_states(job)
+    states = job.count_states()
     num_failed = states.get("failed", 0)
     shown = ", ".join(f"{count} {state}" for state, count in states.items())
     if not job.is_over:
@@ -220,12 +202,7 @@ def summarise(job: Job, *, is_new: bool) -> int:
         typer.echo(f"nothing is left to run: {shown}.")
     else:
         typer.echo(f"finished: {shown}." if is_new else f"{experiment.name} is finished: {shown}.")
-    if experiment.tune is not None:
-        from segbench.plan.plan import tuning_lines
-
-        for line in tuning_lines(job.plan):
-            typer.echo(line)
-    for line in proposal_table(job) if experiment.search is not None else cell_table(job):
+    for line in job.study.table(job):
         typer.echo(line)
     typer.echo(f"segbench report {experiment.name}")
     return num_failed
@@ -292,7 +269,6 @@ def sweep(
     from segbench.config.load import load_experiment
     from segbench.dashboard.address import find_address
     from segbench.dashboard.mirror import check_storage
-    from segbench.errors import ExperimentError, message
     from segbench.sweep import launch
     from segbench.sweep.claim import only_supervisor, tidy_up
     from segbench.sweep.launch import describe_test_images
@@ -309,10 +285,6 @@ def sweep(
     loaded = load_experiment(
         experiment, scale=scale, overrides=set_ or (), slurm=slurm or (), smoke=smoke, start=project, name=as_
     )
-    if loaded.search is not None and (only or seeds):
-        raise ExperimentError(
-            message(loaded.name, "a search has no cells to choose from: --only and --seeds do not go with it")
-        )
     job = launch.plan_job(loaded, only=only, seeds=seeds, retries_failed=retry is not None)
     if verify:
         with only_supervisor(job.folder, say=typer.echo):
@@ -339,11 +311,10 @@ def sweep(
             return
         job = launch.plan_job(loaded, retries_failed=retry is not None)
         announce(job)
-    search = loaded.search
     request = Request(
         experiment=loaded,
         folder=job.folder,
-        num_trials=search.num_trials if search is not None else job.most_at_once,
+        num_trials=job.study.most_at_once(job),
         workers=workers,
         device=device,
         trials_per_gpu=trials_per_gpu,
@@ -415,7 +386,7 @@ def _carry_out(job: Job, how: _How, *, only: list[str] | None, seeds: str | None
                 break
             job = after
             announce(job)
-            launcher = how.launcher.renewed(replace(how.request, num_trials=job.most_at_once))
+            launcher = how.launcher.renewed(replace(how.request, num_trials=job.study.most_at_once(job)))
             if launcher is not how.launcher:
                 _say_where(launcher)
                 how = replace(how, launcher=launcher)

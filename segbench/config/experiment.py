@@ -269,6 +269,11 @@ class Experiment:
     """Name of the file that holds the results, where they were made elsewhere (`report --from`): the
     configurations then say nothing."""
 
+    @property
+    def kind(self) -> Design | Search | Tune:
+        """Who says which trials there are: the design, a sampler, or a sampler per cell."""
+        return self.search or self.tune or self.design
+
     def first_seeds(self, number: int) -> Experiment:
         """Return the experiment with the first seeds alone: what a look at so many of them sees."""
         return replace(self, seeds=self.seeds[:number])

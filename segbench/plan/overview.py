@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from segbench.config.expand import expand
-from segbench.config.experiment import Cell, Experiment
+from segbench.config.experiment import Cell, Design, Experiment, Search, Tune
 from segbench.config.project import Project
 from segbench.config.trial import identity
 from segbench.errors import ResultsError
@@ -78,12 +78,13 @@ def look_over(experiment: Experiment) -> Overview:
     folder = ResultsFolder(experiment.project.results).experiment(experiment.name)
     found = scan(folder)
     now = present(experiment, folder)
-    if experiment.search is not None:
-        cells = _proposals(experiment, found)
-    elif experiment.tune is not None:
-        cells = _tuned(now, found)
-    else:
-        cells = _designed(now, folder, found)
+    match experiment.kind:
+        case Search() as search:
+            cells = _proposals(search, found, epochs=experiment.baseline.epochs)
+        case Tune():
+            cells = _tuned(now, found)
+        case Design():
+            cells = _designed(now, folder, found)
     taken = {record.hash for cell in cells for record in cell.records}
     if now is not experiment:
         taken |= {r.hash for cell in _designed(experiment, folder, found) for r in cell.records}
@@ -236,15 +237,15 @@ def _tuned(experiment: Experiment, found: Scan) -> tuple[CellOverview, ...]:
     return tuple(row for of_cell in rows.values() for row in of_cell)
 
 
-def _proposals(experiment: Experiment, found: Scan) -> tuple[CellOverview, ...]:
+def _proposals(search: Search, found: Scan, *, epochs: int) -> tuple[CellOverview, ...]:
     """Return a row for each configuration that a search tried, its replicates in it, in order of their
     numbers."""
     tried = [(r, r.search) for r in found.records.values() if r.search is not None]
     replicates: dict[str, list[TrialRecord]] = {}
-    for record, search in tried:
-        if not search.numbers:
-            replicates.setdefault(str(search.replicate_of), []).append(record)
-    numbered = [(search.numbers, record) for record, search in tried if search.numbers]
+    for record, place in tried:
+        if not place.numbers:
+            replicates.setdefault(str(place.replicate_of), []).append(record)
+    numbered = [(place.numbers, record) for record, place in tried if place.numbers]
     cells, num_made = [], 0
     for numbers, record in sorted(numbered, key=lambda item: item[0][0]):
         num_made += len(numbers)
@@ -259,10 +260,8 @@ def _proposals(experiment: Experiment, found: Scan) -> tuple[CellOverview, ...]:
                 epochs=int(record.config["epochs"]),
             )
         )
-    assert experiment.search is not None
-    missing = experiment.search.num_trials - num_made
+    missing = search.num_trials - num_made
     if missing > 0:
-        epochs = experiment.baseline.epochs
         cells.append(
             CellOverview(label="not tried yet", levels={}, num_trials=missing, records=(), epochs=epochs)
         )

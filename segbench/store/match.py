@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from segbench.config.experiment import Cell, Experiment
+from segbench.config.experiment import Cell, Design, Experiment, Search, Tune
 from segbench.config.trial import identity
 from segbench.errors import ResultsError
 from segbench.records import Role, State
@@ -39,12 +39,18 @@ def match_trials(results: Results, experiment: Experiment) -> pd.DataFrame:
         and `note` (text, empty where there is nothing to say); ordered by cell, then seed, then fold. A
         record whose configuration two cells share has a row for each.
     """
+    match experiment.kind:
+        case Search():
+            return _proposals(results.trials)
+        case Tune():
+            return _tuned(results, experiment)
+        case Design():
+            return _designed(results, experiment)
+
+
+def _designed(results: Results, experiment: Experiment) -> pd.DataFrame:
     import pandas as pd
 
-    if experiment.search is not None:
-        return _proposals(results.trials)
-    if experiment.tune is not None:
-        return _tuned(results, experiment)
     found = _candidates(_tested(results.trials), experiment)
     found["_is_indexed"] = found["trial"].isin(_indexed(experiment))
     key = ["_order", "seed", "fold"]
@@ -67,15 +73,13 @@ def unmatched_trials(results: Results, experiment: Experiment) -> pd.DataFrame:
     """
     import pandas as pd
 
-    taken = set(match_trials(results, experiment)["trial"])
-    is_search = experiment.search is not None
-    if experiment.tune is not None:
-        of_design = set()
-        taken |= {
-            trial.hash for tuning in recorded_tunings(results, experiment) for trial in tuning.trials.values()
-        }
-    else:
-        of_design = set() if is_search else set(_candidates(_tested(results.trials), experiment)["trial"])
+    taken, of_design = set(match_trials(results, experiment)["trial"]), set()
+    match experiment.kind:
+        case Tune():
+            tunings = recorded_tunings(results, experiment)
+            taken |= {trial.hash for tuning in tunings for trial in tuning.trials.values()}
+        case Design():
+            of_design = set(_candidates(_tested(results.trials), experiment)["trial"])
     left = results.trials[~results.trials["trial"].isin(list(taken))]
     reasons = [
         "another record of the same cell, seed and fold is used"

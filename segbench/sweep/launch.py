@@ -1,11 +1,10 @@
-"""Where a sweep's trials come from."""
+"""A sweep from its plan to its end: what `segbench sweep` does, without what it prints."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from segbench.config.document import dump
 from segbench.config.experiment import Experiment
@@ -13,94 +12,27 @@ from segbench.data import decode
 from segbench.errors import ExperimentError, message
 from segbench.guards import Finding, Severity, check_plan, check_work, sorted_findings
 from segbench.guards.subjects import distinct_data
-from segbench.plan.looks import present
-from segbench.plan.plan import Plan, PlanEntry, Planner, plan_trials
+from segbench.plan.plan import Plan, plan_trials
 from segbench.plan.reuse import reuse
-from segbench.records import FailureKind, State, TrialRecord
+from segbench.records import State, TrialRecord
 from segbench.samples import FACTS
 from segbench.store import trials
 from segbench.store.atomic import write_text
-from segbench.store.layout import ExperimentFolder, TrialFolder
+from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import QueuedTrial
 from segbench.store.samples import read_samples, write_samples
 from segbench.store.scan import scan
+from segbench.sweep.studies import Job, study_of
 from segbench.sweep.tune import reopen_if_damaged, reset
-from segbench.trial.events import Event, label_trial
+from segbench.trial.events import label_trial
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from segbench.dashboard.address import StorageAddress
-    from segbench.dashboard.mirror import Mirror
     from segbench.store.lease import Lease
     from segbench.sweep.launchers import Launcher
     from segbench.trial.signals import Deadline, StopRequest
-
-
-class TrialSource(Protocol):
-    """What the supervisor asks for trials, and tells what became of them.
-
-    A design knows all of its trials before it starts (`FixedTrials`). A search asks for more as others end.
-    """
-
-    @property
-    def trials(self) -> Sequence[QueuedTrial]:
-        """The queue: what is to be run, in order; what has ended may be left out."""
-
-    @property
-    def asked(self) -> Sequence[QueuedTrial]:
-        """Everything asked for so far, in order: what the dashboard shows."""
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether no trial will be added any more."""
-
-    @property
-    def num_expected(self) -> int:
-        """Trials in all, as far as one can tell."""
-
-    @property
-    def num_ended(self) -> int:
-        """Trials that need no worker any more."""
-
-    def open_trials(self) -> list[QueuedTrial]:
-        """Return the trials that are to be run and were asked for before this sweep began."""
-
-    def advance(self) -> list[QueuedTrial]:
-        """Return the trials to add to the queue now."""
-
-    def handle(self, event: Event) -> None:
-        """Take an event of a running trial."""
-
-
-class FixedTrials:
-    """The trials of a design.
-
-    Args:
-        trials: What is to be run, in order; nothing of it has ended.
-        num_ended: Trials of the design that need no worker any more.
-        num_expected: Trials in all; None: these and those that have ended.
-    """
-
-    def __init__(
-        self, trials: Sequence[QueuedTrial], *, num_ended: int = 0, num_expected: int | None = None
-    ) -> None:
-        self.trials = self.asked = tuple(trials)
-        self.is_closed = True
-        self.num_ended = num_ended
-        self.num_expected = len(self.trials) + num_ended if num_expected is None else num_expected
-
-    def open_trials(self) -> list[QueuedTrial]:
-        return list({trial.hash: trial for trial in self.trials}.values())
-
-    def advance(self) -> list[QueuedTrial]:
-        return []
-
-    def handle(self, event: Event) -> None:
-        pass
-
-
-# What a report must know of the test images to divide them into sub-groups.
 
 
 def describe_test_images(experiment: Experiment, folder: ExperimentFolder, *, is_new: bool) -> None:
@@ -143,51 +75,6 @@ def _divisions(columns: list[str]) -> list[str]:
     return [*(name for name in columns if name not in ("image", *FACTS)), *FACTS]
 
 
-# A sweep from plan to summary: what `segbench sweep` does, without what it prints.
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What one `segbench sweep` has to do."""
-
-    experiment: Experiment
-    folder: ExperimentFolder
-    entries: tuple[PlanEntry, ...]
-    """The trials that were asked for; empty for a search."""
-    to_run: tuple[PlanEntry, ...]
-    to_reuse: tuple[PlanEntry, ...]
-    left_failed: tuple[PlanEntry, ...]
-    """Trials that failed before, and are run again only with `--retry failed`."""
-    plan: Plan
-    """The part of the design that was asked for; what guards look at."""
-    design: Plan
-    """All of it."""
-    is_search_over: bool = True
-    """Whether no search and no tuning has anything left to try."""
-    tuning_to_retry: tuple[TrialFolder, ...] = ()
-    """Tuning trials that failed and are run again."""
-    is_whole: bool = True
-    """Whether all of the design was asked for, that is at a look all of its seeds."""
-
-    @property
-    def is_over(self) -> bool:
-        """Whether there is nothing to do."""
-        return not self.to_run and not self.to_reuse and self.is_search_over
-
-    @property
-    def num_done(self) -> int:
-        return len({e.trial.hash for e in self.entries if e.state.is_finished})
-
-    @property
-    def num_trials(self) -> int:
-        return len({e.trial.hash for e in self.entries})
-
-    @property
-    def most_at_once(self) -> int:
-        """How many trials could run at a time, were there workers enough."""
-        return max(self.num_trials, sum(tuning.num_trials for tuning in self.plan.tunings))
-
-
 def plan_job(
     experiment: Experiment,
     *,
@@ -203,39 +90,7 @@ def plan_job(
     Raises:
         ExperimentError: A selection names what is not there, or the data set is missing.
     """
-    plan = plan_trials(experiment)
-    if experiment.search is not None:
-        from segbench.sweep.search import is_over
-        from segbench.sweep.search_records import read_known
-
-        read_known(experiment)  # refused here where it is to be warmed by what is not there
-        return Job(
-            experiment=experiment,
-            folder=plan.folder,
-            entries=(),
-            to_run=(),
-            to_reuse=(),
-            left_failed=(),
-            plan=plan,
-            design=plan,
-            is_search_over=is_over(experiment, plan.folder),
-        )
-    part = plan.narrowed(only=only, seeds=seeds) if only or seeds else plan
-    left = [] if retries_failed else [e for e in part.to_run if _has_failed(e)]
-    again = _failed_tuning(part, retries_failed=retries_failed)
-    return Job(
-        experiment=experiment,
-        folder=plan.folder,
-        entries=part.entries,
-        to_run=tuple(e for e in part.to_run if e not in left),
-        to_reuse=part.to_reuse,
-        left_failed=tuple(left),
-        plan=part,
-        is_search_over=part.is_tuned and not again,
-        tuning_to_retry=again,
-        design=plan,
-        is_whole=not (only or seeds),
-    )
+    return study_of(experiment).job(only=only, seeds=seeds, retries_failed=retries_failed)
 
 
 def check_job(
@@ -317,31 +172,6 @@ def reset_failed(job: Job) -> None:
         reset(folder, record, search=record.search)
 
 
-def make_source(job: Job, *, ahead: int) -> TrialSource:
-    """Return where the trials of a job come from.
-
-    Args:
-        job: What is to be done.
-        ahead: Trials that a search may have open at a time: one a worker.
-    """
-
-    if job.experiment.search is not None:
-        from segbench.sweep.search import SearchRun
-
-        return SearchRun(job.experiment, job.folder, Planner(job.experiment).trial, ahead=ahead)
-    if job.experiment.tune is not None:
-        from segbench.sweep.tune import TuneRun
-
-        planner = Planner(job.experiment)
-        asked = present(job.experiment, job.folder)
-        return TuneRun(asked, job.folder, job.plan.tunings, planner, workers=ahead)
-    return FixedTrials(
-        [entry.queued() for entry in job.to_run],
-        num_ended=job.num_done + len(job.to_reuse),
-        num_expected=job.num_trials,
-    )
-
-
 def run_job(
     job: Job,
     *,
@@ -367,7 +197,7 @@ def run_job(
     from segbench.sweep.supervisor import Supervisor
 
     experiment = job.experiment
-    source = make_source(job, ahead=launcher.size)
+    source = job.study.source(job, ahead=launcher.size)
     view = SweepView(
         total=source.num_expected,
         done=source.num_ended,
@@ -380,7 +210,7 @@ def run_job(
     mirror = make_mirror(experiment, job.folder, display.note, storage) if has_study else None
     try:
         if mirror is not None:
-            start_mirror(mirror, experiment, source.asked)
+            job.study.start_mirror(mirror, source.asked)
         supervisor = Supervisor(
             folder=job.folder,
             source=source,
@@ -405,48 +235,16 @@ def mirror_only(job: Job, storage: StorageAddress | None = None) -> None:
     from segbench.dashboard.mirror import make_mirror
 
     mirror = make_mirror(job.experiment, job.folder, lambda text: None, storage)
-    source = make_source(job, ahead=1)
-    start_mirror(mirror, job.experiment, source.asked)
+    source = job.study.source(job, ahead=1)
+    job.study.start_mirror(mirror, source.asked)
     mirror.close(None)
-
-
-def start_mirror(mirror: Mirror, experiment: Experiment, proposed: Sequence[QueuedTrial]) -> None:
-    """Start a mirror with the whole design, or with what a search or a tuning has asked for so far."""
-    entries = plan_trials(experiment).entries
-    if entries and experiment.tune is None:
-        records = {e.trial.hash: e.record for e in entries if e.record is not None}
-        mirror.start([e.queued() for e in entries], records)
-    else:
-        mirror.start(proposed)
 
 
 def write_index(experiment: Experiment) -> Plan:
     """Regenerate `index.csv` and return the plan as it is now."""
     plan = plan_trials(experiment)
-    if experiment.search is None:
-        plan.write_index()
+    study_of(experiment).write_index(plan)
     return plan
-
-
-def _has_failed(entry: PlanEntry) -> bool:
-    record = entry.record
-    return record is not None and record.state is State.FAILED and record.failure is not FailureKind.LOST
-
-
-def _failed_tuning(plan: Plan, *, retries_failed: bool) -> tuple[TrialFolder, ...]:
-    """Return the tuning trials to run again: those whose worker was lost, or all that failed."""
-    failed = {
-        trial.hash
-        for tuning in plan.tunings
-        for trial in tuning.trials.values()
-        if trial.state is State.FAILED
-    }
-    folders = [plan.folder.trial(trial_hash) for trial_hash in sorted(failed)]
-    return tuple(
-        folder
-        for folder in folders
-        if retries_failed or trials.read_trial(folder).failure is FailureKind.LOST
-    )
 
 
 def _epochs_left(trial: QueuedTrial, folder: ExperimentFolder) -> int:

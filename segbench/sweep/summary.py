@@ -21,23 +21,11 @@ from segbench.store.layout import ExperimentFolder
 from segbench.trial.record import measure_trial
 
 if TYPE_CHECKING:
-    from segbench.config.experiment import Search
-    from segbench.sweep.launch import Job
+    from segbench.config.experiment import Constraint, Experiment, Search
+    from segbench.sweep.studies import Job
 
 
 MOST_PROPOSALS = 10
-
-
-def count_job_states(job: Job) -> dict[str, int]:
-    """Return state -> number of trials, each trial once, without states that no trial has."""
-    if job.experiment.search is not None:
-        states = [str(record.state) for record in _search_records(job)]
-    else:
-        states = [str(e.state) for e in {e.trial.hash: e for e in job.entries}.values()]
-        tried = {t.hash: t for tuning in job.plan.tunings for t in tuning.trials.values()}
-        states += [str(trial.state) for trial in tried.values()]
-    counts = Counter(states)
-    return {str(state): counts[str(state)] for state in State if counts[str(state)]}
 
 
 def cell_table(job: Job) -> list[str]:
@@ -62,19 +50,18 @@ def cell_table(job: Job) -> list[str]:
     return _align(rows)
 
 
-def proposal_table(job: Job) -> list[str]:
+def proposal_table(experiment: Experiment, search: Search, folder: ExperimentFolder) -> list[str]:
     """Return a search's best proposals, the best first, and its replicates."""
-    search = job.experiment.search
-    if search is not None and search.goals:
-        return _front_table(job, search)
-    objective = job.experiment.baseline.objective
-    valued = [(r.objective, r) for r in _search_records(job) if r.objective is not None]
+    if search.goals:
+        return _front_table(experiment, search, folder)
+    objective = experiment.baseline.objective
+    valued = [(r.objective, r) for r in search_records(folder) if r.objective is not None]
     valued.sort(key=lambda pair: pair[0], reverse=objective.direction == "maximize")
-    rows = [["proposal", "seed", "state", objective.metric, job.experiment.outcome, "parameters"]]
+    rows = [["proposal", "seed", "state", objective.metric, experiment.outcome, "parameters"]]
     for _, record in valued[:MOST_PROPOSALS]:
-        is_kept = search is None or _is_within(job, search, record)
+        is_kept = _is_within(folder, search, record)
         number = _number(record) if is_kept else f"{_number(record)} (breaks a constraint)"
-        test = record.test.get(job.experiment.outcome.removeprefix("test_"))
+        test = record.test.get(experiment.outcome.removeprefix("test_"))
         rows.append(
             [
                 number,
@@ -88,38 +75,38 @@ def proposal_table(job: Job) -> list[str]:
     return _align(rows)
 
 
-def _front_table(job: Job, search: Search) -> list[str]:
+def _front_table(experiment: Experiment, search: Search, folder: ExperimentFolder) -> list[str]:
     """Return the proposals on the Pareto front, marked, best in the first goal first; then the others."""
     from segbench.stats.pareto import pareto_front
 
     metrics = [goal.metric for goal in search.goals]
     rows: list[tuple[TrialRecord, dict[str, float]]] = []
-    for record in _search_records(job):
-        measured = measure_trial(record, job.folder.trial(record.hash), search.measures)
+    for record in search_records(folder):
+        measured = measure_trial(record, folder.trial(record.hash), search.measures)
         if record.state is State.COMPLETE and all(name in measured for name in metrics):
             rows.append((record, measured))
     own = [
         k
         for k, (record, _) in enumerate(rows)
-        if record.search is not None and record.search.numbers and _is_within(job, search, record)
+        if record.search is not None and record.search.numbers and _is_within(folder, search, record)
     ]
     values = [[rows[k][1][name] for name in metrics] for k in own]
     front = [own[k] for k in pareto_front(values, [goal.direction for goal in search.goals])]
     others = [k for k in range(len(rows)) if k not in front]
-    shown = [["proposal", "", "seed", *metrics, job.experiment.outcome, "settings"]]
+    shown = [["proposal", "", "seed", *metrics, experiment.outcome, "settings"]]
     for k in [*front, *others[: max(0, MOST_PROPOSALS - len(front))]]:
         record, measured = rows[k]
-        mark = "Pareto" if k in front else "" if _is_within(job, search, record) else "breaks a constraint"
-        test = record.test.get(job.experiment.outcome.removeprefix("test_"))
+        mark = "Pareto" if k in front else "" if _is_within(folder, search, record) else "breaks a constraint"
+        test = record.test.get(experiment.outcome.removeprefix("test_"))
         numbers = [_goal(name, measured[name]) for name in metrics]
         shown.append([_number(record), mark, str(record.seed), *numbers, _mean([test]), _parameters(record)])
     return _align(shown)
 
 
-def _is_within(job: Job, search: Search, record: TrialRecord) -> bool:
+def _is_within(folder: ExperimentFolder, search: Search, record: TrialRecord) -> bool:
     if not search.constraints:
         return True
-    measured = measure_trial(record, job.folder.trial(record.hash), search.measures)
+    measured = measure_trial(record, folder.trial(record.hash), search.measures)
     return all(each.violation(measured.get(each.metric)) <= 0 for each in search.constraints)
 
 
@@ -141,11 +128,12 @@ def _goal(metric: str, value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _search_records(job: Job) -> list[TrialRecord]:
+def search_records(folder: ExperimentFolder) -> list[TrialRecord]:
+    """Return the readable records of what a search or a tuning asked for."""
     records = []
-    for folder in job.folder.trial_folders():
+    for trial in folder.trial_folders():
         try:
-            record = trials.read_trial(folder)
+            record = trials.read_trial(trial)
         except SegbenchError:
             continue
         if record.search is not None:
@@ -165,6 +153,26 @@ def _short(value: object) -> str:
 def _align(rows: list[list[str]]) -> list[str]:
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def describe_search(search: Search) -> str:
+    """Return such as `40 proposals by tpe, pruner median, for val_dice and parameters`."""
+    parts = [f"{search.num_trials} proposals by {search.sampler}, pruner {search.pruner}"]
+    if search.goals:
+        parts.append(f"for {' and '.join(goal.metric for goal in search.goals)}")
+    if search.constraints:
+        parts.append(f"with {', '.join(_bounds(each) for each in search.constraints)}")
+    if search.enqueue:
+        parts.append(f"{len(search.enqueue)} of them given")
+    if search.warm_start:
+        parts.append(f"warmed by {', '.join(search.warm_start)}")
+    return ", ".join(parts)
+
+
+def _bounds(constraint: Constraint) -> str:
+    low = "" if constraint.low is None else f"{constraint.low:g} <= "
+    high = "" if constraint.high is None else f" <= {constraint.high:g}"
+    return f"{low}{constraint.metric}{high}"
 
 
 # Telling a command of the user's how a sweep ended: a mail, a chat, a shell line.

@@ -32,7 +32,7 @@ from segbench.trial.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from segbench.dashboard.mirror import Mirror
-    from segbench.sweep.launch import TrialSource
+    from segbench.sweep.studies import TrialSource
 
 
 @dataclass

@@ -12,7 +12,7 @@ import pytest
 from segbench.records import EpochRecord, State, TrialRecord
 from segbench.store.layout import ExperimentFolder
 from segbench.store.trials import ImageValue, append_epoch, write_images, write_trial
-from segbench.sweep.launch import Job
+from segbench.sweep.studies import Job
 
 TEXT = """\
 question: Does it matter?

@@ -35,7 +35,7 @@ def run(experiment: Experiment) -> list[tuple[str | None, int]]:
     """Do what a supervisor does at the present look; return the role and seed of every trial that ran."""
     job = launch.plan_job(experiment)
     job.folder.root.mkdir(parents=True, exist_ok=True)
-    source, ran = launch.make_source(job, ahead=1), []
+    source, ran = job.study.source(job, ahead=1), []
     for _ in range(100):
         source.advance()
         queue = Queue(experiment=experiment.name, trials=tuple(source.trials), closed=source.is_closed)

@@ -25,11 +25,11 @@ from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import Queue, QueuedTrial
 from segbench.sweep.claim import only_supervisor
 from segbench.sweep.display import PlainDisplay, SweepView
-from segbench.sweep.launch import FixedTrials
 from segbench.sweep.launchers import Exit, Launcher, Request
 from segbench.sweep.search import SearchRun, is_over
 from segbench.sweep.search_records import read_past
 from segbench.sweep.stop import ask
+from segbench.sweep.studies import FixedTrials
 from segbench.sweep.supervisor import Supervisor
 from segbench.sweep.worker import Crew, Worker
 from segbench.trial.run import Resources
