@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Final
@@ -16,6 +17,35 @@ NUMERICS_VERSION = 1
 
 DECIMALS = 9
 """Significant digits of every float written to a record."""
+
+AXIS_SPACE: Final = "axis:"
+PARAMETER_SPACE: Final = "search:"
+"""What begins the columns that users name: in frames they are never called as one of ours."""
+
+
+def axis_column(name: str) -> str:
+    """Return the column of an axis in every frame: `axis:norm`."""
+    return f"{AXIS_SPACE}{name}"
+
+
+def parameter_column(name: str) -> str:
+    """Return the column of a parameter of a search in every frame: `search:lr`."""
+    return f"{PARAMETER_SPACE}{name}"
+
+
+def written_columns(columns: Sequence[str], others: Iterable[str] = ()) -> list[str]:
+    """Return what the columns of a frame are called in a file.
+
+    Users' columns lose their prefix: `axis:norm` is written `norm`. One whose short name belongs to another
+    column keeps it: an axis called `seed` is written `axis:seed`.
+
+    Args:
+        columns: Of the frame.
+        others: Further names that the file gives its own columns, whether or not it has them.
+    """
+    short = [name.removeprefix(AXIS_SPACE).removeprefix(PARAMETER_SPACE) for name in columns]
+    num_named = Counter([*short, *set(others)])
+    return [s if num_named[s] == 1 else name for s, name in zip(short, columns, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)

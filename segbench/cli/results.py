@@ -40,13 +40,20 @@ def sync(
 
     After the database was lost, damaged or left behind; a second call changes nothing.
     """
+    from segbench.config.load import results_name
     from segbench.config.project import Project
     from segbench.dashboard.address import find_address
     from segbench.dashboard.sync import synchronise
 
     around = Project.around(project or Path.cwd())
     address = find_address(storage, around.results)
-    done = synchronise(around, address, names=experiments or (), prune=prune, note=typer.echo)
+    done = synchronise(
+        around,
+        address,
+        names=[results_name(name) for name in experiments or ()],
+        prune=prune,
+        note=typer.echo,
+    )
     for study in done.studies:
         how = "written anew, it contradicted the records" if study.is_rebuilt else "like the records"
         typer.echo(f"{study.name}: {study.skipped or f'{study.num_trials} trials, {how}'}")
@@ -87,9 +94,9 @@ def log(
         raise ExperimentError(message("results log", "say which logger with --to", known=list(Logger)))
     check_installed(to, "--to")
     folders = ResultsFolder(Project.around(project or Path.cwd()).results).experiments()
-    _check_names("results log", experiments or (), [folder.name for folder in folders])
+    names = _names("results log", experiments, [folder.name for folder in folders])
     for folder in folders:
-        if experiments and folder.name not in experiments:
+        if experiments and folder.name not in names:
             continue
         for logger in dict.fromkeys(to):
             written = Log(logger, folder)
@@ -100,12 +107,15 @@ def log(
             typer.echo(f"{folder.name}: {num_written} of {count(num_found, 'trial')} written to {where}")
 
 
-def _check_names(where: str, names: Iterable[str], known: Sequence[str]) -> None:
+def _names(where: str, asked: Iterable[str] | None, known: Sequence[str]) -> list[str]:
+    from segbench.config.load import results_name
     from segbench.errors import ResultsError, message
 
+    names = [results_name(name) for name in asked or ()]
     for name in names:
         if name not in known:
             raise ResultsError(message(where, "there are no results of this name", got=name, known=known))
+    return names
 
 
 @app.command()
@@ -137,10 +147,10 @@ def gc(
     from segbench.store.layout import ResultsFolder
 
     folders = ResultsFolder(Project.around(project or Path.cwd()).results).experiments()
-    _check_names("results gc", experiments or (), [folder.name for folder in folders])
+    names = _names("results gc", experiments, [folder.name for folder in folders])
     total = 0
     for folder in folders:
-        if experiments and folder.name not in experiments:
+        if experiments and folder.name not in names:
             continue
         found = find_garbage(folder, keep) if dry_run else remove_garbage(folder, keep)
         room = sum(garbage.num_bytes for garbage in found)

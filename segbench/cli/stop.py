@@ -27,6 +27,7 @@ def stop(
     """
     from pathlib import Path
 
+    from segbench.config.load import results_name
     from segbench.config.project import Project
     from segbench.errors import ResultsError, TrialError, message
     from segbench.store.layout import ResultsFolder
@@ -34,7 +35,7 @@ def stop(
     from segbench.trial.signals import parse_duration
 
     results = ResultsFolder(Project.around(project or Path.cwd()).results)
-    folder = results.experiment(Path(experiment).stem)
+    folder = results.experiment(results_name(experiment))
     if not folder.root.is_dir():
         known = [each.name for each in results.experiments()]
         raise ResultsError(

@@ -56,6 +56,7 @@ def worker(
     from pathlib import Path
 
     from segbench import registry
+    from segbench.config.load import results_name
     from segbench.config.project import Project
     from segbench.store.layout import ResultsFolder
     from segbench.sweep.stop import StopFile
@@ -68,7 +69,7 @@ def worker(
     stop.install()
     here = Project.around(project or Path.cwd())
     registry.use_project(here.root)
-    folder = ResultsFolder(here.results).experiment(Path(experiment).stem)
+    folder = ResultsFolder(here.results).experiment(results_name(experiment))
     work = _Work(here, folder, stop, deadline, hang_timeout_s, loader_workers, launcher)
     if supervised:
         work.supervised(device, threads or 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from segbench.config.resolve import Fields, resolve_field, set_path
 from segbench.config.structure import INVALID
 from segbench.config.trial import FIELDS
 from segbench.errors import ExperimentError
+from segbench.records import AXIS_SPACE, PARAMETER_SPACE
 
 
 def label_of(node: Node) -> str:
@@ -62,29 +63,23 @@ def _number(label: str) -> float | None:
 # Axes: what each level sets, which level is the baseline, and which mistakes make a comparison void.
 
 
-RESERVED: Final = (
-    *("at", "between", "metric", "on", "text"),  # words of a claim
-    *("axis", "baseline", "cell", "diverged", "epoch", "failed", "failure", "flops", "fold", "high", "level"),
-    *(
-        "instability",
-        "low",
-        "mean",
-        "missing",
-        "n",
-        "number",
-        "parameters",
-        "reason",
-        "sd",
-        "seed",
-        "seeds",
-        "state",
-        "trial",
+_NAME_RULES: Final[tuple[tuple[str, Callable[[str], bool]], ...]] = (
+    ("a name must not be empty or begin or end with a space", lambda name: name != name.strip() or not name),
+    ("a name stands on one line", lambda name: not name.isprintable()),
+    (
+        "a name must not begin with this: files write `axis:NAME` where a name is taken",
+        lambda name: name.startswith((AXIS_SPACE, PARAMETER_SPACE)),
     ),
-    *("value", "epoch_time_s", "images_per_s", "peak_memory_mib", "selected_epoch", "val_mean", "mean_last"),
-    "value_last",  # columns of a report
-    "asked",  # a column of index.csv
+    ("a name must not hold `=`: commands write AXIS=LEVEL", lambda name: "=" in name),
 )
-"""No axis has one of these names."""
+
+
+def name_problem(name: str) -> str:
+    """Return the rule that the name of an axis or a parameter breaks; empty: none.
+
+    Any other name works: users' columns have a space of their own (`records.axis_column`).
+    """
+    return next((rule for rule, is_broken in _NAME_RULES if is_broken(name)), "")
 
 
 @dataclass(frozen=True)
@@ -143,8 +138,9 @@ def read_dimensions(axes: Node, problems: Problems) -> list[Dimension]:
     found: list[Dimension] = []
     for name, node in axes.items():
         place = axes.key_place(name)
-        if name in RESERVED:
-            problems.add(place, "an axis must not have this name: reports use it", got=name)
+        rule = name_problem(name)
+        if rule:
+            problems.add(place, rule, got=name)
         found.append(read_dimension(name, place, node, problems))
     return found
 

@@ -13,6 +13,7 @@ from segbench.config.document import Node, Problems
 from segbench.config.experiment import Axis, Cell, Claim, Design
 from segbench.config.pairing import Pairing
 from segbench.quantities import IMAGE_METRICS, TEST_METRICS, VAL_METRICS, Kind, find_quantity, names_of
+from segbench.records import AXIS_SPACE, axis_column
 from segbench.samples import FACTS, THIRDS
 
 _MOST_HELD = 1
@@ -41,7 +42,7 @@ def check_estimable(
         if claim.axis is None or claim.left is None or claim.right is None:
             continue
         name, at = claim.axis, dict(claim.at)
-        place = node["at"].place if at else node[name].place
+        place = node["at"].place if at else node[_axis_key(node)].place
         see = "Add such cells to `design:`, or leave the claim out"
         held = ", ".join(f"{axis}: {label}" for axis, label in at.items())
         if at and not any(_has(cell, at) for cell in cells):
@@ -95,6 +96,15 @@ METRICS: Final = (*TEST_METRICS, *VAL_METRICS, *OTHER_METRICS)
 """What a claim may be about."""
 
 INTERVALS: Final = ("test_set", "new_images")
+
+
+def _axis_of(key: str) -> str:
+    """Return the axis that a key of a claim names: `axis:on` is the axis `on`, which `on` alone is not."""
+    return key.removeprefix(AXIS_SPACE)
+
+
+def _axis_key(node: Node) -> str:
+    return next(key for key in node.value if key not in WORDS)
 
 
 def read_claims(
@@ -165,16 +175,19 @@ def _read(node: Node, axes: Sequence[Axis], problems: Problems, known: _Known) -
     if len(names) != 1:
         rule = "a claim is about one axis: {AXIS: A > B}"
         see = "Quote a comparison whose labels hold commas" if len(names) > 1 else None
+        words = [word for word in WORDS if word in node and word in names_of_axes]
+        if not names and words:
+            see = f"The axis {words[0]} is written {axis_column(words[0])}"
         problems.add(node.place, rule, got=", ".join(names) or source, known=names_of_axes, see=see)
         return None
-    name = names[0]
+    key, name = names[0], _axis_of(names[0])
     axis = next((axis for axis in axes if axis.name == name), None)
     if axis is None:
         if name not in known.unread:
             words = [*names_of_axes, *WORDS]
-            problems.add(node.key_place(name), "there is no such axis", got=name, known=words)
+            problems.add(node.key_place(key), "there is no such axis", got=name, known=words)
         return None
-    compared = _compared(node[name], axis, problems)
+    compared = _compared(node[key], axis, problems)
     metric = _word(node, "metric", known.metrics, known.outcome, "there is no such metric", problems)
     interval = _word(node, "on", INTERVALS, "test_set", "on must be one of the known words", problems)
     at = _at(node, axes, axis, problems, known.unread)
@@ -183,16 +196,18 @@ def _read(node: Node, axes: Sequence[Axis], problems: Problems, known: _Known) -
     if compared is None:
         return None
     left, operator, right = compared
-    for key, is_asked in (("on", interval == "new_images"), ("among", bool(among))):
+    for word, is_asked in (("on", interval == "new_images"), ("among", bool(among))):
         if is_asked and metric not in known.image_metrics:
-            word = "new_images" if key == "on" else "among"
-            problems.add(node[key].place, _needs_images(word, metric), got=metric, known=known.image_metrics)
+            about = "new_images" if word == "on" else "among"
+            problems.add(
+                node[word].place, _needs_images(about, metric), got=metric, known=known.image_metrics
+            )
     if operator == "==" and metric in OTHER_METRICS:
         rule = f"== compares scores within the margin; write A / B with between: for {metric}"
-        problems.add(node[name].place, rule, got=node[name].text)
+        problems.add(node[key].place, rule, got=node[key].text)
     elif operator == "==" and not known.has_margin:
         see = "Add `margin:`, the difference below which levels count as equal"
-        problems.add(node[name].place, "== needs a margin", got=node[name].text, see=see)
+        problems.add(node[key].place, "== needs a margin", got=node[key].text, see=see)
     if len(problems) > count:
         return None
     return Claim(

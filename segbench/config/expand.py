@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from segbench.config.experiment import Cell, Experiment, Search, SearchParameter, Tune
 from segbench.config.trial import FIELDS, TrialConfig, config_hash
 from segbench.errors import ExperimentError, message
-
-ROLE_COLUMN: Final = "role"
-"""Column of a tuned design's `index.csv`, beside those of its axes: no axis of one has this name."""
 
 
 class Replicate(NamedTuple):

@@ -20,7 +20,31 @@ if TYPE_CHECKING:
     from segbench.config.document import Node, Problems
 
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+RECORD: Final = "experiment.yaml"
+"""Name of the copy beside results."""
+_SUFFIXES: Final = (".yaml", ".yml")
+_TAKEN: Final = frozenset("/\\:*?\"<>|#%$&{}~^`'")
+_LONGEST_NAME: Final = 200
+"""Bytes: a file's name may have 255, and names of files are made from it."""
+
+
+def name_of(path: Path) -> str:
+    """Return the name of the experiment in a file: the file's without `.yaml` or `.yml`; other dots stay."""
+    suffix = next((suffix for suffix in _SUFFIXES if path.name.endswith(suffix)), "")
+    return path.name.removesuffix(suffix)
+
+
+def _name_problem(name: str) -> str:
+    """Return the rule that the name of an experiment breaks; empty: none."""
+    if not name or name != name.strip() or not name.isprintable() or name[0] in ".-":
+        return "an experiment's name begins with neither a space, a dot nor a dash, and stands on one line"
+    if found := [character for character in name if character in _TAKEN]:
+        return f"an experiment's name cannot hold {found[0]}, which a file system or LaTeX keeps for itself"
+    if name.endswith(_SUFFIXES):
+        return "an experiment's name cannot end like a file's"
+    if len(name.encode()) > _LONGEST_NAME:
+        return f"an experiment's name has {_LONGEST_NAME} bytes at most"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -34,6 +58,32 @@ class Located:
     project: Project
     is_record: bool
     """Whether the file is the copy beside results: merged already, its name and scale decided."""
+
+    @property
+    def full_name(self) -> str:
+        """Name under `results/`."""
+        return self.name if self.scale is None else f"{self.name}_{self.scale}"
+
+    def check(self) -> None:
+        """Refuse a name that no folder can have.
+
+        Raises:
+            ExperimentError: With the rule.
+        """
+        for name, cure in ((self.name, "Rename the file"), (self.full_name, "Rename the scale")):
+            rule = "" if self.is_record else _name_problem(name)
+            if rule:
+                raise ExperimentError(message(shown_path(self.file), rule, got=name, see=cure))
+
+
+def results_name(asked: str | Path) -> str:
+    """Return the name under `results/` of what a user types where results alone are asked for.
+
+    That is a name as it is, or the path of an experiment's file, of its results or of the copy beside them.
+    """
+    path = Path(asked).absolute()
+    is_record = path.name == RECORD and path.parent.parent.name == "results"
+    return path.parent.name if is_record else name_of(path)
 
 
 def locate(asked: str | Path, *, scale: str | None = None, start: Path | None = None) -> Located:
@@ -51,9 +101,9 @@ def locate(asked: str | Path, *, scale: str | None = None, start: Path | None = 
     start = Path.cwd() if start is None else Path(start)
     text = str(asked)
     path = start / Path(text).expanduser()
-    if path.is_dir() and (path / "experiment.yaml").is_file() and (os.sep in text or isinstance(asked, Path)):
-        path = path / "experiment.yaml"
-    if text.endswith((".yaml", ".yml")) or path.is_file():
+    if path.is_dir() and (path / RECORD).is_file() and (os.sep in text or isinstance(asked, Path)):
+        path = path / RECORD
+    if text.endswith(_SUFFIXES) or path.is_file():
         return _at_path(path, text, scale)
     return _by_name(text, scale, Project.around(start))
 
@@ -65,12 +115,13 @@ def experiment_files(project: Project) -> dict[str, Path]:
         ExperimentError: Two files have one name, which would share their results.
     """
     found: dict[str, Path] = {}
-    for file in sorted(project.experiments.rglob("*.yaml"), key=lambda file: (file.stem, file)):
-        if file.stem in found:
-            where, other = shown_path(found[file.stem]), shown_path(file)
-            rule = f"this file and {other} would both be the experiment {file.stem}"
+    for file in sorted(project.experiments.rglob("*.yaml"), key=lambda file: (name_of(file), file)):
+        name = name_of(file)
+        if name in found:
+            where, other = shown_path(found[name]), shown_path(file)
+            rule = f"this file and {other} would both be the experiment {name}"
             raise ExperimentError(message(where, rule, see="Rename one of them"))
-        found[file.stem] = file
+        found[name] = file
     return found
 
 
@@ -85,9 +136,9 @@ def check_name(name: str, found: Located) -> None:
     Raises:
         ExperimentError: It is no name for a folder, or that of another experiment of the project.
     """
-    if not _NAME.fullmatch(name) or name.endswith("_smoke"):
-        rule = "a name has letters, digits, `_`, `-` and `.`, begins with a letter or digit"
-        raise ExperimentError(message("--as", f"{rule}, and does not end in _smoke", got=name))
+    ends_wrongly = "a name must not end in _smoke: smoke tests do" if name.endswith("_smoke") else ""
+    if rule := _name_problem(name) or ends_wrongly:
+        raise ExperimentError(message("--as", rule, got=name))
     files = experiment_files(found.project)
     other = files.get(name)
     if other is not None and other != found.file:
@@ -113,12 +164,12 @@ def _at_path(path: Path, text: str, scale: str | None) -> Located:
         raise ExperimentError(message(text, "there is no such file", got=path.name, known=beside))
     path = path.resolve()
     project = Project.around(path)
-    if path.name == "experiment.yaml" and path.parent.parent == project.results:
+    if path.name == RECORD and path.parent.parent == project.results:
         return _record(path, scale, project)
     files = experiment_files(project) if path.is_relative_to(project.experiments.resolve()) else {}
     if scale is not None:
-        _check_unique(path.stem, scale, files)
-    return Located(path, path.stem, scale, project, is_record=False)
+        _check_unique(name_of(path), scale, files)
+    return Located(path, name_of(path), scale, project, is_record=False)
 
 
 def _by_name(name: str, scale: str | None, project: Project) -> Located:
@@ -133,7 +184,7 @@ def _by_name(name: str, scale: str | None, project: Project) -> Located:
     if of_scale is not None and scale is None:
         stem, found = of_scale
         return Located(files[stem], stem, found, project, is_record=False)
-    record = project.results / (name if scale is None else f"{name}_{scale}") / "experiment.yaml"
+    record = project.results / (name if scale is None else f"{name}_{scale}") / RECORD
     if record.is_file():
         return _record(record, None, project)
     known = [*files, *_recorded(project)]
@@ -183,7 +234,7 @@ def _check_unique(stem: str, scale: str, files: Mapping[str, Path]) -> None:
 
 
 def _recorded(project: Project) -> list[str]:
-    return sorted(file.parent.name for file in project.results.glob("*/experiment.yaml"))
+    return sorted(file.parent.name for file in project.results.glob(f"*/{RECORD}"))
 
 
 # Loads experiments: found by path or name, merged, checked, and remembered once they are right.
@@ -220,6 +271,7 @@ def load_experiment(
         ExperimentError: There is no such experiment, or it has mistakes.
     """
     found = locate(asked, scale=scale, start=start)
+    found.check()
     if name is not None:
         check_name(name, found)
     registry.use_project(found.project.root)

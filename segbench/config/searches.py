@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from segbench.config.axes import RESERVED, Dimension, apply, check_target, find_label, read_dimension
+from segbench.config.axes import Dimension, apply, check_target, find_label, name_problem, read_dimension
 from segbench.config.document import Node, Place, Problems, scalar_text
-from segbench.config.expand import ROLE_COLUMN, num_folds, tuned_cell
+from segbench.config.expand import num_folds, tuned_cell
 from segbench.config.experiment import Axis, Cell, Constraint, Goal, Search, SearchParameter, Tune
 from segbench.config.resolve import Fields, check_agreement, resolve_field, set_path
 from segbench.config.schema import PRUNERS, SAMPLERS, TuneBody
@@ -206,8 +206,6 @@ def _named(node: Node | None, default: str, problems: Problems) -> tuple[str, di
 
 
 _BOUNDS: Final = ("low", "high", "log", "step")
-_OWN_COLUMNS: Final = ("is_feasible", "is_best", "last_epoch", "last_value")
-"""Columns of the report's frame of proposals."""
 _FRONT_REPLICATED: Final = 3
 """Pareto points that are replicated where the file does not say how many."""
 
@@ -225,8 +223,9 @@ def read_search(node: Node, base: Fields, problems: Problems, *, name: str = "")
     writers: dict[str, str] = {}
     for parameter_name, body in node["space"].items():
         place = node["space"].key_place(parameter_name)
-        if parameter_name in (*RESERVED, *VAL_METRICS, *_OWN_COLUMNS):
-            problems.add(place, "a parameter must not have this name: reports use it", got=parameter_name)
+        rule = name_problem(parameter_name)
+        if rule:
+            problems.add(place, rule, got=parameter_name)
         parameter = _parameter(parameter_name, place, body, base, problems)
         if parameter is None:
             continue
@@ -411,9 +410,6 @@ def read_tune(
         if name in names:
             rule = "an axis has this name too; a parameter needs one of its own"
             problems.add(space.key_place(name), rule, got=name)
-    if ROLE_COLUMN in names:
-        rule = "no axis of a tuned design may have this name: index.csv uses it"
-        problems.add(node.place, rule, got=ROLE_COLUMN)
     whens = {name: _read_when(body, axes, problems) for name, body in space.items()}
     search = _read_in_cells(node, base, cells, axes, whens, problems)
     if any(num_folds(cell.config) > 1 for cell in cells):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final
 
-from segbench.config.expand import ROLE_COLUMN, expand, search_space, tuned_cell
+from segbench.config.expand import expand, search_space, tuned_cell
 from segbench.config.experiment import Cell, Experiment, PlannedTrial
 from segbench.config.trial import Hasher, TrialConfig, canonical_json
 from segbench.data import fingerprint
@@ -412,7 +412,8 @@ class Plan:
         rows = [
             IndexRow(
                 hash=trial.hash,
-                levels={**t.cell.levels, ROLE_COLUMN: Role.TUNING},
+                levels=t.cell.levels,
+                role=Role.TUNING,
                 seed=trial.seed,
                 fold=0,
                 state=trial.state,
@@ -423,7 +424,8 @@ class Plan:
         rows += [
             IndexRow(
                 hash=e.trial.hash,
-                levels={**e.trial.cell.levels, ROLE_COLUMN: Role.TUNED} if tuned else e.trial.cell.levels,
+                levels=e.trial.cell.levels,
+                role=Role.TUNED if tuned else "",
                 seed=e.trial.seed,
                 fold=e.trial.fold,
                 state=e.state,
@@ -431,8 +433,7 @@ class Plan:
             )
             for e in self.all_entries
         ]
-        columns = [*axes, ROLE_COLUMN] if tuned else axes
-        write_index(self.folder, columns, rows, has_looks=bool(self.experiment.looks))
+        write_index(self.folder, axes, rows, has_looks=bool(self.experiment.looks), has_roles=tuned)
 
 
 def plan_trials(experiment: Experiment, *, fingerprint_of: Fingerprint | None = None) -> Plan:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from segbench.config.pairing import Pairing
 from segbench.plan.plan import Plan
-from segbench.records import State, TrialRecord
+from segbench.records import State, TrialRecord, axis_column
 from segbench.store.layout import ResultsFolder
 from segbench.store.scan import scan
 
@@ -98,7 +98,7 @@ def sources(plan: Plan) -> Iterator[tuple[str, Records]]:
 
 def _table(experiment: Experiment, records: Records) -> pd.DataFrame | None:
     """Return a row a complete trial of the design's axes, or None where there are not two seeds."""
-    axes = [axis.name for axis in experiment.axes]
+    axes = {axis.name: axis_column(axis.name) for axis in experiment.axes}
     needed = {axis.name for axis in experiment.axes if not axis.when}
     metric = experiment.outcome.removeprefix("test_")
     rows = [
@@ -107,8 +107,7 @@ def _table(experiment: Experiment, records: Records) -> pd.DataFrame | None:
             "state": str(record.state),
             "seed": record.seed,
             "fold": record.fold,
-            **dict.fromkeys(axes, ""),
-            **levels,
+            **{column: levels.get(axis, "") for axis, column in axes.items()},
             experiment.outcome: record.test[metric],
         }
         for levels, record in records
@@ -117,12 +116,12 @@ def _table(experiment: Experiment, records: Records) -> pd.DataFrame | None:
     if len({row["seed"] for row in rows}) < 2:
         return None
     if experiment.design.kind == "fractional":  # effects are means over all cells
-        cells = {tuple(row[axis] for axis in axes) for row in rows}
+        cells = {tuple(row[column] for column in axes.values()) for row in rows}
         if len(cells) < len(experiment.cells):
             return None
     import pandas as pd
 
-    return pd.DataFrame(rows).drop_duplicates([*axes, "seed", "fold"], keep="last")
+    return pd.DataFrame(rows).drop_duplicates([*axes.values(), "seed", "fold"], keep="last")
 
 
 def _pooled(

@@ -12,7 +12,7 @@ from segbench.config.experiment import Experiment
 from segbench.config.pairing import Pairing
 from segbench.config.project import Project
 from segbench.quantities import LIMITS, find_quantity
-from segbench.records import State
+from segbench.records import State, axis_column
 from segbench.report.analysis import CELL_MEDIANS, LOST, MISSING, Analysis
 from segbench.report.answer import write_answer, write_front_answer, write_search_answer
 from segbench.report.best_design import best_design
@@ -71,7 +71,7 @@ def analyse(
     matched = match_trials(results, experiment)
     if experiment.search is not None:
         return _analyse_search(experiment, results, matched, project)
-    axes = [axis.name for axis in experiment.axes]
+    axes = [axis_column(axis.name) for axis in experiment.axes]
     left_out = _left_out(results, experiment)
     tunings = recorded_tunings(results, experiment) if experiment.tune is not None else ()
     table = without_hope(trials_table(experiment, matched, results.epochs), tunings)
@@ -161,10 +161,8 @@ def trials_table(experiment: Experiment, matched: pd.DataFrame, epochs: pd.DataF
         matched: What `match_trials` gave.
         epochs: `Results.epochs`.
     """
-    axes = [axis.name for axis in experiment.axes]
-    clashing = [name for name in axes if name in matched]
-    recorded = matched.drop(columns=["cell", *clashing]).rename(columns={f"axis:{a}": a for a in axes})
-    return measure(plan_frame(experiment), recorded, epochs, [*axes, "seed", "fold"])
+    axes = [axis_column(axis.name) for axis in experiment.axes]
+    return measure(plan_frame(experiment), matched.drop(columns="cell"), epochs, [*axes, "seed", "fold"])
 
 
 def plan_frame(experiment: Experiment) -> pd.DataFrame:
@@ -172,14 +170,19 @@ def plan_frame(experiment: Experiment) -> pd.DataFrame:
 
     An axis that a cell lacks is empty there.
     """
-    absent = dict.fromkeys((axis.name for axis in experiment.axes), "")
+    axes = {axis_column(axis.name): axis.name for axis in experiment.axes}
     rows = [
-        {"cell": cell.label, **absent, **cell.levels, "seed": seed, "fold": fold}
+        {
+            "cell": cell.label,
+            **{column: cell.levels.get(axis, "") for column, axis in axes.items()},
+            "seed": seed,
+            "fold": fold,
+        }
         for cell in experiment.cells
         for seed in experiment.seeds
         for fold in range(experiment.num_folds)
     ]
-    return pd.DataFrame(rows, columns=["cell", *(a.name for a in experiment.axes), "seed", "fold"])
+    return pd.DataFrame(rows, columns=["cell", *axes, "seed", "fold"])
 
 
 def cells_frame(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame:
@@ -187,7 +190,7 @@ def cells_frame(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame:
 
     `instability` (median over trials) is there besides the contract's columns.
     """
-    axes = [axis.name for axis in experiment.axes]
+    axes = [axis_column(axis.name) for axis in experiment.axes]
     keys = ["cell", *axes]
     measured = _with_columns(table, [experiment.outcome, _last(experiment), "objective", *CELL_MEDIANS])
     per_seed = average_folds(measured, keys, experiment.outcome)
@@ -218,7 +221,7 @@ def cells_frame(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame:
 
 def seeds_frame(experiment: Experiment, complete: pd.DataFrame) -> pd.DataFrame:
     """Return `Analysis.seeds`: the outcome of every completed trial."""
-    axes = [axis.name for axis in experiment.axes]
+    axes = [axis_column(axis.name) for axis in experiment.axes]
     measured = _with_columns(complete, [experiment.outcome, _last(experiment)])
     columns = ["trial", "cell", *axes, "seed", "fold", experiment.outcome, _last(experiment)]
     seeds = measured[columns].reset_index(drop=True)

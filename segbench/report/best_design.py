@@ -141,7 +141,7 @@ def _assembled(experiment: Experiment, document: Mapping[str, Any]) -> Experimen
     from segbench.config.assemble import assemble
     from segbench.config.document import Place, Problems
 
-    name = Path(file_name(experiment.name)).stem
+    name = file_name(experiment.name).removesuffix(".yaml")
     node = Node.of(document, Place(file_name(experiment.name)))
     return assemble(
         node, Problems(), name=name, project=experiment.project, source=Path(f"{name}.yaml"), overrides={}

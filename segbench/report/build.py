@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from segbench.records import DECIMALS
+from segbench.records import DECIMALS, written_columns
 from segbench.report.analysis import Analysis
 from segbench.report.best_design import file_name
 from segbench.report.draw.drawn import Drawing, Drawn
@@ -209,7 +209,8 @@ def _figures(figures: Sequence[Figure], drawn: Mapping[str, Drawn]) -> dict[str,
 def csv(frame: pd.DataFrame) -> str:
     """Return a frame as CSV with the records' digits, `nan` for what is missing, lists joined by spaces."""
     columns = [_fields(frame[name]) for name in frame]
-    lines = [",".join(map(_quoted, map(str, frame.columns))), *map(",".join, zip(*columns, strict=True))]
+    header = written_columns(list(map(str, frame.columns)))
+    lines = [",".join(map(_quoted, header)), *map(",".join, zip(*columns, strict=True))]
     return "\n".join(lines) + "\n"
 
 

@@ -96,7 +96,7 @@ class Numbered:
 
 def cell_columns(labels: Labels) -> tuple[Column, ...]:
     """Return the columns that name a cell: one an axis."""
-    return tuple(Column(title=labels.name(axis), is_number=False) for axis in labels.axes or ["cell"])
+    return tuple(Column(title=labels.axis(axis), is_number=False) for axis in labels.axes or ["cell"])
 
 
 def cell_fields(labels: Labels, cell: str) -> tuple[Field, ...]:

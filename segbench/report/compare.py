@@ -17,7 +17,7 @@ from segbench.config.differences import describe_changes, differing, short
 from segbench.config.experiment import Cell, Experiment
 from segbench.config.pairing import Pairing
 from segbench.quantities import find_quantity
-from segbench.records import State, TrialRecord
+from segbench.records import State, TrialRecord, axis_column
 from segbench.report.analysis import Analysis
 from segbench.report.columns import is_known, rows_of, tone_of
 from segbench.report.freshness import recorded
@@ -44,6 +44,8 @@ COLUMNS: Final = (
     *("high_new", "trials", *EVIDENCE),
 )
 _STUDY: Final = "study"
+_CELL: Final = "cell"
+"""Axes that pair the trials of two experiments."""
 NAN: Final = float("nan")
 
 
@@ -266,13 +268,14 @@ def _outcome(a: Side, b: Side, cells: Sequence[SharedCell]) -> dict[str, Any]:
     for word, (side, frames) in zip("AB", sides, strict=True):
         frame = pd.concat(frames, ignore_index=True)
         names = {trial: f"{word}/{trial}" for trial in map(str, frame["trial"])}
-        parts.append(frame.assign(trial=frame["trial"].map(names), **{_STUDY: word}))
+        here = {axis_column(_STUDY): word, axis_column(_CELL): frame["cell"]}
+        parts.append(frame.assign(trial=frame["trial"].map(names), **here))
         images.append(_renamed(side.results.images, names))
     table = pd.concat(parts, ignore_index=True)
     if outcome not in table:
         table[outcome] = NAN
     known = [frame for frame in images if not frame.empty] or images[:1]
-    estimator = Estimator(table, Pairing((_STUDY, "cell")), pd.concat(known, ignore_index=True))
+    estimator = Estimator(table, Pairing((_STUDY, _CELL)), pd.concat(known, ignore_index=True))
     effect = estimator.effect(Contrast(axis=_STUDY, level="B", baseline="A", metric=outcome))
     row |= _numbers(effect)
     remark = _why_not(a, b, cells[0], effect) if len(cells) == 1 else ""

@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from segbench.config.axes import name_problem
 from segbench.config.claims import check_estimable, read_claims
 from segbench.config.document import Node, Place, Problems, parse
 from segbench.config.experiment import Axis, Cell, Claim, Design, Experiment, Level
@@ -20,7 +21,7 @@ from segbench.config.project import Project
 from segbench.config.trial import Choice, TrialConfig
 from segbench.errors import ResultsError, message
 from segbench.quantities import find_quantity, is_direction_known
-from segbench.records import State
+from segbench.records import State, axis_column
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
 from segbench.store.layout import HASH_DIGITS
@@ -62,7 +63,9 @@ def read_foreign_table(path: Path) -> ForeignTable:
     path = Path(path)
     frame = _read(path)
     axes = _axes(path, list(frame.columns))
-    rows = frame.rename(columns={f"{AXIS_PREFIX}{axis}": axis for axis in axes})
+    rows = frame.rename(
+        columns={ARM: axis_column(ARM), **{f"{AXIS_PREFIX}{a}": axis_column(a) for a in axes}}
+    )
     rows = rows[(rows.drop(columns="line") != "").any(axis=1)].reset_index(drop=True)
     if rows.empty:
         raise ResultsError(message(str(path), "there is no row below the header"))
@@ -74,7 +77,10 @@ def read_foreign_table(path: Path) -> ForeignTable:
     rows = rows.assign(seed=rows["seed"].astype("int64"), value=rows["value"].astype(float))
     _raise(path, _contradictions(rows, axes))
     return ForeignTable(
-        path, rows[["line", *axes, "seed", "image", "group", "metric", "value"]], axes, has_images
+        path,
+        rows[["line", *map(axis_column, axes), "seed", "image", "group", "metric", "value"]],
+        axes,
+        has_images,
     )
 
 
@@ -108,8 +114,9 @@ def _axes(path: Path, columns: Sequence[str]) -> tuple[str, ...]:
                 message(header, "the column is unknown", got=name, known=[*COLUMNS, f"{AXIS_PREFIX}AXIS"])
             )
     for axis in axes:
-        if axis in ("", *COLUMNS, "line", "cell", "trial", "state", "fold") or axis.startswith("test_"):
-            raise ResultsError(message(header, "an axis needs a name of its own", got=f"{AXIS_PREFIX}{axis}"))
+        rule = name_problem(axis)
+        if rule:
+            raise ResultsError(message(header, rule, got=f"{AXIS_PREFIX}{axis}"))
     for name in REQUIRED if axes else (ARM, *REQUIRED):
         if name not in columns:
             rule = f"the column {name} is missing"
@@ -121,8 +128,10 @@ def _problems(
     rows: pd.DataFrame, axes: Sequence[str], *, has_images: bool
 ) -> Iterator[tuple[int, str, object]]:
     """Yield (line, rule, what was found) for each cell that is wrong by itself."""
-    for name in (*axes, *(["image"] if has_images else []), "metric"):
-        for line in rows.loc[rows[name] == "", "line"]:
+    names = {axis_column(axis): axis for axis in axes}
+    names |= {name: name for name in (*(["image"] if has_images else []), "metric")}
+    for column, name in names.items():
+        for line in rows.loc[rows[column] == "", "line"]:
             yield int(line), f"{name} is empty", ""
     is_whole = rows["seed"].str.fullmatch(r"\d{1,18}")
     for line, seed in rows.loc[~is_whole, ["line", "seed"]].itertuples(index=False, name=None):
@@ -134,11 +143,17 @@ def _problems(
 
 def _contradictions(rows: pd.DataFrame, axes: Sequence[str]) -> Iterator[tuple[int, str, object]]:
     """Yield what is wrong between lines: repeats, images of two groups, arms of one seed."""
-    keys = [*axes, "seed", "image", "metric"]
+    names = {
+        **{axis_column(axis): axis for axis in axes},
+        "seed": "seed",
+        "image": "image",
+        "metric": "metric",
+    }
+    keys = list(names)
     firsts = rows.groupby(keys, sort=False)["line"].transform("first")
     for number in np.flatnonzero(rows["line"] != firsts):
         row = rows.iloc[number]
-        what = ", ".join(f"{name} {row[name]}" for name in keys if row[name] != "")
+        what = ", ".join(f"{name} {row[key]}" for key, name in names.items() if row[key] != "")
         yield (
             int(row["line"]),
             f"line {int(firsts.iloc[number])} holds the same arm, seed, image and metric",
@@ -149,12 +164,18 @@ def _contradictions(rows: pd.DataFrame, axes: Sequence[str]) -> Iterator[tuple[i
         row = rows.iloc[number]
         was = groups.iloc[number] or "none"
         yield int(row["line"]), f"image {row['image']} has another group before ({was})", row["group"]
-    arms = rows.groupby(list(axes), sort=False).agg(line=("line", "first"), seeds=("seed", "nunique"))
+    arms = rows.groupby([axis_column(axis) for axis in axes], sort=False).agg(
+        line=("line", "first"), seeds=("seed", "nunique")
+    )
     for arm, row in arms[arms["seeds"] < 2].iterrows():
         name = ", ".join(map(str, arm)) if isinstance(arm, tuple) else str(arm)
         yield int(row["line"]), "an arm needs at least two seeds", name
     if len(arms) < 2:
-        yield int(rows["line"].iloc[0]), "a comparison needs at least two arms", str(rows[axes[0]].iloc[0])
+        yield (
+            int(rows["line"].iloc[0]),
+            "a comparison needs at least two arms",
+            str(rows[axis_column(axes[0])].iloc[0]),
+        )
 
 
 def _raise(path: Path, problems: Iterator[tuple[int, str, object]]) -> None:
@@ -282,7 +303,7 @@ def _directions(table: ForeignTable, outcome: str, direction: str | None) -> dic
 
 
 def _read_axes(table: ForeignTable, baseline: Sequence[str]) -> tuple[Axis, ...]:
-    labels = {axis: [str(label) for label in table.rows[axis].unique()] for axis in table.axes}
+    labels = {axis: [str(label) for label in table.rows[axis_column(axis)].unique()] for axis in table.axes}
     chosen = {axis: found[0] for axis, found in labels.items()}
     for text in baseline:
         axis, label = _read_baseline(table, labels, text)
@@ -314,7 +335,7 @@ def _read_baseline(table: ForeignTable, labels: Mapping[str, Sequence[str]], tex
 
 def _read_cells(table: ForeignTable, axes: Sequence[Axis]) -> tuple[Cell, ...]:
     """Return the arms in the order of the axes' levels; of several axes those that the table holds."""
-    there = set(table.rows[[axis.name for axis in axes]].itertuples(index=False, name=None))
+    there = set(table.rows[[axis_column(axis.name) for axis in axes]].itertuples(index=False, name=None))
     return tuple(
         Cell(
             levels=dict(zip((axis.name for axis in axes), labels, strict=True)),
@@ -363,7 +384,7 @@ def _read_claims(texts: Sequence[str], experiment: Experiment, table: ForeignTab
 
 def _with_results(table: ForeignTable, experiment: Experiment, directions: Mapping[str, bool]) -> Foreign:
     """Make a trial of each cell and seed; its value is the mean over the images that all trials have."""
-    axes = list(table.axes)
+    axes = [axis_column(axis) for axis in table.axes]
     rows = table.rows.assign(
         trial=[
             _digest(*row)[:HASH_DIGITS]
@@ -431,7 +452,7 @@ def _record(cell: Cell, seed: int, trial: str, file: str, *, is_there: bool) -> 
         "objective": float("nan"),
         "finished": "",
         "folder": "",
-        **{f"axis:{axis}": label for axis, label in cell.levels.items()},
+        **{axis_column(axis): label for axis, label in cell.levels.items()},
     }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from segbench.quantities import find_quantity
+from segbench.records import axis_column
 from segbench.report.analysis import Analysis
 from segbench.report.style import Style
 
@@ -31,6 +32,10 @@ class Labels:
     def name(self, text: str) -> str:
         """Return the user's word for an axis, a level or a cell; else the text itself."""
         return self.style.labels.get(text, text)
+
+    def axis(self, name: str) -> str:
+        """Return the user's word for an axis: `axis:NAME` where something else has that name too."""
+        return self.style.labels.get(axis_column(name)) or self.name(name)
 
     def metric(self, name: str) -> str:
         """Return the user's name of a metric, else ours: `Dice (test)`, `Surface Dice (test, last epoch)`."""
@@ -56,17 +61,18 @@ class Labels:
     @cached_property
     def _levels(self) -> dict[str, dict[str, str]]:
         """Cell -> axis -> label: figures ask it of every point."""
-        axes = self.axes
-        rows = self.analysis.cells[["cell", *axes]].to_dict(orient="records") if axes else []
+        columns = {axis: axis_column(axis) for axis in self.axes}
+        rows = self.analysis.cells[["cell", *columns.values()]].to_dict(orient="records") if columns else []
         found: dict[str, dict[str, str]] = {}
         for row in rows:
-            found.setdefault(str(row["cell"]), {axis: str(row[axis]) for axis in axes})
+            found.setdefault(str(row["cell"]), {axis: str(row[column]) for axis, column in columns.items()})
         return found
 
     @property
     def axes(self) -> list[str]:
         """Return the axes that the cells have a column for."""
-        return [axis.name for axis in self.analysis.experiment.axes if axis.name in self.analysis.cells]
+        known = self.analysis.cells
+        return [axis.name for axis in self.analysis.experiment.axes if axis_column(axis.name) in known]
 
     def labels_of(self, axis: str) -> list[str]:
         """Return the levels of an axis in the order of print."""
@@ -79,7 +85,7 @@ class Labels:
         parts = []
         for part in filter(None, (p.strip() for p in text.split(","))):
             axis, equals, label = part.partition("=")
-            parts.append(self.name(label.strip()) if equals else self.name(axis))
+            parts.append(self.name(label.strip()) if equals else self.axis(axis))
         return ", ".join(parts)
 
     def ordered(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -88,7 +94,9 @@ class Labels:
             return frame
         ranks = pd.DataFrame(
             {
-                axis: frame[axis].map({label: rank for rank, label in enumerate(self.labels_of(axis))})
+                axis: frame[axis_column(axis)].map(
+                    {label: rank for rank, label in enumerate(self.labels_of(axis))}
+                )
                 for axis in self.axes
             },
             index=frame.index,

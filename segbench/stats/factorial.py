@@ -19,6 +19,7 @@ import pandas as pd
 from scipy import special
 
 from segbench.config.pairing import Crossing
+from segbench.records import axis_column
 from segbench.stats.intervals import summarise, t_interval
 
 MARGINALS = ("axis", "level", "n", "mean", "sd", "low", "high")
@@ -29,6 +30,7 @@ INTERACTIONS = (
 )
 _ROUNDING = 1e-20
 """A sum of squares below this share of the total is zero."""
+_OWN_SOURCES = ("seed", "residual", "total")
 ANOVA = ("source", "axes", "df", "ss", "ms", "f", "p", "eta_squared", "omega_squared")
 
 
@@ -39,17 +41,17 @@ def complete_block(table: pd.DataFrame, crossing: Crossing, metric: str) -> pd.D
     cell would add that cell's effect to the noise between seeds.
 
     Args:
-        table: A row a planned trial: `cell`, a column an axis, `seed`, `fold`, the metric.
+        table: One row per planned trial: `cell`, one `axis:NAME` per axis, `seed`, `fold`, the metric.
         crossing: Which cells.
         metric: The column to take.
 
     Returns:
-        A column a factor, `seed`, `value`.
+        One column per factor (`axis:NAME`), `seed`, `value`.
     """
     labels = [cell.label for cell in crossing.cells]
     rows = table[table["cell"].isin(labels)]
     is_whole = rows[metric].notna().groupby(rows["seed"]).transform("all")
-    keys = [*crossing.factors, "seed"]
+    keys = [*map(axis_column, crossing.factors), "seed"]
     means = rows[is_whole].groupby(keys, sort=False)[metric].mean()
     return means.rename("value").reset_index()
 
@@ -63,12 +65,16 @@ def measured_block(table: pd.DataFrame, crossing: Crossing, metric: str) -> pd.D
         metric: The column to take.
 
     Returns:
-        `cell`, a column a factor, `seed`, `value`; empty where some cell is measured at no seed.
+        `cell`, one `axis:NAME` per factor, `seed`, `value`; empty where some cell is measured at no seed.
     """
     labels = [cell.label for cell in crossing.cells]
     rows = table[table["cell"].isin(labels)]
     is_whole = rows[metric].notna().groupby([rows["cell"], rows["seed"]]).transform("all")
-    means = rows[is_whole].groupby(["cell", *crossing.factors, "seed"], sort=False)[metric].mean()
+    means = (
+        rows[is_whole]
+        .groupby(["cell", *map(axis_column, crossing.factors), "seed"], sort=False)[metric]
+        .mean()
+    )
     block = means.rename("value").reset_index()
     return block if block["cell"].nunique() == len(labels) else block.iloc[:0]
 
@@ -90,9 +96,10 @@ def marginal_means(block: pd.DataFrame, levels: Mapping[str, Sequence[str]]) -> 
     """
     parts = []
     for axis, labels in levels.items():
-        per_seed = block.groupby([axis, "seed"], sort=False)["value"].mean().reset_index()
-        means = _in_order(summarise(per_seed, [axis], "value"), [axis], [labels])
-        parts.append(means.rename(columns={axis: "level"}).assign(axis=axis))
+        column = axis_column(axis)
+        per_seed = block.groupby([column, "seed"], sort=False)["value"].mean().reset_index()
+        means = _in_order(summarise(per_seed, [column], "value"), [column], [labels])
+        parts.append(means.rename(columns={column: "level"}).assign(axis=axis))
     return pd.concat(parts, ignore_index=True)[list(MARGINALS)]
 
 
@@ -105,9 +112,11 @@ def interaction_means(block: pd.DataFrame, levels: Mapping[str, Sequence[str]]) 
     """
     parts = []
     for a, b in itertools.combinations(levels, 2):
-        per_seed = block.groupby([a, b, "seed"], sort=False)["value"].mean().reset_index()
-        means = _in_order(summarise(per_seed, [a, b], "value"), [a, b], [levels[a], levels[b]])
-        parts.append(means.rename(columns={a: "level_a", b: "level_b"}).assign(axis_a=a, axis_b=b))
+        columns = [axis_column(a), axis_column(b)]
+        per_seed = block.groupby([*columns, "seed"], sort=False)["value"].mean().reset_index()
+        means = _in_order(summarise(per_seed, columns, "value"), columns, [levels[a], levels[b]])
+        named = dict(zip(columns, ("level_a", "level_b"), strict=True))
+        parts.append(means.rename(columns=named).assign(axis_a=a, axis_b=b))
     return pd.concat(parts, ignore_index=True)[list(MEANS)]
 
 
@@ -179,7 +188,7 @@ def anova(block: pd.DataFrame, levels: Mapping[str, Sequence[str]]) -> pd.DataFr
         for chosen in itertools.combinations(range(seed), size):
             axes = tuple(factors[k] for k in chosen)
             df = math.prod(cube.shape[k] - 1 for k in chosen)
-            row = _row(" x ".join(axes), axes, df, _square(cube, set(chosen)), total)
+            row = _row(_source(axes), axes, df, _square(cube, set(chosen)), total)
             effects.append(row | _tested(row, error_ms, int(rows[1]["df"]), total))  # type: ignore[call-overload]
     return pd.DataFrame([*effects, *rows], columns=list(ANOVA))
 
@@ -215,7 +224,7 @@ def unbalanced_anova(block: pd.DataFrame, levels: Mapping[str, Sequence[str]]) -
     if num_seeds < 2 or df_error < 1:
         return pd.DataFrame(columns=list(ANOVA))
     factors = list(levels)
-    plain = block.rename(columns={axis: f"f{k}" for k, axis in enumerate(factors)})
+    plain = block.rename(columns={axis_column(axis): f"f{k}" for k, axis in enumerate(factors)})
     crossed = " * ".join(f"C(f{k}, Sum)" for k in range(len(factors)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # without noise F is not defined
@@ -232,7 +241,7 @@ def unbalanced_anova(block: pd.DataFrame, levels: Mapping[str, Sequence[str]]) -
         for chosen in itertools.combinations(range(len(factors)), size):
             axes = tuple(factors[k] for k in chosen)
             df = math.prod(len(levels[axis]) - 1 for axis in axes)
-            row = _row(" x ".join(axes), axes, df, squares[tuple(f"f{k}" for k in chosen)], total)
+            row = _row(_source(axes), axes, df, squares[tuple(f"f{k}" for k in chosen)], total)
             effects.append(row | _tested(row, error_ms, df_error, total))
     seed = _row("seed", (), num_seeds - 1, squares[("seed",)], total)
     return pd.DataFrame(
@@ -240,11 +249,20 @@ def unbalanced_anova(block: pd.DataFrame, levels: Mapping[str, Sequence[str]]) -
     )
 
 
+def _source(axes: tuple[str, ...]) -> str:
+    """Name an effect; an axis that is called as a row of ours keeps the prefix of its column."""
+    name = " x ".join(axes)
+    return axis_column(name) if name in _OWN_SOURCES else name
+
+
 def _cube(block: pd.DataFrame, levels: Mapping[str, Sequence[str]]) -> np.ndarray:
     """Return a block's values, a dimension a factor in the order of its labels, seeds last."""
-    ranks = {axis: block[axis].map({label: k for k, label in enumerate(own)}) for axis, own in levels.items()}
+    ranks = {
+        axis_column(axis): block[axis_column(axis)].map({label: k for k, label in enumerate(own)})
+        for axis, own in levels.items()
+    }
     order = pd.DataFrame(ranks).assign(seed=block["seed"])
-    values = block["value"].loc[order.sort_values([*levels, "seed"]).index].to_numpy(float)
+    values = block["value"].loc[order.sort_values([*ranks, "seed"]).index].to_numpy(float)
     return values.reshape(*(len(own) for own in levels.values()), -1)
 
 

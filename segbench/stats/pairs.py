@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from segbench.config.pairing import Pairing
-from segbench.records import State
+from segbench.records import State, axis_column
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,7 @@ class PairedTable:
     """A measured table, and which of its rows make pairs: found once, whatever metrics are asked for."""
 
     table: pd.DataFrame
-    """A row a planned trial: a column an axis, `seed`, `fold`, `trial`, `state` and the metrics."""
+    """One row per planned trial: one `axis:NAME` per axis, `seed`, `fold`, `trial`, `state`, metrics."""
     pairing: Pairing
     _matches: dict[tuple[object, ...], _Matches] = field(default_factory=dict, repr=False)
 
@@ -160,14 +160,14 @@ class PairedTable:
     def _match(self, contrast: Contrast) -> _Matches:
         is_held = np.ones(len(self.table), bool)
         for axis, level in contrast.at:
-            is_held &= (self.table[axis] == level).to_numpy(bool)
+            is_held &= (self.table[axis_column(axis)] == level).to_numpy(bool)
         cells = _numbered(
             [self._filled(axis) for axis in self.pairing.others(contrast.axis)], len(self.table)
         )
         place = _numbered([self.table["seed"], self.table["fold"]], len(self.table))
         arms = []
         for label in (contrast.level, contrast.baseline):
-            rows = np.flatnonzero(is_held & (self.table[contrast.axis] == label).to_numpy(bool))
+            rows = np.flatnonzero(is_held & (self.table[axis_column(contrast.axis)] == label).to_numpy(bool))
             cell = pd.factorize(cells[rows])[0] if self.pairing.is_fraction else cells[rows]
             arms.append(pd.DataFrame({"cell": cell, "place": place[rows], "row": rows}))
         joined = arms[0].merge(arms[1], on=["cell", "place"], how="inner", suffixes=("_level", "_baseline"))
@@ -176,7 +176,7 @@ class PairedTable:
         return _Matches(at_level, joined["row_baseline"].to_numpy(), block)
 
     def _filled(self, axis: str) -> pd.Series:
-        labels = self.table[axis]
+        labels = self.table[axis_column(axis)]
         stand_in = self.pairing.stand_ins.get(axis)
         return labels if stand_in is None else labels.where(labels.notna() & (labels != ""), stand_in)
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from segbench.errors import ResultsError, message
-from segbench.records import State
+from segbench.records import AXIS_SPACE, State, axis_column, written_columns
 from segbench.store.atomic import write_bytes
 from segbench.store.layout import ExperimentFolder
 
 _ASKED: Final = "asked"
+_ROLE: Final = "role"
+_OWN: Final = ("hash", _ROLE, _ASKED, "seed", "fold", "state", "folder")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +29,22 @@ class IndexRow:
     state: State
     is_later: bool = False
     """Whether only a later look asks for it."""
+    role: str = ""
+    """Of a tuned design: `tuning` or `tuned`."""
 
 
 def write_index(
-    experiment: ExperimentFolder, axes: Sequence[str], rows: Iterable[IndexRow], *, has_looks: bool = False
+    experiment: ExperimentFolder,
+    axes: Sequence[str],
+    rows: Iterable[IndexRow],
+    *,
+    has_looks: bool = False,
+    has_roles: bool = False,
 ) -> None:
-    """Write `index.csv`: `hash`, a column an axis, `seed`, `fold`, `state`, `folder`.
+    """Write `index.csv`: `hash`, one column per axis, `seed`, `fold`, `state`, `folder`.
 
-    With looks a column `asked` before `seed` says `now` or `later`.
+    Before `seed` stand `role` in a tuned design, then, with looks, `asked`: `now` or `later`. An axis with
+    the name of one of these columns is written `axis:NAME`.
 
     Equal rows give equal bytes; the file is left alone where it holds exactly this already.
 
@@ -43,9 +53,12 @@ def write_index(
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["hash", *axes, *([_ASKED] if has_looks else []), "seed", "fold", "state", "folder"])
+    names = written_columns([axis_column(axis) for axis in axes], _OWN)
+    own = [*([_ROLE] if has_roles else []), *([_ASKED] if has_looks else [])]
+    writer.writerow(["hash", *names, *own, "seed", "fold", "state", "folder"])
     for row in rows:
         labels = [row.levels.get(axis, "") for axis in axes]
+        labels += [row.role] if has_roles else []
         labels += ["later" if row.is_later else "now"] if has_looks else []
         folder = experiment.trial(row.hash).path.relative_to(experiment.root).as_posix()
         writer.writerow([row.hash, *labels, row.seed, row.fold, row.state.value, folder])
@@ -73,14 +86,17 @@ def read_index(experiment: ExperimentFolder) -> list[IndexRow]:
             message(where, "the first line must name the columns", got=",".join(header)[:60], see="Delete it")
         )
     has_looks = header[-5:-4] == [_ASKED]
-    end = -5 if has_looks else -4
-    axes = header[1:end]
+    end = len(header) - (5 if has_looks else 4)
+    has_roles = header[end - 1] == _ROLE
+    end -= has_roles
+    axes = [name.removeprefix(AXIS_SPACE) for name in header[1:end]]
     try:
         return [
             IndexRow(
                 hash=line[0],
                 levels={axis: label for axis, label in zip(axes, line[1:end], strict=True) if label},
                 is_later=has_looks and line[-5] == "later",
+                role=line[end] if has_roles else "",
                 seed=int(line[-4]),
                 fold=int(line[-3]),
                 state=State(line[-2]),

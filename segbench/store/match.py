@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from segbench.config.experiment import Cell, Design, Experiment, Search, Tune
 from segbench.config.trial import identity
 from segbench.errors import ResultsError
-from segbench.records import Role, State
+from segbench.records import AXIS_SPACE, Role, State, axis_column
 from segbench.store.index import read_index
 from segbench.store.layout import HASH_DIGITS, ResultsFolder
 from segbench.store.results import Results
@@ -121,19 +121,19 @@ def _tuned(results: Results, experiment: Experiment) -> pd.DataFrame:
     import pandas as pd
 
     places = {cell.config_hash: number for number, cell in enumerate(experiment.cells)}
-    axes = [f"axis:{axis.name}" for axis in experiment.axes]
+    axes = [axis_column(axis.name) for axis in experiment.axes]
     rows = []
     for tuning in recorded_tunings(results, experiment):
         for seed in tuning.seeds:
             trial = winner_hash(experiment, tuning, seed)
             if trial is not None:
-                labels = {f"axis:{axis}": label for axis, label in tuning.cell.levels.items()}
+                labels = {axis_column(axis): label for axis, label in tuning.cell.levels.items()}
                 order = places[tuning.cell.config_hash]
                 rows.append({"_order": order, "cell": tuning.cell.label, **labels, "trial": trial})
     wanted = pd.DataFrame(rows, columns=["_order", "cell", *axes, "trial"])
     wanted = wanted.astype({"_order": "int64", **dict.fromkeys(["cell", *axes, "trial"], "str")})
     tested = _tested(results.trials)
-    facts = tested[[name for name in tested if not str(name).startswith("axis:")]]
+    facts = tested[[name for name in tested if not str(name).startswith(AXIS_SPACE)]]
     found = wanted.merge(facts, on="trial", how="inner").sort_values(
         ["_order", "seed", "fold"], kind="stable"
     )
@@ -155,16 +155,16 @@ def _candidates(trials: pd.DataFrame, experiment: Experiment) -> pd.DataFrame:
     import pandas as pd
 
     cells = [
-        {"cell": cell.label, **{f"axis:{axis}": label for axis, label in cell.levels.items()}}
+        {"cell": cell.label, **{axis_column(axis): label for axis, label in cell.levels.items()}}
         for cell in experiment.cells
     ]
-    names = ["cell", *(f"axis:{axis.name}" for axis in experiment.axes)]
+    names = ["cell", *(axis_column(axis.name) for axis in experiment.axes)]
     wanted = pd.DataFrame(
         {name: pd.Series([cell.get(name, "") for cell in cells], dtype="str") for name in names}
     )
     wanted["config_hash"] = pd.Series([cell.config_hash for cell in experiment.cells], dtype="str")
     wanted["_order"] = range(len(cells))
-    facts = trials[[name for name in trials if not str(name).startswith("axis:")]]
+    facts = trials[[name for name in trials if not str(name).startswith(AXIS_SPACE)]]
     in_design = facts["seed"].isin(experiment.seeds) & (facts["fold"] < experiment.num_folds)
     facts = facts[in_design]
     exact = wanted.merge(facts, on="config_hash", how="inner")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from segbench.errors import ResultsError, message
-from segbench.records import SearchPlace, TrialRecord
+from segbench.records import SearchPlace, TrialRecord, axis_column, parameter_column
 from segbench.store.frames import read_all_epochs, read_all_images
 from segbench.store.layout import ExperimentFolder
 from segbench.store.samples import read_samples
@@ -123,7 +123,7 @@ def _trials_frame(experiment: ExperimentFolder, records: Sequence[TrialRecord]) 
         column(name, [_number(getattr(record, name)) for record in records], "float64")
     column("is_dirty", [bool(record.is_dirty) for record in records], "bool")
     for axis in _keys(record.levels for record in records):
-        column(f"axis:{axis}", [record.levels.get(axis) for record in records], "str")
+        column(axis_column(axis), [record.levels.get(axis) for record in records], "str")
     for metric in _keys(record.test for record in records):
         column(f"test_{metric}", [_number(record.test.get(metric)) for record in records], "float64")
     if any(record.search is not None for record in records):
@@ -135,7 +135,7 @@ def _trials_frame(experiment: ExperimentFolder, records: Sequence[TrialRecord]) 
             column("search_role", [place.role and str(place.role) for place in places], "str")
         asked = [place.parameters for place in places]
         for parameter in _keys(asked):
-            columns[f"search:{parameter}"] = pd.Series([a.get(parameter) for a in asked])
+            columns[parameter_column(parameter)] = pd.Series([a.get(parameter) for a in asked])
     return pd.DataFrame(columns)
 
 

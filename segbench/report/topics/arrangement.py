@@ -7,6 +7,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from segbench.records import axis_column
 from segbench.report.draw import figure
 from segbench.report.labels import Labels
 
@@ -49,7 +50,8 @@ def lay_out(labels: Labels, *, never_colour: frozenset[str] = frozenset()) -> La
     chosen = next((axis for axis in reversed(able) if len(labels.labels_of(axis)) == most), None)
     others = tuple(axis for axis in axes if axis != chosen)
     present = {
-        tuple(str(row[axis]) for axis in others) for row in labels.analysis.cells.to_dict(orient="records")
+        tuple(str(row[axis_column(axis)]) for axis in others)
+        for row in labels.analysis.cells.to_dict(orient="records")
     }
     combinations = tuple(
         c for c in itertools.product(*([*labels.labels_of(axis), ""] for axis in others)) if c in present

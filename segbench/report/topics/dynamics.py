@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from segbench.quantities import is_lower_better
+from segbench.records import axis_column
 from segbench.report.analysis import Analysis
 from segbench.report.columns import Numbered, cell_columns, cell_fields, is_known, rows_of
 from segbench.report.draw.figure import Facet, Figure, Key, Look, Mark, Note, Scale, marker
@@ -153,7 +154,7 @@ def _y_scale(curves: pd.DataFrame, quantity: str) -> Scale:
 def _is_in(curves: pd.DataFrame, layout: Layout, combination: tuple[str, ...]) -> pd.Series:
     chosen = pd.Series(True, index=curves.index)
     for axis, level in zip(layout.facet_axes, combination, strict=True):
-        chosen &= curves[axis].astype(str) == level
+        chosen &= curves[axis_column(axis)].astype(str) == level
     return chosen
 
 

@@ -379,14 +379,14 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
 def contrast_name(row: dict[str, object], labels: Labels) -> str:
     """Return `norm: DyT − BatchNorm (unet)`; without the axis where the design has only one."""
     name = f"{labels.name(str(row['level']))} {MINUS} {labels.name(str(row['baseline']))}"
-    axis = f"{labels.name(str(row['axis']))}: " if len(labels.analysis.experiment.axes) > 1 else ""
+    axis = f"{labels.axis(str(row['axis']))}: " if len(labels.analysis.experiment.axes) > 1 else ""
     return f"{axis}{name} ({labels.at(str(row['at']))})" if row["at"] else f"{axis}{name}"
 
 
 def aliases_name(row: Mapping[str, Any], labels: Labels) -> str:
     """Return what an effect cannot be told from as it is printed: `lr × flips, model × size`."""
     others = [other.split(" x ") for other in str(row["aliases"]).split(", ")] if row["aliases"] else []
-    return ", ".join(" × ".join(labels.name(axis) for axis in other) for other in others)
+    return ", ".join(" × ".join(labels.axis(axis) for axis in other) for other in others)
 
 
 def _row_name(name: str, aliases: str, room: float) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 from segbench.config.experiment import Experiment
 from segbench.config.pairing import Crossing, Pairing
 from segbench.quantities import is_lower_better
+from segbench.records import axis_column
 from segbench.report.analysis import Analysis
 from segbench.report.columns import Numbered, rows_of
 from segbench.report.draw.figure import DASHES, Facet, Figure, Key, Look, Mark, Scale, colour, in_rows, marker
@@ -102,13 +103,15 @@ class _Trials:
 
     @classmethod
     def of(cls, table: pd.DataFrame, crossing: Crossing, block: pd.DataFrame) -> _Trials:
-        keys = [*crossing.factors, "seed"]
+        keys = [*map(axis_column, crossing.factors), "seed"]
         in_crossing = table["cell"].isin([cell.label for cell in crossing.cells])
         used = table[in_crossing].merge(block[keys], on=keys).sort_values(["seed", "fold"], kind="stable")
         places = {
             (axis, str(label)): frozenset(map(int, own))
             for axis in crossing.factors
-            for label, own in used.reset_index(drop=True).groupby(axis, sort=False).indices.items()
+            for label, own in used.reset_index(drop=True)
+            .groupby(axis_column(axis), sort=False)
+            .indices.items()
         }
         return cls(tuple(map(str, used["trial"])), places)
 
@@ -214,7 +217,7 @@ def interactions_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         row_height_cm=_HEIGHT_CM,
         left_cm=_LEFT_CM,
         legend=tuple(
-            Key(text=f"{labels.name(axis)}: {labels.name(level)}", look=look, kind="points")
+            Key(text=f"{labels.axis(axis)}: {labels.name(level)}", look=look, kind="points")
             for (axis, level), look in looks.items()
         ),
     )
@@ -250,7 +253,7 @@ def _facet(
     room = width / len(along) - 0.15
     return Facet(
         x=Scale(
-            label=labels.name(pair.along),
+            label=labels.axis(pair.along),
             low=-0.5,
             high=len(along) - 0.5,
             ticks=tuple(float(k) for k in range(len(along))),
@@ -258,7 +261,7 @@ def _facet(
         ),
         y=y,
         marks=tuple(marks),
-        title=f"{labels.name(pair.lines)} × {labels.name(pair.along)}",
+        title=f"{labels.axis(pair.lines)} × {labels.axis(pair.along)}",
     )
 
 
@@ -301,7 +304,7 @@ def marginals_table(analysis: Analysis, labels: Labels) -> Table:
     numbers = Numbered(labels, "marginals", shown)
     rows = [
         (
-            Field(text=labels.name(row["axis"])),
+            Field(text=labels.axis(row["axis"])),
             Field(text=labels.name(row["level"])),
             *numbers.fields(marginal_subject(analysis, row)),
         )
@@ -392,12 +395,9 @@ def anova_table(analysis: Analysis, labels: Labels) -> Table:
 
 def _types(analysis: Analysis) -> str:
     """Say which sums of squares the analysis of variance has; without losses all types are the same."""
-    df = (
-        {}
-        if analysis.anova is None
-        else dict(zip(analysis.anova["source"], analysis.anova["df"], strict=True))
-    )
-    cells = 1 + sum(count for source, count in df.items() if source not in ("seed", "residual", "total"))
+    rows = rows_of(analysis.anova)
+    df = {row["source"]: row["df"] for row in rows if not row["axes"]}
+    cells = 1 + sum(row["df"] for row in rows if row["axes"])
     if df and df["total"] + 1 != cells * (df["seed"] + 1):
         return "Some trials are missing: sums of squares are of type III and do not add up to the total."
     return "The crossing is complete and balanced, so sums of squares of types I, II and III agree."
@@ -405,8 +405,8 @@ def _types(analysis: Analysis) -> str:
 
 def _effect(row: Mapping[str, Any], side: str, labels: Labels) -> str:
     level, baseline = labels.name(row[f"level_{side}"]), labels.name(row[f"baseline_{side}"])
-    return f"{labels.name(row[f'axis_{side}'])}: {level} {MINUS} {baseline}"
+    return f"{labels.axis(row[f'axis_{side}'])}: {level} {MINUS} {baseline}"
 
 
 def _source(source: str, axes: Sequence[str], labels: Labels) -> str:
-    return " × ".join(labels.name(axis) for axis in axes) or source
+    return " × ".join(labels.axis(axis) for axis in axes) or source

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from segbench.config.experiment import Experiment, Search, SearchParameter
-from segbench.records import State
+from segbench.records import State, parameter_column
 from segbench.report.analysis import Analysis
 from segbench.report.columns import is_known, rows_of
 from segbench.report.draw.figure import GREY, Facet, Figure, Key, Look, Mark, Note
@@ -105,8 +105,8 @@ def _fitted(
     is_lower_better: bool,
     groups: Sequence[str] | None = None,
 ) -> Importance | None:
-    knobs = [knob_of(parameter) for parameter in parameters if parameter.name in frame]
-    columns = [frame[knob.name].tolist() for knob in knobs]
+    knobs = [knob_of(parameter) for parameter in parameters if parameter_column(parameter.name) in frame]
+    columns = [frame[parameter_column(knob.name)].tolist() for knob in knobs]
     return importance(knobs, columns, values, is_lower_better=is_lower_better, groups=groups)
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from segbench.config.experiment import SearchParameter
 from segbench.quantities import axis_unit
+from segbench.records import parameter_column
 from segbench.report.analysis import Analysis
 from segbench.report.draw.figure import GREY, Facet, Figure, Key, Look, Mark, Scale, Word
 from segbench.report.draw.layout import shortened
@@ -118,7 +119,7 @@ class _Axis:
 
 
 def _of_knob(knob: SearchParameter, done: pd.DataFrame, labels: Labels) -> _Axis:
-    values = done[knob.name].tolist()
+    values = done[parameter_column(knob.name)].tolist()
     name = labels.name(knob.name)
     if knob.levels:
         own = [level.label for level in knob.levels]
@@ -170,7 +171,7 @@ def _lines(
     hover: list[str] = []
     of_row = dict(zip(index, zip(*heights, strict=True), strict=True))
     for label, row in zip(rows.index, rows.to_dict("records"), strict=True):
-        settings = ", ".join(f"{knob.name} = {setting_text(row[knob.name])}" for knob in knobs)
+        settings = ", ".join(f"{k.name} = {setting_text(row[parameter_column(k.name)])}" for k in knobs)
         reached = ", ".join(f"{aim.metric} {numbers.of(aim.metric, row[column])}" for aim, column in aims)
         line = [float(height) for height in of_row[label]]
         x += [*(float(k) for k in range(len(line))), float(len(line) - 1)]

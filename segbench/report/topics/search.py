@@ -12,7 +12,7 @@ import pandas as pd
 
 from segbench.config.experiment import Constraint, Experiment, Search, SearchParameter
 from segbench.quantities import axis_unit
-from segbench.records import State
+from segbench.records import State, parameter_column
 from segbench.report.analysis import Analysis
 from segbench.report.draw.figure import GREY, Facet, Figure, Key, Look, Mark, Scale, in_rows
 from segbench.report.draw.layout import shortened
@@ -86,9 +86,9 @@ def proposals_frame(
         Pareto front).
     """
     assert experiment.search is not None
-    names = [parameter.name for parameter in experiment.search.parameters]
-    columns = {"search_number": "number", **{f"search:{n}": n for n in names}, "objective": "value"}
-    known = table.assign(**{c: float("nan") for c in columns if c not in table})
+    names = [parameter_column(parameter.name) for parameter in experiment.search.parameters]
+    columns = {"search_number": "number", "objective": "value"}
+    known = table.assign(**{c: float("nan") for c in (*columns, *names) if c not in table})
     frame = known.drop(columns=[n for n in columns.values() if n in known]).rename(columns=columns)
     frame = frame.loc[frame["number"].notna(), ["trial", "number", *names, "state", "value"]]
     frame = frame.astype({"number": int}).sort_values("number", kind="stable").reset_index(drop=True)
@@ -190,15 +190,16 @@ def find_front(experiment: Experiment, proposals: pd.DataFrame, table: pd.DataFr
 def _best(experiment: Experiment, proposals: pd.DataFrame, table: pd.DataFrame, index: Hashable) -> Best:
     assert experiment.search is not None
     row = proposals.loc[index]
-    names = [parameter.name for parameter in experiment.search.parameters if parameter.name in proposals]
+    columns = {p.name: parameter_column(p.name) for p in experiment.search.parameters}
+    settings = {name: row[column] for name, column in columns.items() if column in proposals}
     return Best(
         number=int(row["number"]),
-        settings=listed([f"{n} = {_setting(row[n])}" for n in names]),
+        settings=listed([f"{name} = {_setting(value)}" for name, value in settings.items()]),
         objective=float(row["value"]),
         num_completed=len(eligible(proposals)),
         replicates=_replicates(experiment, str(row["trial"]), table),
         trial=str(row["trial"]),
-        parameters={n: row[n].item() if hasattr(row[n], "item") else row[n] for n in names},
+        parameters={n: v.item() if hasattr(v, "item") else v for n, v in settings.items()},
         values={goal.metric: float(row[goal.metric]) for goal in experiment.search.goals},
     )
 
@@ -300,7 +301,7 @@ def points(
         key: Begins the names of the marks' columns.
         aim: What `found` was drawn by.
         numbers: Prints values.
-        place: Column that a hint names; empty: the hint says the number alone.
+        place: Parameter that a hint names; empty: the hint says the number alone.
     """
     frame = found.frame.assign(x=list(x))
     groups = [(kind, look, frame[frame["kind"] == kind]) for kind, look in LOOKS.items()]
@@ -356,7 +357,7 @@ def scale_of(parameter: SearchParameter, values: Sequence[Any], labels: Labels, 
 
 def positions(parameter: SearchParameter, frame: pd.DataFrame) -> list[float]:
     """Return where proposals stand on the axis of a knob; those at one level beside each other."""
-    values = frame[parameter.name].tolist()
+    values = frame[parameter_column(parameter.name)].tolist()
     if not parameter.levels:
         return [math.nan if value is None else float(value) for value in values]
     places = {level.label: k for k, level in enumerate(parameter.levels)}
@@ -377,7 +378,7 @@ def _hint(row: Mapping[str, Any], aim: Aim, numbers: Numbers, place: str) -> str
     if row["kind"] == "pruned" and row["has_value"] and row.get("last_epoch") == row.get("last_epoch"):
         said += f" at epoch {int(row['last_epoch'])}"
     state = "" if row["kind"] == "complete" else f", {row['kind']}"
-    at = f" at {place} = {setting_text(row[place])}" if place else ""
+    at = f" at {place} = {setting_text(row[parameter_column(place)])}" if place else ""
     return f"proposal {row['number']}{state}: {said}{at} (trial {row['trial']})"
 
 
@@ -413,7 +414,8 @@ def drawn_of(analysis: Analysis, labels: Labels) -> list[tuple[Aim, Drawn]]:
 def knobs_of(analysis: Analysis) -> list[SearchParameter]:
     """Return the knobs that are drawn: those of the largest shares of variance first."""
     assert analysis.experiment.search is not None
-    known = [p for p in analysis.experiment.search.parameters if p.name in analysis.search]
+    searched = analysis.experiment.search.parameters
+    known = [p for p in searched if parameter_column(p.name) in analysis.search]
     shares: dict[str, float] = {}
     if analysis.importance is not None:
         for row in analysis.importance.to_dict("records"):
@@ -488,7 +490,7 @@ def slices_figure(analysis: Analysis, labels: Labels) -> Figure | None:
     for aim, each in found:
         facets = [
             Facet(
-                x=scale_of(knob, each.frame[knob.name].tolist(), labels, width),
+                x=scale_of(knob, each.frame[parameter_column(knob.name)].tolist(), labels, width),
                 y=each.scale,
                 marks=tuple(
                     points(
@@ -530,7 +532,7 @@ def search_table(analysis: Analysis, labels: Labels) -> Table:
         return Table(name="search", caption="", columns=(), rows=())
     objective = analysis.experiment.baseline.objective
     numbers = Numbers(labels.style.digits)
-    parameters = [p.name for p in spec.parameters if p.name in search]
+    parameters = [p.name for p in spec.parameters if parameter_column(p.name) in search]
     if spec.goals:
         return _front_table(search, spec, labels)
     best = eligible(search).sort_values("value", ascending=objective.direction != "maximize", kind="stable")
@@ -542,7 +544,7 @@ def search_table(analysis: Analysis, labels: Labels) -> Table:
                 sort=row["value"],
                 hover=labels.traces.hover("search", proposal_subject(analysis, row), "value"),
             ),
-            *(_parameter(row[p], labels) for p in parameters),
+            *(_parameter(row[parameter_column(p)], labels) for p in parameters),
             Field(text=row["trial"]),
         )
         for row in best.head(10).to_dict("records")
@@ -569,7 +571,7 @@ def _front_table(search: pd.DataFrame, spec: Search, labels: Labels) -> Table:
     front = search[search["is_best"].astype(bool)].sort_values(
         first.metric, ascending=first.direction != "maximize", kind="stable"
     )
-    parameters = [p.name for p in spec.parameters if p.name in search]
+    parameters = [p.name for p in spec.parameters if parameter_column(p.name) in search]
     rows = [
         (
             Field(text=count(row["number"]), sort=row["number"]),
@@ -581,7 +583,7 @@ def _front_table(search: pd.DataFrame, spec: Search, labels: Labels) -> Table:
                 )
                 for goal in spec.goals
             ),
-            *(_parameter(row[p], labels) for p in parameters),
+            *(_parameter(row[parameter_column(p)], labels) for p in parameters),
             Field(text=row["trial"]),
         )
         for row in front.to_dict("records")

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pandas as pd
 
 from segbench.config.experiment import Experiment, SearchParameter
-from segbench.records import State
+from segbench.records import State, axis_column, parameter_column
 from segbench.report.analysis import Analysis
 from segbench.report.best_design import value_at
 from segbench.report.columns import Numbered
@@ -35,8 +35,9 @@ AT_THESE_SETTINGS = (
 
 def tuning_frame(experiment: Experiment, tunings: Sequence[CellTuning]) -> pd.DataFrame:
     """Return `Analysis.tuning`: a row a cell and repeat."""
-    axes = [axis.name for axis in experiment.axes]
-    parameters = [p.name for p in experiment.tune.search.parameters] if experiment.tune else []
+    axes = {axis_column(axis.name): axis.name for axis in experiment.axes}
+    searched = experiment.tune.search.parameters if experiment.tune is not None else ()
+    parameters = {parameter_column(parameter.name): parameter.name for parameter in searched}
     rows = []
     for tuning in sorted(tunings, key=lambda t: experiment.cells.index(t.cell)):
         winner = tuning.winner
@@ -44,14 +45,14 @@ def tuning_frame(experiment: Experiment, tunings: Sequence[CellTuning]) -> pd.Da
         rows.append(
             {
                 "cell": tuning.cell.label,
-                **tuning.cell.levels,
+                **{column: tuning.cell.levels.get(axis) for column, axis in axes.items()},
                 "repeat": tuning.repeat,
                 "ended": tuning.num_ended,
                 "diverged": tuning.count(State.DIVERGED),
                 "failed": tuning.count(State.FAILED),
                 "trial": winner.hash if winner is not None else "",
                 "value": winner.objective if winner is not None else float("nan"),
-                **{name: chosen.get(name) for name in parameters},
+                **{column: chosen.get(name) for column, name in parameters.items()},
             }
         )
     names = ("repeat", "ended", "diverged", "failed", "trial", "value")
@@ -164,11 +165,13 @@ def tuning_figure(analysis: Analysis, labels: Labels) -> Figure | None:
     rows: list[tuple[Facet, ...]] = []
     has_default = False
     for knob in knobs:
-        values = [value for value in found.frame[knob.name].tolist() if _is_known(value)]
+        values = [value for value in found.frame[parameter_column(knob.name)].tolist() if _is_known(value)]
         x = scale_of(knob, values, labels, width)
         facets = []
         for number, cell in enumerate(shown):
-            own = found.frame[(found.frame["cell"] == cell) & found.frame[knob.name].map(_is_known)]
+            own = found.frame[
+                (found.frame["cell"] == cell) & found.frame[parameter_column(knob.name)].map(_is_known)
+            ]
             own = own.reset_index(drop=True)
             if own.empty:
                 continue  # a knob that the cell has not
@@ -236,7 +239,7 @@ def tuning_table(analysis: Analysis, labels: Labels) -> Table:
         return Table(name="tuning", caption="", columns=(), rows=())
     metric = analysis.experiment.baseline.objective.metric
     numbers = Numbers(labels.style.digits)
-    parameters = [parameter.name for parameter in tune.search.parameters]
+    parameters = [parameter_column(parameter.name) for parameter in tune.search.parameters]
     is_repeated = tuning["repeat"].unique().size > 1
     lost = Numbered(labels, "tuning", (("Diverged", "diverged"), ("Failed", "failed")))
     rows = [

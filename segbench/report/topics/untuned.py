@@ -11,7 +11,7 @@ import pandas as pd
 
 from segbench.config.experiment import Experiment
 from segbench.config.trial import identity
-from segbench.records import State
+from segbench.records import State, axis_column, parameter_column
 from segbench.report.analysis import Analysis
 from segbench.report.best_design import value_at
 from segbench.report.columns import Numbered, rows_of
@@ -39,8 +39,8 @@ NO_VAL: Final = "the tuning never tried the settings as designed"
 def tuning_trials_frame(experiment: Experiment, tunings: Sequence[CellTuning]) -> pd.DataFrame:
     """Return `Analysis.tuning_trials`: a row a tuning trial."""
     assert experiment.tune is not None
-    axes = [axis.name for axis in experiment.axes]
-    parameters = [parameter.name for parameter in experiment.tune.search.parameters]
+    axes = {axis_column(axis.name): axis.name for axis in experiment.axes}
+    parameters = {parameter_column(p.name): p.name for p in experiment.tune.search.parameters}
     rows = []
     for tuning in sorted(tunings, key=lambda t: experiment.cells.index(t.cell)):
         winner = tuning.winner
@@ -49,14 +49,14 @@ def tuning_trials_frame(experiment: Experiment, tunings: Sequence[CellTuning]) -
             rows.append(
                 {
                     "cell": tuning.cell.label,
-                    **tuning.cell.levels,
+                    **{column: tuning.cell.levels.get(axis) for column, axis in axes.items()},
                     "repeat": tuning.repeat,
                     "number": number,
                     "trial": trial.hash,
                     "state": trial.state.value,
                     "value": trial.objective if is_complete else float("nan"),
                     "is_winner": winner is not None and trial.hash == winner.hash,
-                    **{name: trial.parameters.get(name) for name in parameters},
+                    **{column: trial.parameters.get(name) for column, name in parameters.items()},
                 }
             )
     names = ("repeat", "number", "trial", "state", "value", "is_winner")
@@ -79,7 +79,7 @@ def untuned_frame(
         tunings: Of the design.
         found: Trials of the cells as designed.
     """
-    axes = [axis.name for axis in experiment.axes]
+    axes = {axis_column(axis.name): axis.name for axis in experiment.axes}
     metric = experiment.outcome.removeprefix("test_")
     rows = []
     for cell in experiment.cells:
@@ -96,7 +96,7 @@ def untuned_frame(
         rows.append(
             {
                 "cell": cell.label,
-                **cell.levels,
+                **{column: cell.levels.get(axis) for column, axis in axes.items()},
                 "n_default": len(default),
                 "default": _mean(default.values()),
                 "n_tuned": len(tuned),

@@ -212,11 +212,11 @@ def test_another_name_leaves_the_results_as_they_are(
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("../x", "--as: a name has letters, digits"),
-        (".hidden", "--as: a name has letters, digits"),
-        ("a b", "--as: a name has letters, digits"),
-        ("", "--as: a name has letters, digits"),
-        ("x_smoke", "and does not end in _smoke, got 'x_smoke'"),
+        ("../x", "--as: an experiment's name begins with"),
+        (".hidden", "--as: an experiment's name begins with"),
+        ("a/b", "--as: an experiment's name cannot hold /"),
+        ("", "--as: an experiment's name begins with"),
+        ("x_smoke", "--as: a name must not end in _smoke: smoke tests do, got 'x_smoke'"),
         ("other", "--as: experiments/other.yaml has this name, got 'other'"),
         ("other_small", "--as: this is the scale small of experiments/other.yaml, got 'other_small'"),
     ],

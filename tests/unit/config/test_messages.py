@@ -242,8 +242,7 @@ LEVELS: Final = {
     "got 'patence'. Did you mean 'patience'? Known: patience, min_delta.",
     "axes: {a: {levels: {x: {nrm: batch}}}}": "3:25: there is no such field, got 'nrm'. Did you mean 'norm'? "
     f"Known: {FIELDS}.",
-    "axes: {seed: {path: epochs, levels: [100, 1]}}": "3:8: an axis must not have this name: reports use it, "
-    "got 'seed'.",
+    "axes: {axis:seed: {path: epochs, levels: [100, 1]}}": "3:8: a name must not begin with this: files write `axis:NAME` where a name is taken, got 'axis:seed'.",
     "axes: {size: {path: dataset.size_px, levels: [32, 40]}}": "3:51: unet takes sizes that are multiples of "
     "16, got 40. The nearest are 32 and 48 (SB109).",
     "axes: {depth: {path: model.depth, levels: [4, 6]}}": "3:47: unet takes sizes that are multiples of 64, "
@@ -389,8 +388,7 @@ SPACES: Final = {
     "got 'norm'.",
     "space: {a: {path: epochs, low: 1, high: 3}, epochs: [1, 2]}": "4:47: the parameter a sets epochs too; "
     "one may set it.",
-    "space: {number: {path: epochs, low: 1, high: 3}}": "4:11: a parameter must not have this name: reports "
-    "use it, got 'number'.",
+    "space: {search:n: {path: epochs, low: 1, high: 3}}": "4:11: a name must not begin with this: files write `axis:NAME` where a name is taken, got 'search:n'.",
     "space: {epochs: [1, 2]}\n  sampler: tp": "5:12: sampler must be one of the known words, got 'tp'. "
     "Did you mean 'tpe'? Known: tpe, random, qmc, gp, cmaes, nsga2.",
     "space: {epochs: [1, 2]}\n  sampler: {tpe: {}, random: {}}": "5:12: must name one, got 'tpe, random'.",

@@ -11,6 +11,7 @@ import pandas as pd
 from segbench.config.experiment import Axis, Cell, Claim, Experiment, Level
 from segbench.config.project import Project
 from segbench.config.trial import Choice, TrialConfig
+from segbench.records import axis_column
 from segbench.report.analysis import Analysis
 from segbench.stats.factorial import anova, interaction_means, interactions, marginal_means
 
@@ -84,7 +85,7 @@ def make_analysis(
         missing = number == len(experiment.cells) - 1 and seeds > 2
         values = 0.912 - loss_of_quality + 0.004 * random.standard_normal(seeds - missing)
         half = 4.3 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-        base = {"cell": cell.label, **cell.levels}
+        base = {"cell": cell.label, **{axis_column(a): label for a, label in cell.levels.items()}}
         cells.append(
             base
             | {
@@ -186,7 +187,7 @@ def make_analysis(
         search=pd.DataFrame(),
         sensitivity=make_sensitivity(make_effects(levels, seeds)),
         **make_factorial(levels, seeds),
-        dynamics=make_dynamics(pd.DataFrame(cells), list(levels), seeds),
+        dynamics=make_dynamics(pd.DataFrame(cells), [axis_column(axis) for axis in levels], seeds),
         notes=(
             "The intervals hold the training set and the split fixed.",
             "Train curves are running means over augmented batches: another estimator than the val curves.",
@@ -254,7 +255,7 @@ def make_factorial(levels: dict[str, tuple[str, ...]], seeds: int) -> dict[str, 
         return {}
     random = np.random.default_rng(1)
     rows = [
-        dict(zip(levels, combination, strict=True))
+        dict(zip(map(axis_column, levels), combination, strict=True))
         | {"seed": seed, "value": 0.9 - 0.01 * (number % 3) + 0.003 * random.standard_normal()}
         for number, combination in enumerate(itertools.product(*levels.values()))
         for seed in range(seeds)

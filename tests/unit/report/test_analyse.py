@@ -63,7 +63,7 @@ def test_cells_hold_the_outcome_and_costs(make_experiment: Make, make_results: M
     assert cells["cell"].tolist() == [cell.label for cell in experiment.cells]
     values = [dice({"norm": "none"}, s, 0) for s in range(3)]
     row = cells[cells["cell"] == "resnet, none"].iloc[0]
-    assert (row["model"], row["norm"], row["n"]) == ("resnet", "none", 3)
+    assert (row["axis:model"], row["axis:norm"], row["n"]) == ("resnet", "none", 3)
     assert row["mean"] == pytest.approx(np.mean(values))
     assert (row["low"], row["high"]) == pytest.approx(t_interval(values))
     assert (row["epoch_time_s"], row["selected_epoch"], row["parameters"]) == (2.0, 12.0, 1000.0)
@@ -376,7 +376,9 @@ def test_frames_have_the_columns_of_the_contract(make_experiment: Make, make_res
     analysis = judged(make_experiment, make_results, claim(">"))
     assert isinstance(analysis.effects.loc[0, "trials"], tuple)
     assert len(analysis.effects.loc[0, "trials"]) == 10
-    assert analysis.seeds.columns.tolist() == ["trial", "cell", "norm", "seed", "fold", "value", "value_last"]
+    assert analysis.seeds.columns.tolist() == [
+        *("trial", "cell", "axis:norm", "seed", "fold", "value", "value_last")
+    ]
     assert len(analysis.seeds) == 15
     assert analysis.effects["is_family"].dtype == bool
     assert pd.api.types.is_float_dtype(analysis.effects["p_holm"])

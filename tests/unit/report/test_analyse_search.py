@@ -89,10 +89,10 @@ def run(experiment: Experiment, results: Results) -> Analysis:
 def test_every_proposal_is_a_row(experiment: Experiment) -> None:
     search = run(experiment, make_results()).search
     assert search.columns.tolist() == [
-        *("trial", "number", "lr", "state", "value", "last_epoch", "last_value")
+        *("trial", "number", "search:lr", "state", "value", "last_epoch", "last_value")
     ]
     assert search["number"].tolist() == [0, 1, 2, 3]
-    assert search["lr"].tolist() == [1e-4, 1e-3, 1e-2, 0.1]
+    assert search["search:lr"].tolist() == [1e-4, 1e-3, 1e-2, 0.1]
     assert search["value"].tolist()[:3] == VALIDATION
     assert np.isnan(search.loc[3, "value"])
 

@@ -260,7 +260,8 @@ def test_what_is_wrong_is_named_with_its_line(
             "arm,arm:norm,seed,metric,value",
             "made.csv:1: a file has a column arm, or columns arm:AXIS, not both.",
         ),
-        ("arm:seed,seed,metric,value", "made.csv:1: an axis needs a name of its own, got 'arm:seed'."),
+        ("arm:axis:a,seed,metric,value", "made.csv:1: a name must not begin with"),
+        ("arm:,seed,metric,value", "made.csv:1: a name must not be empty"),
     ],
 )
 def test_a_wrong_header_is_refused(write: Callable[..., Path], header: str, said: str) -> None:

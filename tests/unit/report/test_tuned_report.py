@@ -213,10 +213,10 @@ def test_winners_stand_in_a_table(load: Load, tmp_path: Path) -> None:
     tuned(experiment)
     analysis = report(experiment)
     assert analysis.tuning is not None
-    rows = analysis.tuning[["cell", "lr", "value", "ended", "failed"]].to_dict("records")
+    rows = analysis.tuning[["cell", "search:lr", "value", "ended", "failed"]].to_dict("records")
     assert rows == [
-        {"cell": "batch", "lr": 0.01, "value": 0.9, "ended": 3, "failed": 0},
-        {"cell": "none", "lr": 0.03, "value": 0.9, "ended": 3, "failed": 0},
+        {"cell": "batch", "search:lr": 0.01, "value": 0.9, "ended": 3, "failed": 0},
+        {"cell": "none", "search:lr": 0.03, "value": 0.9, "ended": 3, "failed": 0},
     ]
     write_report(analysis, tmp_path / "r", panels=Panels(), with_pdf=False)
     page = (tmp_path / "r" / "report.md").read_text()

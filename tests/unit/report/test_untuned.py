@@ -147,8 +147,11 @@ def test_tuning_trials_are_drawn_by_cell_with_the_winner_and_the_default(experim
     analysis = report(experiment)
     assert analysis.tuning_trials is not None
     assert len(analysis.tuning_trials) == 6
-    winners = analysis.tuning_trials.query("is_winner")[["cell", "lr"]].to_dict("records")
-    assert winners == [{"cell": "batch", "lr": RATES[1]}, {"cell": "none", "lr": RATES[2]}]
+    winners = analysis.tuning_trials.query("is_winner")[["cell", "search:lr"]].to_dict("records")
+    assert winners == [
+        {"cell": "batch", "search:lr": RATES[1]},
+        {"cell": "none", "search:lr": RATES[2]},
+    ]
     figures = {figure.name: figure for figure in make_figures(analysis, Labels(analysis, Style()))}
     ((batch, none),) = figures["tuning"].facets
     assert (batch.title, none.title) == ("batch", "none")

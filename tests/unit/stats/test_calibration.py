@@ -35,7 +35,7 @@ def as_frames(runs: Runs, run: int) -> tuple[pd.DataFrame, ImageTable | None]:
     rows = [
         {
             "trial": f"{arm}-{seed}",
-            "arm": f"arm {arm}",
+            "axis:arm": f"arm {arm}",
             "seed": seed,
             "fold": 0,
             "state": "diverged" if has_diverged[arm, seed] else "complete",

@@ -30,8 +30,8 @@ def make_table(values: np.ndarray, *, models: tuple[str, ...] = ("unet", "resnet
     rows = [
         {
             "trial": f"{s}{m}{n}{f}",
-            "model": models[m],
-            "norm": ("batch", "none")[n],
+            "axis:model": models[m],
+            "axis:norm": ("batch", "none")[n],
             "seed": s,
             "fold": f,
             "state": "diverged" if np.isnan(values[s, m, n, f]) else "complete",
@@ -89,7 +89,7 @@ def test_one_seed_gives_a_difference_without_interval(values: np.ndarray) -> Non
 
 def test_cells_with_one_level_only_are_no_pairs(values: np.ndarray) -> None:
     table = make_table(values)
-    table = table[~((table["model"] == "resnet") & (table["norm"] == "none"))]
+    table = table[~((table["axis:model"] == "resnet") & (table["axis:norm"] == "none"))]
     effect = estimate(table, NORM, AXES, dice())
     np.testing.assert_allclose(effect.per_seed, (values[:, 0, 1] - values[:, 0, 0]).mean(axis=1))
     assert effect.note == ""
@@ -97,7 +97,7 @@ def test_cells_with_one_level_only_are_no_pairs(values: np.ndarray) -> None:
 
 def test_a_seed_of_one_arm_is_dropped_and_said(values: np.ndarray) -> None:
     table = make_table(values[:, :1, :, :1], models=("unet",))
-    failed = (table["seed"] == 2) & (table["norm"] == "none")
+    failed = (table["seed"] == 2) & (table["axis:norm"] == "none")
     table.loc[failed, ["state", "test_dice"]] = ["failed", np.nan]
     effect = estimate(table, NORM, AXES, dice())
     assert effect.n == 3
@@ -196,15 +196,15 @@ def test_units_of_groups_keep_the_mean_over_images() -> None:
 def make_images(table: pd.DataFrame, offsets: np.ndarray, groups: list[str] | None = None) -> pd.DataFrame:
     rows = [
         {
-            "trial": row.trial,
+            "trial": row["trial"],
             "image": f"{i}",
             "group": groups[i] if groups else "",
             "split": "test",
             "class": "foreground",
             "metric": "dice",
-            "value": row.test_dice + (offsets[i] if row.norm == "none" else 0.0),
+            "value": row["test_dice"] + (offsets[i] if row["axis:norm"] == "none" else 0.0),
         }
-        for row in table.itertuples()
+        for row in table.to_dict("records")
         for i in range(len(offsets))
     ]
     return pd.DataFrame(rows)

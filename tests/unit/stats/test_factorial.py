@@ -11,6 +11,7 @@ from scipy import stats
 
 from segbench.config.experiment import Axis, Cell, Design, Level
 from segbench.config.pairing import Crossing, Pairing
+from segbench.records import axis_column
 from segbench.stats.factorial import (
     anova,
     complete_block,
@@ -28,7 +29,7 @@ FACTORS = list(LEVELS)
 def make_block(levels: dict[str, list[str]], seeds: int = 4) -> pd.DataFrame:
     random = np.random.default_rng(3)
     rows = [
-        dict(zip(levels, labels, strict=True))
+        dict(zip(map(axis_column, levels), labels, strict=True))
         | {"seed": seed, "value": 0.8 + 0.05 * random.standard_normal()}
         for labels in itertools.product(*levels.values())
         for seed in range(seeds)
@@ -49,7 +50,7 @@ def test_a_marginal_mean_is_over_cells_within_each_seed() -> None:
     assert table[["axis", "level"]].to_numpy().tolist() == [[a, x] for a, xs in LEVELS.items() for x in xs]
     row = table[table["level"] == "none"].iloc[0]
     per_seed = [
-        block[(block["a norm & (x)"] == "none") & (block["seed"] == s)]["value"].mean() for s in range(4)
+        block[(block["axis:a norm & (x)"] == "none") & (block["seed"] == s)]["value"].mean() for s in range(4)
     ]
     low, high = stats.t.interval(0.95, 3, np.mean(per_seed), stats.sem(per_seed))
     assert row[["n", "mean", "sd", "low", "high"]].tolist() == pytest.approx(
@@ -63,7 +64,13 @@ def without_a_fold() -> tuple[Crossing, pd.DataFrame]:
     cells = make_cells(levels)
     crossing = Crossing(factors=("a", "b"), cells=tuple(cells))
     rows = [
-        {"cell": c.label, **c.levels, "seed": s, "fold": f, "m": 0.1 * s + f}
+        {
+            "cell": c.label,
+            **{axis_column(a): x for a, x in c.levels.items()},
+            "seed": s,
+            "fold": f,
+            "m": 0.1 * s + f,
+        }
         for c in cells
         for s in range(3)
         for f in (0, 1)
@@ -82,7 +89,12 @@ def test_an_interaction_is_a_difference_of_differences() -> None:
         ("resnet", "none"): 0.87,
     }
     rows = [
-        {"model": m, "norm": n, "seed": s, "value": v + 0.004 * (s == 2 and (m, n) == ("resnet", "none"))}
+        {
+            "axis:model": m,
+            "axis:norm": n,
+            "seed": s,
+            "value": v + 0.004 * (s == 2 and (m, n) == ("resnet", "none")),
+        }
         for (m, n), v in values.items()
         for s in range(3)
     ]
@@ -106,7 +118,9 @@ def test_interactions_of_three_factors_are_over_the_third() -> None:
     per_seed = [
         sum(
             sign
-            * block[(block["a norm & (x)"] == a) & (block["lr"] == b) & (block["seed"] == s)]["value"].mean()
+            * block[(block["axis:a norm & (x)"] == a) & (block["axis:lr"] == b) & (block["seed"] == s)][
+                "value"
+            ].mean()
             for (a, b), sign in signs.items()
         )
         for s in range(4)
@@ -121,7 +135,7 @@ def test_means_of_pairs_are_means_over_the_other_factors() -> None:
     means = interaction_means(block, LEVELS)
     assert len(means) == 2 * 3 + 2 * 2 + 3 * 2
     row = means[(means["level_a"] == "resnet") & (means["level_b"] == "1e-2")].iloc[0]
-    chosen = block[(block["model"] == "resnet") & (block["lr"] == "1e-2")]
+    chosen = block[(block["axis:model"] == "resnet") & (block["axis:lr"] == "1e-2")]
     assert row["mean"] == pytest.approx(chosen["value"].mean())
     assert row["sd"] == pytest.approx(chosen.groupby("seed")["value"].mean().std())
 
@@ -129,7 +143,7 @@ def test_means_of_pairs_are_means_over_the_other_factors() -> None:
 def test_anova_of_two_levels_is_the_paired_t_test() -> None:
     block = make_block({"model": ["unet", "resnet"]}, seeds=6)
     table = anova(block, {"model": ["unet", "resnet"]}).set_index("source")
-    arms = [block[block["model"] == level].sort_values("seed")["value"] for level in ("unet", "resnet")]
+    arms = [block[block["axis:model"] == level].sort_values("seed")["value"] for level in ("unet", "resnet")]
     paired = stats.ttest_rel(*arms)
     assert table.loc["model", "f"] == pytest.approx(paired.statistic**2)
     assert table.loc["model", "p"] == pytest.approx(paired.pvalue)
@@ -190,7 +204,7 @@ def test_type_three_asks_whether_means_over_cells_are_equal() -> None:
     """With two levels each, F is the squared t of the contrast of cell means, by least squares."""
     levels = {"a": ["0", "1"], "b": ["x", "y"]}
     block = make_block(levels, seeds=5).drop([2, 7, 8]).reset_index(drop=True)
-    a, b = (np.where(block[name] == own[0], 1.0, -1.0) for name, own in levels.items())
+    a, b = (np.where(block[axis_column(name)] == own[0], 1.0, -1.0) for name, own in levels.items())
     seeds = pd.get_dummies(block["seed"]).to_numpy(float)
     design = np.column_stack([a, b, a * b, seeds])
     coefficients, _, _, _ = np.linalg.lstsq(design, block["value"], rcond=None)
@@ -224,7 +238,7 @@ def test_a_cell_and_seed_counts_where_all_of_its_folds_do() -> None:
 
 def test_without_noise_there_is_no_f() -> None:
     levels = {"a": ["0", "1"], "b": ["x", "y"]}
-    block = make_block(levels).assign(value=lambda f: 0.5 + 0.25 * (f["a"] == "1"))
+    block = make_block(levels).assign(value=lambda f: 0.5 + 0.25 * (f["axis:a"] == "1"))
     table = anova(block, levels).set_index("source")
     assert table.loc["a", "eta_squared"] == pytest.approx(1)
     assert table["f"].isna().all()

@@ -25,8 +25,8 @@ def make_table(seeds: int = 4, folds: int = 1) -> pd.DataFrame:
                 {
                     "trial": f"{len(rows):012x}",
                     "cell": f"{model}, {norm}",
-                    "model": model,
-                    "norm": norm,
+                    "axis:model": model,
+                    "axis:norm": norm,
                     "seed": seed,
                     "fold": fold,
                     "state": "complete",
@@ -70,7 +70,11 @@ def test_the_interval_is_that_of_a_linear_model(at: tuple[tuple[str, str], ...])
 
 def test_folds_are_averaged() -> None:
     table = make_table(folds=3)
-    means = table.groupby(["cell", "model", "norm", "seed"], sort=False)["test_dice"].mean().reset_index()
+    means = (
+        table.groupby(["cell", "axis:model", "axis:norm", "seed"], sort=False)["test_dice"]
+        .mean()
+        .reset_index()
+    )
     means = means.assign(fold=0, state="complete", trial=[str(k) for k in range(len(means))])
     halves = []
     for each in (table, means):

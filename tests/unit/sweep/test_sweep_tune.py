@@ -361,7 +361,7 @@ def test_the_index_tells_roles(make_experiment: Make) -> None:
     experiment = make_experiment(TUNED_DESIGN)
     run(experiment)
     rows = read_index(folder_of(experiment))
-    assert Counter(row.levels["role"] for row in rows) == {Role.TUNING: 8, Role.TUNED: 4}
+    assert Counter(row.role for row in rows) == {Role.TUNING: 8, Role.TUNED: 4}
     assert {row.hash for row in rows} == {r.hash for r in records(experiment)}
     assert folder_of(experiment).index.read_text().startswith("hash,norm,role,seed,fold,state,folder\n")
 
