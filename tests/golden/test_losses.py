@@ -29,7 +29,7 @@ CONFIGS = {
     ),
     "resnet34_unet": tiny_config(
         epochs=4,
-        model=Choice.of("model", "resnet34_unet", width=4),
+        model=Choice.of("model", "resnet34_unet", width=16),
         norm=Choice.of("norm", "dyt"),
         init=Choice.of("init", "he"),
         optimizer=Choice.of("optimizer", "sgd", lr=0.01),

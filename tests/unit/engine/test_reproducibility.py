@@ -19,7 +19,7 @@ from segbench.records import TIMING_COLUMNS, EpochRecord
 
 MODELS = {
     "unet": Choice.of("model", "unet", width=4, depth=2),
-    "resnet34_unet": Choice.of("model", "resnet34_unet", width=4),
+    "resnet34_unet": Choice.of("model", "resnet34_unet", width=16),
 }
 
 
