@@ -12,16 +12,17 @@ import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from segbench import registry
 from segbench.config.load import experiment_files
 from segbench.config.project import Project
+from segbench.config.trial import DECLARED, FIELDS, TrialConfig
 from segbench.errors import ExperimentError, message
 from segbench.quantities import METRICS, Metric
-from segbench.registry import AXES_FOLDER, Knob, Variant
+from segbench.registry import AXES_FOLDER, REQUIRED, Knob, Variant
 from segbench.sizes import declared_multiple
 
 # `segbench list`: axes, their variants and knobs, metrics, and the experiments of a project.
@@ -286,12 +287,28 @@ path.
 
 def axes_page() -> str:
     """Return the page: an axis a section, a variant a sub-section, with knobs and reference."""
-    sections = [HEAD]
+    sections = [HEAD, _fields()]
     for axis in registry.axes():
         variants = registry.variants(axis).values()
         sections.append(f"## {axis}\n\n{_about(axis)}\n")
         sections += [_section(variant) for variant in variants if variant.origin == "built-in"]
     return "\n".join([*sections, _metrics()]).rstrip("\n") + "\n"
+
+
+def _fields() -> str:
+    """Return the section on the fields of a configuration."""
+    lines = ["## Fields of `baseline`", "", "| field | default | type | meaning |", "|---|---|---|---|"]
+    for name in FIELDS:
+        about = DECLARED[name]
+        bounds = ", ".join(f"{_BOUNDS[bound]} {limit:g}" for bound, limit in about.bounds.items())
+        kind = "a variant" if about.is_axis else f"`{TrialConfig.__annotations__[name]}`"
+        default = "required" if about.default is REQUIRED else f"`{json.dumps(about.default)}`"
+        kind = f"{kind}, {bounds}" if bounds else kind
+        lines.append(_cells([f"`{name}`", default, kind, _text(about.text)]))
+    return "\n".join([*lines, ""])
+
+
+_BOUNDS: Final = {"gt": "more than", "ge": "at least", "lt": "less than", "min_length": "length at least"}
 
 
 def _metrics() -> str:

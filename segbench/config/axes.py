@@ -1,4 +1,9 @@
-"""The text that names a level given in a list."""
+"""Axes as a file writes them: the levels, what each sets, and which one the others are compared with.
+
+`read_dimensions` resolves every level, `finish` finds the baseline level and refuses levels that are one
+configuration. `spell_out` turns `leave_one_out: RECIPE` into levels. `read_conditions` reads `when:`, the
+levels of other axes at which an axis varies. A level of a list is named by its text (`label_of`).
+"""
 
 from __future__ import annotations
 
@@ -10,8 +15,8 @@ from segbench import registry
 from segbench.config.document import Node, Place, Problems
 from segbench.config.experiment import Axis, Level
 from segbench.config.resolve import Fields, resolve_field, set_path
-from segbench.config.structure import INVALID
-from segbench.config.trial import FIELDS
+from segbench.config.schema import INVALID
+from segbench.config.trial import FIELDS, Target
 from segbench.errors import ExperimentError
 from segbench.records import AXIS_SPACE, PARAMETER_SPACE
 
@@ -178,10 +183,10 @@ def read_dimension(name: str, place: Place, node: Node, problems: Problems) -> D
 
 def check_target(target: str, place: Place, problems: Problems) -> None:
     """Record it if a target is neither a field nor a path that starts with one."""
-    name, dot, rest = target.partition(".")
+    name, *inside = Target.of(target)
     if name not in FIELDS:
         problems.add(place, "there is no such field", got=name, known=FIELDS)
-    elif dot and not rest:
+    elif "." in target and not any(inside):
         problems.add(place, "a knob's path is FIELD.KNOB", got=target)
 
 

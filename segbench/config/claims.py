@@ -1,4 +1,11 @@
-"""Whether the design can tell what a claim is about; it is refused at the claim's place before any work."""
+"""Claims, `{norm: BatchNorm > DyT, at: {model: unet}, on: new_images}`: read, and checked against the design.
+
+A claim names one axis and compares two of its levels by `>`, `<`, `==` (equivalent within the margin) or `/`
+(the ratio lies in `between: [low, high]`). `>` and `<` compare the values themselves: `A > B` on test_hd95_px
+says that A's distance is the larger one, which is worse. Labels may hold spaces and operators: the longest
+known label counts. `check_estimable` refuses a claim that no pair of cells can judge, at its place and before
+any work.
+"""
 
 from __future__ import annotations
 
@@ -78,13 +85,7 @@ def _confounded(claim: Claim, pairing: Pairing, design: Design) -> str:
     return ""
 
 
-# The grammar of claims: `{norm: BatchNorm > DyT, at: {model: unet}, on: new_images}`.
-#
-# A claim names one axis and compares two of its levels by `>`, `<`, `==` (equivalent within the margin) or
-# `/` (the ratio lies in `between: [low, high]`). `>` and `<` compare the values themselves: `A > B` on
-# test_hd95_px says that A's distance is the larger one, which is worse. Labels may hold spaces and
-# operators:
-# the longest known label counts.
+# The grammar.
 
 
 OPERATORS: Final = ("==", ">", "<", "/")

@@ -1,4 +1,19 @@
-"""`only:` and `exclude:`: which combinations of a design stay."""
+"""Which combinations of levels a design asks for, in a deterministic order.
+
+| design | combinations |
+|---|---|
+| `factorial` | all; the first axis varies slowest |
+| `{factorial: [model, norm]}` | all of these axes, the others at their baselines |
+| `one_at_a_time` | the baseline, then every other level alone, axis by axis |
+| `leave_one_out` | the same where every axis has two levels: the baseline has everything on |
+| `{fractional: {resolution: 4}}`, `fractional` | a balanced part of two-level axes (`make_fraction`) |
+| `{cells: [{model: unet}]}` | those listed; an axis that is not named stands at its baseline |
+| `{zip: [norm, lr]}`, `{zip: [[norm, lr], ...]}` | axes that change together, crossed with the others |
+| `{union: [one_at_a_time, {cells: [...]}]}` | one design after another, each cell where it first appears |
+
+`only:` and `exclude:` then take cells out. An axis whose `when` does not hold has no level in a cell, and
+combinations that are alike without it are one cell.
+"""
 
 from __future__ import annotations
 
@@ -251,21 +266,7 @@ def _rows(vectors: Sequence[int], num_base: int) -> tuple[tuple[bool, ...], ...]
     return tuple(sorted(tuple(value > 0 for value in row) for row in coded))
 
 
-# Which combinations of levels a design asks for, in a deterministic order.
-#
-# | design | combinations |
-# |---|---|
-# | `factorial` | all; the first axis varies slowest |
-# | `{factorial: [model, norm]}` | all of these axes, the others at their baselines |
-# | `one_at_a_time` | the baseline, then every other level alone, axis by axis |
-# | `leave_one_out` | the same where every axis has two levels: the baseline has everything on |
-# | `{fractional: {resolution: 4}}`, `fractional` | a balanced part of two-level axes (`fractions`) |
-# | `{cells: [{model: unet}]}` | those listed; an axis that is not named stands at its baseline |
-# | `{zip: [norm, lr]}`, `{zip: [[norm, lr], ...]}` | axes that change together, crossed with the others |
-# | `{union: [one_at_a_time, {cells: [...]}]}` | one design after another, each cell where it first appears |
-#
-# `only:` and `exclude:` then take cells out. An axis whose `when` does not hold has no level in a cell, and
-# combinations that are alike without it are one cell.
+# The designs.
 
 
 Labels = tuple[str | None, ...]

@@ -1,4 +1,9 @@
-"""From what a user types to a file: a path, a name, or a name with a scale's name behind it."""
+"""Experiments by name or path: found, read, and remembered once they are right.
+
+`locate` goes from what a user types to a file: a path, a name, or a name with a scale's name behind it.
+`load_experiment` reads that file, or takes what it remembers of it (`cache`). A remembered experiment needs
+neither YAML nor pydantic, so both are imported where a file is read.
+"""
 
 from __future__ import annotations
 
@@ -237,7 +242,7 @@ def _recorded(project: Project) -> list[str]:
     return sorted(file.parent.name for file in project.results.glob(f"*/{RECORD}"))
 
 
-# Loads experiments: found by path or name, merged, checked, and remembered once they are right.
+# Loading.
 
 
 SMOKE_IMAGES: Final = 16
@@ -292,8 +297,8 @@ def files_of(experiment: Experiment) -> list[Path]:
     Raises:
         ExperimentError: One cannot be read any more.
     """
+    from segbench.config.assemble import read_merged
     from segbench.config.document import Problems
-    from segbench.config.merge import read_merged
 
     return (
         [] if experiment.source is None else read_merged(experiment.source, Problems(), shown=shown_path)[1]
@@ -340,9 +345,8 @@ def smoke_test(experiment: Experiment) -> Experiment:
 
 def _read(found: Located, overrides: Sequence[str], slurm: Sequence[str]) -> tuple[Experiment, list[Path]]:
     # Not at the top: a remembered experiment needs none of it.
-    from segbench.config.assemble import assemble
+    from segbench.config.assemble import apply_overrides, apply_scale, assemble, read_merged
     from segbench.config.document import Problems
-    from segbench.config.merge import apply_overrides, apply_scale, read_merged
     from segbench.config.resolve import import_files
     from segbench.config.slurm import apply_slurm
 

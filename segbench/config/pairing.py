@@ -4,6 +4,8 @@ Two cells make a pair where they differ in one axis alone. Zipped axes are one f
 they differ together. An axis that one of the cells lacks (`when`) stands at its baseline there: sgd at its
 usual momentum is what adam is compared with. A fraction of a factorial holds no such pairs; its cells are
 balanced instead, so that the means over all cells of either level differ by the level's effect alone.
+
+A fraction's alias table, which says which effects its cells cannot tell apart, is put into words here too.
 """
 
 from __future__ import annotations
@@ -117,7 +119,7 @@ class Pairing:
         return Crossing(factors=factors, cells=tuple(kept), held=held)
 
 
-# The alias table of a fraction in words: effects that the design cannot tell from each other.
+# The alias table of a fraction.
 
 
 ROMAN: Final = {3: "III", 4: "IV", 5: "V", 6: "VI", 7: "VII", 8: "VIII"}

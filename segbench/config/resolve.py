@@ -1,8 +1,10 @@
-"""Checks the values of knobs against the types in variants' signatures, and makes them canonical.
+"""Specs to choices: variants found, knobs checked against their signatures, every default written out.
 
 The registry reads annotations as source text; here the text is evaluated in a small namespace and handed to
-pydantic, strictly: a count never accepts `true`, only a whole number may stand for a float. A canonical
-value is what JSON gives back: lists, not tuples; `1` for a float knob is `1.0`; `-0.0` is `0.0`.
+pydantic, strictly: a count never accepts `true`, only a whole number may stand for a float. A canonical value
+is what JSON gives back: lists, not tuples; `1` for a float knob is `1.0`; `-0.0` is `0.0`. `set_path` sets a
+knob in what is resolved, `with_knob` in what a file writes; `check_agreement` finds fields that contradict
+each other.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from segbench import registry
 from segbench.config.document import Node, Place, Problems
-from segbench.config.structure import INVALID, check_field, rule_of
+from segbench.config.schema import INVALID, check_field, rule_of
 from segbench.config.trial import (
     DECLARED,
     FIELDS,
@@ -29,8 +31,10 @@ from segbench.config.trial import (
     Choice,
     EarlyStopping,
     Objective,
+    Target,
     TrialConfig,
     declared,
+    plain,
 )
 from segbench.errors import ExperimentError, message
 from segbench.registry import REQUIRED, Knob, Variant
@@ -75,18 +79,18 @@ def _adapter(annotation: str) -> TypeAdapter[Any]:
 
 
 def check_knob(knob: Knob, node: Node, problems: Problems) -> Any:
-    """Return the canonical value of a knob, or None after recording what is wrong with it."""
+    """Return the canonical value of a knob, or `INVALID` after recording what is wrong with it."""
     value = node.plain()
     if not _is_finite(value):
         problems.add(node.place, f"{knob.name} must be finite", got=value)
-        return None
+        return INVALID
     try:
         # JSON mode: a list may stand for a tuple, and nothing else is converted.
         return canonical(_adapter(knob.annotation).validate_json(json.dumps(value), strict=True))
     except ValidationError as error:
         rule, known = rule_of(error.errors(include_url=False))
         problems.add(node.place, f"{knob.name} {rule}", got=value, known=known)
-    return None
+    return INVALID
 
 
 def canonical_default(knob: Knob) -> Any:
@@ -114,7 +118,7 @@ def _is_finite(value: Any) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
-# Specs to choices: variants found, knobs checked, every default written out.
+# Fields and variants.
 
 
 WEIGHT: Final = Knob(name="weight", annotation="float", default=1.0, help="Factor of the term in the sum.")
@@ -219,7 +223,7 @@ def choice(axis: str, node: Node, problems: Problems) -> Choice | None:
             return _transforms(steps, problems)
     if not _is_sound_preset(variant, problems):
         return None
-    knobs = _knobs(variant.knobs, body, problems, what=f"the {axis} {name}")
+    knobs = _knobs(variant, body, problems)
     return None if knobs is None else Choice(base, knobs)
 
 
@@ -272,62 +276,60 @@ def set_path(fields: Fields, path: str, place: Place, node: Node, problems: Prob
     Returns:
         The changed configuration, or None where that is impossible.
     """
-    name, *inner = path.split(".", 1)
+    name = Target.of(path).field
     if name not in fields.values:
         return None  # its own problem is recorded already
-    value = fields.values[name]
-    knob_path = inner[0] if inner else ""
-    if name == "early_stopping":
-        return _set_stopping(fields, knob_path, place, node, problems)
-    if name == "loss":
-        term_name, _, knob_name = knob_path.rpartition(".")
-        term = next((term for term in value if term.name == term_name), None)
-        if term is None:
-            names = [term.name for term in value]
-            rule = "the loss has no term of this name" if term_name else "write loss.TERM.KNOB"
-            problems.add(place, rule, got=term_name or path, known=names)
+    spec = _written(name, fields.values[name], fields.places.get(name, place))
+    changed = with_knob(spec, path, node, place, problems)
+    value = INVALID if changed is None else resolve_field(name, changed, problems)
+    return None if value is INVALID else fields.having(name, value, node.place)
+
+
+def with_knob(spec: Node, path: str, value: Node, place: Place, problems: Problems) -> Node | None:
+    """Return a field's value as a file writes it with one knob set; whether the field takes it shows later.
+
+    Args:
+        spec: The field's value: a variant's name, `{name: knobs}`, `{name: value of its first knob}`, terms
+            of a loss, or a mapping.
+        path: The knob's path, with the field in front.
+        value: The knob's.
+        place: Where the path stands.
+        problems: Takes why there is no place for a knob.
+    """
+    field, term, knob = Target.of(path)
+    if field == "early_stopping":
+        if knob not in (known := declared(EarlyStopping)):
+            problems.add(place, "early_stopping has no such key", got=knob, known=known)
             return None
-        changed = _set_knob("loss", term, knob_name, place, node, problems)
-        if changed is None:
-            return None
-        terms = tuple(changed if each is term else each for each in value)
-        return fields.having(name, terms, node.place)
-    if name not in VARIANT_FIELDS:
-        problems.add(place, f"{name} has no knobs", got=path)
+        return (spec if spec.is_mapping else Node(value.place, {})).having(knob, value, place)
+    if field not in VARIANT_FIELDS:
+        problems.add(place, f"{field} has no knobs", got=path)
         return None
-    changed = _set_knob(name, value, knob_path, place, node, problems)
-    return None if changed is None else fields.having(name, changed, node.place)
+    if spec.is_scalar and isinstance(spec.value, str):
+        weight = {"weight": 1} if field == "loss" else {}
+        spec = Node(spec.place, {}).having(spec.value, Node.of(weight, spec.place))
+    chosen = term
+    if field != "loss":
+        chosen = next(iter(spec.value)) if spec.is_mapping and len(spec.value) == 1 else ""
+    if chosen not in spec:
+        if field != "loss":
+            problems.add(place, f"{field} has no knobs", got=path)
+        else:
+            rule = "the loss has no term of this name" if term else "write loss.TERM.KNOB"
+            problems.add(place, rule, got=term or path, known=spec.value if spec.is_mapping else ())
+        return None
+    body = spec[chosen]
+    if not body.is_mapping:
+        first = "weight" if field == "loss" else _first_knob(field, chosen)
+        body = Node(body.place, {} if first is None else {first: body})
+    return spec.having(chosen, body.having(knob, value, place), spec.key_place(chosen))
 
 
-def _set_knob(
-    axis: str, chosen: Choice, name: str, place: Place, node: Node, problems: Problems
-) -> Choice | None:
-    knobs = dict(registry.find(axis, chosen.name).knobs)
-    if axis == "loss":
-        knobs = {"weight": WEIGHT, **knobs}
-    if name not in knobs:
-        see = f"segbench list {axis} {chosen.name}"
-        problems.add(place, f"the {axis} {chosen.name} has no such knob", got=name, known=knobs, see=see)
-        return None
-    count = len(problems)
-    value = check_knob(knobs[name], node, problems)
-    if axis == "loss" and name == "weight" and value == 0:
-        problems.add(node.place, "the weight of a loss term must not be zero", got=node.plain())
-    if len(problems) > count:
-        return None
-    return Choice(chosen.name, {**chosen.knobs, name: value})
-
-
-def _set_stopping(fields: Fields, name: str, place: Place, node: Node, problems: Problems) -> Fields | None:
-    known = declared(EarlyStopping)
-    if name not in known:
-        problems.add(place, "early_stopping has no such key", got=name, known=known)
-        return None
-    current = fields.values["early_stopping"]
-    written = {} if current is None else {"patience": current.patience, "min_delta": current.min_delta}
-    whole = Node.of(written, node.place).having(name, node)
-    value = _plain_field("early_stopping", whole, problems)
-    return None if value is INVALID else fields.having("early_stopping", value, node.place)
+def _first_knob(axis: str, name: str) -> str | None:
+    try:
+        return next(iter(registry.find(axis, name).knobs), None)
+    except ExperimentError:
+        return None  # recorded when the spec is resolved
 
 
 def _plain_field(name: str, node: Node, problems: Problems) -> Any:
@@ -359,34 +361,56 @@ def _name_and_body(axis: str, node: Node, problems: Problems) -> tuple[str, Node
     return None
 
 
-def _knobs(known: Mapping[str, Knob], body: Node, problems: Problems, *, what: str) -> dict[str, Any] | None:
+def _knobs(variant: Variant, body: Node, problems: Problems) -> dict[str, Any] | None:
     """Return every knob with its value, in the order of the signature."""
-    count = len(problems)
+    is_term = variant.axis == "loss"
+    known = _known(variant)
+    what = f"the loss term {variant.name}" if is_term else f"the {variant.axis} {variant.name}"
     body = _spelled_out(known, body, problems, what=what)
     if not body.is_mapping:
         return None
+    values: dict[str, Any] = {}
     for name in body.value:
         if name not in known:
-            problems.add(body.key_place(name), f"{what} has no such knob", got=name, known=known)
-    values = {}
+            values[name] = INVALID
+            see = f"segbench list {variant.axis} {variant.name}"
+            rule = f"{what} has no such knob"
+            problems.add(body.key_place(name), rule, got=name, known=known, see=see)
     for name, knob in known.items():
         if name in body:
             values[name] = check_knob(knob, body[name], problems)
         elif knob.is_required:
+            values[name] = INVALID
             problems.add(body.place, f"{what} needs the knob `{name}`", see=knob.help or None)
         else:
             values[name] = canonical_default(knob)
-    return None if len(problems) > count else values
+    return None if INVALID in values.values() else values
+
+
+def _known(variant: Variant) -> Mapping[str, Knob]:
+    """Return what may stand behind a variant's name: its knobs, and the weight of a term of a loss."""
+    return {WEIGHT.name: WEIGHT, **variant.knobs} if variant.axis == "loss" else variant.knobs
+
+
+def _written(name: str, value: Any, place: Place) -> Node:
+    """Return a resolved field as a file might write it: defaults are left out, as they need no check."""
+    if name not in VARIANT_FIELDS:
+        return Node.of(plain(value), place)
+    written = {}
+    for chosen in value if name == "loss" else (value,):
+        known = _known(registry.find(name, chosen.name))
+        changed = {k: v for k, v in chosen.knobs.items() if v != canonical_default(known[k])}
+        written[chosen.name] = changed
+    return Node.of(written, place)
 
 
 def _is_sound_preset(variant: Variant, problems: Problems) -> bool:
     """Whether the values that a preset chooses are of their knobs' types, recording those that are not."""
     if variant.preset_of is None:
         return True
-    place, count = Place(f"{variant.file}:{variant.line}"), len(problems)
-    for name in registry.changed_knobs(variant):
-        check_knob(variant.knobs[name], Node.of(variant.knobs[name].default, place), problems)
-    return len(problems) == count
+    place = Place(f"{variant.file}:{variant.line}")
+    knobs = [variant.knobs[name] for name in registry.changed_knobs(variant)]
+    return INVALID not in [check_knob(knob, Node.of(knob.default, place), problems) for knob in knobs]
 
 
 def _spelled_out(known: Mapping[str, Knob], body: Node, problems: Problems, *, what: str) -> Node:
@@ -409,7 +433,7 @@ def _loss_term(name: str, place: Place, body: Node, problems: Problems) -> Choic
         rule = f"the loss term {name} must be a weight or a mapping of knobs"
         problems.add(body.place, rule, got=body.plain())
         return None
-    knobs = _knobs({"weight": WEIGHT, **variant.knobs}, body, problems, what=f"the loss term {name}")
+    knobs = _knobs(variant, body, problems)
     if knobs is None:
         return None
     if knobs["weight"] == 0:
@@ -448,7 +472,7 @@ def import_files(config: TrialConfig) -> list[Path]:
     return [variant.file for variant in found]
 
 
-# What fields ask of each other, apart from image sizes (`designs`).
+# What fields ask of each other, apart from image sizes (`assemble.check_size`).
 
 
 def check_agreement(fields: Fields, base: Fields, problems: Problems) -> None:

@@ -11,9 +11,8 @@ from segbench.config.document import Node, Place, Problems, scalar_text
 from segbench.config.expand import num_folds, tuned_cell
 from segbench.config.experiment import Axis, Cell, Constraint, Goal, Search, SearchParameter, Tune
 from segbench.config.resolve import Fields, check_agreement, resolve_field, set_path
-from segbench.config.schema import PRUNERS, SAMPLERS, TuneBody
-from segbench.config.structure import INVALID
-from segbench.config.trial import FIELDS
+from segbench.config.schema import INVALID, PRUNERS, SAMPLERS, TuneBody
+from segbench.config.trial import FIELDS, value_at
 from segbench.quantities import LIMITS, QUANTITIES, TEST_METRICS, VAL_METRICS
 
 MEASURES: Final = (*VAL_METRICS, *LIMITS)
@@ -338,12 +337,7 @@ def _try(path: str, place: Place, node: Node, base: Fields, problems: Problems) 
     if changed is None:
         return None
     check_agreement(changed, base, problems)
-    name, _, knob = path.partition(".")
-    value = changed.values[name]
-    if name == "loss":
-        term, _, knob = knob.rpartition(".")
-        value = next(each for each in value if each.name == term)
-    return value.knobs[knob] if hasattr(value, "knobs") else getattr(value, knob)
+    return value_at(changed.values, path)
 
 
 def _path(name: str, body: Node) -> str:

@@ -405,6 +405,14 @@ class TrialConfig:
         read["objective"] = Objective(**value["objective"])
         return cls(**read)
 
+    def at(self, target: str) -> Any:
+        """Return what stands at a target (`norm`, `optimizer.lr`, `loss.dice.weight`), as a file writes it.
+
+        Raises:
+            KeyError: The configuration has no such field or knob.
+        """
+        return value_at(vars(self), target)
+
     def choices(self) -> list[tuple[str, Choice]]:
         """Return every (axis, choice), loss terms one by one."""
         pairs: list[tuple[str, Choice]] = []

@@ -10,7 +10,7 @@ from typing import Any, Final
 from segbench.config.document import Node, dump
 from segbench.config.expand import apply_parameters
 from segbench.config.experiment import Experiment
-from segbench.config.trial import VARIANT_FIELDS, TrialConfig
+from segbench.config.trial import Target, TrialConfig
 from segbench.errors import ExperimentError
 from segbench.report.numbers import counted
 from segbench.report.topics.search import Best
@@ -75,23 +75,6 @@ def best_design(
     return "", f"The best configuration cannot be written as a design: {problem}"
 
 
-def value_at(config: TrialConfig, path: str) -> Any:
-    """Return what stands at a target (`norm`, `optimizer.lr`, `loss.dice.weight`).
-
-    Raises:
-        KeyError: The configuration has no such knob.
-    """
-    field, *knobs = path.split(".")
-    value: Any = config.to_json()[field]
-    if knobs and field in VARIANT_FIELDS and field != "loss":
-        value = next(iter(value.values()))
-    for knob in knobs:
-        if not isinstance(value, Mapping):
-            raise KeyError(path)
-        value = value[knob]
-    return value
-
-
 def _labelled(experiment: Experiment, points: Sequence[Best]) -> list[tuple[str, Best]]:
     assert experiment.search is not None
     if not experiment.search.goals:
@@ -119,9 +102,9 @@ def _document(
     assert experiment.search is not None
     targets = _targets(experiment)
     if is_whole:
-        targets = list(dict.fromkeys(target.split(".")[0] for target in targets))
+        targets = list(dict.fromkeys(Target.of(target).field for target in targets))
     levels = {
-        label: {target: value_at(config, target) for target in targets}
+        label: {target: config.at(target) for target in targets}
         for label, config in {BASELINE: experiment.baseline, **arms}.items()
     }
     first = max([*used, *experiment.seeds]) + 1

@@ -9,6 +9,7 @@ import pandas as pd
 
 from segbench.config.experiment import Experiment
 from segbench.config.pairing import alias_lines, title
+from segbench.config.trial import Target
 from segbench.quantities import QUANTITIES
 from segbench.records import State
 from segbench.report.analysis import MISSING
@@ -276,4 +277,4 @@ def _unrecorded(experiment: Experiment, table: pd.DataFrame) -> list[str]:
 def varies(experiment: Experiment, target: str) -> bool:
     """Whether some level changes a field or one of its knobs."""
     levels = [level for axis in experiment.axes for level in axis.levels]
-    return target in {change.split(".")[0] for level in levels for change in level.changes}
+    return target in {Target.of(change).field for level in levels for change in level.changes}

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from segbench.config.trial import Target
 from segbench.records import axis_column
 from segbench.report.draw import figure
 from segbench.report.labels import Labels
@@ -66,7 +67,7 @@ def axes_of_loss(labels: Labels) -> frozenset[str]:
         axis.name
         for axis in labels.analysis.experiment.axes
         if any(
-            target.split(".")[0] == "loss"
+            Target.of(target).field == "loss"
             for level in axis.levels
             for target in (level.changes if level.changes else {})
         )

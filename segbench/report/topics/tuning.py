@@ -11,7 +11,6 @@ import pandas as pd
 from segbench.config.experiment import Experiment, SearchParameter
 from segbench.records import State, axis_column, parameter_column
 from segbench.report.analysis import Analysis
-from segbench.report.best_design import value_at
 from segbench.report.columns import Numbered
 from segbench.report.draw.figure import Facet, Figure, Key, Look, Scale, in_rows
 from segbench.report.labels import Labels
@@ -219,7 +218,7 @@ def _as_designed(experiment: Experiment, cell: str, knob: SearchParameter, x: Sc
     if knob.levels:
         return ()
     try:
-        value = float(value_at(config, knob.path))
+        value = float(config.at(knob.path))
     except (KeyError, TypeError, ValueError):
         return ()
     return (value,) if x.low <= value <= x.high else ()

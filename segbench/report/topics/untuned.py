@@ -13,7 +13,6 @@ from segbench.config.experiment import Experiment
 from segbench.config.trial import identity
 from segbench.records import State, axis_column, parameter_column
 from segbench.report.analysis import Analysis
-from segbench.report.best_design import value_at
 from segbench.report.columns import Numbered, rows_of
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count, counted, listed
@@ -267,7 +266,7 @@ def _as_designed_column(analysis: Analysis, cell: str, labels: Labels) -> str:
         if knob.levels:
             continue
         try:
-            value = value_at(found.config, knob.path)
+            value = found.config.at(knob.path)
         except KeyError:
             continue
         shown = f"{value:.3g}" if isinstance(value, int | float) else str(value)

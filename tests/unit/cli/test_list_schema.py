@@ -181,6 +181,10 @@ def test_the_page_of_all_variants() -> None:
     assert "| `groups` | `8` | `int, Ge(1)` | Channels are split into this many groups. |" in page
     assert "Reference: Wu & He, 2018, arXiv:1803.08494; there 32 groups" in page
     assert "Height and width must be a multiple of `1 if fit == 'pad' else 2 ** depth`." in page
+    assert (
+        "| `batch_size` | `8` | `int`, more than 0 | Images in a batch; `accumulate` batches make a step. |"
+        in page
+    )
     assert "\n## Metrics\n" in page
     assert "\n### `hd95_px`\n\nTest, per image, 0 to the image's diagonal, lower is better.\n" in page
 

@@ -224,7 +224,7 @@ KNOWN = ", ".join(FIELDS)
         (
             "model.widht=3",
             "--set model.widht=3: the model unet has no such knob, got 'widht'. Did you mean 'width'? "
-            "Known: width, depth, up, concat, dropout, fit, skips.",
+            "Known: width, depth, up, concat, dropout, fit, skips. segbench list model unet.",
         ),
         ("model.width=true", "--set model.width=true: width must be a whole number, got True."),
         ("batch_size.x=3", "--set batch_size.x=3: batch_size has no knobs, got 'batch_size.x'."),
@@ -239,7 +239,7 @@ KNOWN = ", ".join(FIELDS)
         ("loss.bce.weight=.nan", "--set loss.bce.weight=.nan: weight must be finite, got nan."),
         ("loss.bce.weight=-.inf", "--set loss.bce.weight=-.inf: weight must be finite, got -inf."),
         ("loss={bce: .inf}", "--set loss={bce: .inf}: weight must be finite, got inf."),
-        ("loss.bce=1", "--set loss.bce=1: write loss.TERM.KNOB, got 'loss.bce'."),
+        ("loss.bce=1", "--set loss.bce=1: write loss.TERM.KNOB, got 'loss.bce'. Known: bce, dice."),
         ("epochs=[1", "--set epochs=[1: not valid YAML: expected ',' or ']', but got '<stream end>'."),
         (
             "norm=none",

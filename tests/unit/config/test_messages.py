@@ -139,7 +139,7 @@ FIELD_VALUES: Final = {
     "norm: {batch: {}, group: {}}": "4:9: norm must be one variant; indent its knobs under its name, "
     "got 'batch, group'. segbench list norm.",
     "norm: {group: {grops: 4}}": "4:18: the norm group has no such knob, got 'grops'. "
-    "Did you mean 'groups'? Known: groups, eps.",
+    "Did you mean 'groups'? Known: groups, eps. segbench list norm group.",
     "mix: {none: 3}": "4:15: the mix none has no knobs, got 3.",
     "norm: my_missing_pkg:Norm": "4:9: there is no Python module of this import path, got 'my_missing_pkg'. "
     "Write package.module:Name; the package must be installed or stand beside experiments/.",
@@ -175,7 +175,7 @@ FIELD_VALUES: Final = {
     "loss: {bce: true}": "4:15: weight must be a number, got True.",
     "loss: {bce: big}": "4:15: the loss term bce must be a weight or a mapping of knobs, got 'big'.",
     "loss: {dice: {smoth: 1}}": "4:17: the loss term dice has no such knob, got 'smoth'. "
-    "Did you mean 'smooth'? Known: weight, per_image, smooth, smooth_in.",
+    "Did you mean 'smooth'? Known: weight, per_image, smooth, smooth_in. segbench list loss dice.",
     "augment: []": "4:12: a list of transforms must not be empty. Write `augment: none`.",
     "augment: {transforms: {steps: 3}}": "4:33: steps must be a list of transforms, got 3.",
     "model: {unet: {width: 4, depth: 6}}": "3:27: unet takes sizes that are multiples of 64, got 32. "

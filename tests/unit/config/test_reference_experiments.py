@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from segbench.config.assemble import read_merged
 from segbench.config.document import Problems
 from segbench.config.load import load_experiment, smoke_test
-from segbench.config.merge import read_merged
 
 ROOT = Path(__file__).parents[3]
 FILES = sorted((ROOT / "experiments" / "reference").glob("*.yaml"))

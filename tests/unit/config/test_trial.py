@@ -114,7 +114,7 @@ def test_a_record_without_later_fields_is_alike_in_every_mark(config: TrialConfi
     ],
 )
 def test_what_stands_at_a_target(config: TrialConfig, target: str, value: object) -> None:
-    found = trial.value_at(vars(config), target)
+    found = config.at(target)
     assert (
         {k: {"weight": v["weight"]} for k, v in found.items()} == value
         if target == "loss"
@@ -127,7 +127,7 @@ def test_what_stands_at_a_target(config: TrialConfig, target: str, value: object
 )
 def test_a_target_that_is_not_there(config: TrialConfig, target: str) -> None:
     with pytest.raises(KeyError):
-        trial.value_at(vars(config), target)
+        config.at(target)
 
 
 def test_hashing_field_by_field_hashes_the_whole(config: TrialConfig) -> None:

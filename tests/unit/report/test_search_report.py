@@ -16,7 +16,6 @@ from segbench.config.experiment import Experiment
 from segbench.config.load import load_experiment
 from segbench.records import State
 from segbench.report.analysis import Analysis
-from segbench.report.best_design import value_at
 from segbench.report.build import write_report
 from segbench.report.draw.figure import Figure
 from segbench.report.draw.matplotlib_files import draw_files, page_svg
@@ -301,18 +300,6 @@ def test_the_file_goes_when_there_is_no_best_any_more(tmp_path: Path) -> None:
     made.write(experiment, same, 0, 0.99, State.COMPLETE, {"number": 12})
     written(experiment, made.report(experiment))
     assert not file.exists()
-
-
-def test_values_stand_at_paths(experiment: Experiment) -> None:
-    config = experiment.baseline
-    assert value_at(config, "optimizer.lr") == 1e-3
-    assert value_at(config, "epochs") == 6
-    assert value_at(config, "loss.dice.weight") == 1
-    assert value_at(config, "norm") == {"batch": {"momentum": 0.1, "eps": 1e-5}}
-    with pytest.raises(KeyError):
-        value_at(config, "optimizer.momentum")
-    with pytest.raises(KeyError):
-        value_at(config, "epochs.more")
 
 
 # ---- the folder
