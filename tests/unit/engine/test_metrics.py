@@ -96,7 +96,7 @@ def batch(seed: int = 0, num_images: int = 6) -> tuple[torch.Tensor, torch.Tenso
 )
 def test_values(tp, fp, fn, tn, expected) -> None:
     values = per_image(counts_of(tp, fp, fn, tn))
-    assert {name: float(v[0]) for name, v in values.items()} == pytest.approx(expected, abs=1e-15)
+    assert {name: float(values[name][0]) for name in expected} == pytest.approx(expected, abs=1e-15)
     assert all(v.dtype == np.float64 for v in values.values())
 
 
