@@ -25,7 +25,7 @@ from benchmarks.machine import heading, spread, table
 from benchmarks.scan import write
 from segbench.config.experiment import Search, SearchParameter
 from segbench.config.schema import SAMPLERS
-from segbench.records import State
+from segbench.records import Origin, SearchPlace, State
 from segbench.sweep.search_records import Proposal
 
 MOST_OF = {"gp": 1000}
@@ -109,7 +109,7 @@ def ask(sampler: str, count: int) -> list[float]:
             parameters=parameters,
             state=State.COMPLETE,
             objective=value(parameters),
-            place=place(sampler, number),
+            origin=Origin(place=place(sampler, number)),
         )
         for number, parameters in enumerate(draw(count))
     ]
@@ -157,7 +157,7 @@ def make_records(root: Path, sampler: str, count: int) -> Path:
     for number, parameters in enumerate(draw(count)):
         trial = QueuedTrial.of(
             planner.trial(apply_parameters(experiment, parameters), 0, 0),
-            search={"number": number, "parameters": parameters, "space": space},
+            search=SearchPlace(number=number, parameters=parameters, space=space),
         )
         record = replace(
             new_record(trial, folder),

@@ -104,7 +104,7 @@ def check_equal(trials: list[optuna.trial.FrozenTrial], folder: ExperimentFolder
         assert trial.intermediate_values == read_objectives(folder.trial(trial_hash), metric)
         if record.state in (State.COMPLETE, State.PRUNED):
             assert trial.value == record.objective
-        asked = record.search["parameters"] if record.search is not None else record.levels
+        asked = record.search.parameters if record.search is not None else record.levels
         assert trial.params == dict(asked)
         assert {k: trial.user_attrs[f"test_{k}"] for k in record.test} == dict(record.test)
 

@@ -107,7 +107,7 @@ def test_a_search_on_four_workers_survives_its_supervisor(tmp_path: Path, databa
         end(process)
 
     records = [read_trial(f) for f in folder.trial_folders()]
-    numbers = [n for r in records if r.search for n in (r.search.get("number"), *r.search.get("repeats", ()))]
+    numbers = [n for r in records if r.search for n in r.search.numbers]
     assert sorted(n for n in numbers if n is not None) == list(range(16))
     assert {r.state for r in records} == {State.COMPLETE, State.PRUNED}
     check_equal(read_study(database, tmp_path, "hunt"), folder, "val_dice")

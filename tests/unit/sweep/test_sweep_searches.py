@@ -88,7 +88,7 @@ def run(
 
 
 def asked(proposals: Sequence[Proposal]) -> list[tuple[dict[str, Any], Any]]:
-    return [(dict(p.parameters), p.place) for p in proposals]
+    return [(dict(p.parameters), p.origin.place) for p in proposals]
 
 
 @pytest.mark.parametrize("ahead", [1, 3])
@@ -123,13 +123,13 @@ def test_the_gaussian_process_takes_several_goals_and_constraints() -> None:
 @pytest.mark.parametrize("sampler", ["cmaes", "nsga2"])
 def test_generations_say_what_they_come_from(sampler: str) -> None:
     proposals = run(make(sampler), 14)
-    places = [p.place for p in proposals if p.place is not None]
+    places = [p.origin.place for p in proposals if p.origin.place is not None]
     firsts = {place["generation"]: place["parents"] for place in places if "parents" in place}
     assert sorted(firsts) == list(range(1, max(place["generation"] for place in places) + 1))
     assert len(firsts) >= 2
     for generation, parents in firsts.items():
         assert len(parents) == 4
-        assert all((proposals[n].place or {})["generation"] < generation for n in parents)
+        assert all((proposals[n].origin.place or {})["generation"] < generation for n in parents)
 
 
 @pytest.mark.parametrize("sampler", ["cmaes", "nsga2"])
@@ -158,7 +158,7 @@ def test_enqueued_points_come_first_and_are_asked_once() -> None:
     points = tuple({"lr": lr, "decay": 0.5, "depth": 3, "norm": "none"} for lr in (1e-3, 1e-2))
     search = make("qmc", enqueue=points)
     proposals = run(search, 6)
-    assert [p.is_enqueued for p in proposals] == [True, True, False, False, False, False]
+    assert [p.origin.is_enqueued for p in proposals] == [True, True, False, False, False, False]
     assert [dict(p.parameters) for p in proposals[:2]] == list(points)
     assert asked(run(search, 6, restarts=range(1, 6))) == asked(proposals)
     plain = run(make("qmc"), 4)
@@ -191,7 +191,8 @@ def test_a_warm_start_is_known_and_not_counted(sampler: str) -> None:
 def test_what_is_known_may_grow_without_moving_the_parents() -> None:
     search, known = make("nsga2"), run(make("random"), 9)
     past = run(search, 6, known=known[:6])
-    firsts = {p.place["generation"]: p.place["parents"] for p in past if p.place and "parents" in p.place}
+    places = [p.origin.place for p in past if p.origin.place is not None]
+    firsts = {place["generation"]: place["parents"] for place in places if "parents" in place}
     assert any(number < 0 for number in firsts[1])
     assert min(firsts[1]) >= -6
     grown = SearchStudy("exp", search, direction="maximize", epochs=9, proposals=past, known=known)._study
