@@ -1,4 +1,4 @@
-"""The numbers behind a progress display, kept by the events of running trials."""
+"""What a sweep shows while it runs: numbers kept by events, as bars in a terminal or lines in a pipe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import Any, Final, Protocol
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group
+from rich.control import Control
 from rich.live import Live
+from rich.segment import ControlType
 from rich.text import Text
 
 from segbench.records import State
@@ -338,7 +340,7 @@ class LiveDisplay:
     def refresh(self) -> None:
         width = self._console.width
         if self._drawn_at and width < self._drawn_at:
-            self._count_wrapped_rows(width)
+            self._erase_wrapped_rows(width)
         self._live.refresh()
 
     def close(self) -> None:
@@ -347,12 +349,11 @@ class LiveDisplay:
             with suppress(termios.error):  # the terminal is gone
                 termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._terminal)
 
-    def _count_wrapped_rows(self, width: int) -> None:
-        """Tell rich how many rows its last drawing takes now: a narrowed terminal has wrapped its lines."""
-        render = self._live._live_render
-        if render._shape is not None:
-            rows = sum(max(1, math.ceil(line / width)) for line in self._line_widths)
-            render._shape = (width, max(rows, render._shape[1]))
+    def _erase_wrapped_rows(self, width: int) -> None:
+        """Erase the rows that the last drawing takes more than rich knows: the terminal has wrapped lines."""
+        more = sum(max(1, math.ceil(line / width)) - 1 for line in self._line_widths)
+        erased = [ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1)]
+        self._console.control(*[Control(*erased)] * more)
 
     def _render(self) -> Group:
         width = self._console.width
