@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import combinations
 from math import ceil, comb
 from typing import Final
@@ -35,18 +35,49 @@ _OBJECTIVES: Final = (
 """Courses of the objective that a schedule may answer to."""
 
 
-def take_equal_steps(one: TrialConfig, other: TrialConfig) -> bool:
-    """Whether two configurations change weights alike wherever their gradients are the same."""
+@dataclass(frozen=True)
+class Steps:
+    """What optimiser, clipping and schedule of a configuration do with given gradients."""
+
+    rates: np.ndarray
+    path: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, config: TrialConfig) -> Steps:
+        """Take the steps."""
+        with quiet():
+            rates = list(_rates(config))
+            return cls(np.array(rates, np.float32).astype(np.float64), tuple(_path(config, rates)))
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """The largest element of each step: where these differ, so do the steps."""
+        return np.array([float(step.abs().max()) for step in self.path])
+
+    def agree_with(self, other: Steps) -> bool:
+        """Whether both are alike up to rounding; told by few numbers where they are not."""
+        arrays = (self.rates, other.rates), (self.sizes, other.sizes)
+        if not all((np.abs(a - b) <= _RTOL * np.maximum(np.abs(a), np.abs(b))).all() for a, b in arrays):
+            return False
+        return all(_agree(a, b) for a, b in zip(self.path, other.path, strict=True))
+
+
+def take_equal_steps(
+    one: TrialConfig, other: TrialConfig, steps: Callable[[TrialConfig], Steps] = Steps.of
+) -> bool:
+    """Whether two configurations change weights alike wherever their gradients are the same.
+
+    Args:
+        one: A configuration.
+        other: One with as many epochs.
+        steps: Takes the steps of a configuration, or remembers them.
+    """
     if (one.optimizer, one.schedule, one.grad_clip) == (other.optimizer, other.schedule, other.grad_clip):
         return True
     lrs = one.optimizer.knobs.get("lr"), other.optimizer.knobs.get("lr")
     if one.optimizer.name == other.optimizer.name and one.schedule == other.schedule and lrs[0] != lrs[1]:
         return False  # known without a step, which would import the compiler
-    with quiet():
-        rates, others = list(_rates(one)), list(_rates(other))
-        first, second = _path(one, rates), _path(other, others)
-    pairs = [*zip(rates, others, strict=True), *zip(first, second, strict=True)]
-    return all(_agree(torch.as_tensor(a).double(), torch.as_tensor(b).double()) for a, b in pairs)
+    return steps(one).agree_with(steps(other))
 
 
 def _rates(config: TrialConfig) -> Iterator[float]:
@@ -62,7 +93,7 @@ def _rates(config: TrialConfig) -> Iterator[float]:
             done = [*done, course(epoch)]
 
 
-def _path(config: TrialConfig, rates: list[float]) -> Iterator[Tensor]:
+def _path(config: TrialConfig, rates: Sequence[float]) -> Iterator[Tensor]:
     """Return the parameters after each of a few steps; gradients are small, middling and large in turn."""
     draw = torch.Generator().manual_seed(0)
     parameters = [
@@ -166,6 +197,9 @@ def likeness(probes: Probes, one: TrialConfig, other: TrialConfig) -> Likeness |
 
 def compare(one: Measurement, other: Measurement) -> Likeness | None:
     """Compare what two networks and losses make of one batch; None where they are two functions."""
+    sizes = [(size, other.sizes[name]) for name, size in one.sizes.items()]
+    if any(abs(a - b) > RTOL * max(a, b) for a, b in sizes):
+        return None  # told without a look at every element
     outputs = _largest(one.logits, other.logits, noise=0.0)
     gradients = _largest(one.gradients, other.gradients, noise=NOISE)
     if outputs > RTOL or gradients > RTOL:
@@ -266,12 +300,17 @@ def levels_are_different_functions(probes: Probes) -> Iterator[str]:
     """No two levels of an axis build numerically the same function, or train identically."""
     axes = probes.experiment.axes
     most = max(1, _MOST_PAIRS // max(1, sum(comb(len(axis.labels), 2) for axis in axes)))
+    groups = _Groups(probes)
     for axis in axes:
+        cells = _by_label(probes, axis)
         for first, second in combinations(axis.labels, 2):
-            pairs = list(_side_by_side(probes, axis, first, second))
+            one, other = cells.get(first, {}), cells.get(second, {})
+            shared = [context for context in one if context in other]
             found = {
-                context: likeness(probes, one.config, other.config)
-                for context, one, other in pairs[:: ceil(len(pairs) / most) or 1]
+                context: likeness(probes, one[context].config, other[context].config)
+                if groups.of(one[context]) == groups.of(other[context])
+                else None
+                for context in shared[:: ceil(len(shared) / most) or 1]
             }
             alike = {context: each for context, each in found.items() if each is not None}
             if alike:
@@ -293,19 +332,48 @@ def declared_norms_stay(probes: Probes) -> Iterator[str]:
         yield message(probes.place("norm"), rule, see="That is what `norm_scope: double_convs` says")
 
 
-def _side_by_side(
-    probes: Probes, axis: Axis, first: str, second: str
-) -> Iterator[tuple[tuple[str, ...], Cell, Cell]]:
-    """Yield the pairs of cells that differ in these levels of an axis alone, with the levels they share."""
-    cells: dict[tuple[tuple[str, ...], str], Cell] = {}
+def _by_label(probes: Probes, axis: Axis) -> dict[str, dict[tuple[str, ...], Cell]]:
+    """Return level of an axis -> levels of the other axes -> cell: two cells of one context make a pair."""
+    found: dict[str, dict[tuple[str, ...], Cell]] = {}
     together = Pairing.of(probes.experiment).group(axis.name)
     for cell in probes.cells:
         if axis.name in cell.levels:
-            shared = tuple(f"{name}={label}" for name, label in cell.levels.items() if name not in together)
-            cells[shared, cell.levels[axis.name]] = cell
-    for (shared, label), cell in cells.items():
-        if label == first and (shared, second) in cells:
-            yield shared, cell, cells[shared, second]
+            context = tuple(f"{name}={label}" for name, label in cell.levels.items() if name not in together)
+            found.setdefault(cell.levels[axis.name], {})[context] = cell
+    return found
+
+
+class _Groups:
+    """Numbers cells by what no probe sees and by the steps that they take, each looked at once.
+
+    Two cells that train alike have one number, so networks and losses are compared within a group alone: of a
+    hundred learning rates none is.
+    """
+
+    def __init__(self, probes: Probes) -> None:
+        self._probes = probes
+        self._known: dict[str, tuple[str, int]] = {}
+        self._first: dict[str, list[TrialConfig]] = {}
+
+    def of(self, cell: Cell) -> tuple[str, int]:
+        if cell.config_hash not in self._known:
+            config = cell.config
+            unseen = [getattr(config, name) for name in _UNSEEN]
+            unseen += [config.model.knobs.get(name) for name in _NOT_PROBED]
+            key = repr(unseen)
+            first = self._first.setdefault(key, [])
+            number = next((k for k, each in enumerate(first) if self._step_alike(each, config)), len(first))
+            if number == len(first):
+                first.append(config)
+            self._known[cell.config_hash] = key, number
+        return self._known[cell.config_hash]
+
+    def _step_alike(self, one: TrialConfig, other: TrialConfig) -> bool:
+        return take_equal_steps(one, other, self._steps)
+
+    def _steps(self, config: TrialConfig) -> Steps:
+        key = ("steps", config.optimizer, config.schedule, config.grad_clip, config.epochs)
+        return self._probes.once(key, lambda: Steps.of(config))
 
 
 def _same(

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -56,6 +57,11 @@ class Measurement:
     """Of the training logits, as they are (`train`) and eight times as large (`confident`)."""
     gradients: Mapping[str, Tensor]
     """By name of the parameter, thinned out; and by `confident`, of those logits."""
+
+    @cached_property
+    def sizes(self) -> Mapping[str, float]:
+        """The largest logit of each kind: where these differ, so do the networks."""
+        return {name: float(values.abs().max()) for name, values in self.logits.items()}
 
 
 @dataclass(frozen=True)

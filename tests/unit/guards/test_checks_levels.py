@@ -189,10 +189,31 @@ def test_of_large_designs_pairs_are_taken_evenly(probe: Probe, monkeypatch: pyte
     monkeypatch.setattr(levels, "_MOST_PAIRS", 12)
     axes = "norm: [batch, none], epochs: {levels: [1, 2, 3, 4, 5, 6, 7, 8], baseline: 1}"
     assert alike(probe, axes) == []
-    # 1 + 28 pairs of levels: each once, and norm at one of its eight places.
-    assert len(seen) == 29
+    # 1 + 28 pairs of levels: norm at one of its eight places; epochs that differ need no look.
+    assert seen == [(1, 1)]
     monkeypatch.setattr(levels, "_MOST_PAIRS", 4 * 29)
     seen.clear()
     assert alike(probe, axes) == []
-    assert [pair for pair in seen if pair[0] == pair[1]] == [(1, 1), (3, 3), (5, 5), (7, 7)]
-    assert len(seen) == 4 + 28 * 2
+    assert seen == [(1, 1), (3, 3), (5, 5), (7, 7)]
+
+
+def test_a_large_grid_is_compared_by_what_its_levels_do(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 30 x 30 levels of an optimiser nothing is built; steps are taken once per level at most."""
+    compared, stepped = [], []
+    step = levels.Steps.of
+    monkeypatch.setattr(levels, "likeness", lambda *pair: compared.append(pair))
+    monkeypatch.setattr(levels.Steps, "of", lambda config: stepped.append(config) or step(config))
+    rates, decays = ([k / 1000 for k in range(1, 31)] for _ in range(2))
+    axes = f"lr: {{path: optimizer.lr, levels: {rates}}}, "
+    axes += f"decay: {{path: optimizer.weight_decay, levels: {decays}}}"
+    assert alike(probe, axes, optimizer="{adam: {lr: 0.001, weight_decay: 0.001}}", epochs="1") == []
+    assert compared == []
+    assert len(stepped) <= 30
+
+
+def test_levels_that_step_alike_are_told_from_a_few_numbers(probe: Probe) -> None:
+    clip = "clip: {path: grad_clip, levels: {never: null, seldom: 1e9, often: 0.1}, baseline: never}"
+    (found,) = alike(probe, clip, grad_clip="null")
+    assert "the levels 'never' and 'seldom'" in found
