@@ -38,11 +38,12 @@ def explain(
     from segbench.report.explain import find
     from segbench.report.pages.macros import macro_rows
     from segbench.report.style import read_style
+    from segbench.report.topics.walk import trace_all
     from segbench.store.layout import ResultsFolder
 
     of = analysis.experiment
     style = read_style(of.project.reports / of.name / "style.yaml")
-    traces = analysis.traces(style.digits)
+    traces = trace_all(analysis, style.digits)
     frame, subject = find(traces, number, macro_rows(analysis, traces))
     records = ResultsFolder(of.project.results).experiment(of.name).trials
     where = Path(shown(records))

@@ -86,17 +86,16 @@ def answer_text(analysis: Analysis, folder: Path) -> str:
     from segbench.report.labels import Labels
     from segbench.report.numbers import percent, typographic
     from segbench.report.style import read_style
-    from segbench.report.topics.claims import claims_table
-    from segbench.report.topics.effects import effects_table
+    from segbench.report.topics import claims, effects
 
     console = Console(highlight=False, record=True, file=io.StringIO(), width=Console().width)
     console.print(Text(analysis.experiment.question, style="bold"))
     console.print(Text(typographic(analysis.answer)))
     labels = Labels(analysis, read_style(folder / "style.yaml"))
-    effects = effects_table(analysis, labels, is_family=True)
     interval = f"{percent(analysis.level)} interval"
     shown_effects = {**_SHOWN_EFFECTS, f"{interval}, this test set": interval}
-    for table, titles in ((effects, shown_effects), (claims_table(analysis, labels), _SHOWN_CLAIMS)):
+    for topic, titles in ((effects.TOPIC, shown_effects), (claims.TOPIC, _SHOWN_CLAIMS)):
+        table = topic.tables[0].make(labels)
         if not table.rows:
             continue
         console.print()

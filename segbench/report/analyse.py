@@ -34,10 +34,11 @@ from segbench.report.topics.tuning import (
     tuned_sentence,
     tuning_frame,
     tuning_notes,
+    tuning_trials_frame,
     unfinished_text,
     without_hope,
 )
-from segbench.report.topics.untuned import tuning_trials_frame, untuned_frame, untuned_notes
+from segbench.report.topics.untuned import untuned_frame, untuned_notes
 from segbench.stats.curves import CURVES, curves
 from segbench.stats.dynamics import dynamics
 from segbench.stats.intervals import average_folds, summarise

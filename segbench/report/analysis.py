@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from segbench.quantities import QUANTITIES, Kind, names_of
 from segbench.records import State
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from segbench.config.experiment import Experiment
-    from segbench.report.trace import Traces
 
 MISSING: Final = tuple(state.value for state in State if not state.has_ended)
 """States that another `sweep` would go on from; a failed trial is an outcome to report."""
@@ -159,20 +158,10 @@ class Analysis:
     """Term -> text: hash of the content read, versions, hardware, time span of the trials, command."""
     is_partial: bool = False
     """Whether trials, proposals or replicates are missing, so that nothing was judged."""
-    _traces: dict[int, Traces] = field(default_factory=dict, init=False, repr=False, compare=False)
+    traced: dict[tuple[str, int], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Frame and digits -> its numbers with their trials, worked out once for pages, terminal and files."""
 
     @property
     def level(self) -> float:
         """Coverage of the family's intervals: 95 %, more where the error is shared among looks."""
         return 1 - alpha_at_a_look(len(self.experiment.looks))
-
-    def traces(self, digits: int) -> Traces:
-        """Return every number with its trials, printed with so many digits.
-
-        Worked out once: pages, terminal and files ask for the same.
-        """
-        if digits not in self._traces:
-            from segbench.report.trace import Traces
-
-            self._traces[digits] = Traces.of(self, digits)
-        return self._traces[digits]

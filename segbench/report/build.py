@@ -28,26 +28,8 @@ from segbench.report.pages.pdf import Compiled, compile_pdf
 from segbench.report.pages.xlsx import XLSX_FILE, is_installed, write_xlsx
 from segbench.report.style import create_style, read_style
 from segbench.report.topics.panels import PANELS_FILE, Panels
-from segbench.report.topics.walk import FIGURE_NAMES, TABLE_NAMES, make_figures
+from segbench.report.topics.walk import DATA_NAMES, FIGURE_NAMES, TABLE_NAMES, make_figures, trace_all
 from segbench.store.atomic import write_bytes
-
-_FRAMES: Final = (
-    *(
-        "cells",
-        "metrics",
-        "seeds",
-        "effects",
-        "sensitivity",
-        "marginals",
-        "interactions",
-        "interaction_means",
-        "anova",
-        "subgroups",
-    ),
-    *("curves", "dynamics", "failures", "search", "replicated", "importance"),
-    *("tuning", "tuning_trials", "untuned"),
-)
-
 
 _FORMER: Final = ("search",)
 """Names that figures had in reports of earlier versions."""
@@ -186,12 +168,13 @@ def _written(
     yield "report.md", write_markdown(content)
     yield "report.tex", write_latex(content)
     yield "numbers.tex", write_numbers(analysis, labels)
-    yield NUMBERS_FILE, write_numbers_json(labels.traces, name=name, made_from=made_from)
+    traces = trace_all(analysis, labels.style.digits)
+    yield NUMBERS_FILE, write_numbers_json(traces, name=name, made_from=made_from)
     for table in content.tables:
         yield f"tables/{table.name}.tex", write_table(table)
     if analysis.best_design:
         yield file_name(name), analysis.best_design
-    for field in _FRAMES:
+    for field in DATA_NAMES:
         frame: pd.DataFrame | None = getattr(analysis, field)
         if frame is not None and not frame.empty:
             yield f"data/{field}.csv", csv(frame)
@@ -245,7 +228,7 @@ def owned_names() -> set[str]:
     return {
         *(f"figures/{name}.{suffix}" for name in (*FIGURE_NAMES, *_FORMER) for suffix in suffixes),
         *(f"data/figure-{name}.csv" for name in (*FIGURE_NAMES, *_FORMER)),
-        *(f"data/{name}.csv" for name in _FRAMES),
+        *(f"data/{name}.csv" for name in DATA_NAMES),
         *(f"tables/{name}.tex" for name in TABLE_NAMES),
     }
 

@@ -19,7 +19,6 @@ from segbench.config.pairing import Pairing
 from segbench.quantities import find_quantity
 from segbench.records import State, TrialRecord, axis_column
 from segbench.report.analysis import Analysis
-from segbench.report.columns import is_known, rows_of, tone_of
 from segbench.report.freshness import recorded
 from segbench.report.numbers import MINUS, NONE, Numbers, count, counted, listed, typographic
 from segbench.report.pages.content import Content, Section
@@ -28,9 +27,9 @@ from segbench.report.pages.latex import write_table
 from segbench.report.pages.markdown import write_markdown
 from segbench.report.pages.numbers_json import write_numbers_json
 from segbench.report.study import EVIDENCE, Estimator, evidence
-from segbench.report.table import Column, Field, Table
+from segbench.report.table import Column, Field, Table, tone_of
 from segbench.report.topics.claims import divergence_text
-from segbench.report.trace import Source, Trace, Traces, key_of
+from segbench.report.trace import Source, Trace, Traces, is_known, key_of, rows_of
 from segbench.stats.effects import Effect
 from segbench.stats.intervals import LEVEL
 from segbench.stats.pairs import Contrast

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -13,9 +12,6 @@ from segbench.records import axis_column
 from segbench.report.analysis import Analysis
 from segbench.report.style import Style
 
-if TYPE_CHECKING:
-    from segbench.report.trace import Traces
-
 
 @dataclass(frozen=True)
 class Labels:
@@ -23,11 +19,6 @@ class Labels:
 
     analysis: Analysis
     style: Style
-
-    @cached_property
-    def traces(self) -> Traces:
-        """From every number to its trials: what a field's `hover` says."""
-        return self.analysis.traces(self.style.digits)
 
     def name(self, text: str) -> str:
         """Return the user's word for an axis, a level or a cell; else the text itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,3 +44,19 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Field, ...], ...]
     note: str = ""
+
+
+_TONES: Final = {
+    "better": "good",
+    "worse": "bad",
+    "equivalent": "same",
+    "unresolved": "open",
+    "supported": "good",
+    "contradicted": "bad",
+    "not judged": "open",
+}
+
+
+def tone_of(verdict: str) -> str:
+    """Return the tone of a verdict: `good`, `bad`, `same` or `open`; empty for other words."""
+    return next((tone for word, tone in _TONES.items() if word in verdict), "")

@@ -1,13 +1,13 @@
 """From every number of a report to the trials behind it.
 
-A frame of `Analysis` is traced by a `FrameSpec` in `trace_frames.py`: what names a row, which of its columns
-are numbers, how each is printed and in words computed, and which trials with which values it rests on.
+A `Trace` is one number with its formula, its trials and their values by seed. The topics say which columns of
+their frames are numbers (`topics.topic.Number`); `Measured` finds what their trials measured.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -86,60 +86,6 @@ class Trace:
         return f"{self.formula} {number}{of_seeds}: {shown}."
 
 
-@dataclass(frozen=True, kw_only=True)
-class Quantity:
-    """A number (or interval) in each row of a frame."""
-
-    name: str
-    words: str
-    formula: str | Callable[[Row], str]
-    """One sentence."""
-    show: Callable[[Numbers, Row, tuple[Any, ...]], str]
-    """Prints the values of `columns`."""
-    columns: tuple[str, ...] = ()
-    """Columns of the frame; empty: the one called `name`."""
-    behind: str = ""
-    """The measured column that it is made from, where the source asks for it."""
-
-
-def interval(
-    words: str,
-    formula: str,
-    show: Callable[[Numbers, Row, tuple[Any, ...]], str],
-    *,
-    name: str = "interval",
-    columns: tuple[str, str] = ("low", "high"),
-    behind: str = "",
-) -> Quantity:
-    """Return the quantity of an interval, whose ends are two columns."""
-    return Quantity(name=name, columns=columns, words=words, formula=formula, show=show, behind=behind)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrameSpec:
-    """How the numbers of one frame of the analysis are traced."""
-
-    name: str
-    """The field of `Analysis`, and the first part of the keys."""
-    subject: Callable[[Analysis, Row], str]
-    """What a row is about."""
-    quantities: Callable[[Analysis], Sequence[Quantity]]
-    source: Callable[[Measured, Row, Quantity], Source]
-    rows: Callable[[pd.DataFrame], Sequence[Row]] | None = None
-    """What the rows are, where they are not the frame's own."""
-    in_text: bool = True
-    """Whether `\\segval` knows them."""
-
-    def rows_of(self, analysis: Analysis) -> Sequence[Row]:
-        """Return what each number stands in; nothing where the report has no such frame."""
-        frame = getattr(analysis, self.name, None)
-        if frame is None or frame.empty:
-            return []
-        if self.rows is not None:
-            return self.rows(frame)
-        return [{str(k): v for k, v in row.items()} for row in frame.to_dict(orient="records")]
-
-
 class Measured:
     """What each trial measured, by cell and by hash."""
 
@@ -160,6 +106,15 @@ class Measured:
         self._seeds = [int(seed) for seed in self.frame["seed"]]
         self._states = [str(state) for state in self.frame["state"]]
         self._columns: dict[str, list[float]] = {}
+
+    @classmethod
+    def of(cls, analysis: Analysis) -> Measured:
+        """Return what the trials of a report measured, worked out once."""
+        key = ("measured", 0)
+        if key not in analysis.traced:
+            analysis.traced[key] = cls(analysis)
+        found: Measured = analysis.traced[key]
+        return found
 
     def of_cell(self, cell: str, column: str, states: Sequence[str] = ("complete",)) -> Source:
         """Return the trials of a cell in these states and what they measured, folds of a seed averaged."""
@@ -203,15 +158,6 @@ class Traces:
 
     all: tuple[Trace, ...]
 
-    @classmethod
-    def of(cls, analysis: Analysis, digits: int) -> Traces:
-        """Trace every frame that `FRAMES` knows, in its order; `Analysis.traces` keeps what is found."""
-        from segbench.report.trace_frames import FRAMES
-
-        measured, numbers = Measured(analysis), Numbers(digits)
-        found = [trace for spec in FRAMES for trace in _traces(spec, measured, numbers)]
-        return cls(tuple({trace.key: trace for trace in reversed(found)}.values())[::-1])
-
     @cached_property
     def by_key(self) -> dict[str, Trace]:
         return {trace.key: trace for trace in self.all}
@@ -223,6 +169,23 @@ class Traces:
 
     def of_subject(self, frame: str, subject: str) -> list[Trace]:
         return [trace for trace in self.all if (trace.frame, trace.subject) == (frame, subject)]
+
+
+def rows_of(frame: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """Return a frame's rows as mappings from column to value; none if the report has no such frame."""
+    if frame is None or frame.empty:
+        return []
+    return [{str(k): v for k, v in row.items()} for row in frame.to_dict(orient="records")]
+
+
+def is_known(value: Any) -> bool:
+    """Whether a value is there and not NaN."""
+    return value is not None and value == value
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value is text that is not empty."""
+    return isinstance(value, str) and bool(value)
 
 
 def key_of(frame: str, subject: str, name: str) -> str:
@@ -248,33 +211,8 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(known) / len(known) if known else float("nan")
 
 
-def _traces(spec: FrameSpec, measured: Measured, numbers: Numbers) -> Iterator[Trace]:
-    rows = spec.rows_of(measured.analysis)
-    quantities = spec.quantities(measured.analysis) if rows else []
-    for row in rows:
-        subject = spec.subject(measured.analysis, row)
-        sources: dict[str, Source] = {}
-        for quantity in quantities:
-            columns = quantity.columns or (quantity.name,)
-            if any(column not in row for column in columns):
-                continue
-            if quantity.behind not in sources:
-                sources[quantity.behind] = spec.source(measured, row, quantity)
-            values = tuple(row[column] for column in columns)
-            yield Trace(
-                key=key_of(spec.name, subject, quantity.name),
-                frame=spec.name,
-                subject=subject,
-                name=quantity.name,
-                quantity=f"{quantity.words}, {subject}",
-                value=_plain(values),
-                printed=quantity.show(numbers, row, values),
-                formula=quantity.formula if isinstance(quantity.formula, str) else quantity.formula(row),
-                source=sources[quantity.behind],
-            )
-
-
-def _plain(values: tuple[Any, ...]) -> Value:
+def plain(values: tuple[Any, ...]) -> Value:
+    """Return the value of a trace from what stands in the columns of its frame."""
     if any(value is None or value != value for value in values):
         return None
     if len(values) > 1:
@@ -282,7 +220,7 @@ def _plain(values: tuple[Any, ...]) -> Value:
     return values[0] if isinstance(values[0], str | tuple) else float(values[0])
 
 
-# How a traced number is printed: functions for `Quantity.show`.
+# How a traced number is printed: functions for `Number.show`.
 
 
 Show = Callable[[Numbers, Row, tuple[Any, ...]], str]

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from segbench.report.analysis import Analysis
-from segbench.report.best_design import NUM_SEEDS, file_name
 from segbench.report.draw.figure import Figure
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, typographic
 from segbench.report.style import Style
 from segbench.report.table import Table
-from segbench.report.topics.walk import make_figures, make_tables
+from segbench.report.topics.topic import FigurePart, TablePart
+from segbench.report.topics.walk import SECTIONS, TOPICS, make_figures, make_tables, parts_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,67 +96,29 @@ def make_content(
         panels_missing: Why there is none, or why it is an older one.
     """
     labels = Labels(analysis, style)
-    by_name = {each.name: each for each in (make_figures(analysis, labels) if figures is None else figures)}
+    drawn = {each.name: each for each in (make_figures(analysis, labels) if figures is None else figures)}
     tables = make_tables(analysis, labels)
-
-    def chosen(*names: str) -> tuple[Table, ...]:
-        return tuple(tables[name] for name in names if name in tables)
-
-    def drawn(*names: str) -> tuple[Figure, ...]:
-        return tuple(by_name[name] for name in names if name in by_name)
-
-    is_search = analysis.experiment.search is not None
-    sections = (
-        Section(key="claims", title="Claims", tables=chosen("claims")),
-        Section(
-            key="effects",
-            title="Effects",
-            tables=chosen("effects", "effects-exploratory", "sensitivity"),
-            figures=drawn("effects"),
-        ),
-        Section(
-            key="factors",
-            title="Factors and interactions",
-            tables=chosen("marginals", "interactions", "anova"),
-            figures=drawn("interactions"),
-        ),
-        Section(key="subgroups", title="Sub-groups of the test images", tables=chosen("subgroups")),
-        Section(
-            key="search",
-            title="Search",
-            tables=chosen("search", "replicated", "importance") if is_search else (),
-            figures=drawn(
-                *("search-front", "search-history", "search-slices", "search-parallel"),
-                *(("importance",) if is_search else ()),
-            ),
-            lines=_best_lines(analysis),
-        ),
-        Section(key="cells", title="Cells", tables=chosen("cells", "metrics"), figures=drawn("outcome")),
-        Section(
-            key="tuning",
-            title="Tuned settings",
-            tables=chosen("tuning", "untuned", *(() if is_search else ("importance",))),
-            figures=drawn("tuning", *(() if is_search else ("importance",))),
-        ),
-        Section(
-            key="curves",
-            title="Learning curves",
-            tables=chosen("dynamics"),
-            figures=drawn("curves-dice", "curves-loss"),
-        ),
-        Section(
-            key="panels",
-            title="Test images",
-            panels=panels,
-            lines=(panels_missing,) if panels_missing else (),
-        ),
-        Section(key="cost", title="Cost", tables=chosen("costs"), figures=drawn("cost")),
-        Section(key="failures", title="Failures and records left out", tables=chosen("failures", "left-out")),
-        Section(
-            key="notes", title="Method and notes", lines=tuple(typographic(note) for note in analysis.notes)
-        ),
-        Section(key="provenance", title="Provenance", terms=dict(analysis.provenance)),
-    )
+    lines: dict[str, tuple[str, ...]] = {
+        "panels": (panels_missing,) if panels_missing else (),
+        "notes": tuple(typographic(note) for note in analysis.notes),
+    }
+    for topic in TOPICS:
+        own = topic.section_of(analysis)
+        lines[own] = (*lines.get(own, ()), *topic.lines(analysis))
+    sections = []
+    for key, title in SECTIONS.items():
+        parts = list(parts_of(analysis, key))
+        sections.append(
+            Section(
+                key=key,
+                title=title,
+                tables=tuple(tables[p.name] for p in parts if isinstance(p, TablePart) and p.name in tables),
+                figures=tuple(drawn[p.name] for p in parts if isinstance(p, FigurePart) and p.name in drawn),
+                panels=panels if key == "panels" else None,
+                lines=lines.get(key, ()),
+                terms=dict(analysis.provenance) if key == "provenance" else None,
+            )
+        )
     return Content(
         name=analysis.experiment.name,
         question=analysis.experiment.question,
@@ -164,17 +126,6 @@ def make_content(
         head={term: typographic(text) for term, text in analysis.head.items()},
         sections=tuple(section for section in sections if not section.is_empty),
         verdicts=_verdicts(tables),
-    )
-
-
-def _best_lines(analysis: Analysis) -> tuple[str, ...]:
-    if not analysis.best_design:
-        return ()
-    file = file_name(analysis.experiment.name)
-    return (
-        f"{file} beside this page is an experiment as it stands: the best settings and the search's baseline "
-        f"over {NUM_SEEDS} seeds that the search had none of. segbench sweep "
-        f"reports/{analysis.experiment.name}/{file} trains it.",
     )
 
 

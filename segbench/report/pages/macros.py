@@ -13,8 +13,9 @@ from segbench.report.labels import Labels
 from segbench.report.latex_text import escape
 from segbench.report.numbers import count
 from segbench.report.topics.arrangement import slug, unique_slugs
+from segbench.report.topics.contrast import contrast_subject
+from segbench.report.topics.walk import FRAMES, trace_all
 from segbench.report.trace import Trace, Traces
-from segbench.report.trace_frames import FRAMES, contrast_subject
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class MacroRow:
 
 def macro_rows(analysis: Analysis, traces: Traces) -> list[MacroRow]:
     """Return every row, cells first; keys and aliases are unique, the first row keeps a name."""
-    in_text = {spec.name for spec in FRAMES if spec.in_text}
+    in_text = {frame.name for frame in FRAMES if frame.in_text}
     of_row: dict[tuple[str, str], list[Trace]] = {}
     for trace in (trace for trace in traces.all if trace.frame in in_text):
         of_row.setdefault((trace.frame, trace.subject), []).append(trace)
@@ -125,7 +126,7 @@ def write_numbers(analysis: Analysis, labels: Labels) -> str:
     that the report does not know prints ?? and is a LaTeX warning.
     """
     name = slug(analysis.experiment.name)
-    rows = macro_rows(analysis, labels.traces)
+    rows = macro_rows(analysis, trace_all(analysis, labels.style.digits))
     lines = [_LOOKUP, *_alias("segexp", analysis.experiment.name, name)]
     names = dict.fromkeys(number for row in rows for number in row.printed)
     lines += [line for number in names for line in _alias("segnum", number, slug(number))]

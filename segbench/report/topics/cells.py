@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from segbench.quantities import LIMITS, QUANTITIES, axis_unit, is_lower_better
-from segbench.report.analysis import Analysis
-from segbench.report.columns import Numbered, cell_columns, cell_fields, is_known, rows_of, without_empty
+from segbench.quantities import LIMITS, QUANTITIES, Print, axis_unit, find_quantity, is_lower_better
+from segbench.report.analysis import CELL_MEDIANS, LOST, Analysis
 from segbench.report.draw.figure import Facet, Figure, Key, Look, Mark, Note, marker
 from segbench.report.draw.layout import ROW_CM, TALL_ROW_CM, text_width, wrapped
 from segbench.report.draw.scales import categories, linear, spread
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, magnitude, significant
-from segbench.report.table import Column, Field, Table
+from segbench.report.steps import mean_steps
+from segbench.report.table import Field
 from segbench.report.topics.arrangement import lay_out, unique_slugs
+from segbench.report.topics.topic import (
+    Column,
+    FigurePart,
+    Frame,
+    Number,
+    TablePart,
+    Text,
+    Topic,
+    cell_columns,
+    interval,
+)
+from segbench.report.trace import (
+    Measured,
+    Row,
+    Source,
+    is_known,
+    rows_of,
+    show_as_is,
+    show_count,
+    show_interval,
+    show_magnitude,
+    show_significant,
+    show_value,
+)
 
 
 def outcome_figure(analysis: Analysis, labels: Labels) -> Figure | None:
@@ -62,7 +87,7 @@ def outcome_figure(analysis: Analysis, labels: Labels) -> Figure | None:
                         f"{names[k]}: mean {numbers.value(row['mean'])} "
                         f"{numbers.interval(row['low'], row['high'])}, n = {row['n']}",
                     ),
-                    traces=(labels.traces.hover("cells", row["cell"], "mean"),),
+                    traces=(CELLS.hover(labels, row["cell"], "mean"),),
                 )
             )
         lost = int(row["diverged"] + row["failed"] + row["missing"])
@@ -158,7 +183,7 @@ def cost_figure(analysis: Analysis, labels: Labels) -> Figure | None:
                     low=(float(row["low"]),) if has_interval else (),
                     high=(float(row["high"]),) if has_interval else (),
                     hover=(said + ("" if is_beaten else ", not beaten"),),
-                    traces=(labels.traces.hover("cells", row["cell"], "mean"),),
+                    traces=(CELLS.hover(labels, row["cell"], "mean"),),
                 )
             )
         scale = spread([mark.x[0] for mark in marks], labels.metric(column) + suffix)
@@ -202,103 +227,127 @@ def cost_figure(analysis: Analysis, labels: Labels) -> Figure | None:
     )
 
 
-# The tables of cells: what each reached, and what it costs.
+# The topic.
 
 
-def cells_table(analysis: Analysis, labels: Labels) -> Table:
-    """Return the outcome of every cell."""
-    frame = rows_of(labels.ordered(analysis.cells))
-    lost = [", ".join(f"{int(row[key])} {key}" for key in _LOST if row[key]) for row in frame]
-    outcome = labels.metric(analysis.experiment.outcome)
-    numbers = Numbered(
-        labels,
-        "cells",
-        (
-            ("n", "n"),
-            (outcome, "mean"),
-            ("95 % interval", "interval"),
-            ("sd", "sd"),
-            ("Last epoch", "mean_last"),
-            (labels.metric(analysis.experiment.baseline.objective.metric), "val_mean"),
-            ("Epoch", "selected_epoch"),
+_SHOWS: Final = {
+    Print.SIGNIFICANT: show_significant,
+    Print.COUNT: show_count,
+    Print.MAGNITUDE: show_magnitude,
+}
+"""How the median of a quantity is printed."""
+
+
+def _columns(analysis: Analysis) -> list[Column]:
+    experiment = analysis.experiment
+    outcome, objective = experiment.outcome, experiment.baseline.objective.metric
+    metric = find_quantity(outcome)
+    t = "Mean ± t(0.975, n − 1) · sd / √n over seeds."
+
+    def median(name: str) -> Number:
+        quantity = QUANTITIES.get(name)
+        return Number(
+            name=name,
+            title="Epoch" if quantity is None else quantity.heading,
+            words=f"median {name}",
+            formula=f"Median over trials of {name}.",
+            show=show_as_is if quantity is None else _SHOWS[quantity.median],
+            behind=name,
+            tables=("cells" if quantity is None else "costs",),
+            in_print=quantity is not None and name != "data_wait_s",
+            is_optional=name == "data_wait_s",
+        )
+
+    return [
+        *cell_columns(analysis),
+        Number(
+            name="n",
+            title="n",
+            words="completed seeds",
+            formula="Seeds that completed.",
+            show=show_count,
+            tables=("cells",),
         ),
-        frozenset({"val_mean", "selected_epoch"}),
-    )
-    rows = [
-        (
-            *cell_fields(labels, row["cell"]),
-            *numbers.fields(row["cell"]),
-            *([Field(text=words or NONE, tone="bad" if words else "")] if any(lost) else []),
-        )
-        for row, words in zip(frame, lost, strict=True)
-    ]
-    columns = (
-        *cell_columns(labels),
-        *numbers.columns,
-        *([Column(title="Lost", is_number=False)] if any(lost) else []),
-    )
-    weights = "" if analysis.experiment.foreign else " at the selected weights"
-    note = (
-        f"Means over n seeds of {outcome}{weights}, with t-intervals over seeds. Intervals of two cells do "
-        "not judge their difference; the effects do."
-    )
-    table = Table(
-        name="cells", caption="Outcome of every cell.", columns=columns, rows=tuple(rows), note=note
-    )
-    return without_empty(table) if analysis.experiment.foreign else table
-
-
-def costs_table(analysis: Analysis, labels: Labels) -> Table:
-    """Return size, time and memory of every cell."""
-    has_waits = any(is_known(row["data_wait_s"]) for row in rows_of(analysis.cells))
-    has_fronts = len(analysis.cells) > 1 and any(analysis.cells["front"])
-    numbers = Numbered(
-        labels,
-        "cells",
-        (
-            *(
-                (quantity.heading, name)
-                for name, quantity in QUANTITIES.items()
-                if quantity.heading and (has_waits or name != "data_wait_s")
-            ),
+        Number(
+            name="mean",
+            title=lambda labels: labels.metric(outcome),
+            words=f"mean {outcome}",
+            formula=f"Mean over seeds of {outcome} at the selected weights.",
+            show=show_value,
+            behind=outcome,
+            tables=("cells",),
         ),
-        frozenset({"data_wait_s"}),
-    )
-    rows = [
-        (
-            *cell_fields(labels, row["cell"]),
-            *numbers.fields(row["cell"]),
-            *([Field(text=_front(row["front"]) or NONE)] if has_fronts else []),
-        )
-        for row in rows_of(labels.ordered(analysis.cells))
+        interval(
+            "95 % interval of the mean",
+            t,
+            show_interval,
+            title="95 % interval",
+            behind=outcome,
+            tables=("cells",),
+        ),
+        Number(name="low", words="low end of the 95 % interval", formula=t, show=show_value, behind=outcome),
+        Number(
+            name="high", words="high end of the 95 % interval", formula=t, show=show_value, behind=outcome
+        ),
+        Number(
+            name="sd",
+            title="sd",
+            words="standard deviation",
+            formula=f"sd over seeds of {outcome}.",
+            show=show_value,
+            behind=outcome,
+            tables=("cells",),
+        ),
+        Number(
+            name="mean_last",
+            title="Last epoch",
+            words=f"mean {outcome} at the last epoch",
+            formula=f"Mean over seeds of {outcome} at the last epoch's weights.",
+            show=show_value,
+            behind=f"{outcome}_last" if metric is None else metric.last,
+            tables=("cells",),
+        ),
+        Number(
+            name="val_mean",
+            title=lambda labels: labels.metric(objective),
+            words=f"mean {objective} at the selected epoch",
+            formula=f"Mean over trials of {objective} at the selected epoch.",
+            show=show_value,
+            behind="objective",
+            tables=("cells",),
+            in_print=False,
+        ),
+        *map(median, CELL_MEDIANS),
+        *(
+            Number(
+                name=name,
+                words=f"trials {name}",
+                formula=f"Trials of the cell that are {', '.join(states)}.",
+                show=show_count,
+                behind=name,
+            )
+            for name, states in LOST.items()
+        ),
+        Text(name="lost", title="Lost", text=_lost, tables=("cells",), is_optional=True),
+        Text(
+            name="front",
+            title="Not beaten in",
+            text=lambda labels, row: _front(row["front"]) or NONE,
+            tables=("costs",),
+            when=lambda labels, rows: _has_fronts(rows),
+        ),
     ]
-    columns = (
-        *cell_columns(labels),
-        *numbers.columns,
-        *([Column(title="Not beaten in", is_number=False)] if has_fronts else []),
-    )
-    note = (
-        "FLOPs: of one forward pass of one image, two per multiply-add. Times, throughput of training and "
-        "memory are medians over seeds on the hardware named under provenance."
-    )
-    if has_waits:
-        note += " Waiting: seconds of an epoch in which training stood still for its next batch."
-    if has_fronts:
-        note += (
-            " Not beaten in a cost: no other cell has as good a mean "
-            f"{labels.metric(analysis.experiment.outcome)} for as little of it, and one of the two better. "
-            "Means alone are compared, without their intervals."
-        )
-    has_costs = any(
-        is_known(row["parameters"]) or is_known(row["epoch_time_s"]) for row in rows_of(analysis.cells)
-    )
-    return Table(
-        name="costs",
-        caption="Cost of every cell.",
-        columns=columns,
-        rows=tuple(rows) if has_costs else (),
-        note=note,
-    )
+
+
+def _source(measured: Measured, row: Row, number: Number) -> Source:
+    if number.behind in LOST:
+        return measured.of_cell(row["cell"], "", LOST[number.behind])
+    return measured.of_cell(row["cell"], number.behind)
+
+
+def _lost(labels: Labels, row: Row) -> Field:
+    words = ", ".join(f"{int(row[name])} {name}" for name in LOST if row[name])
+    return Field(text=words or NONE, tone="bad" if words else "")
 
 
 def _front(names: str) -> str:
@@ -307,4 +356,77 @@ def _front(names: str) -> str:
     return "all" if len(words) == len(LIMITS) else ", ".join(words)
 
 
-_LOST: Final = ("diverged", "failed", "missing")
+def _has_fronts(rows: Sequence[Row]) -> bool:
+    return len(rows) > 1 and any(row["front"] for row in rows)
+
+
+def _ordered(labels: Labels) -> list[Row]:
+    return list(rows_of(labels.ordered(labels.analysis.cells)))
+
+
+def _costly(labels: Labels) -> list[Row]:
+    rows = _ordered(labels)
+    return rows if any(is_known(row["parameters"]) or is_known(row["epoch_time_s"]) for row in rows) else []
+
+
+def _cells_note(labels: Labels, rows: Sequence[Row]) -> str:
+    experiment = labels.analysis.experiment
+    weights = "" if experiment.foreign else " at the selected weights"
+    return (
+        f"Means over n seeds of {labels.metric(experiment.outcome)}{weights}, with t-intervals over seeds. "
+        "Intervals of two cells do not judge their difference; the effects do."
+    )
+
+
+def _costs_note(labels: Labels, rows: Sequence[Row]) -> str:
+    note = (
+        "FLOPs: of one forward pass of one image, two per multiply-add. Times, throughput of training and "
+        "memory are medians over seeds on the hardware named under provenance."
+    )
+    if any(is_known(row["data_wait_s"]) for row in rows):
+        note += " Waiting: seconds of an epoch in which training stood still for its next batch."
+    if _has_fronts(rows):
+        note += (
+            " Not beaten in a cost: no other cell has as good a mean "
+            f"{labels.metric(labels.analysis.experiment.outcome)} for as little of it, and one of the two "
+            "better. Means alone are compared, without their intervals."
+        )
+    return note
+
+
+CELLS: Final = Frame(
+    name="cells",
+    subject=lambda analysis, row: str(row["cell"]),
+    columns=_columns,
+    source=_source,
+    steps=mean_steps("mean", "mean"),
+)
+
+TOPIC: Final = Topic(
+    name="cells",
+    section="cells",
+    frames=(CELLS,),
+    tables=(
+        TablePart(
+            name="cells",
+            frame=CELLS,
+            caption="Outcome of every cell.",
+            rows=_ordered,
+            note=_cells_note,
+            drops_empty=lambda analysis: analysis.experiment.foreign is not None,
+        ),
+        TablePart(
+            name="costs",
+            frame=CELLS,
+            caption="Cost of every cell.",
+            rows=_costly,
+            note=_costs_note,
+            section="cost",
+        ),
+    ),
+    figures=(
+        FigurePart(name="outcome", make=outcome_figure),
+        FigurePart(name="cost", make=cost_figure, section="cost"),
+    ),
+    data=("seeds",),
+)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,10 @@ import pandas as pd
 from segbench.config.experiment import Claim, Experiment
 from segbench.quantities import Kind, find_quantity
 from segbench.report.analysis import Analysis
-from segbench.report.columns import rows_of, tone_of
 from segbench.report.labels import Labels
 from segbench.report.numbers import (
     NONE,
+    Numbers,
     counted,
     decimals_for,
     interval,
@@ -25,7 +26,11 @@ from segbench.report.numbers import (
 )
 from segbench.report.study import Estimator, Family, Member
 from segbench.report.study import evidence as evidence_of
-from segbench.report.table import Column, Field, Table
+from segbench.report.table import Field, tone_of
+from segbench.report.topics.contrast import contrast_metric, contrast_source, contrast_steps
+from segbench.report.topics.topic import Column, Frame, Number, TablePart, Text, Topic
+from segbench.report.topics.topic import interval as number_interval
+from segbench.report.trace import Row, show_of_row, show_p, show_word
 from segbench.stats.effects import Effect
 from segbench.stats.intervals import LEVEL
 from segbench.stats.questions import claim_contrast
@@ -256,30 +261,73 @@ def _is_on_margin_scale(claim: Claim) -> bool:
     return metric is not None and metric.kind == Kind.TEST
 
 
-# The table of claims.
+# The topic.
 
 
-_RESOLVED: Final = frozenset({"supported", "contradicted"})
+def _ratio(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
+    if row["is_ratio"] is not True:
+        return show_of_row(is_difference=True)(numbers, row, values)
+    shown = [f"{np.exp(value):.3g}" for value in values]
+    return shown[0] if len(shown) == 1 else f"[{', '.join(shown)}]"
 
 
-def claims_table(analysis: Analysis, labels: Labels) -> Table:
-    """Return the file's claims and what became of them."""
-    rows = [
-        (
-            Field(text=typographic(row["claim"])),
-            Field(
-                text=row["verdict"],
-                tone=tone_of(row["verdict"]),
-                is_bold=row["verdict"] in _RESOLVED,
-                hover=labels.traces.hover("claims", row["claim"], "verdict"),
-            ),
-            Field(text=typographic(row["evidence"] or NONE)),
-        )
-        for row in rows_of(analysis.claims)
+def _ratio_formula(row: Row) -> str:
+    if row.get("is_ratio") is True:
+        return "Mean over seeds of log(left / right), paired by seed; printed as the ratio."
+    return "Mean over seeds of left minus right, paired by seed."
+
+
+def _dressed(labels: Labels, row: Row, field: Field) -> Field:
+    verdict = row["verdict"]
+    return replace(field, text=verdict, tone=tone_of(verdict), is_bold=verdict in (SUPPORTED, CONTRADICTED))
+
+
+def _columns(analysis: Analysis) -> list[Column]:
+    return [
+        Text(name="claim", title="Claim", text=lambda labels, row: typographic(row["claim"])),
+        Number(
+            name="verdict",
+            title="Verdict",
+            words="verdict",
+            formula="Supported or contradicted where Holm's p of the claim is below alpha, else unresolved.",
+            show=show_word,
+            is_number=False,
+            dress=_dressed,
+        ),
+        Text(
+            name="evidence",
+            title="Evidence",
+            text=lambda labels, row: typographic(row["evidence"] or NONE),
+        ),
+        Number(name="difference", words="left compared with right", formula=_ratio_formula, show=_ratio),
+        number_interval(
+            "interval",
+            "Difference ± t · standard error over seeds (and images, where new images are asked of).",
+            _ratio,
+        ),
+        Number(name="p_holm", words="p after Holm", formula="p of the claim by Holm.", show=show_p),
+        Number(
+            name="p_equivalence_holm",
+            words="p of equivalence after Holm",
+            formula="p of two one-sided tests, by Holm among the equivalences.",
+            show=show_p,
+        ),
     ]
-    columns = (
-        Column(title="Claim", is_number=False),
-        Column(title="Verdict", is_number=False),
-        Column(title="Evidence", is_number=False),
-    )
-    return Table(name="claims", caption="Claims of the experiment file.", columns=columns, rows=tuple(rows))
+
+
+CLAIMS: Final = Frame(
+    name="claims",
+    subject=lambda analysis, row: str(row["claim"]),
+    columns=_columns,
+    source=contrast_source,
+    steps=contrast_steps,
+    measured=contrast_metric,
+    in_data=False,
+)
+
+TOPIC: Final = Topic(
+    name="claims",
+    section="claims",
+    frames=(CLAIMS,),
+    tables=(TablePart(name="claims", frame=CLAIMS, caption="Claims of the experiment file."),),
+)

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import pandas as pd
 
 from segbench.quantities import is_lower_better
 from segbench.records import axis_column
 from segbench.report.analysis import Analysis
-from segbench.report.columns import Numbered, cell_columns, cell_fields, is_known, rows_of
 from segbench.report.draw.figure import Facet, Figure, Key, Look, Mark, Note, Scale, marker
 from segbench.report.draw.layout import LINE_CM, text_width
 from segbench.report.draw.scales import dodge, linear
 from segbench.report.labels import Labels
-from segbench.report.numbers import Numbers, counted
-from segbench.report.table import Table
+from segbench.report.numbers import Numbers, counted, epochs
+from segbench.report.steps import Asked, by_seed, columns_of, number_text
 from segbench.report.topics.arrangement import Layout, axes_of_loss, lay_out, unique_slugs
+from segbench.report.topics.topic import (
+    Column,
+    FigurePart,
+    Frame,
+    Number,
+    TablePart,
+    Topic,
+    cell_columns,
+    interval,
+)
+from segbench.report.trace import (
+    Measured,
+    Row,
+    Show,
+    Source,
+    is_known,
+    rows_of,
+    show_count,
+    show_epochs_interval,
+    show_of,
+)
 from segbench.stats.dynamics import SHARE
 
 _HEIGHT_CM = 5.2
@@ -72,7 +94,7 @@ def curves_figure(analysis: Analysis, labels: Labels, *, quantity: str) -> Figur
     if not facets:
         return None
     num_left, facets = len(facets[_MOST_FACETS:]), facets[:_MOST_FACETS]
-    columns = _columns(len(facets))
+    columns = _num_columns(len(facets))
     num_rows = -(-len(facets) // columns)
     height_cm = min(_HEIGHT_CM, _TALLEST_CM / num_rows - (0.5 if num_rows > 1 else 0))
     direct = 1 < len(names) <= _MOST_DIRECT and max(map(len, names)) <= _LONGEST_DIRECT
@@ -120,7 +142,7 @@ def curves_figure(analysis: Analysis, labels: Labels, *, quantity: str) -> Figur
     )
 
 
-def _columns(num_facets: int) -> int:
+def _num_columns(num_facets: int) -> int:
     if num_facets > _MANY_FACETS:
         return 4
     return 2 if num_facets == 4 else min(num_facets, _MOST_COLUMNS)
@@ -202,7 +224,7 @@ def _marks(
                         else numbers.value(mean)
                         for mean, low, high in zip(*(rows[c].tolist() for c in _SUMMARY), strict=True)
                     ),
-                    traces=(labels.traces.hover("curves", f"{cell}, {metric}", "mean"),),
+                    traces=(CURVES.hover(labels, f"{cell}, {metric}", "mean"),),
                     marked=None if is_train or len(layout.levels) < 2 else _marked(len(rows), number),
                 )
             )
@@ -236,40 +258,11 @@ _RULE = (
 )
 
 
-def dynamics_table(analysis: Analysis, labels: Labels) -> Table:
-    """Return the measures of the validation curves of every cell."""
-    frame = [] if analysis.dynamics is None else rows_of(labels.ordered(analysis.dynamics))
-    objective = analysis.experiment.baseline.objective.metric
-    shown = (
-        ("n", "n"),
-        ("Epochs to level", "epochs_to_level"),
-        ("95 % interval", "epochs_to_level_interval"),
-        ("Reached", "reached"),
-        ("Area", "area"),
-        ("95 % interval", "area_interval"),
-        ("Instability", "instability"),
-        ("95 % interval", "instability_interval"),
-        ("Loss turns up", "onset"),
-        ("95 % interval", "onset_interval"),
-    )
-    not_in_print = frozenset({"instability_interval", "onset_interval"})
-    numbers = Numbered(labels, "dynamics", shown, not_in_print)
-    rows = [(*cell_fields(labels, row["cell"]), *numbers.fields(row["cell"])) for row in frame]
-    note = _note(frame, labels.metric(objective), Numbers(labels.style.digits), is_lower_better(objective))
-    return Table(
-        name="dynamics",
-        caption="How training went, from the validation curves.",
-        columns=(*cell_columns(labels), *numbers.columns),
-        rows=tuple(rows),
-        note=note,
-    )
-
-
-def _note(rows: list[dict[str, Any]], objective: str, numbers: Numbers, is_lower_better: bool) -> str:
-    if not rows:
-        return ""
+def _note(labels: Labels, rows: Sequence[Row]) -> str:
+    metric = labels.analysis.experiment.baseline.objective.metric
+    objective, numbers = labels.metric(metric), Numbers(labels.style.digits)
     level = rows[0]["level"]
-    share = f"divided by {SHARE:g}" if is_lower_better else f"times {SHARE:g}"
+    share = f"divided by {SHARE:g}" if is_lower_better(metric) else f"times {SHARE:g}"
     parts = ["Means over n seeds, with t-intervals over seeds."]
     if is_known(level):
         parts.append(
@@ -281,3 +274,217 @@ def _note(rows: list[dict[str, Any]], objective: str, numbers: Numbers, is_lower
         f"over the last quarter of the epochs, 3 to 10 of them. {_RULE}. Exploratory."
     )
     return " ".join(parts)
+
+
+def _show_first(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
+    has_level = row["level"] == row["level"]
+    return "not reached" if has_level and not row["reached"] else epochs(values[0])
+
+
+def _show_onset(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
+    turned, n = int(row["turned_up"]), int(row["n"])
+    return (epochs(values[0]) if turned else "no") + (f" ({turned} of {n})" if 0 < turned < n else "")
+
+
+_T = "± t(0.975, n − 1) · sd / √n over seeds."
+
+
+def _columns(analysis: Analysis) -> list[Column]:
+    objective = analysis.experiment.baseline.objective.metric
+
+    def measure(
+        name: str, title: str, words: str, formula: str, shows: tuple[Show, Show], *, in_print: bool = True
+    ) -> list[Number]:
+        """Return a mean over seeds and its interval."""
+        return [
+            Number(
+                name=name,
+                title=title,
+                words=words,
+                formula=f"Mean over seeds of the {formula}.",
+                show=shows[0],
+                behind=name,
+            ),
+            interval(
+                f"{words}, interval",
+                f"Mean {_T}",
+                shows[1],
+                name=f"{name}_interval",
+                columns=(f"{name}_low", f"{name}_high"),
+                title="95 % interval",
+                behind=name,
+                in_print=in_print,
+            ),
+        ]
+
+    return [
+        *cell_columns(analysis),
+        Number(
+            name="n", title="n", words="completed seeds", formula="Seeds that completed.", show=show_count
+        ),
+        Number(
+            name="reached",
+            title="Reached",
+            words="seeds that reached the level",
+            formula=f"Seeds whose {objective} reached the level.",
+            show=lambda numbers, row, values: f"{int(values[0])} of {int(row['n'])}",
+            after="epochs_to_level_interval",
+        ),
+        Number(
+            name="turned_up",
+            words="seeds that over-fit",
+            formula="Seeds whose val_loss turned up.",
+            show=show_count,
+        ),
+        *measure(
+            "epochs_to_level",
+            "Epochs to level",
+            "epochs to the level",
+            f"first epoch with {objective} at the level, of those that reached it",
+            (_show_first, show_epochs_interval),
+        ),
+        *measure(
+            "area",
+            "Area",
+            f"area under {objective}",
+            f"area under {objective}, over the epochs",
+            (show_of(objective), show_of(objective)),
+        ),
+        *measure(
+            "instability",
+            "Instability",
+            "instability",
+            "sd over the last epochs",
+            (show_of("instability"), show_of("instability")),
+            in_print=False,
+        ),
+        *measure(
+            "onset",
+            "Loss turns up",
+            "epoch at which val_loss turns up",
+            "epoch at which val_loss turned up, of those where it did",
+            (_show_onset, show_epochs_interval),
+            in_print=False,
+        ),
+    ]
+
+
+def _source(measured: Measured, row: Row, number: Number) -> Source:
+    """Return the trials of a cell and what each seed's curve measured."""
+    found = measured.of_cell(str(row["cell"]), "")
+    values = row.get(f"{number.behind}_by_seed")
+    if not isinstance(values, tuple):
+        return found
+    return Source(trials=found.trials, seeds=row["seeds"], by_seed={number.behind: values})
+
+
+def _curve_columns(analysis: Analysis) -> list[Number]:
+    def show(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
+        (by_epoch,) = values
+        first, last = row["epochs"][0], row["epochs"][-1]
+        return f"{numbers.value(by_epoch[-1])} at the last of epochs {first} to {last}"
+
+    told: dict[str, tuple[str, str, Show]] = {
+        "epochs": ("epochs", "Epochs of which the mean and its interval are known.", _show_range),
+        "n": (
+            "seeds by epoch",
+            "Seeds that reached the epoch; runs that stopped early are no part of it.",
+            _show_range,
+        ),
+        "mean": ("mean by epoch", "At each epoch the mean over seeds.", show),
+        "low": ("low ends of the 95 % intervals by epoch", f"At each epoch mean {_T}", show),
+        "high": ("high ends of the 95 % intervals by epoch", f"At each epoch mean {_T}", show),
+    }
+    return [
+        Number(name=name, words=words, formula=formula, show=own)
+        for name, (words, formula, own) in told.items()
+    ]
+
+
+def _show_range(numbers: Numbers, row: Row, values: tuple[Any, ...]) -> str:
+    low, high = int(min(values[0])), int(max(values[0]))
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _one_per_curve(frame: pd.DataFrame) -> list[Row]:
+    """Return one row per cell and metric, with its values by epoch: one per point would fill the file."""
+    columns = ("epoch", "n", "mean", "low", "high")
+    rows: list[Row] = []
+    for (cell, metric), own in frame.groupby(["cell", "metric"], sort=False):
+        by_epoch = {name: tuple(own[name].tolist()) for name in columns}
+        rows.append({"cell": cell, "metric": metric, **by_epoch, "epochs": by_epoch["epoch"]})
+    return rows
+
+
+def _steps(asked: Asked) -> Iterator[str]:
+    yield f"the level = {number_text(float(asked.row['level']))}"
+    yield ""
+    measures = [
+        trace for trace in asked.traces if trace.source.by_seed and not isinstance(trace.value, tuple)
+    ]
+    yield from by_seed(*measures)
+
+
+def _curve_steps(asked: Asked) -> Iterator[str]:
+    metric, epochs = str(asked.row["metric"]), asked.epochs
+    names = ("epochs", "n", "mean", "low", "high")
+    table: list[tuple[str, ...]] = [("epoch", *names[1:])]
+    by_seed: dict[int, dict[int, float]] = {}
+    measured = asked.analysis.measured
+    if epochs is not None and measured is not None and metric in epochs:
+        seeds = measured.dropna(subset=["trial"]).drop_duplicates("trial").set_index("trial")["seed"]
+        own = epochs[epochs["trial"].isin(asked.traces[0].trials)]
+        means = own.assign(seed=own["trial"].map(seeds)).groupby(["epoch", "seed"])[metric].mean()
+        for epoch, seed, value in means.reset_index().itertuples(index=False, name=None):
+            by_seed.setdefault(int(seed), {})[int(epoch)] = float(value)
+        table = [("epoch", *(f"seed {seed}" for seed in by_seed), *names[1:])]
+    for epoch, n, *summary in zip(*(asked.row[name] for name in names), strict=True):
+        values = [own.get(int(epoch), math.nan) for own in by_seed.values()]
+        table.append((str(int(epoch)), *map(number_text, values), str(int(n)), *map(number_text, summary)))
+    yield from columns_of(table)
+
+
+DYNAMICS: Final = Frame(
+    name="dynamics",
+    subject=lambda analysis, row: str(row["cell"]),
+    columns=_columns,
+    source=_source,
+    steps=_steps,
+    measured=lambda analysis, row: "objective",
+)
+
+CURVES: Final = Frame(
+    name="curves",
+    subject=lambda analysis, row: f"{row['cell']}, {row['metric']}",
+    columns=_curve_columns,
+    source=_source,
+    rows=_one_per_curve,
+    in_text=False,
+    steps=_curve_steps,
+    measured=lambda analysis, row: "objective",
+)
+
+
+def _ordered(labels: Labels) -> list[Row]:
+    frame = labels.analysis.dynamics
+    return [] if frame is None else list(rows_of(labels.ordered(frame)))
+
+
+TOPIC: Final = Topic(
+    name="dynamics",
+    section="curves",
+    frames=(DYNAMICS, CURVES),
+    tables=(
+        TablePart(
+            name="dynamics",
+            frame=DYNAMICS,
+            caption="How training went, from the validation curves.",
+            rows=_ordered,
+            note=_note,
+        ),
+    ),
+    figures=(
+        FigurePart(name="curves-dice", make=partial(curves_figure, quantity="dice")),
+        FigurePart(name="curves-loss", make=partial(curves_figure, quantity="loss")),
+    ),
+)

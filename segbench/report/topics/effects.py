@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
 
 import pandas as pd
 
@@ -12,7 +13,6 @@ from segbench.config.experiment import Experiment
 from segbench.config.pairing import Pairing, alias_note, aliased_with
 from segbench.quantities import Kind, Quantity, find_quantity, is_lower_better
 from segbench.report.analysis import Analysis
-from segbench.report.columns import is_known, is_text, rows_of, tone_of
 from segbench.report.draw.figure import (
     GREY,
     VERDICT_COLOURS,
@@ -31,12 +31,9 @@ from segbench.report.numbers import (
     MINUS,
     NONE,
     Numbers,
-    count,
-    effect_size,
     listed,
     p_value,
     percent,
-    seeds_range,
 )
 from segbench.report.study import (
     EVIDENCE,
@@ -47,9 +44,27 @@ from segbench.report.study import (
     exploratory_contrasts,
     turned_round,
 )
-from segbench.report.table import Column, Field, Table
+from segbench.report.table import Field, tone_of
 from segbench.report.topics.claims import divergence_text
-from segbench.report.trace_frames import contrast_subject
+from segbench.report.topics.contrast import (
+    contrast_metric,
+    contrast_source,
+    contrast_steps,
+    contrast_subject,
+)
+from segbench.report.topics.topic import Column, FigurePart, Frame, Number, TablePart, Text, Topic, interval
+from segbench.report.trace import (
+    Row,
+    is_known,
+    is_text,
+    rows_of,
+    show_count,
+    show_effect_size,
+    show_of_row,
+    show_p,
+    show_seeds_needed,
+    show_word,
+)
 from segbench.stats.effects import Effect
 from segbench.stats.intervals import LEVEL
 from segbench.stats.pairs import Contrast
@@ -298,7 +313,7 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
                     high=(row["high_new"],),
                     look=Look(colour=look.colour, marker="none", dash="dotted", size=0.8),
                     hover=(f"{names[k]}, new images: {numbers.interval(row['low_new'], row['high_new'])}",),
-                    traces=(labels.traces.hover("effects", subject, "interval_new"),),
+                    traces=(EFFECTS.hover(labels, subject, "interval_new"),),
                     **shared,
                 )
             )
@@ -310,7 +325,7 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
                     y=(-k + 0.24,),
                     look=Look(colour=look.colour, marker="cross", size=0.75),
                     hover=(f"{names[k]}, last epoch: {numbers.difference(row['difference_last'])}",),
-                    traces=(labels.traces.hover("effects", subject, "difference_last"),),
+                    traces=(EFFECTS.hover(labels, subject, "difference_last"),),
                     **shared,
                 )
             )
@@ -324,7 +339,7 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
                 high=(row["high"],) if has_interval else (),
                 look=look,
                 hover=(hover,),
-                traces=(labels.traces.hover("effects", subject, "difference"),),
+                traces=(EFFECTS.hover(labels, subject, "difference"),),
                 **shared,
             )
         )
@@ -426,87 +441,188 @@ def _legend(rows: list[dict[str, object]], has_new: bool, margin: float | None) 
     return tuple(keys)
 
 
-# The tables of effects: the judged family, and the exploratory rest.
+# The topic: the judged family, and the exploratory rest.
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Shown:
-    """Columns that are there only where some row has a value."""
+def effect_columns(analysis: Analysis) -> list[Column]:
+    """Return the columns of contrasts; sub-groups share some of them."""
+    level = percent(analysis.level)
+    t = "Difference ± t(n − 1) · sd / √n over seeds."
+    both = "Difference ± √(t²(n − 1) · sd² / n + t²(images − 1) · variance from images)."
+    range_ = f"{level} interval" if level == percent(LEVEL) else f"interval ({level} in the family)"
+    return [
+        Text(name="contrast", title="Contrast", text=_named),
+        Text(
+            name="metric",
+            title="Metric",
+            text=lambda labels, row: labels.metric(row["metric"]),
+            in_print=False,
+            when=lambda labels, rows: len({row["metric"] for row in rows}) > 1,
+        ),
+        Number(name="n", title="n", words="seeds", formula="Seeds measured in both arms.", show=show_count),
+        Number(
+            name="difference",
+            title="Difference",
+            words="difference",
+            formula="Mean over seeds of level minus baseline, paired by seed.",
+            show=show_of_row(is_difference=True),
+            dress=lambda labels, row, field: replace(field, is_bold=_is_resolved(row)),
+        ),
+        interval(
+            f"{range_}, this test set",
+            t,
+            show_of_row(),
+            title=f"{percent(LEVEL)} interval, this test set",
+        ),
+        Number(name="low", words=f"low end of the {range_}", formula=t, show=show_of_row()),
+        Number(name="high", words=f"high end of the {range_}", formula=t, show=show_of_row()),
+        interval(
+            f"{range_}, new images",
+            both,
+            show_of_row(),
+            name="interval_new",
+            columns=("low_new", "high_new"),
+            title="new images",
+            is_optional=True,
+        ),
+        Number(
+            name="difference_last",
+            title="Last epoch",
+            words="difference at the last epoch",
+            formula="The same contrast at the last epoch's weights.",
+            show=show_of_row(is_difference=True),
+            is_optional=True,
+            dress=lambda labels, row, field: replace(
+                field, text=field.text + ("*" if row["depends_on_selection"] else "")
+            ),
+        ),
+        Text(
+            name="aliases",
+            title="Aliased with",
+            text=lambda labels, row: aliases_name(row, labels) or NONE,
+            is_optional=True,
+        ),
+        Number(
+            name="hedges_g",
+            title="Hedges' g",
+            words="Hedges' g",
+            formula="Difference / the arms' average sd over seeds, corrected for few seeds.",
+            show=show_effect_size,
+            when=lambda labels, rows: labels.style.effect_size == "g",
+        ),
+        Number(name="p", words="p", formula="Two-sided t-test of the differences over seeds.", show=show_p),
+        Number(
+            name="p_sign_flip",
+            title="p (sign flips)",
+            words="p of sign flips",
+            formula="Share of all ways to give the seeds' differences signs that lie as far from zero.",
+            show=show_p,
+            tables=("effects",),
+            after="p_holm",
+            is_optional=True,
+        ),
+        Number(
+            name="p_holm",
+            title="p (Holm)",
+            words="p after Holm",
+            formula="p by Holm: times the number of hypotheses whose p is no smaller, at least what smaller "
+            "ones got.",
+            show=show_p,
+            tables=("effects",),
+            dress=_equivalence_first,
+        ),
+        Number(
+            name="p_equivalence_holm",
+            words="p of equivalence after Holm",
+            formula="Larger p of two one-sided t-tests against the margin's ends, by Holm among the "
+            "equivalences.",
+            show=show_p,
+        ),
+        Number(
+            name="verdict",
+            title="Verdict",
+            words="verdict",
+            formula="Better or worse where Holm's p is below alpha, equivalent where the equivalence's is.",
+            show=show_word,
+            tables=("effects",),
+            is_number=False,
+            dress=lambda labels, row, field: replace(
+                field,
+                text=row["verdict"] or NONE,
+                tone=tone_of(row["verdict"] or ""),
+                is_bold=_is_resolved(row),
+            ),
+        ),
+        Number(
+            name="seeds_needed",
+            title="Seeds for 80 % power",
+            columns=("seeds_needed_low", "seeds_needed_high"),
+            words="seeds for 80 % power at the margin",
+            formula="Power of the paired t-test at the margin, for both ends of the sd's 95 % interval.",
+            show=show_seeds_needed,
+            tables=("effects",),
+            in_print=False,
+        ),
+    ]
 
-    has_new: bool
-    has_aliases: bool
-    has_g: bool
-    has_last: bool
-    has_flips: bool
-    metrics: int
+
+def _named(labels: Labels, row: Row) -> Field:
+    name = contrast_name(dict(row), labels)
+    is_other = row["metric"] != labels.analysis.experiment.outcome
+    return Field(text=name, text_in_print=f"{name}, {labels.metric(row['metric'])}" if is_other else "")
 
 
-def effects_table(analysis: Analysis, labels: Labels, *, is_family: bool) -> Table:
-    """Return the judged family of contrasts, or the exploratory rest."""
-    effects = analysis.effects
-    if not effects.empty:
-        effects = effects[effects["is_family"].astype(bool) == is_family]
-    numbers = Numbers(labels.style.digits)
-    frame = rows_of(effects)
-    metrics = {row["metric"] for row in frame}
-    has_new = any(is_known(row["low_new"]) for row in frame)
-    has_flips = is_family and any(is_known(row["p_sign_flip"]) for row in frame)
-    has_g = labels.style.effect_size == "g"
-    shown = _Shown(
-        has_new=has_new,
-        has_aliases=any(is_text(row["aliases"]) for row in frame),
-        has_g=has_g,
-        has_last=any(is_known(row["difference_last"]) for row in frame),
-        has_flips=has_flips,
-        metrics=len(metrics),
-    )
-    rows = [tuple(_effect(row, labels, numbers, shown)) for row in frame]
-    columns = [Column(title="Contrast", is_number=False)]
-    if len(metrics) > 1:
-        columns.append(Column(title="Metric", is_number=False, in_print=False))
-    title = f"{percent(analysis.level if is_family else LEVEL)} interval, this test set"
-    columns += [Column(title="n"), Column(title="Difference"), Column(title=title)]
-    if has_new:
-        columns.append(Column(title="new images"))
-    if shown.has_last:
-        columns.append(Column(title="Last epoch"))
-    if shown.has_aliases:
-        columns.append(Column(title="Aliased with", is_number=False))
-    if has_g:
-        columns.append(Column(title="Hedges' g"))
-    if is_family:
-        columns += [Column(title="p (Holm)"), *([Column(title="p (sign flips)")] if has_flips else [])]
-        columns.append(Column(title="Verdict", is_number=False))
-        columns.append(Column(title="Seeds for 80 % power", in_print=False))
+def _is_resolved(row: Row) -> bool:
+    return bool(row["verdict"]) and "unresolved" not in row["verdict"] and bool(row["is_family"])
+
+
+def _equivalence_first(labels: Labels, row: Row, field: Field) -> Field:
+    """Return the p of the equivalence for a row whose verdict rests on that."""
+    p = row["p_equivalence_holm"]
+    if "equivalent" not in (row["verdict"] or "") or not is_known(p):
+        return field
+    subject = contrast_subject(labels.analysis, row)
+    hover = EFFECTS.hover(labels, subject, "p_equivalence_holm")
+    return Field(text=f"{p_value(p)} (TOST)", sort=p, hover=hover)
+
+
+EFFECTS: Final = Frame(
+    name="effects",
+    subject=contrast_subject,
+    columns=effect_columns,
+    source=contrast_source,
+    steps=contrast_steps,
+    measured=contrast_metric,
+)
+
+
+def _part(labels: Labels, *, is_family: bool) -> list[Row]:
+    return [row for row in rows_of(labels.analysis.effects) if bool(row["is_family"]) == is_family]
+
+
+def _note(labels: Labels, rows: Sequence[Row]) -> str:
+    analysis = labels.analysis
     margin, outcome = analysis.experiment.margin, analysis.experiment.outcome
-    note = f"Level minus baseline, paired by seed; n counts seeds. {'Bold: resolved. ' if is_family else ''}"
-    note += f"Margin {margin:g}. " if margin is not None else "No margin is declared. "
-    if len(metrics) > 1:
-        note += f"Where no other metric is named, differences are in {labels.metric(outcome)}. "
-    if any(row["depends_on_selection"] for row in frame):
-        note += "*: another verdict at the last epoch's weights, so it depends on checkpoint selection. "
-    if has_flips:
-        note += (
+    is_family = bool(rows[0]["is_family"])
+    parts = [
+        "Level minus baseline, paired by seed; n counts seeds.",
+        "Bold: resolved." if is_family else "",
+        f"Margin {margin:g}." if margin is not None else "No margin is declared.",
+    ]
+    if len({row["metric"] for row in rows}) > 1:
+        parts.append(f"Where no other metric is named, differences are in {labels.metric(outcome)}.")
+    if any(row["depends_on_selection"] for row in rows):
+        parts.append("*: another verdict at the last epoch's weights, so it depends on checkpoint selection.")
+    if is_family and any(is_known(row["p_sign_flip"]) for row in rows):
+        parts.append(
             "p (sign flips): exact over all signs of the seeds' differences, without correction; no verdict "
-            "rests on it. "
+            "rests on it."
         )
-    if has_g:
-        note += "Hedges' g: the difference in units of the arms' average sd over seeds. "
-    if shown.has_aliases:
-        note += "Aliased with: interactions that the fraction cannot tell from the effect. "
-    note += " ".join(_remarks(frame, labels))
-    caption = (
-        "Effects that are judged, with Holm-adjusted p."
-        if is_family
-        else ("Exploratory contrasts: intervals without verdicts.")
-    )
-    return Table(
-        name="effects" if is_family else "effects-exploratory",
-        caption=caption,
-        columns=tuple(columns),
-        rows=tuple(rows),
-        note=note.strip(),
-    )
+    if labels.style.effect_size == "g":
+        parts.append("Hedges' g: the difference in units of the arms' average sd over seeds.")
+    if any(is_text(row["aliases"]) for row in rows):
+        parts.append("Aliased with: interactions that the fraction cannot tell from the effect.")
+    return " ".join(filter(None, [*parts, *_remarks(rows, labels)]))
 
 
 def _remarks(rows: Iterable[Mapping[str, Any]], labels: Labels) -> list[str]:
@@ -518,67 +634,26 @@ def _remarks(rows: Iterable[Mapping[str, Any]], labels: Labels) -> list[str]:
     return [f"{'; '.join(dict.fromkeys(names))}: {remark}." for remark, names in about.items()]
 
 
-def _effect(
-    row: Mapping[str, Any],
-    labels: Labels,
-    numbers: Numbers,
-    shown: _Shown,
-) -> Iterable[Field]:
-    metric, verdict = row["metric"], row["verdict"] or ""
-    is_family = bool(row["is_family"])
-    is_resolved = bool(verdict) and "unresolved" not in verdict and is_family
-    star = "*" if row["depends_on_selection"] else ""
-    name = contrast_name(dict(row), labels)
-    is_other = metric != labels.analysis.experiment.outcome
-    yield Field(text=name, text_in_print=f"{name}, {labels.metric(metric)}" if is_other else "")
-    if shown.metrics > 1:
-        yield Field(text=labels.metric(metric))
-    subject = contrast_subject(labels.analysis, row)
-
-    def traced(name: str) -> str:
-        return labels.traces.hover("effects", subject, name)
-
-    yield Field(text=count(row["n"]), sort=row["n"], hover=traced("n"))
-    yield Field(
-        text=numbers.of(metric, row["difference"], is_difference=True),
-        sort=row["difference"],
-        is_bold=is_resolved,
-        hover=traced("difference"),
-    )
-    this = numbers.interval_of(metric, row["low"], row["high"])
-    yield Field(text=this, sort=row["low"], high=row["high"], hover=traced("interval"))
-    if shown.has_new:
-        new = numbers.interval_of(metric, row["low_new"], row["high_new"])
-        yield Field(text=new, sort=row["low_new"], high=row["high_new"], hover=traced("interval_new"))
-    if shown.has_last:
-        yield Field(
-            text=numbers.of(metric, row["difference_last"], is_difference=True) + star,
-            sort=row["difference_last"],
-            hover=traced("difference_last"),
-        )
-    if shown.has_aliases:
-        yield Field(text=aliases_name(row, labels) or NONE)
-    if shown.has_g:
-        yield Field(text=effect_size(row["hedges_g"]), sort=row["hedges_g"], hover=traced("hedges_g"))
-    if is_family:
-        equivalent = "equivalent" in verdict and is_known(row["p_equivalence_holm"])
-        p = row["p_equivalence_holm"] if equivalent else row["p_holm"]
-        how = traced("p_equivalence_holm" if equivalent else "p_holm")
-        yield Field(text=p_value(p) + (" (TOST)" if equivalent else ""), sort=p, hover=how)
-        if shown.has_flips:
-            flips = row["p_sign_flip"]
-            yield Field(text=p_value(flips), sort=flips, hover=traced("p_sign_flip"))
-        yield Field(text=verdict or NONE, tone=tone_of(verdict), is_bold=is_resolved, hover=traced("verdict"))
-        yield Field(
-            text=_seeds_needed(row),
-            sort=row["seeds_needed_low"],
-            high=row["seeds_needed_high"],
-            hover=traced("seeds_needed"),
-        )
-
-
-def _seeds_needed(row: Mapping[str, Any]) -> str:
-    low, high = row["seeds_needed_low"], row["seeds_needed_high"]
-    if not is_known(low):
-        return NONE
-    return seeds_range(low, low if not is_known(high) else high).removesuffix(" seeds")
+TOPIC: Final = Topic(
+    name="effects",
+    section="effects",
+    frames=(EFFECTS,),
+    tables=(
+        TablePart(
+            name="effects",
+            frame=EFFECTS,
+            caption="Effects that are judged, with Holm-adjusted p.",
+            rows=partial(_part, is_family=True),
+            note=_note,
+            titles={"interval": lambda labels: f"{percent(labels.analysis.level)} interval, this test set"},
+        ),
+        TablePart(
+            name="effects-exploratory",
+            frame=EFFECTS,
+            caption="Exploratory contrasts: intervals without verdicts.",
+            rows=partial(_part, is_family=False),
+            note=_note,
+        ),
+    ),
+    figures=(FigurePart(name="effects", make=forest_figure),),
+)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -13,14 +14,24 @@ from segbench.config.pairing import Crossing, Pairing
 from segbench.quantities import is_lower_better
 from segbench.records import axis_column
 from segbench.report.analysis import Analysis
-from segbench.report.columns import Numbered, rows_of
 from segbench.report.draw.figure import DASHES, Facet, Figure, Key, Look, Mark, Scale, colour, in_rows, marker
 from segbench.report.draw.layout import shortened
 from segbench.report.draw.scales import linear
 from segbench.report.labels import Labels
 from segbench.report.numbers import MINUS, Numbers, counted, listed
-from segbench.report.table import Column, Field, Table
-from segbench.report.trace_frames import interaction_subject, marginal_subject, pair_subject
+from segbench.report.steps import Asked, mean_steps, number_text
+from segbench.report.topics.topic import Column, FigurePart, Frame, Number, TablePart, Text, Topic, interval
+from segbench.report.trace import (
+    Measured,
+    Row,
+    Source,
+    rows_of,
+    show_count,
+    show_of,
+    show_p,
+    show_share,
+    show_significant,
+)
 from segbench.stats.factorial import (
     anova,
     complete_block,
@@ -175,7 +186,7 @@ class _Pair:
     def of(cls, means: pd.DataFrame, axis_a: str, axis_b: str, labels: Labels) -> _Pair:
         """Put the axis of more levels along x, the second where they have as many."""
         both = means[(means["axis_a"] == axis_a) & (means["axis_b"] == axis_b)]
-        subjects = [pair_subject(labels.analysis, row) for row in both.to_dict(orient="records")]
+        subjects = [_pair_subject(labels.analysis, row) for row in both.to_dict(orient="records")]
         both = both.assign(subject=subjects)
         swaps = len(labels.labels_of(axis_a)) > len(labels.labels_of(axis_b))
         names = {"level_a": "along", "level_b": "line"} if swaps else {"level_b": "along", "level_a": "line"}
@@ -286,7 +297,7 @@ def _line(key: str, means: pd.DataFrame, shift: float, name: str, look: Look, la
         high=tuple(means["high"].astype(float)) if has_interval else (),
         is_horizontal=False,
         hover=hover,
-        traces=tuple(labels.traces.hover("interaction_means", s, "mean") for s in means["subject"]),
+        traces=tuple(INTERACTION_MEANS.hover(labels, s, "mean") for s in means["subject"]),
     )
     return [
         Mark(key=f"{key}-line", name=name, look=Look(colour=look.colour, dash=look.dash), x=x, y=y),
@@ -294,103 +305,141 @@ def _line(key: str, means: pd.DataFrame, shift: float, name: str, look: Look, la
     ]
 
 
-# The tables of factors: means of levels, interactions, analysis of variance. All are exploratory.
+# The topics. All are exploratory.
 
 
-def marginals_table(analysis: Analysis, labels: Labels) -> Table:
-    """Return the outcome of every level, averaged over the levels of the other axes."""
-    outcome = labels.metric(analysis.experiment.outcome)
-    shown = (("n", "n"), (outcome, "mean"), ("95 % interval", "interval"), ("sd", "sd"))
-    numbers = Numbered(labels, "marginals", shown)
-    rows = [
-        (
-            Field(text=labels.axis(row["axis"])),
-            Field(text=labels.name(row["level"])),
-            *numbers.fields(marginal_subject(analysis, row)),
-        )
-        for row in rows_of(analysis.marginals)
+def _pair_subject(analysis: Analysis, row: Row) -> str:
+    return f"{row['axis_a']}: {row['level_a']}, {row['axis_b']}: {row['level_b']}"
+
+
+def _interaction_subject(analysis: Analysis, row: Row) -> str:
+    first = f"{row['axis_a']}: {row['level_a']} - {row['baseline_a']}"
+    return f"{first} by {row['axis_b']}: {row['level_b']} - {row['baseline_b']}"
+
+
+def _source(measured: Measured, row: Row, number: Number) -> Source:
+    """Return the trials that the row names, and what the seeds measured if it holds that."""
+    trials = row.get("trials")
+    found = measured.of_trials(trials if isinstance(trials, tuple) else (), number.behind)
+    if not isinstance(row.get("difference_by_seed"), tuple):
+        return found
+    by_seed = {"difference of differences": row["difference_by_seed"]}
+    return Source(trials=found.trials, seeds=row["seeds"], by_seed=by_seed)
+
+
+_T = "± t(0.975, n − 1) · sd / √n over seeds."
+_N = Number(name="n", title="n", words="seeds", formula="Seeds measured in every cell.", show=show_count)
+
+
+def _means(analysis: Analysis) -> list[Column]:
+    outcome = analysis.experiment.outcome
+    show = show_of(outcome)
+    return [
+        _N,
+        Number(
+            name="mean",
+            title=lambda labels: labels.metric(outcome),
+            words=f"mean {outcome}",
+            formula=f"Mean over seeds of {outcome}; of a seed the mean over its cells with the level.",
+            show=show,
+            behind=outcome,
+        ),
+        Number(
+            name="sd",
+            title="sd",
+            words="sd",
+            formula="sd over seeds of that mean.",
+            show=show,
+            behind=outcome,
+            after="interval",
+        ),
+        interval("95 % interval", f"Mean {_T}", show, behind=outcome, title="95 % interval"),
     ]
-    columns = (
-        Column(title="Axis", is_number=False),
-        Column(title="Level", is_number=False),
-        *numbers.columns,
-    )
-    note = (
-        "Per seed the mean over all cells that have the level; n counts seeds, interval and sd are over "
-        "them. Where two axes interact, the mean of a level hides what it does at each level of the other."
-    )
-    return Table(
-        name="marginals",
-        caption="Means of levels, over the levels of the other axes.",
-        columns=columns,
-        rows=tuple(rows),
-        note=note,
-    )
 
 
-def interactions_table(analysis: Analysis, labels: Labels) -> Table:
-    """Return how much each effect changes with a level of another axis."""
-    shown = (
-        ("n", "n"),
-        ("Difference of differences", "difference"),
-        ("95 % interval, this test set", "interval"),
-    )
-    numbers = Numbered(labels, "interactions", shown)
-    rows = [
-        (
-            *(Field(text=_effect(row, side, labels)) for side in ("a", "b")),
-            *numbers.fields(interaction_subject(analysis, row)),
-        )
-        for row in rows_of(analysis.interactions)
+def _marginals(analysis: Analysis) -> list[Column]:
+    return [
+        Text(name="axis", title="Axis", text=lambda labels, row: labels.axis(row["axis"])),
+        Text(name="level", title="Level", text=lambda labels, row: labels.name(row["level"])),
+        *_means(analysis),
     ]
-    columns = (
-        Column(title="Effect of", is_number=False),
-        Column(title="changes with", is_number=False),
-        *numbers.columns,
-    )
-    note = (
-        "By how much the first difference is larger at the second's level than at its baseline, seed by "
-        "seed, over the levels of all other axes. Zero: the two effects add up. Exploratory: intervals "
-        "without correction, no verdicts."
-    )
-    return Table(
-        name="interactions",
-        caption="Interactions of two axes.",
-        columns=columns,
-        rows=tuple(rows),
-        note=note,
-    )
 
 
-def anova_table(analysis: Analysis, labels: Labels) -> Table:
-    """Return the analysis of variance."""
-    shown = (
-        ("df", "df"),
-        ("Sum of squares", "ss"),
-        ("F", "f"),
-        ("p", "p"),
-        ("η²", "eta_squared"),
-        ("ω²", "omega_squared"),
-    )
-    numbers = Numbered(labels, "anova", shown)
-    rows = [
-        (Field(text=_source(row["source"], row["axes"], labels)), *numbers.fields(row["source"]))
-        for row in rows_of(analysis.anova)
+def _interactions(analysis: Analysis) -> list[Column]:
+    show = show_of(analysis.experiment.outcome, is_difference=True)
+    return [
+        Text(name="effect", title="Effect of", text=lambda labels, row: _effect(row, "a", labels)),
+        Text(name="with", title="changes with", text=lambda labels, row: _effect(row, "b", labels)),
+        _N,
+        Number(
+            name="difference",
+            title="Difference of differences",
+            words="difference of differences",
+            formula="Mean over seeds of the difference of differences, paired by seed.",
+            show=show,
+        ),
+        interval("95 % interval", f"Difference {_T}", show, title="95 % interval, this test set"),
     ]
-    columns = (Column(title="Source", is_number=False), *numbers.columns)
-    note = (
-        "Seed as a block; the residual, the interaction of seeds with cells, is the error of every F. "
-        f"{_types(analysis)} η²: share of the total sum of squares; ω²: the same less what chance would "
-        "give, negative where F is below 1. "
-        "The p-values take all cells to vary alike over seeds, are not corrected, and judge nothing."
+
+
+def _anova(analysis: Analysis) -> list[Column]:
+    return [
+        Text(
+            name="source",
+            title="Source",
+            text=lambda labels, row: " × ".join(labels.axis(axis) for axis in row["axes"]) or row["source"],
+        ),
+        Number(name="df", title="df", words="degrees of freedom", formula="Of the source.", show=show_count),
+        Number(
+            name="ss",
+            title="Sum of squares",
+            words="sum of squares",
+            formula="Squared effects of the source, summed over all cells and seeds.",
+            show=show_significant,
+        ),
+        Number(
+            name="f",
+            title="F",
+            words="F",
+            formula="Mean square / that of the residual.",
+            show=show_significant,
+        ),
+        Number(name="p", title="p", words="p", formula="Upper tail of F, uncorrected.", show=show_p),
+        Number(
+            name="eta_squared",
+            title="η²",
+            words="η²",
+            formula="Sum of squares / total sum of squares.",
+            show=show_share,
+        ),
+        Number(
+            name="omega_squared",
+            title="ω²",
+            words="ω²",
+            formula="(Sum of squares − df · residual mean square) / (total + residual mean square).",
+            show=show_share,
+        ),
+    ]
+
+
+def _anova_steps(asked: Asked) -> Iterator[str]:
+    row, frame = asked.row, asked.analysis.anova
+    assert frame is not None
+    others = frame.set_index("source")
+    total = number_text(float(others["ss"].loc["total"]))
+    df, square, mean, share, f, p, omega = (
+        number_text(float(row[name])) for name in ("df", "ss", "ms", "eta_squared", "f", "p", "omega_squared")
     )
-    return Table(
-        name="anova",
-        caption="Analysis of variance of the outcome, exploratory.",
-        columns=columns,
-        rows=tuple(rows),
-        note=note,
-    )
+    if row["source"] == "total":
+        yield "sum of squares = squared deviations of all values from their mean"
+        return
+    yield f"mean square = sum of squares / df = {square} / {df} = {mean}"
+    yield f"η² = sum of squares / total = {square} / {total} = {share}"
+    if math.isfinite(float(row["f"])):
+        error, df_error = (number_text(float(others[name].loc["residual"])) for name in ("ms", "df"))
+        yield f"F = mean square / residual mean square = {mean} / {error} = {f}"
+        yield f"p = upper tail of F({df}, {df_error}) at {f} = {p}"
+        yield f"ω² = ({square} − {df} · {error}) / ({total} + {error}) = {omega}"
 
 
 def _types(analysis: Analysis) -> str:
@@ -408,5 +457,74 @@ def _effect(row: Mapping[str, Any], side: str, labels: Labels) -> str:
     return f"{labels.axis(row[f'axis_{side}'])}: {level} {MINUS} {baseline}"
 
 
-def _source(source: str, axes: Sequence[str], labels: Labels) -> str:
-    return " × ".join(labels.axis(axis) for axis in axes) or source
+MARGINALS: Final = Frame(
+    name="marginals",
+    subject=lambda analysis, row: f"{row['axis']}: {row['level']}",
+    columns=_marginals,
+    source=_source,
+    steps=mean_steps("mean", "mean"),
+)
+
+INTERACTION_MEANS: Final = Frame(
+    name="interaction_means",
+    subject=_pair_subject,
+    columns=_means,
+    source=_source,
+    steps=mean_steps("mean", "mean"),
+)
+
+INTERACTIONS: Final = Frame(
+    name="interactions",
+    subject=_interaction_subject,
+    columns=_interactions,
+    source=_source,
+    steps=mean_steps("difference", "difference of differences"),
+)
+
+ANOVA: Final = Frame(
+    name="anova",
+    subject=lambda analysis, row: str(row["source"]),
+    columns=_anova,
+    source=_source,
+    steps=_anova_steps,
+)
+
+TOPIC: Final = Topic(
+    name="factorial",
+    section="factors",
+    frames=(MARGINALS, INTERACTION_MEANS, INTERACTIONS, ANOVA),
+    tables=(
+        TablePart(
+            name="marginals",
+            frame=MARGINALS,
+            caption="Means of levels, over the levels of the other axes.",
+            note=lambda labels, rows: (
+                "Per seed the mean over all cells that have the level; n counts seeds, interval and sd are "
+                "over them. Where two axes interact, the mean of a level hides what it does at each level of "
+                "the other."
+            ),
+        ),
+        TablePart(
+            name="interactions",
+            frame=INTERACTIONS,
+            caption="Interactions of two axes.",
+            note=lambda labels, rows: (
+                "By how much the first difference is larger at the second's level than at its baseline, seed "
+                "by seed, over the levels of all other axes. Zero: the two effects add up. Exploratory: "
+                "intervals without correction, no verdicts."
+            ),
+        ),
+        TablePart(
+            name="anova",
+            frame=ANOVA,
+            caption="Analysis of variance of the outcome, exploratory.",
+            note=lambda labels, rows: (
+                "Seed as a block; the residual, the interaction of seeds with cells, is the error of every "
+                f"F. {_types(labels.analysis)} η²: share of the total sum of squares; ω²: the same less what "
+                "chance would give, negative where F is below 1. The p-values take all cells to vary alike "
+                "over seeds, are not corrected, and judge nothing."
+            ),
+        ),
+    ),
+    figures=(FigurePart(name="interactions", make=interactions_figure),),
+)

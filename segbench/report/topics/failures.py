@@ -1,40 +1,55 @@
-"""The tables of what is missing: trials that did not complete, records left out."""
+"""What is missing from a report: trials that did not complete, and records that are left out."""
 
 from __future__ import annotations
 
-from segbench.report.analysis import Analysis
-from segbench.report.columns import is_text, rows_of
-from segbench.report.labels import Labels
+from typing import Final
+
 from segbench.report.numbers import NONE, count
-from segbench.report.table import Column, Field, Table
+from segbench.report.table import Field
+from segbench.report.topics.topic import Frame, TablePart, Text, Topic
+from segbench.report.trace import is_text
 
+FAILURES: Final = Frame(
+    name="failures",
+    columns=lambda analysis: [
+        Text(name="trial", title="Trial", text=lambda labels, row: row["trial"] or NONE),
+        Text(name="cell", title="Cell", text=lambda labels, row: labels.cell(row["cell"])),
+        Text(
+            name="seed",
+            title="Seed",
+            text=lambda labels, row: Field(text=count(row["seed"]), sort=row["seed"]),
+            is_number=True,
+        ),
+        Text(
+            name="state",
+            title="State",
+            text=lambda labels, row: (
+                row["state"] + (f" ({row['failure']})" if is_text(row["failure"]) else "")
+            ),
+        ),
+        Text(
+            name="reason",
+            title="Reason",
+            text=lambda labels, row: row["reason"] if is_text(row["reason"]) else NONE,
+        ),
+    ],
+)
 
-def failures_table(analysis: Analysis, labels: Labels) -> Table:
-    """Return the trials that did not complete, and why."""
-    rows = [
-        (
-            Field(text=row["trial"] or NONE),
-            Field(text=labels.cell(row["cell"])),
-            Field(text=count(row["seed"]), sort=row["seed"]),
-            Field(text=row["state"] + (f" ({row['failure']})" if is_text(row["failure"]) else "")),
-            Field(text=row["reason"] if is_text(row["reason"]) else NONE),
-        )
-        for row in rows_of(analysis.failures)
-    ]
-    columns = (
-        Column(title="Trial", is_number=False),
-        Column(title="Cell", is_number=False),
-        Column(title="Seed"),
-        Column(title="State", is_number=False),
-        Column(title="Reason", is_number=False),
-    )
-    return Table(name="failures", caption="Trials that did not complete.", columns=columns, rows=tuple(rows))
+LEFT_OUT: Final = Frame(
+    name="left_out",
+    in_data=False,
+    columns=lambda analysis: [
+        Text(name="folder", title="Record", text=lambda labels, row: str(row["folder"])),
+        Text(name="reason", title="Why", text=lambda labels, row: str(row["reason"])),
+    ],
+)
 
-
-def left_out_table(analysis: Analysis) -> Table:
-    """Return the records that are no part of the report."""
-    rows = [
-        (Field(text=str(row["folder"])), Field(text=str(row["reason"]))) for row in rows_of(analysis.left_out)
-    ]
-    columns = (Column(title="Record", is_number=False), Column(title="Why", is_number=False))
-    return Table(name="left-out", caption="Records left out.", columns=columns, rows=tuple(rows))
+TOPIC: Final = Topic(
+    name="failures",
+    section="failures",
+    frames=(FAILURES, LEFT_OUT),
+    tables=(
+        TablePart(name="failures", frame=FAILURES, caption="Trials that did not complete."),
+        TablePart(name="left-out", frame=LEFT_OUT, caption="Records left out."),
+    ),
+)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pandas as pd
 
 from segbench.config.experiment import Search
@@ -12,7 +14,8 @@ from segbench.report.draw.scales import linear, spread
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers
 from segbench.report.topics.arrangement import slug
-from segbench.report.trace_frames import proposal_subject
+from segbench.report.topics.search import SEARCH, proposal_subject
+from segbench.report.topics.topic import FigurePart, Topic
 
 _HEIGHT_CM = 5.2
 _LOOKS = {
@@ -83,7 +86,7 @@ def _points(rows: pd.DataFrame, first: str, other: str, kind: str, unit: float, 
             for row in rows.to_dict(orient="records")
         ),
         traces=tuple(
-            labels.traces.hover("search", proposal_subject(labels.analysis, row), other)
+            SEARCH.hover(labels, proposal_subject(labels.analysis, row), other)
             for row in rows.to_dict(orient="records")
         ),
     )
@@ -93,3 +96,10 @@ def _better(search: Search, labels: Labels) -> str:
     ways = {"maximize": "more", "minimize": "less"}
     goals = [f"{ways[goal.direction]} {labels.metric(goal.metric)}" for goal in search.goals]
     return f"{', '.join(goals)} is better"
+
+
+TOPIC: Final = Topic(
+    name="search-front",
+    section="search",
+    figures=(FigurePart(name="search-front", make=front_figure),),
+)

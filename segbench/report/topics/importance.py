@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -11,15 +12,15 @@ import pandas as pd
 from segbench.config.experiment import Experiment, Search, SearchParameter
 from segbench.records import State, parameter_column
 from segbench.report.analysis import Analysis
-from segbench.report.columns import is_known, rows_of
 from segbench.report.draw.figure import GREY, Facet, Figure, Key, Look, Mark, Note
 from segbench.report.draw.layout import ROW_CM, text_width, wrapped
 from segbench.report.draw.scales import categories, linear
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, count, is_score, share
-from segbench.report.table import Column, Field, Table
+from segbench.report.table import Field
 from segbench.report.topics.arrangement import slug
-from segbench.report.trace_frames import importance_subject
+from segbench.report.topics.topic import Column, FigurePart, Frame, Number, TablePart, Text, Topic
+from segbench.report.trace import Measured, Row, Source, is_known, show_count, show_share
 from segbench.stats.importance import LEAST, WEAK, Importance, Knob, importance
 
 COLUMNS: Final = ("metric", "kind", "knob", "share", "low", "high", "best", "r2", "n")
@@ -162,7 +163,7 @@ def importance_figure(analysis: Analysis, labels: Labels) -> Figure | None:
                     name=_series(row["kind"], is_weak),
                     kind="points",
                     look=look,
-                    traces=(labels.traces.hover("importance", importance_subject(analysis, row), "share"),),
+                    traces=(IMPORTANCE.hover(labels, importance_subject(analysis, row), "share"),),
                     x=(float(row["share"]),),
                     y=(-float(k),),
                     low=(float(row["low"]),),
@@ -203,66 +204,96 @@ def importance_figure(analysis: Analysis, labels: Labels) -> Figure | None:
     )
 
 
-def _range(row: dict[Hashable, Any]) -> str:
-    return f"{share(row['low'])} to {share(row['high'])}"
-
-
 def _series(kind: object, is_weak: bool) -> str:
     if kind == "rest":
         return "interactions of more knobs, seeds, chance"
     return "share, not to be ranked" if is_weak else "share"
 
 
-# The table of shares of variance.
+# The topic.
 
 
 _LEAST_SHARE = 0.05
 """Of a knob whose best value is printed: below it its curve is mostly chance."""
 
 
-def importance_table(analysis: Analysis, labels: Labels) -> Table:
-    """Return a row a metric and knob, the largest share first."""
-    frame = analysis.importance
+def importance_subject(analysis: Analysis, row: Row) -> str:
+    return f"{row['metric']}: {row['knob']}"
+
+
+def _hover(labels: Labels, row: Row) -> str:
+    return IMPORTANCE.hover(labels, importance_subject(labels.analysis, row), "share")
+
+
+def _range_field(labels: Labels, row: Row) -> Field:
+    text = f"{share(row['low'])} to {share(row['high'])}"
+    return Field(text=text, sort=row["low"], high=row["high"], hover=_hover(labels, row))
+
+
+def _best(labels: Labels, row: Row) -> Field:
+    value = row["best"]
+    if not is_known(value) or not row["r2"] >= WEAK or row["share"] < _LEAST_SHARE:
+        return Field(text=NONE)
+    if isinstance(value, str):
+        return Field(text=labels.name(value), hover=_hover(labels, row))
+    return Field(text=f"{float(value):.2g}", sort=float(value), hover=_hover(labels, row))
+
+
+def _columns(analysis: Analysis) -> list[Column]:
+    return [
+        Text(
+            name="metric",
+            title="Metric",
+            text=lambda labels, row: labels.metric(row["metric"]),
+            when=lambda labels, rows: len({row["metric"] for row in rows}) > 1,
+        ),
+        Text(name="knob", title="Knob", text=lambda labels, row: labels.name(row["knob"])),
+        Number(
+            name="share",
+            title="Share of variance",
+            words="share of variance",
+            formula="Variance of the knob's curve over the space, divided by that of all curves, of products "
+            "of two knobs and of the residuals; additive model of the ranks of the objective.",
+            show=show_share,
+            dress=lambda labels, row, found: replace(found, tone="" if row["r2"] >= WEAK else "open"),
+        ),
+        Text(name="range", title="Leaving a tenth out", text=_range_field, is_number=True),
+        Text(name="best", title="Its curve is best at", text=_best, is_number=True),
+        Number(
+            name="r2",
+            words="R² out of sample",
+            formula="1 − squared errors of ranks / those about their mean, over ten parts predicted by the "
+            "other nine.",
+            show=show_share,
+        ),
+        Number(
+            name="n",
+            words="proposals",
+            formula="Proposals that ended with a value, diverged ones last.",
+            show=show_count,
+        ),
+    ]
+
+
+def _source(measured: Measured, row: Row, number: Number) -> Source:
+    """Return the trials that the model was fitted to."""
+    analysis = measured.analysis
+    frame = analysis.search if analysis.experiment.search is not None else analysis.tuning_trials
     if frame is None or frame.empty:
-        return Table(name="importance", caption="", columns=(), rows=())
-    metrics = list(dict.fromkeys(frame["metric"]))
-    rows = []
-    for row in rows_of(frame):
-        is_weak = not row["r2"] >= WEAK
-        tone = "open" if is_weak else ""
-        hover = labels.traces.hover("importance", importance_subject(analysis, row), "share")
-        rows.append(
-            (
-                *([Field(text=labels.metric(row["metric"]))] if len(metrics) > 1 else []),
-                Field(text=labels.name(row["knob"])),
-                Field(text=share(row["share"]), sort=row["share"], tone=tone, hover=hover),
-                Field(
-                    text=f"{share(row['low'])} to {share(row['high'])}",
-                    sort=row["low"],
-                    high=row["high"],
-                    hover=hover,
-                ),
-                _best(row, is_weak, labels, hover),
-            )
-        )
-    columns = (
-        *([Column(title="Metric", is_number=False)] if len(metrics) > 1 else []),
-        Column(title="Knob", is_number=False),
-        Column(title="Share of variance"),
-        Column(title="Leaving a tenth out"),
-        Column(title="Its curve is best at"),
-    )
-    is_tuned = analysis.experiment.search is None
-    return Table(
-        name="importance",
-        caption="Which knobs mattered: shares of variance in the additive rank model.",
-        columns=columns,
-        rows=tuple(rows),
-        note=" ".join([*_worth(frame, labels), _what(is_tuned=is_tuned)]),
+        return Source()
+    used = frame[frame["state"].isin([state.value for state in State if state.is_outcome])]
+    return Source(trials=tuple(str(trial) for trial in used["trial"]))
+
+
+def _note(labels: Labels, rows: Sequence[Row]) -> str:
+    analysis = labels.analysis
+    assert analysis.importance is not None
+    return " ".join(
+        [*_worth(analysis.importance, labels), _what(is_tuned=analysis.experiment.search is None)]
     )
 
 
-def _worth(frame: Any, labels: Labels) -> list[str]:
+def _worth(frame: pd.DataFrame, labels: Labels) -> list[str]:
     """Say what the model of each metric is worth."""
     said = []
     for metric, rows in frame.groupby("metric", sort=False):
@@ -284,10 +315,24 @@ def _what(*, is_tuned: bool) -> str:
     )
 
 
-def _best(row: dict[str, Any], is_weak: bool, labels: Labels, hover: str) -> Field:
-    value = row["best"]
-    if not is_known(value) or is_weak or row["share"] < _LEAST_SHARE:
-        return Field(text=NONE)
-    if isinstance(value, str):
-        return Field(text=labels.name(value), hover=hover)
-    return Field(text=f"{float(value):.2g}", sort=float(value), hover=hover)
+IMPORTANCE: Final = Frame(
+    name="importance",
+    subject=importance_subject,
+    columns=_columns,
+    source=_source,
+)
+
+TOPIC: Final = Topic(
+    name="importance",
+    section=lambda analysis: "tuning" if analysis.experiment.search is None else "search",
+    frames=(IMPORTANCE,),
+    tables=(
+        TablePart(
+            name="importance",
+            frame=IMPORTANCE,
+            caption="Which knobs mattered: shares of variance in the additive rank model.",
+            note=_note,
+        ),
+    ),
+    figures=(FigurePart(name="importance", make=importance_figure),),
+)

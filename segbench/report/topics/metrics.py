@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import pandas as pd
 
 from segbench.config.experiment import Experiment
 from segbench.quantities import QUANTITIES, Kind, find_quantity
+from segbench.records import axis_column
 from segbench.report.analysis import Analysis
-from segbench.report.columns import Numbered, cell_columns, cell_fields, rows_of
 from segbench.report.labels import Labels
-from segbench.report.table import Column, Table
-from segbench.report.trace import (
-    FrameSpec,
-    Measured,
-    Quantity,
-    Row,
-    Source,
+from segbench.report.numbers import NONE
+from segbench.report.steps import mean_steps
+from segbench.report.table import Field, Table
+from segbench.report.topics.topic import (
+    Column,
+    Frame,
+    Number,
+    TablePart,
+    Text,
+    Topic,
+    cell_columns,
     interval,
-    show_count,
-    show_of_row,
 )
+from segbench.report.trace import Row, rows_of, show_count, show_of_row
 from segbench.stats.intervals import summarise
 
 _ROOM: Final = 90
@@ -35,7 +39,7 @@ def metrics_frame(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame:
 
     Means over seeds with their t-intervals; the folds of a seed are averaged first.
     """
-    keys = ["cell", *(axis.name for axis in experiment.axes)]
+    keys = ["cell", *(axis_column(axis.name) for axis in experiment.axes)]
     names = _recorded(table, experiment.outcome)
     per_seed = table.groupby([*keys, "seed"], sort=False, dropna=False, observed=True)[names].mean()
     long = per_seed.reset_index().melt([*keys, "seed"], names, "metric", "value")
@@ -53,55 +57,6 @@ def _recorded(table: pd.DataFrame, outcome: str) -> list[str]:
     return found
 
 
-def metrics_table(analysis: Analysis, labels: Labels) -> Table:
-    """Return the mean of every other metric: a row per cell, a column per metric."""
-    frame = analysis.metrics
-    names = [] if frame is None or frame.empty else list(frame["metric"].unique())
-    columns = (*cell_columns(labels), *_columns(names, labels))
-    rows = [
-        (
-            *cell_fields(labels, row["cell"]),
-            *(
-                field
-                for name in names
-                for field in Numbered(labels, "metrics", (("", "mean"),)).fields(f"{row['cell']}, {name}")
-            ),
-        )
-        for row in rows_of(labels.ordered(analysis.cells))
-    ]
-    weights = "" if analysis.experiment.foreign else " at the selected weights"
-    is_cut = not all(column.in_print for column in columns)
-    note = (
-        f"Means over seeds{weights} of what was measured beside the outcome; nothing is judged by them. "
-        "Intervals, n and sd stand in data/metrics.csv."
-        + (" The PDF has no room for all of them; the other pages show all." if is_cut else "")
-    )
-    return Table(
-        name="metrics",
-        caption="Other test metrics of every cell.",
-        columns=columns,
-        rows=tuple(rows) if names else (),
-        note=note,
-    )
-
-
-def _columns(names: Sequence[str], labels: Labels) -> list[Column]:
-    """Return a column per metric; the PDF shows the first ones, as many as fit beside the axes."""
-    used = sum(_GAP + max(map(len, column)) for column in _axis_texts(labels))
-    columns = []
-    for name in names:
-        title = labels.style.labels.get(name) or _title(name)
-        used += _GAP + max(6, *map(len, title.split(" ")))
-        columns.append(Column(title=title, in_print=used <= _ROOM))
-    return columns
-
-
-def _axis_texts(labels: Labels) -> list[list[str]]:
-    rows = [cell_fields(labels, row["cell"]) for row in rows_of(labels.analysis.cells)]
-    heads = [column.title for column in cell_columns(labels)]
-    return [[head, *(row[k].text for row in rows)] for k, head in enumerate(heads)]
-
-
 def _title(name: str) -> str:
     quantity = find_quantity(name)
     metric = None if quantity is None else quantity.metric
@@ -111,28 +66,92 @@ def _title(name: str) -> str:
     return f"{words} ({metric.unit})" if metric.unit else words
 
 
-def _numbers(analysis: Analysis) -> list[Quantity]:
+def _numbers(analysis: Analysis) -> list[Column]:
     t = "Mean ± t(0.975, n − 1) · sd / √n over seeds."
     of = "at the selected weights."
     return [
-        Quantity(
+        Number(
             name="n",
             words="seeds",
             formula="Seeds that completed and measured the metric.",
             show=show_count,
         ),
-        Quantity(name="mean", words="mean", formula=f"Mean over seeds {of}", show=show_of_row()),
+        Number(name="mean", words="mean", formula=f"Mean over seeds {of}", show=show_of_row()),
         interval("95 % interval of the mean", t, show_of_row()),
-        Quantity(name="sd", words="standard deviation", formula=f"sd over seeds {of}", show=show_of_row()),
+        Number(name="sd", words="standard deviation", formula=f"sd over seeds {of}", show=show_of_row()),
     ]
 
 
-def metric_subject(analysis: Analysis, row: Row) -> str:
-    return f"{row['cell']}, {row['metric']}"
+METRICS: Final = Frame(
+    name="metrics",
+    subject=lambda analysis, row: f"{row['cell']}, {row['metric']}",
+    columns=_numbers,
+    source=lambda measured, row, number: measured.of_cell(str(row["cell"]), str(row["metric"])),
+    steps=mean_steps("mean", "mean"),
+)
 
 
-def _source(measured: Measured, row: Row, quantity: Quantity) -> Source:
-    return measured.of_cell(str(row["cell"]), str(row["metric"]))
+def _columns(analysis: Analysis) -> list[Column]:
+    """Return a column per metric, with its mean in each cell."""
+
+    def of(name: str) -> Text:
+        def mean(labels: Labels, row: Row) -> Field:
+            trace = METRICS.trace(labels, {"cell": row["cell"], "metric": name}, "mean")
+            if trace is None or not isinstance(trace.value, float):
+                return Field(text=NONE)
+            return Field(text=trace.printed, sort=trace.value, hover=trace.hover)
+
+        return Text(
+            name=name,
+            title=lambda labels: labels.style.labels.get(name) or _title(name),
+            text=mean,
+            is_number=True,
+        )
+
+    names = dict.fromkeys(row["metric"] for row in rows_of(analysis.metrics))
+    return [*cell_columns(analysis), *map(of, names)]
 
 
-METRICS_FRAME: Final = FrameSpec(name="metrics", subject=metric_subject, quantities=_numbers, source=_source)
+_CELLS: Final = Frame(name="cells", columns=_columns)
+
+
+def _cells(labels: Labels) -> list[Row]:
+    return list(rows_of(labels.ordered(labels.analysis.cells))) if rows_of(labels.analysis.metrics) else []
+
+
+def _fitted(labels: Labels, table: Table) -> Table:
+    """Let the PDF show the first metrics only, as many as fit beside the axes, and say so."""
+    used = 0
+    heads = []
+    for k, head in enumerate(table.columns):
+        words = head.title.split(" ") if head.is_number else [head.title, *(r[k].text for r in table.rows)]
+        used += _GAP + max(6 if head.is_number else 0, *map(len, words))
+        heads.append(replace(head, in_print=not head.is_number or used <= _ROOM))
+    is_cut = not all(head.in_print for head in heads)
+    cut = " The PDF has no room for all of them; the other pages show all." if is_cut else ""
+    return replace(table, columns=tuple(heads), note=table.note + cut)
+
+
+def _note(labels: Labels, rows: Sequence[Row]) -> str:
+    weights = "" if labels.analysis.experiment.foreign else " at the selected weights"
+    return (
+        f"Means over seeds{weights} of what was measured beside the outcome; nothing is judged by them. "
+        "Intervals, n and sd stand in data/metrics.csv."
+    )
+
+
+TOPIC: Final = Topic(
+    name="metrics",
+    section="cells",
+    frames=(METRICS,),
+    tables=(
+        TablePart(
+            name="metrics",
+            frame=_CELLS,
+            caption="Other test metrics of every cell.",
+            rows=_cells,
+            note=_note,
+            finish=_fitted,
+        ),
+    ),
+)

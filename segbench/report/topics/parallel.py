@@ -19,6 +19,7 @@ from segbench.report.draw.scales import power_text
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers, significant
 from segbench.report.topics.search import aims_of, fewer_text, knobs_of, setting_text
+from segbench.report.topics.topic import FigurePart, Topic
 
 _HEIGHT_CM = 5.4
 MOST_LINES: Final = 120
@@ -184,3 +185,10 @@ def _lines(
 
 def _end(value: float) -> str:
     return power_text(value) if value > 0 else f"{value:.3g}"
+
+
+TOPIC: Final = Topic(
+    name="search-parallel",
+    section="search",
+    figures=(FigurePart(name="search-parallel", make=parallel_figure),),
+)

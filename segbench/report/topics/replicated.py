@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import pandas as pd
 
 from segbench.config.experiment import Experiment
 from segbench.report.analysis import Analysis
-from segbench.report.columns import Numbered, rows_of
+from segbench.report.best_design import NUM_SEEDS, file_name
 from segbench.report.labels import Labels
-from segbench.report.numbers import Numbers, count
-from segbench.report.table import Column, Field, Table
-from segbench.report.topics.search import Best
-from segbench.report.trace_frames import replicated_subject
+from segbench.report.numbers import Numbers
+from segbench.report.topics.search import Best, proposal_column
+from segbench.report.topics.topic import Column, Frame, Number, TablePart, Text, Topic, interval
+from segbench.report.trace import Measured, Row, Source, show_count, show_of
 from segbench.stats.intervals import t_interval
 
 _COLUMNS = (
@@ -58,54 +60,111 @@ def replicated_frame(experiment: Experiment, points: list[Best], table: pd.DataF
     return pd.DataFrame(rows, columns=list(_COLUMNS))
 
 
-# The table of proposals that were trained with other seeds.
+# The topic.
 
 
 _MOST_VALUES = 6
 """Values by seed that are printed; the trace has all."""
 
 
-def replicated_table(analysis: Analysis, labels: Labels) -> Table:
-    """Return a row a replicated proposal: what chose it, and what it reaches with other seeds."""
-    frame = analysis.replicated
-    if frame is None or frame.empty:
-        return Table(name="replicated", caption="", columns=(), rows=())
-    experiment = analysis.experiment
-    objective, outcome = experiment.baseline.objective.metric, experiment.outcome
-    numbers = Numbers(labels.style.digits)
-    reached = Numbered(
-        labels,
-        "replicated",
-        (
-            (f"{labels.metric(objective)}, as chosen", "value"),
-            ("the same, other seeds", "val_mean"),
-            ("Seeds", "n"),
-            (labels.metric(outcome), "mean"),
-            ("95 % interval", "interval"),
-            ("sd", "sd"),
+def _by_seed(labels: Labels, row: Row) -> str:
+    outcome, numbers = labels.analysis.experiment.outcome, Numbers(labels.style.digits)
+    by_seed = [numbers.of(outcome, value) for value in row["by_seed"]]
+    more = f" and {len(by_seed) - _MOST_VALUES} more" if len(by_seed) > _MOST_VALUES else ""
+    return ", ".join(by_seed[:_MOST_VALUES]) + more
+
+
+def _columns(analysis: Analysis) -> list[Column]:
+    outcome, objective = analysis.experiment.outcome, analysis.experiment.baseline.objective.metric
+    return [
+        proposal_column(analysis),
+        Number(
+            name="n",
+            title="Seeds",
+            words="other seeds",
+            formula="Seeds that did not choose it.",
+            show=show_count,
+            after="val_mean",
         ),
+        Number(
+            name="value",
+            title=lambda labels: f"{labels.metric(objective)}, as chosen",
+            words=f"{objective} as chosen",
+            formula=f"{objective} of the proposal's own trial: the best of the search, and so flattering.",
+            show=show_of(objective),
+        ),
+        Number(
+            name="val_mean",
+            title="the same, other seeds",
+            words=f"{objective} with other seeds",
+            formula=f"Mean over the other seeds of {objective} at their selected epochs.",
+            show=show_of(objective),
+        ),
+        Number(
+            name="mean",
+            title=lambda labels: labels.metric(outcome),
+            words=f"mean {outcome}",
+            formula=f"Mean over the other seeds of {outcome}.",
+            show=show_of(outcome),
+        ),
+        interval(
+            "95 % interval of the mean",
+            "Mean ± t(0.975, n − 1) · sd / √n over the other seeds.",
+            show_of(outcome),
+            title="95 % interval",
+        ),
+        Number(
+            name="sd",
+            title="sd",
+            words="standard deviation",
+            formula=f"sd over the other seeds of {outcome}.",
+            show=show_of(outcome),
+        ),
+        Text(name="by_seed", title="By seed", text=_by_seed),
+    ]
+
+
+def _source(measured: Measured, row: Row, number: Number) -> Source:
+    if number.name == "value":
+        return Source(trials=(str(row["trial"]),))
+    outcome = measured.analysis.experiment.outcome
+    return Source(trials=row["trials"], seeds=row["seeds"], by_seed={outcome: row["by_seed"]})
+
+
+REPLICATED: Final = Frame(
+    name="replicated",
+    subject=lambda analysis, row: f"proposal {int(row['number'])} with other seeds",
+    columns=_columns,
+    source=_source,
+)
+
+
+def _lines(analysis: Analysis) -> tuple[str, ...]:
+    if not analysis.best_design:
+        return ()
+    file = file_name(analysis.experiment.name)
+    return (
+        f"{file} beside this page is an experiment as it stands: the best settings and the search's baseline "
+        f"over {NUM_SEEDS} seeds that the search had none of. segbench sweep "
+        f"reports/{analysis.experiment.name}/{file} trains it.",
     )
-    rows = []
-    for row in rows_of(frame):
-        by_seed = [numbers.of(outcome, value) for value in row["by_seed"]]
-        more = f" and {len(by_seed) - _MOST_VALUES} more" if len(by_seed) > _MOST_VALUES else ""
-        rows.append(
-            (
-                Field(text=count(row["number"]), sort=row["number"]),
-                *reached.fields(replicated_subject(analysis, row)),
-                Field(text=", ".join(by_seed[:_MOST_VALUES]) + more),
-            )
-        )
-    columns = (Column(title="Proposal"), *reached.columns, Column(title="By seed", is_number=False))
-    note = (
-        "The value that chose a proposal is the best of many and flatters; what the same settings reach with "
-        "seeds that did not choose them does not. The interval is over seeds, for this test set; it knows "
-        "nothing of what another search would have found."
-    )
-    return Table(
-        name="replicated",
-        caption="The best with seeds that did not choose it.",
-        columns=columns,
-        rows=tuple(rows),
-        note=note,
-    )
+
+
+TOPIC: Final = Topic(
+    name="replicated",
+    section="search",
+    frames=(REPLICATED,),
+    tables=(
+        TablePart(
+            name="replicated",
+            frame=REPLICATED,
+            caption="The best with seeds that did not choose it.",
+            note=lambda labels, rows: (
+                "The value that chose a proposal is the best of many and flatters; what the same settings "
+                "reach with seeds that did not choose them does not. The interval is over seeds, for this "
+                "test set; it knows nothing of what another search would have found."
+            ),
+        ),
+    ),
+    lines=_lines,
+)

@@ -19,9 +19,10 @@ from segbench.report.draw.layout import shortened
 from segbench.report.draw.scales import linear, logarithmic
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count, counted, is_score, listed, significant
-from segbench.report.table import Column, Field, Table
+from segbench.report.table import Field
 from segbench.report.topics.arrangement import slug
-from segbench.report.trace_frames import proposal_subject
+from segbench.report.topics.topic import Column, FigurePart, Frame, Number, TablePart, Text, Topic
+from segbench.report.trace import Measured, Row, Source, is_text, rows_of, show_of
 from segbench.stats.intervals import t_interval
 from segbench.stats.pareto import pareto_front, spread_out
 
@@ -522,94 +523,110 @@ def slices_figure(analysis: Analysis, labels: Labels) -> Figure | None:
     )
 
 
-# The table of a search: its best proposals, or the Pareto front of several goals.
+# The topic: the best proposals, or the Pareto front of several goals.
 
 
-def search_table(analysis: Analysis, labels: Labels) -> Table:
-    """Return the ten best proposals of a search."""
-    search, spec = analysis.search, analysis.experiment.search
+def proposal_subject(analysis: Analysis, row: Row) -> str:
+    return f"proposal {int(row['number'])}"
+
+
+def proposal_column(analysis: Analysis) -> Text:
+    """Return the column that numbers the proposals."""
+    return Text(
+        name="number",
+        title="Proposal",
+        text=lambda labels, row: Field(text=count(row["number"]), sort=row["number"]),
+        is_number=True,
+    )
+
+
+def parameter_columns(parameters: Sequence[SearchParameter]) -> list[Text]:
+    """Return a column per knob with the value that was set."""
+
+    def of(parameter: SearchParameter) -> Text:
+        return Text(
+            name=parameter_column(parameter.name),
+            title=lambda labels: labels.name(parameter.name),
+            text=lambda labels, row: _value(row[parameter_column(parameter.name)], labels),
+            is_number=not parameter.levels,
+        )
+
+    return [of(parameter) for parameter in parameters]
+
+
+def _value(value: object, labels: Labels) -> Field:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return Field(text=NONE) if value != value else Field(text=f"{value:.3g}", sort=float(value))
+    return Field(text=NONE if value is None else labels.name(str(value)))
+
+
+def one_trial(measured: Measured, row: Row, number: Number) -> Source:
+    """Return the source of a row that is one trial."""
+    return measured.of_trials([row["trial"]] if is_text(row.get("trial")) else [], number.behind)
+
+
+def _columns(analysis: Analysis) -> list[Column]:
+    spec, objective = analysis.experiment.search, analysis.experiment.baseline.objective.metric
+    if spec is None:
+        return []
+    names = {"value": objective, **{goal.metric: goal.metric for goal in spec.goals}}
+
+    def reached(name: str, metric: str) -> Number:
+        is_shown = not spec.goals or name != "value"
+        return Number(
+            name=name,
+            title=(lambda labels: labels.metric(metric)) if is_shown else "",
+            words=metric,
+            formula=f"{metric} of the proposal's one trial, at its selected epoch.",
+            show=show_of(metric),
+            behind="objective" if name == "value" else metric,
+        )
+
+    return [
+        proposal_column(analysis),
+        *(reached(name, metric) for name, metric in names.items()),
+        *parameter_columns([p for p in spec.parameters if parameter_column(p.name) in analysis.search]),
+        Text(name="trial", title="Trial", text=lambda labels, row: row["trial"]),
+    ]
+
+
+def _shown(labels: Labels) -> list[Row]:
+    """Return the ten best proposals, or the Pareto front, the best in the first goal first."""
+    search, spec = labels.analysis.search, labels.analysis.experiment.search
     if search.empty or spec is None:
-        return Table(name="search", caption="", columns=(), rows=())
-    objective = analysis.experiment.baseline.objective
-    numbers = Numbers(labels.style.digits)
-    parameters = [p.name for p in spec.parameters if parameter_column(p.name) in search]
+        return []
     if spec.goals:
-        return _front_table(search, spec, labels)
-    best = eligible(search).sort_values("value", ascending=objective.direction != "maximize", kind="stable")
-    rows = [
-        (
-            Field(text=count(row["number"]), sort=row["number"]),
-            Field(
-                text=numbers.of(objective.metric, row["value"]),
-                sort=row["value"],
-                hover=labels.traces.hover("search", proposal_subject(analysis, row), "value"),
-            ),
-            *(_parameter(row[parameter_column(p)], labels) for p in parameters),
-            Field(text=row["trial"]),
-        )
-        for row in best.head(10).to_dict("records")
-    ]
-    columns = (
-        Column(title="Proposal"),
-        Column(title=labels.metric(objective.metric)),
-        *_parameter_columns(spec, parameters, labels),
-        Column(title="Trial", is_number=False),
+        first = spec.goals[0]
+        front = search[search["is_best"].astype(bool)]
+        best = front.sort_values(first.metric, ascending=first.direction != "maximize", kind="stable")
+        return list(rows_of(best))
+    is_maximised = labels.analysis.experiment.baseline.objective.direction == "maximize"
+    return list(
+        rows_of(eligible(search).sort_values("value", ascending=not is_maximised, kind="stable").head(10))
     )
-    note = "The best of many validation values flatters; confirm the settings with fresh seeds in a design."
-    if "is_feasible" in search:
+
+
+def _has_goals(analysis: Analysis) -> bool:
+    return analysis.experiment.search is not None and bool(analysis.experiment.search.goals)
+
+
+def _note(labels: Labels, rows: Sequence[Row]) -> str:
+    spec = labels.analysis.experiment.search
+    assert spec is not None
+    if spec.goals:
+        note = (
+            "No other proposal is as good in every goal and better in one; which of these is best, the "
+            "goals do not say. Validation values that were chosen flatter; confirm the settings with "
+            "fresh seeds in a design."
+        )
+    else:
+        note = (
+            "The best of many validation values flatters; confirm the settings with fresh seeds in a design."
+        )
+    if "is_feasible" in labels.analysis.search:
         bounds = ", ".join(_bounds(each, labels) for each in spec.constraints)
         note += f" Proposals outside {bounds} are left out."
-    return Table(
-        name="search", caption="Best proposals of the search.", columns=columns, rows=tuple(rows), note=note
-    )
-
-
-def _front_table(search: pd.DataFrame, spec: Search, labels: Labels) -> Table:
-    """Return the Pareto front of a search, best in the first goal first."""
-    numbers = Numbers(labels.style.digits)
-    first = spec.goals[0]
-    front = search[search["is_best"].astype(bool)].sort_values(
-        first.metric, ascending=first.direction != "maximize", kind="stable"
-    )
-    parameters = [p.name for p in spec.parameters if parameter_column(p.name) in search]
-    rows = [
-        (
-            Field(text=count(row["number"]), sort=row["number"]),
-            *(
-                Field(
-                    text=numbers.of(goal.metric, row[goal.metric]),
-                    sort=row[goal.metric],
-                    hover=labels.traces.hover("search", proposal_subject(labels.analysis, row), goal.metric),
-                )
-                for goal in spec.goals
-            ),
-            *(_parameter(row[parameter_column(p)], labels) for p in parameters),
-            Field(text=row["trial"]),
-        )
-        for row in front.to_dict("records")
-    ]
-    columns = (
-        Column(title="Proposal"),
-        *(Column(title=labels.metric(goal.metric)) for goal in spec.goals),
-        *_parameter_columns(spec, parameters, labels),
-        Column(title="Trial", is_number=False),
-    )
-    note = (
-        "No other proposal is as good in every goal and better in one; which of these is best, the goals do "
-        "not say. Validation values that were chosen flatter; confirm the settings with fresh seeds in "
-        "a design."
-    )
-    if spec.constraints:
-        bounds = ", ".join(_bounds(each, labels) for each in spec.constraints)
-        note += f" Proposals outside {bounds} are left out."
-    return Table(
-        name="search", caption="Pareto front of the search.", columns=columns, rows=tuple(rows), note=note
-    )
-
-
-def _parameter_columns(spec: Search, names: Sequence[str], labels: Labels) -> list[Column]:
-    chosen = {parameter.name for parameter in spec.parameters if parameter.levels}
-    return [Column(title=labels.name(name), is_number=name not in chosen) for name in names]
+    return note
 
 
 def _bounds(constraint: Constraint, labels: Labels) -> str:
@@ -618,7 +635,33 @@ def _bounds(constraint: Constraint, labels: Labels) -> str:
     return f"{labels.metric(constraint.metric)} {' and '.join(ends)}"
 
 
-def _parameter(value: object, labels: Labels) -> Field:
-    if isinstance(value, int | float):
-        return Field(text=f"{value:.3g}" if value == value else NONE, sort=float(value))
-    return Field(text=labels.name(str(value)))
+SEARCH: Final = Frame(
+    name="search",
+    subject=proposal_subject,
+    columns=_columns,
+    source=one_trial,
+    measured=lambda analysis, row: "objective",
+)
+
+TOPIC: Final = Topic(
+    name="search",
+    section="search",
+    frames=(SEARCH,),
+    tables=(
+        TablePart(
+            name="search",
+            frame=SEARCH,
+            caption=lambda labels: (
+                "Pareto front of the search."
+                if _has_goals(labels.analysis)
+                else "Best proposals of the search."
+            ),
+            rows=_shown,
+            note=_note,
+        ),
+    ),
+    figures=(
+        FigurePart(name="search-history", make=history_figure),
+        FigurePart(name="search-slices", make=slices_figure),
+    ),
+)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Final
+
 import pandas as pd
 
 from segbench.config.experiment import Experiment
 from segbench.report.analysis import Analysis
-from segbench.report.columns import Numbered, rows_of
-from segbench.report.labels import Labels
 from segbench.report.numbers import percent
+from segbench.report.steps import Asked, by_seed, interval_steps, number_text
 from segbench.report.study import EVIDENCE, Estimator, Family, evidence, turned_round
-from segbench.report.table import Column, Field, Table
+from segbench.report.topics.contrast import contrast_metric, contrast_source, contrast_subject
 from segbench.report.topics.effects import contrast_name
-from segbench.report.trace_frames import contrast_subject
+from segbench.report.topics.topic import Column, Frame, Number, TablePart, Text, Topic, interval
+from segbench.report.trace import Measured, Row, Source, show_count, show_of_row
+from segbench.stats.intervals import t_quantile
 from segbench.stats.pooled import PooledError, changes_side
 
 COLUMNS = (
@@ -81,34 +85,101 @@ _NOTE = (
 )
 
 
-def sensitivity_table(analysis: Analysis, labels: Labels) -> Table:
-    """Return the judged effects with their own error and with the pooled one."""
+def _columns(analysis: Analysis) -> list[Column]:
     level = percent(analysis.level)
-    shown = (
-        ("Difference", "difference"),
-        (f"{level} interval, own error", "interval"),
-        ("df", "df"),
-        (f"{level} interval, pooled error", "interval_pooled"),
-        ("df", "df_pooled"),
-    )
-    numbers = Numbered(labels, "sensitivity", shown)
-    rows = [
-        (
-            Field(text=contrast_name(row, labels)),
-            *numbers.fields(contrast_subject(analysis, row)),
-            Field(text="yes" if row["says_otherwise"] else "no"),
-        )
-        for row in rows_of(analysis.sensitivity)
+    show = show_of_row(is_difference=True)
+    return [
+        Text(name="contrast", title="Contrast", text=lambda labels, row: contrast_name(dict(row), labels)),
+        Number(
+            name="difference",
+            title="Difference",
+            words="difference",
+            formula="Mean over seeds of level minus baseline, paired by seed.",
+            show=show,
+        ),
+        interval(
+            "interval, own error",
+            "Difference ± t(n − 1) · sd / √n over seeds.",
+            show,
+            title=f"{level} interval, own error",
+        ),
+        Number(
+            name="df", title="df", words="df of its own error", formula="Seeds less one.", show=show_count
+        ),
+        interval(
+            "interval, pooled error",
+            "Difference ± t(df) · √(2 · residual mean square of all cells / (cells of the arm · seeds)).",
+            show,
+            name="interval_pooled",
+            columns=("low_pooled", "high_pooled"),
+            title=f"{level} interval, pooled error",
+            behind=_POOLED,
+        ),
+        Number(
+            name="df_pooled",
+            title="df",
+            words="df of the pooled error",
+            formula="(cells − 1) · (seeds − 1), over the seeds measured in every cell.",
+            show=show_count,
+            behind=_POOLED,
+        ),
+        Number(
+            name="says_otherwise",
+            title="Says otherwise",
+            words="whether the pooled error says otherwise",
+            formula="Yes where one of the two intervals alone excludes 0.",
+            show=lambda numbers, row, values: "yes" if values[0] else "no",
+            behind=_POOLED,
+            is_number=False,
+        ),
     ]
-    columns = (
-        Column(title="Contrast", is_number=False),
-        *numbers.columns,
-        Column(title="Says otherwise", is_number=False),
-    )
-    return Table(
-        name="sensitivity",
-        caption="Sensitivity: residual error pooled over cells.",
-        columns=columns,
-        rows=tuple(rows),
-        note=_NOTE,
-    )
+
+
+_POOLED: Final = "pooled"
+
+
+def _source(measured: Measured, row: Row, number: Number) -> Source:
+    """Return the two arms of the contrast, or all cells, whose error is pooled."""
+    if number.behind == _POOLED:
+        return measured.of_trials(row.get("trials_pooled", ()), measured.analysis.experiment.outcome)
+    return contrast_source(measured, row, number)
+
+
+def _steps(asked: Asked) -> Iterator[str]:
+    row, level = asked.row, asked.analysis.level
+    yield from by_seed(asked.traces[0])
+    yield ""
+    yield from interval_steps([float(value) for value in row["difference_by_seed"]], level, "difference")
+    df, low, high = (float(row[name]) for name in ("df_pooled", "low_pooled", "high_pooled"))
+    t, half = float(t_quantile((1 - level) / 2, df)), (high - low) / 2
+    yield ""
+    yield f"{percent(level)} interval with the error pooled over all cells: {df:.0f} degrees of freedom"
+    error = "sqrt(2 · residual mean square / (cells of an arm · seeds))"
+    yield f"  standard error = {error} = {number_text(half / t)}"
+    yield f"  t({(1 + level) / 2:.4g}, {df:.0f}) = {t:.4f}"
+    yield f"  half-width = {number_text(half)}"
+    yield f"  interval = {number_text(low)} to {number_text(high)}"
+
+
+SENSITIVITY: Final = Frame(
+    name="sensitivity",
+    subject=contrast_subject,
+    columns=_columns,
+    source=_source,
+    steps=_steps,
+    measured=contrast_metric,
+)
+
+TOPIC: Final = Topic(
+    name="sensitivity",
+    section="effects",
+    frames=(SENSITIVITY,),
+    tables=(
+        TablePart(
+            name="sensitivity",
+            frame=SENSITIVITY,
+            caption="Sensitivity: residual error pooled over cells.",
+            note=lambda labels, rows: _NOTE,
+        ),
+    ),
+)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 import pandas as pd
 
 from segbench.config.experiment import Experiment
 from segbench.report.analysis import Analysis
-from segbench.report.columns import Numbered, is_known, rows_of
-from segbench.report.labels import Labels
 from segbench.report.study import EVIDENCE, Estimator, evidence
-from segbench.report.table import Column, Field, Table
-from segbench.report.topics.effects import contrast_name
-from segbench.report.trace_frames import subgroup_subject
+from segbench.report.topics.contrast import contrast_source, contrast_steps, contrast_subject
+from segbench.report.topics.effects import contrast_name, effect_columns
+from segbench.report.topics.topic import Column, Frame, Number, TablePart, Text, Topic
+from segbench.report.trace import Row, show_count, show_of
 from segbench.stats.questions import baseline_contrasts
 
 COLUMNS = (
@@ -81,41 +81,80 @@ def subgroups_notes(experiment: Experiment, estimator: Estimator) -> list[str]:
     return notes
 
 
-# The table of contrasts within sub-groups of the test images.
+# The topic.
 
 
-def subgroups_table(analysis: Analysis, labels: Labels) -> Table:
-    """Return the contrasts within each sub-group of the test images."""
+def _subject(analysis: Analysis, row: Row) -> str:
+    return f"{contrast_subject(analysis, row)} among {row['division']} {row['label']}"
+
+
+def _columns(analysis: Analysis) -> list[Column]:
     metric = analysis.experiment.outcome
-    frame = rows_of(analysis.subgroups)
-    images = Numbered(labels, "subgroups", (("Images", "num_images"),))
-    shown = [
-        ("Level", "level_mean"),
-        ("Baseline", "baseline_mean"),
-        ("Difference", "difference"),
-        ("95 % interval, this test set", "interval"),
+    of_effects = {column.name: column for column in effect_columns(analysis) if isinstance(column, Number)}
+    shown = {
+        "n": (show_count, ""),
+        "difference": (show_of(metric, is_difference=True), "Difference"),
+        "interval": (show_of(metric), "95 % interval, this test set"),
+        "interval_new": (show_of(metric), "new images"),
+    }
+    return [
+        Text(
+            name="images",
+            title="Test images",
+            text=lambda labels, row: f"{labels.name(row['division'])}: {labels.name(row['label'])}",
+        ),
+        Number(
+            name="num_images",
+            title="Images",
+            words="test images",
+            formula="Test images of the sub-group.",
+            show=show_count,
+        ),
+        Text(
+            name="contrast",
+            title="Contrast",
+            text=lambda labels, row: contrast_name({**row, "at": ""}, labels),
+        ),
+        *(
+            replace(of_effects[name], show=show, title=title, dress=lambda labels, row, found: found)
+            for name, (show, title) in shown.items()
+        ),
+        *(
+            Number(
+                name=f"{arm}_mean",
+                title=arm.capitalize(),
+                words=f"mean {metric} at the {arm}",
+                formula=f"Mean over seeds of {metric} on the images of the sub-group.",
+                show=show_of(metric),
+                after=after,
+            )
+            for arm, after in (("level", "contrast"), ("baseline", "level_mean"))
+        ),
     ]
-    shown += [("new images", "interval_new")] if any(is_known(row["low_new"]) for row in frame) else []
-    numbers = Numbered(labels, "subgroups", shown)
-    rows = [
-        (
-            Field(text=f"{labels.name(row['division'])}: {labels.name(row['label'])}"),
-            *images.fields(subgroup_subject(analysis, row)),
-            Field(text=contrast_name({**row, "at": ""}, labels)),
-            *numbers.fields(subgroup_subject(analysis, row)),
-        )
-        for row in frame
-    ]
-    columns = (
-        Column(title="Test images", is_number=False),
-        *images.columns,
-        Column(title="Contrast", is_number=False),
-        *numbers.columns,
-    )
-    return Table(
-        name="subgroups",
-        caption=f"{labels.metric(metric)} within sub-groups of the test images.",
-        columns=columns,
-        rows=tuple(rows),
-        note="Level minus baseline, paired by seed, over the images of the sub-group alone. Exploratory.",
-    )
+
+
+SUBGROUPS: Final = Frame(
+    name="subgroups",
+    subject=_subject,
+    columns=_columns,
+    source=contrast_source,
+    steps=contrast_steps,
+)
+
+TOPIC: Final = Topic(
+    name="subgroups",
+    section="subgroups",
+    frames=(SUBGROUPS,),
+    tables=(
+        TablePart(
+            name="subgroups",
+            frame=SUBGROUPS,
+            caption=lambda labels: (
+                f"{labels.metric(labels.analysis.experiment.outcome)} within sub-groups of the test images."
+            ),
+            note=lambda labels, rows: (
+                "Level minus baseline, paired by seed, over the images of the sub-group alone. Exploratory."
+            ),
+        ),
+    ),
+)

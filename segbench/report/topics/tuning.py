@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import pandas as pd
@@ -11,14 +12,25 @@ import pandas as pd
 from segbench.config.experiment import Experiment, SearchParameter
 from segbench.records import State, axis_column, parameter_column
 from segbench.report.analysis import Analysis
-from segbench.report.columns import Numbered
 from segbench.report.draw.figure import Facet, Figure, Key, Look, Scale, in_rows
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count, counted, listed
-from segbench.report.table import Column, Field, Table
+from segbench.report.table import Field
 from segbench.report.topics.arrangement import slug
-from segbench.report.topics.search import Aim, Drawn, drawn, edge_text, keys, points, positions, scale_of
-from segbench.report.trace_frames import tuning_subject
+from segbench.report.topics.search import (
+    Aim,
+    Drawn,
+    drawn,
+    edge_text,
+    keys,
+    one_trial,
+    parameter_columns,
+    points,
+    positions,
+    scale_of,
+)
+from segbench.report.topics.topic import Column, FigurePart, Frame, Number, TablePart, Text, Topic
+from segbench.report.trace import Row, rows_of, show_count, show_of
 from segbench.store.tuning import CellTuning
 
 TUNED_PROTOCOL = (
@@ -55,6 +67,33 @@ def tuning_frame(experiment: Experiment, tunings: Sequence[CellTuning]) -> pd.Da
             }
         )
     names = ("repeat", "ended", "diverged", "failed", "trial", "value")
+    return pd.DataFrame(rows, columns=["cell", *axes, *names, *parameters])
+
+
+def tuning_trials_frame(experiment: Experiment, tunings: Sequence[CellTuning]) -> pd.DataFrame:
+    """Return `Analysis.tuning_trials`: one row per tuning trial."""
+    assert experiment.tune is not None
+    axes = {axis_column(axis.name): axis.name for axis in experiment.axes}
+    parameters = {parameter_column(p.name): p.name for p in experiment.tune.search.parameters}
+    rows = []
+    for tuning in sorted(tunings, key=lambda t: experiment.cells.index(t.cell)):
+        winner = tuning.winner
+        for number, trial in sorted(tuning.trials.items()):
+            is_complete = trial.state is State.COMPLETE and trial.objective is not None
+            rows.append(
+                {
+                    "cell": tuning.cell.label,
+                    **{column: tuning.cell.levels.get(axis) for column, axis in axes.items()},
+                    "repeat": tuning.repeat,
+                    "number": number,
+                    "trial": trial.hash,
+                    "state": trial.state.value,
+                    "value": trial.objective if is_complete else float("nan"),
+                    "is_winner": winner is not None and trial.hash == winner.hash,
+                    **{column: trial.parameters.get(name) for column, name in parameters.items()},
+                }
+            )
+    names = ("repeat", "number", "trial", "state", "value", "is_winner")
     return pd.DataFrame(rows, columns=["cell", *axes, *names, *parameters])
 
 
@@ -228,62 +267,90 @@ def _is_known(value: Any) -> bool:
     return value is not None and value is not pd.NA and not (isinstance(value, float) and math.isnan(value))
 
 
-# The table of what won in each cell's tuning.
+# The topic.
 
 
-def tuning_table(analysis: Analysis, labels: Labels) -> Table:
-    """Return a row a cell and repeat: the settings that won, and the objective that chose them."""
-    tuning, tune = analysis.tuning, analysis.experiment.tune
-    if tuning is None or tuning.empty or tune is None:
-        return Table(name="tuning", caption="", columns=(), rows=())
-    metric = analysis.experiment.baseline.objective.metric
-    numbers = Numbers(labels.style.digits)
-    parameters = [parameter_column(parameter.name) for parameter in tune.search.parameters]
-    is_repeated = tuning["repeat"].unique().size > 1
-    lost = Numbered(labels, "tuning", (("Diverged", "diverged"), ("Failed", "failed")))
-    rows = [
-        (
-            Field(text=labels.cell(row["cell"])),
-            *([Field(text=count(row["repeat"]), sort=row["repeat"])] if is_repeated else []),
-            *(_setting(row[name], labels) for name in parameters),
-            _value(
-                row["value"],
-                numbers.of(metric, row["value"]),
-                labels.traces.hover("tuning", tuning_subject(analysis, row), "value"),
-            ),
-            Field(
-                text=f"{count(row['ended'])}/{count(tune.search.num_trials)}",
-                sort=row["ended"],
-                hover=labels.traces.hover("tuning", tuning_subject(analysis, row), "ended"),
-            ),
-            *lost.fields(tuning_subject(analysis, row)),
-            Field(text=row["trial"] or NONE),
+def _columns(analysis: Analysis) -> list[Column]:
+    objective, tune = analysis.experiment.baseline.objective.metric, analysis.experiment.tune
+    if tune is None:
+        return []
+    num_trials = tune.search.num_trials
+
+    def counted_trials(name: str, title: str, formula: str, **others: Any) -> Number:
+        return Number(
+            name=name,
+            title=title,
+            words=f"tuning trials, {name}",
+            formula=formula,
+            show=show_count,
+            **others,
         )
-        for row in labels.ordered(tuning).to_dict("records")
+
+    return [
+        Text(name="cell", title="Cell", text=lambda labels, row: labels.cell(row["cell"])),
+        Text(
+            name="repeat",
+            title="Repeat",
+            text=lambda labels, row: Field(text=count(row["repeat"]), sort=row["repeat"]),
+            is_number=True,
+            when=lambda labels, rows: len({row["repeat"] for row in rows}) > 1,
+        ),
+        *parameter_columns(tune.search.parameters),
+        Number(
+            name="value",
+            title=lambda labels: labels.metric(objective),
+            words=f"{objective} of the winner",
+            formula=f"The best {objective} of the cell's complete tuning trials.",
+            show=show_of(objective),
+        ),
+        counted_trials(
+            "ended",
+            "Tuning trials",
+            "Tuning trials of the cell that ended.",
+            dress=lambda labels, row, found: replace(found, text=f"{found.text}/{count(num_trials)}"),
+        ),
+        counted_trials("diverged", "Diverged", "Tuning trials of the cell that have diverged."),
+        counted_trials("failed", "Failed", "Tuning trials of the cell that have failed."),
+        Text(name="trial", title="Trial", text=lambda labels, row: row["trial"] or NONE, in_print=False),
     ]
-    columns = (
-        Column(title="Cell", is_number=False),
-        *([Column(title="Repeat")] if is_repeated else []),
-        *(Column(title=labels.name(p.name), is_number=not p.levels) for p in tune.search.parameters),
-        Column(title=labels.metric(metric)),
-        Column(title="Tuning trials"),
-        *lost.columns,
-        Column(title="Trial", is_number=False, in_print=False),
-    )
-    note = (
+
+
+TUNING: Final = Frame(
+    name="tuning",
+    subject=lambda analysis, row: f"{row['cell']}, repeat {int(row['repeat'])}",
+    columns=_columns,
+    source=one_trial,
+    measured=lambda analysis, row: "objective",
+)
+
+
+def _ordered(labels: Labels) -> list[Row]:
+    frame, tune = labels.analysis.tuning, labels.analysis.experiment.tune
+    return [] if frame is None or tune is None else list(rows_of(labels.ordered(frame)))
+
+
+def _note(labels: Labels, rows: Sequence[Row]) -> str:
+    tune = labels.analysis.experiment.tune
+    assert tune is not None
+    return (
         f"Each cell's best of {count(tune.search.num_trials)} tuning trials on the validation images: as the "
         "largest of many its value flatters, and no contrast uses it."
     )
-    return Table(
-        name="tuning", caption="Tuned settings of every cell.", columns=columns, rows=tuple(rows), note=note
-    )
 
 
-def _setting(value: Any, labels: Labels) -> Field:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return Field(text=NONE) if math.isnan(value) else Field(text=f"{value:.3g}", sort=float(value))
-    return Field(text=NONE if value is None else labels.name(str(value)))
-
-
-def _value(value: float, text: str, hover: str) -> Field:
-    return Field(text=NONE) if math.isnan(value) else Field(text=text, sort=value, hover=hover)
+TOPIC: Final = Topic(
+    name="tuning",
+    section="tuning",
+    frames=(TUNING,),
+    tables=(
+        TablePart(
+            name="tuning",
+            frame=TUNING,
+            caption="Tuned settings of every cell.",
+            rows=_ordered,
+            note=_note,
+        ),
+    ),
+    figures=(FigurePart(name="tuning", make=tuning_figure),),
+    data=("tuning_trials",),
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -11,14 +11,14 @@ import pandas as pd
 
 from segbench.config.experiment import Experiment
 from segbench.config.trial import identity
-from segbench.records import State, axis_column, parameter_column
+from segbench.records import State, axis_column
 from segbench.report.analysis import Analysis
-from segbench.report.columns import Numbered, rows_of
 from segbench.report.labels import Labels
-from segbench.report.numbers import NONE, Numbers, count, counted, listed
+from segbench.report.numbers import NONE, count, counted, listed
 from segbench.report.study import EVIDENCE
-from segbench.report.table import Column, Field, Table
-from segbench.report.trace_frames import untuned_subject
+from segbench.report.table import Field
+from segbench.report.topics.topic import Column, Frame, Number, TablePart, Text, Topic, Words, interval
+from segbench.report.trace import Measured, Row, Source, is_known, rows_of, show_of
 from segbench.stats.intervals import t_interval
 from segbench.store.layout import HASH_DIGITS
 from segbench.store.tuning import CellTuning, TuningTrial
@@ -33,33 +33,6 @@ NO_DEFAULT: Final = "test outcome as designed: no record"
 NO_TUNED: Final = "test outcome tuned: no record"
 NO_COMMON: Final = "no seed has both"
 NO_VAL: Final = "the tuning never tried the settings as designed"
-
-
-def tuning_trials_frame(experiment: Experiment, tunings: Sequence[CellTuning]) -> pd.DataFrame:
-    """Return `Analysis.tuning_trials`: a row a tuning trial."""
-    assert experiment.tune is not None
-    axes = {axis_column(axis.name): axis.name for axis in experiment.axes}
-    parameters = {parameter_column(p.name): p.name for p in experiment.tune.search.parameters}
-    rows = []
-    for tuning in sorted(tunings, key=lambda t: experiment.cells.index(t.cell)):
-        winner = tuning.winner
-        for number, trial in sorted(tuning.trials.items()):
-            is_complete = trial.state is State.COMPLETE and trial.objective is not None
-            rows.append(
-                {
-                    "cell": tuning.cell.label,
-                    **{column: tuning.cell.levels.get(axis) for column, axis in axes.items()},
-                    "repeat": tuning.repeat,
-                    "number": number,
-                    "trial": trial.hash,
-                    "state": trial.state.value,
-                    "value": trial.objective if is_complete else float("nan"),
-                    "is_winner": winner is not None and trial.hash == winner.hash,
-                    **{column: trial.parameters.get(name) for column, name in parameters.items()},
-                }
-            )
-    names = ("repeat", "number", "trial", "state", "value", "is_winner")
-    return pd.DataFrame(rows, columns=["cell", *axes, *names, *parameters])
 
 
 def untuned_frame(
@@ -184,79 +157,84 @@ def _mean(values: Any) -> float:
     return float(np.mean(values)) if values else float("nan")
 
 
-# The table of what tuning changed.
+# The topic.
 
 
-def untuned_table(analysis: Analysis, labels: Labels) -> Table:
-    """Return a row a cell: as designed, tuned, and the difference where seeds have both."""
-    frame = analysis.untuned
-    if frame is None or frame.empty or analysis.experiment.tune is None:
-        return Table(name="untuned", caption="", columns=(), rows=())
-    experiment = analysis.experiment
-    outcome, objective = experiment.outcome, experiment.baseline.objective.metric
-    numbers = Numbers(labels.style.digits)
-    has_val = frame["val_default"].notna().any()
-    metric = labels.metric(objective)
-    compared = Numbered(
-        labels,
-        "untuned",
-        (
-            ("Difference", "difference"),
-            ("95 % interval", "interval"),
-            *(((f"{metric}, as designed", "val_default"), ("winner", "val_winner")) if has_val else ()),
+def _columns(analysis: Analysis) -> list[Column]:
+    outcome, objective = analysis.experiment.outcome, analysis.experiment.baseline.objective.metric
+
+    def mean(name: str, title: Words, words: str, of: str) -> Number:
+        def with_seeds(labels: Labels, row: Row, found: Field) -> Field:
+            n = row[f"n_{name}"]
+            return replace(found, text=f"{found.text} ({count(n)})") if n else Field(text=NONE)
+
+        return Number(
+            name=name,
+            title=title,
+            words=f"mean {outcome} {words}",
+            formula=f"Mean over seeds of {outcome} {of}.",
+            show=show_of(outcome),
+            dress=with_seeds,
+        )
+
+    def of_tuning(name: str, title: Words) -> Number:
+        return Number(
+            name=f"val_{name}",
+            title=title,
+            words=f"{objective} of the {name}",
+            formula=f"{objective} of the tuning trial with these settings; mean over repeats with both.",
+            show=show_of(objective),
+            behind="tuning",
+            is_optional=True,
+        )
+
+    return [
+        Text(name="cell", title="Cell", text=lambda labels, row: labels.cell(row["cell"])),
+        Text(
+            name="settings",
+            title="As designed",
+            text=lambda labels, row: _settings(labels.analysis, row["cell"], labels),
         ),
-    )
-    rows = []
-    for row in rows_of(labels.ordered(frame)):
-        subject = untuned_subject(analysis, row)
-        hover = partial(labels.traces.hover, "untuned", subject)
-        rows.append(
-            (
-                Field(text=labels.cell(row["cell"])),
-                Field(text=_as_designed_column(analysis, row["cell"], labels)),
-                _mean_column(
-                    numbers.of(outcome, row["default"]), row["n_default"], row["default"], hover("default")
-                ),
-                _mean_column(numbers.of(outcome, row["tuned"]), row["n_tuned"], row["tuned"], hover("tuned")),
-                *compared.fields(subject),
-                Field(text=row["missing"] or NONE),
-            )
-        )
-    columns = (
-        Column(title="Cell", is_number=False),
-        Column(title="As designed", is_number=False),
-        Column(title=f"{labels.metric(outcome)}, as designed"),
-        Column(title="tuned"),
-        *compared.columns,
-        Column(title="Missing", is_number=False),
-    )
-    sources = [name for text in frame["source"] for name in text.split(", ") if name]
-    others = [name for name in dict.fromkeys(sources) if name != experiment.name]
-    note = (
-        "Tuned minus as designed, paired by seed over replicates on the test images, (n) seeds each; "
-        "exploratory, and for this one tuning. No tuning trial enters it."
-    )
-    if others:
-        note += f" Trials as designed are those of {', '.join(others)}."
-    if has_val:
-        note += (
-            f" {metric}: tuning trials of one seed; the winner's is the best of "
-            f"{count(experiment.tune.search.num_trials)}, so its lead flatters."
-        )
-    return Table(
-        name="untuned",
-        caption="Tuned against untuned.",
-        columns=columns,
-        rows=tuple(rows),
-        note=note,
-    )
+        mean(
+            "default",
+            lambda labels: f"{labels.metric(outcome)}, as designed",
+            "as designed",
+            "at the settings of the file",
+        ),
+        mean("tuned", "tuned", "tuned", "of the winner's replicates"),
+        Number(
+            name="difference",
+            title="Difference",
+            words="difference",
+            formula="Mean over seeds of tuned minus as designed, paired by seed.",
+            show=show_of(outcome, is_difference=True),
+        ),
+        interval(
+            "95 % interval",
+            "Difference ± t(0.975, n − 1) · sd / √n over the seeds that have both.",
+            show_of(outcome),
+            title="95 % interval",
+        ),
+        of_tuning("default", lambda labels: f"{labels.metric(objective)}, as designed"),
+        of_tuning("winner", "winner"),
+        Text(name="missing", title="Missing", text=lambda labels, row: row["missing"] or NONE),
+    ]
 
 
-def _mean_column(text: str, n: int, value: float, hover: str) -> Field:
-    return Field(text=f"{text} ({count(n)})" if n else NONE, sort=value, hover=hover if n else "")
+def _source(measured: Measured, row: Row, number: Number) -> Source:
+    if number.behind == "tuning":
+        trials = measured.analysis.tuning_trials
+        own = trials[trials["cell"] == row["cell"]] if trials is not None else None
+        return Source(trials=() if own is None else tuple(str(trial) for trial in own["trial"]))
+    by_seed = {
+        "tuned": row["level_by_seed"],
+        "as designed": row["baseline_by_seed"],
+        "difference": row["difference_by_seed"],
+    }
+    return Source(trials=row["trials"], seeds=row["seeds"], by_seed=by_seed if row["seeds"] else {})
 
 
-def _as_designed_column(analysis: Analysis, cell: str, labels: Labels) -> str:
+def _settings(analysis: Analysis, cell: str, labels: Labels) -> str:
     """Return the tuned knobs as the cell was designed: `lr 0.001, momentum 0.9`."""
     tune = analysis.experiment.tune
     assert tune is not None
@@ -272,3 +250,50 @@ def _as_designed_column(analysis: Analysis, cell: str, labels: Labels) -> str:
         shown = f"{value:.3g}" if isinstance(value, int | float) else str(value)
         parts.append(f"{labels.name(knob.name)} {shown}")
     return ", ".join(parts) or NONE
+
+
+def _ordered(labels: Labels) -> list[Row]:
+    frame, tune = labels.analysis.untuned, labels.analysis.experiment.tune
+    return [] if frame is None or tune is None else list(rows_of(labels.ordered(frame)))
+
+
+def _note(labels: Labels, rows: Sequence[Row]) -> str:
+    experiment = labels.analysis.experiment
+    assert experiment.tune is not None
+    sources = [name for row in rows_of(labels.analysis.untuned) for name in row["source"].split(", ") if name]
+    others = [name for name in dict.fromkeys(sources) if name != experiment.name]
+    note = (
+        "Tuned minus as designed, paired by seed over replicates on the test images, (n) seeds each; "
+        "exploratory, and for this one tuning. No tuning trial enters it."
+    )
+    if others:
+        note += f" Trials as designed are those of {', '.join(others)}."
+    if any(is_known(row["val_default"]) for row in rows):
+        note += (
+            f" {labels.metric(experiment.baseline.objective.metric)}: tuning trials of one seed; the "
+            f"winner's is the best of {count(experiment.tune.search.num_trials)}, so its lead flatters."
+        )
+    return note
+
+
+UNTUNED: Final = Frame(
+    name="untuned",
+    subject=lambda analysis, row: f"{row['cell']}: tuned - as designed",
+    columns=_columns,
+    source=_source,
+)
+
+TOPIC: Final = Topic(
+    name="untuned",
+    section="tuning",
+    frames=(UNTUNED,),
+    tables=(
+        TablePart(
+            name="untuned",
+            frame=UNTUNED,
+            caption="Tuned against untuned.",
+            rows=_ordered,
+            note=_note,
+        ),
+    ),
+)

@@ -1,116 +1,133 @@
-"""All figures of a report."""
+"""Every topic of a report, in the order of the page, and what the pages ask of all of them together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator
 from typing import Final
 
 from segbench.report.analysis import Analysis
 from segbench.report.draw.figure import Figure
 from segbench.report.labels import Labels
 from segbench.report.table import Table
-from segbench.report.topics.cells import cells_table, cost_figure, costs_table, outcome_figure
-from segbench.report.topics.claims import claims_table
-from segbench.report.topics.dynamics import curves_figure, dynamics_table
-from segbench.report.topics.effects import effects_table, forest_figure
-from segbench.report.topics.factorial import (
-    anova_table,
-    interactions_figure,
-    interactions_table,
-    marginals_table,
+from segbench.report.topics import (
+    cells,
+    claims,
+    dynamics,
+    effects,
+    factorial,
+    failures,
+    front,
+    importance,
+    metrics,
+    parallel,
+    replicated,
+    search,
+    sensitivity,
+    subgroups,
+    tuning,
+    untuned,
 )
-from segbench.report.topics.failures import failures_table, left_out_table
-from segbench.report.topics.front import front_figure
-from segbench.report.topics.importance import importance_figure, importance_table
-from segbench.report.topics.metrics import metrics_table
-from segbench.report.topics.parallel import parallel_figure
-from segbench.report.topics.replicated import replicated_table
-from segbench.report.topics.search import history_figure, search_table, slices_figure
-from segbench.report.topics.sensitivity import sensitivity_table
-from segbench.report.topics.subgroups import subgroups_table
-from segbench.report.topics.tuning import tuning_figure, tuning_table
-from segbench.report.topics.untuned import untuned_table
+from segbench.report.topics.topic import FigurePart, Frame, TablePart, Topic
+from segbench.report.trace import Traces
 
-FIGURE_NAMES = (
-    *("effects", "interactions", "search-front", "search-history", "search-slices", "search-parallel"),
-    *("importance", "outcome", "tuning", "curves-dice", "curves-loss", "cost"),
+TOPICS: Final[tuple[Topic, ...]] = (
+    claims.TOPIC,
+    effects.TOPIC,
+    sensitivity.TOPIC,
+    factorial.TOPIC,
+    subgroups.TOPIC,
+    front.TOPIC,
+    search.TOPIC,
+    parallel.TOPIC,
+    replicated.TOPIC,
+    cells.TOPIC,
+    metrics.TOPIC,
+    tuning.TOPIC,
+    untuned.TOPIC,
+    importance.TOPIC,
+    dynamics.TOPIC,
+    failures.TOPIC,
 )
-"""Every name a figure can have, in the order of the report."""
+"""In the order of the page."""
+
+SECTIONS: Final = {
+    "claims": "Claims",
+    "effects": "Effects",
+    "factors": "Factors and interactions",
+    "subgroups": "Sub-groups of the test images",
+    "search": "Search",
+    "cells": "Cells",
+    "tuning": "Tuned settings",
+    "curves": "Learning curves",
+    "panels": "Test images",
+    "cost": "Cost",
+    "failures": "Failures and records left out",
+    "notes": "Method and notes",
+    "provenance": "Provenance",
+}
+"""Key -> heading of every section, in the order of the page."""
+
+_FIRST_IN_NUMBERS: Final = (
+    *("cells", "effects", "sensitivity", "claims", "subgroups"),
+    *("tuning", "search", "replicated", "importance", "untuned"),
+)
+"""Frames that `numbers.json` begins with, as it always has; any other follows in the order of the page."""
+
+FRAMES: Final = tuple(
+    sorted(
+        (frame for topic in TOPICS for frame in topic.frames),
+        key=lambda frame: [*_FIRST_IN_NUMBERS, frame.name].index(frame.name),
+    )
+)
+"""In the order of `numbers.json`."""
+
+TABLE_NAMES: Final = tuple(part.name for topic in TOPICS for part in topic.tables)
+"""Every name a table can have."""
+
+FIGURE_NAMES: Final = tuple(part.name for topic in TOPICS for part in topic.figures)
+"""Every name a figure can have."""
+
+DATA_NAMES: Final = tuple(
+    name
+    for topic in TOPICS
+    for name in (*(frame.name for frame in topic.frames if frame.in_data), *topic.data)
+)
+"""Every frame of `Analysis` that `data/` can hold."""
+
+
+def frame_of(name: str) -> Frame:
+    """Return the frame of this name."""
+    return next(frame for frame in FRAMES if frame.name == name)
+
+
+def trace_all(analysis: Analysis, digits: int) -> Traces:
+    """Return every number of a report with its trials, printed with so many digits."""
+    key = ("", digits)
+    if key not in analysis.traced:
+        found = (trace for frame in FRAMES for trace in frame.traces(analysis, digits).all)
+        analysis.traced[key] = Traces(tuple(found))
+    kept: Traces = analysis.traced[key]
+    return kept
+
+
+def parts_of(analysis: Analysis, section: str) -> Iterator[TablePart | FigurePart]:
+    """Yield the tables and figures of a section."""
+    for topic in TOPICS:
+        for part in (*topic.tables, *topic.figures):
+            if topic.section_of(analysis, part) == section:
+                yield part
 
 
 def make_figures(analysis: Analysis, labels: Labels) -> Iterator[Figure]:
     """Yield the figures that the analysis has numbers for."""
-    for make in _MAKERS:
-        figure = make(analysis, labels)
-        if figure is not None:
-            yield figure
-
-
-_MAKERS: Final[Sequence[Callable[[Analysis, Labels], Figure | None]]] = (
-    forest_figure,
-    interactions_figure,
-    front_figure,
-    history_figure,
-    slices_figure,
-    parallel_figure,
-    importance_figure,
-    outcome_figure,
-    tuning_figure,
-    partial(curves_figure, quantity="dice"),
-    partial(curves_figure, quantity="loss"),
-    cost_figure,
-)
-
-
-# All tables of a report.
-
-
-TABLE_NAMES = (
-    "claims",
-    "effects",
-    "effects-exploratory",
-    "sensitivity",
-    "marginals",
-    "interactions",
-    "anova",
-    "subgroups",
-    "cells",
-    "metrics",
-    "dynamics",
-    "costs",
-    "search",
-    "replicated",
-    "importance",
-    "tuning",
-    "untuned",
-    "failures",
-    "left-out",
-)
-"""Every name a table can have."""
+    for topic in TOPICS:
+        for part in topic.figures:
+            figure = part.make(analysis, labels)
+            if figure is not None:
+                yield figure
 
 
 def make_tables(analysis: Analysis, labels: Labels) -> dict[str, Table]:
     """Return name -> table, without those that would be empty."""
-    tables = [
-        claims_table(analysis, labels),
-        effects_table(analysis, labels, is_family=True),
-        effects_table(analysis, labels, is_family=False),
-        sensitivity_table(analysis, labels),
-        marginals_table(analysis, labels),
-        interactions_table(analysis, labels),
-        anova_table(analysis, labels),
-        subgroups_table(analysis, labels),
-        cells_table(analysis, labels),
-        metrics_table(analysis, labels),
-        dynamics_table(analysis, labels),
-        costs_table(analysis, labels),
-        search_table(analysis, labels),
-        replicated_table(analysis, labels),
-        importance_table(analysis, labels),
-        tuning_table(analysis, labels),
-        untuned_table(analysis, labels),
-        failures_table(analysis, labels),
-        left_out_table(analysis),
-    ]
+    tables = [part.make(labels) for topic in TOPICS for part in topic.tables]
     return {table.name: table for table in tables if table.rows}

@@ -17,7 +17,8 @@ from segbench.report.analysis import Analysis
 from segbench.report.labels import Labels
 from segbench.report.style import Style
 from segbench.report.topics.front import front_figure
-from segbench.report.topics.search import history_figure, search_table
+from segbench.report.topics.search import history_figure
+from segbench.report.topics.walk import make_tables
 from segbench.stats.intervals import t_interval
 from segbench.store.results import Results
 
@@ -196,7 +197,7 @@ def test_a_front_of_one_point_says_so(two_goals: Experiment) -> None:
 def test_the_page_of_several_goals_shows_the_front(two_goals: Experiment) -> None:
     analysis = run(two_goals, results_of_goals())
     labels = Labels(analysis, Style())
-    table = search_table(analysis, labels)
+    table = make_tables(analysis, labels)["search"]
     assert [row[0].text for row in table.rows] == ["1", "0"]
     assert [column.title for column in table.columns] == [
         "Proposal",
@@ -223,7 +224,7 @@ def test_what_breaks_a_constraint_is_not_best(experiment: Experiment) -> None:
     assert analysis.search["is_feasible"].tolist() == [True, False, True, False]
     assert analysis.head["best configuration"] == "number 2: lr = 0.01"
     labels = Labels(analysis, Style())
-    table = search_table(analysis, labels)
+    table = make_tables(analysis, labels)["search"]
     assert [row[0].text for row in table.rows] == ["2", "0"]
     assert table.note.endswith("Proposals outside Parameters \u2264 25,000 are left out.")
     figure = history_figure(analysis, labels)

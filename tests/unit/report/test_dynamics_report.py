@@ -17,7 +17,7 @@ from segbench.report.analyse import analyse
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers
 from segbench.report.style import Style
-from segbench.report.topics.dynamics import dynamics_table
+from segbench.report.topics.walk import make_tables
 
 AXES = {"norm": ("batch", "none")}
 
@@ -39,7 +39,7 @@ def test_the_table_says_who_reached_the_level_and_who_over_fits(tmp_path: Path) 
     results = made_study.make_results(experiment, lambda levels, seed, fold: 0.8, epochs=epochs)
     analysis = analyse(experiment, results, project=experiment.project)
     assert analysis.dynamics is not None
-    table = dynamics_table(analysis, Labels(analysis, Style()))
+    table = make_tables(analysis, Labels(analysis, Style()))["dynamics"]
     shown = [dict(zip((c.title for c in table.columns), row, strict=True)) for row in table.rows]
     titles = ("norm", "n", "Epochs to level", "Reached", "Loss turns up")
     assert [[row[t].text for t in titles] for row in shown] == [
@@ -69,7 +69,7 @@ def test_seeds_that_did_not_complete_do_not_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize("levels", [fake.NORM, fake.HOSTILE], ids=["norm", "hostile"])
 def test_part_of_the_seeds_is_said_beside_the_number(levels: dict[str, tuple[str, ...]]) -> None:
     analysis = fake.make_analysis(levels)
-    table = dynamics_table(analysis, Labels(analysis, Style()))
+    table = make_tables(analysis, Labels(analysis, Style()))["dynamics"]
     titles = [column.title for column in table.columns]
     assert table.rows[0][titles.index("Loss turns up")].text == "9.0 (2 of 3)"
     assert table.rows[1][titles.index("Epochs to level")].text == "not reached"

@@ -17,12 +17,13 @@ import test_tuned_report
 from segbench.config.experiment import Claim, Search, SearchParameter, Tune
 from segbench.config.load import load_experiment
 from segbench.config.project import Project
+from segbench.records import axis_column
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
 from segbench.report.explain import explain, find
 from segbench.report.labels import Labels
 from segbench.report.style import Style
-from segbench.report.topics.walk import FIGURE_NAMES, TABLE_NAMES, make_figures, make_tables
+from segbench.report.topics.walk import FIGURE_NAMES, TABLE_NAMES, make_figures, make_tables, trace_all
 
 AXES = {"model": ("unet", "resnet"), "norm": ("batch", "none", "dyt")}
 NOISE = np.random.default_rng(5).normal(0, 0.004, (2, 3, 7))
@@ -86,7 +87,7 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
 def searched() -> Analysis:
     """A search of three proposals."""
     made = fake.make_analysis(fake.QUICKSTART)
-    rows = [{"trial": f"{k:012x}", "number": k, "lr": 10.0**-k, "state": "complete", "value": 0.8 + k / 100}
+    rows = [{"trial": f"{k:012x}", "number": k, "search:lr": 10.0**-k, "state": "complete", "value": 0.8 + k / 100}
             for k in range(3)]  # fmt: skip
     experiment = replace(made.experiment, search=SEARCH)
     nothing = {name: getattr(made, name).iloc[:0] for name in ("cells", "effects", "seeds", "curves")}
@@ -95,10 +96,14 @@ def searched() -> Analysis:
     return replace(made, experiment=experiment, search=pd.DataFrame(rows), **nothing)
 
 
+def axes_of(levels: Mapping[str, str]) -> dict[str, str]:
+    return {axis_column(axis): label for axis, label in levels.items()}
+
+
 def tuned() -> Analysis:
     made = fake.make_analysis(fake.QUICKSTART)
     rows = [
-        {"cell": cell.label, **cell.levels, "repeat": 0, "ended": 4, "diverged": 1, "failed": 0, "lr": 0.01,
+        {"cell": cell.label, **axes_of(cell.levels), "repeat": 0, "ended": 4, "diverged": 1, "failed": 0, "search:lr": 0.01,
          "trial": f"{k:012x}", "value": 0.9}
         for k, cell in enumerate(made.experiment.cells)
     ]  # fmt: skip
@@ -129,7 +134,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> list[Analysis]:
     test_tuned_report.tuned(experiment)
     for seed in experiment.seeds:
         plain = replace(experiment, name="plain")
-        test_tuned_report.draw(plain, "batch", 1e-3, seed, role="", dice=0.5)
+        test_tuned_report.draw(plain, "batch", 1e-3, seed, role=None, dice=0.5)
     return [*found, test_tuned_report.report(experiment)]
 
 
@@ -167,7 +172,7 @@ def test_every_number_of_every_figure_has_a_trace(reports: list[tuple[Analysis, 
 
 
 def test_every_trace_of_measured_numbers_names_trials(studied: Analysis) -> None:
-    for trace in Labels(studied, Style()).traces.all:
+    for trace in trace_all(studied, 3).all:
         if trace.value not in (None, 0.0, ""):
             assert trace.trials, trace.key
             assert trace.source.seeds, trace.key
@@ -176,7 +181,7 @@ def test_every_trace_of_measured_numbers_names_trials(studied: Analysis) -> None
 @pytest.mark.parametrize("frame", ["marginals", "interaction_means", "interactions", "anova", "dynamics"])
 def test_only_trials_that_count_are_named(studied: Analysis, frame: str) -> None:
     """A seed that lacks a cell is no part of the crossing's numbers; a trial that diverged is of none."""
-    traces = [trace for trace in Labels(studied, Style()).traces.all if trace.frame == frame]
+    traces = [trace for trace in trace_all(studied, 3).all if trace.frame == frame]
     measured = studied.measured
     assert measured is not None
     lost = measured[measured["state"] == "diverged"]["trial"].item()
@@ -187,25 +192,25 @@ def test_only_trials_that_count_are_named(studied: Analysis, frame: str) -> None
 
 
 def test_explain_shows_the_steps_of_every_frame(whole: Analysis) -> None:
-    labels = Labels(whole, Style())
-    frames = dict.fromkeys(trace.frame for trace in labels.traces.all)
+    traces = trace_all(whole, 3)
+    frames = dict.fromkeys(trace.frame for trace in traces.all)
     assert list(frames) == [
         "cells", "effects", "sensitivity", "claims", "subgroups", "marginals", "interaction_means",
-        "interactions", "anova", "dynamics", "curves",
+        "interactions", "anova", "metrics", "dynamics", "curves",
     ]  # fmt: skip
     for frame in frames:
-        subject = next(trace.subject for trace in labels.traces.all if trace.frame == frame)
-        assert find(labels.traces, f"{frame}/{subject}") == (frame, subject)
-        text = explain(whole, labels.traces, frame, subject, records=Path("trials"))
+        subject = next(trace.subject for trace in traces.all if trace.frame == frame)
+        assert find(traces, f"{frame}/{subject}") == (frame, subject)
+        text = explain(whole, traces, frame, subject, records=Path("trials"))
         assert text.startswith(f"{subject} ({frame})\n")
         assert " trials\n" in text
 
 
 def test_explain_works_out_an_f(studied: Analysis) -> None:
-    labels = Labels(studied, Style())
+    traces = trace_all(studied, 3)
     assert studied.anova is not None
     row = studied.anova.set_index("source").loc["model x norm"]
-    text = explain(studied, labels.traces, "anova", "model x norm", records=Path("trials"))
+    text = explain(studied, traces, "anova", "model x norm", records=Path("trials"))
     assert f"= {row['f']:.6g}\n" in text
     assert f"p = upper tail of F(2, 29) at {row['f']:.6g} = {row['p']:.6g}\n" in text
     assert f"= {row['omega_squared']:.6g}\n" in text
@@ -213,7 +218,7 @@ def test_explain_works_out_an_f(studied: Analysis) -> None:
 
 
 def test_explain_shows_a_curve_seed_by_seed(studied: Analysis) -> None:
-    labels = Labels(studied, Style())
+    traces = trace_all(studied, 3)
     assert studied.measured is not None
     first = studied.measured.iloc[0]
     rows = pd.DataFrame(
@@ -221,7 +226,7 @@ def test_explain_shows_a_curve_seed_by_seed(studied: Analysis) -> None:
           strict=True) for e, row in enumerate(epochs({"norm": "batch"}, int(s)), 1)]
     )  # fmt: skip
     text = explain(
-        studied, labels.traces, "curves", f"{first['cell']}, val_dice", records=Path("trials"), epochs=rows
+        studied, traces, "curves", f"{first['cell']}, val_dice", records=Path("trials"), epochs=rows
     )
     (head,) = [line for line in text.splitlines() if line.startswith("epoch ")]
     assert head.split() == [
@@ -239,7 +244,7 @@ def test_explain_shows_a_curve_seed_by_seed(studied: Analysis) -> None:
 
 
 def test_a_pooled_interval_rests_on_all_cells(whole: Analysis) -> None:
-    traces = Labels(whole, Style()).traces.by_key
+    traces = trace_all(whole, 3).by_key
     own = traces["sensitivity/norm: none - batch/interval"]
     pooled = traces["sensitivity/norm: none - batch/interval_pooled"]
     assert len(own.trials) == 2 * 2 * 7

@@ -15,6 +15,7 @@ from segbench.report.explain import find
 from segbench.report.labels import Labels
 from segbench.report.pages.macros import macro_rows, write_numbers
 from segbench.report.style import Style
+from segbench.report.topics.walk import trace_all
 
 needs_latex = pytest.mark.skipif(
     shutil.which("pdflatex") is None or shutil.which("pdftotext") is None, reason="pdflatex is not installed"
@@ -22,8 +23,7 @@ needs_latex = pytest.mark.skipif(
 
 
 def rows_of(analysis):
-    labels = Labels(analysis, Style())
-    return {row.key: row for row in macro_rows(analysis, labels.traces)}
+    return {row.key: row for row in macro_rows(analysis, trace_all(analysis, 3))}
 
 
 def test_rows_are_cells_and_contrasts_under_short_and_long_names():
@@ -57,11 +57,11 @@ def test_a_marginal_mean_is_called_by_its_level_where_no_other_has_the_name():
 
 def test_explain_takes_what_latex_is_given():
     analysis = fake.make_analysis()
-    labels = Labels(analysis, Style())
-    rows = macro_rows(analysis, labels.traces)
+    traces = trace_all(analysis, 3)
+    rows = macro_rows(analysis, traces)
     asked = r"\segval{norm_ablation_small}{norm.none.at-model-unet}{difference}"
-    assert find(labels.traces, asked, rows) == ("effects", "norm: none - BatchNorm at model=unet")
-    assert find(labels.traces, "unet-DyT", rows) == ("cells", "unet, DyT")
+    assert find(traces, asked, rows) == ("effects", "norm: none - BatchNorm at model=unet")
+    assert find(traces, "unet-DyT", rows) == ("cells", "unet, DyT")
 
 
 @pytest.mark.latex

@@ -14,7 +14,7 @@ from segbench.report.analyse import analyse, judge_look
 from segbench.report.analysis import Analysis
 from segbench.report.labels import Labels
 from segbench.report.style import Style
-from segbench.report.topics.effects import effects_table
+from segbench.report.topics.walk import make_tables
 from segbench.stats.intervals import t_interval
 from segbench.store.history import append_history, describe
 from segbench.store.layout import ExperimentFolder
@@ -65,7 +65,7 @@ def test_a_look_spends_its_share_in_tests_and_intervals(study: Experiment) -> No
     note = next(note for note in analysis.notes if note.startswith("Verdicts follow"))
     assert "Holm's correction over the family at two-sided 0.025" in note
     assert "This is look 1 of 2, after 3 of at most 5 seeds, at alpha 0.025: each of 2 planned looks" in note
-    columns = [c.title for c in effects_table(analysis, Labels(analysis, Style()), is_family=True).columns]
+    columns = [c.title for c in make_tables(analysis, Labels(analysis, Style()))["effects"].columns]
     assert "97.5 % interval, this test set" in columns
 
 

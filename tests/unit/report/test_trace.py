@@ -23,8 +23,9 @@ from segbench.report.pages.content import make_content
 from segbench.report.pages.html import write_html
 from segbench.report.pages.numbers_json import write_numbers_json
 from segbench.report.style import Style
-from segbench.report.topics.walk import make_tables
-from segbench.report.trace import Traces
+from segbench.report.topics.cells import CELLS
+from segbench.report.topics.topic import Frame
+from segbench.report.topics.walk import make_tables, trace_all
 
 AXES = {"model": ("unet", "resnet"), "norm": ("batch", "none", "dyt")}
 EFFECT = {"batch": 0.0, "none": -0.02, "dyt": 0.004}
@@ -53,7 +54,7 @@ def analysis(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def traces(analysis):
-    return analysis.traces(Style().digits)
+    return trace_all(analysis, Style().digits)
 
 
 def of_cell(model, norm):
@@ -116,7 +117,7 @@ def test_the_hint_says_how_many_trials_which_and_how(traces):
 def test_fields_print_what_their_traces_print(analysis):
     labels = Labels(analysis, Style())
     printed: dict[str, set[str]] = {}
-    for trace in labels.traces.all:
+    for trace in trace_all(analysis, 3).all:
         printed.setdefault(trace.hover, set()).add(trace.printed)
     fields = [f for t in make_tables(analysis, labels).values() for row in t.rows for f in row if f.hover]
     assert len(fields) > 80
@@ -125,14 +126,21 @@ def test_fields_print_what_their_traces_print(analysis):
 
 
 def test_a_report_is_traced_once(analysis, monkeypatch):
-    made: list[int] = []
-    work_out = Traces.of
-    monkeypatch.setattr(Traces, "of", lambda of, digits: made.append(digits) or work_out(of, digits))
+    made: list[tuple[str, int]] = []
+    work_out = Frame._traces
+
+    def counted(of, analysis, numbers):
+        made.append((of.name, numbers.digits))
+        return work_out(of, analysis, numbers)
+
+    monkeypatch.setattr(Frame, "_traces", counted)
     new = replace(analysis, answer="Traces of another analysis are not taken over.")
-    assert Labels(new, Style()).traces is Labels(new, Style(labels={"none": "plain"})).traces
-    assert made == [3]
-    assert Labels(new, Style(digits=4)).traces is not new.traces(3)
-    assert made == [3, 4]
+    assert trace_all(new, 3) is trace_all(new, 3)
+    plain, renamed = Labels(new, Style()), Labels(new, Style(labels={"none": "plain"}))
+    assert CELLS.hover(plain, "unet, none", "mean") == CELLS.hover(renamed, "unet, none", "mean") != ""
+    assert made.count(("cells", 3)) == 1
+    assert trace_all(new, 4) is not trace_all(new, 3)
+    assert made.count(("cells", 4)) == 1
 
 
 def test_numbers_json_holds_every_number_with_shared_sources(traces):

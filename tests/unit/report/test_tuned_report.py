@@ -57,7 +57,7 @@ def draw(
     rate: float,
     seed: int,
     *,
-    role: str,
+    role: Role | None,
     repeat: int = 0,
     number: int | None = None,
     state: State = State.COMPLETE,
@@ -87,7 +87,7 @@ def draw(
             experiment=experiment.name,
             levels=cell.levels,
             config=config.to_json(),
-            config_hash=cell.config_hash if role == "" else "another",
+            config_hash=cell.config_hash if role is None else "another",
             seed=seed,
             fold=0,
             data_fingerprint="d",
@@ -96,7 +96,7 @@ def draw(
             selected_epoch=1 if state is State.COMPLETE else None,
             objective=objective if state is State.COMPLETE else None,
             test={} if dice is None else {"dice": dice, "dice_last": dice},
-            search=None if search is None else SearchPlace.from_json(search),
+            search=None if role is None else SearchPlace.from_json(search),
         ),
     )
     val = {"loss": 0.5, "dice": objective or 0.0}

@@ -34,7 +34,7 @@ def experiment(tmp_path: Path) -> Experiment:
 def as_designed(experiment: Experiment, label: str, seeds: int, *, name: str = "plain") -> None:
     """Leave trials of a cell without tuning in another experiment."""
     for seed in experiment.seeds[:seeds]:
-        draw(replace(experiment, name=name), label, DEFAULT, seed, role="", dice=0.5 + seed / 100)
+        draw(replace(experiment, name=name), label, DEFAULT, seed, role=None, dice=0.5 + seed / 100)
 
 
 def cell_of(analysis: Analysis, label: str) -> dict[str, object]:
@@ -114,15 +114,15 @@ def test_records_of_other_data_or_incomplete_ones_do_not_count(experiment: Exper
     tuned(experiment)
     other = replace(experiment, name="plain")
     draw(other, "batch", DEFAULT, 0, role="", state=State.FAILED)
-    draw(other, "batch", DEFAULT, 1, role="", dice=None)
-    draw(other, "batch", 2e-3, 2, role="", dice=0.7)
+    draw(other, "batch", DEFAULT, 1, role=None, dice=None)
+    draw(other, "batch", 2e-3, 2, role=None, dice=0.7)
     assert cell_of(report(experiment), "batch")["n_default"] == 0
 
 
 def test_trials_of_the_same_folder_go_first(experiment: Experiment) -> None:
     tuned(experiment)
     as_designed(experiment, "batch", 3)
-    draw(experiment, "batch", DEFAULT, 0, role="", dice=0.7)
+    draw(experiment, "batch", DEFAULT, 0, role=None, dice=0.7)
     row = cell_of(report(experiment), "batch")
     assert row["source"] == "e, plain"
     assert row["baseline_by_seed"] == (0.7, 0.51, 0.52)
