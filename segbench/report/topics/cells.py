@@ -413,7 +413,7 @@ TOPIC: Final = Topic(
             caption="Outcome of every cell.",
             rows=_ordered,
             note=_cells_note,
-            drops_empty=lambda analysis: analysis.experiment.foreign is not None,
+            drops_empty=lambda analysis: bool(analysis.experiment.foreign),
         ),
         TablePart(
             name="costs",
