@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-from test_recipe_column import copy_of, run
+from tests.recipes.conftest import Tree
+
+FAKES = Path(__file__).parents[1] / "unit" / "report"
 
 MAKER = '''
 def seeds_figure(analysis: Analysis, labels: Labels) -> Figure | None:
@@ -32,6 +32,7 @@ def seeds_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         facets=((Facet(x=linear(counts, "Seeds"), y=categories(names), marks=(mark,)),),),
         width_cm=labels.style.width_cm,
         row_height_cm=3.0,
+        left_cm=4.0,
     )
 
 
@@ -66,11 +67,10 @@ assert {"figures/seeds.svg", "figures/seeds.tex", "data/figure-seeds.csv"} <= ow
 """
 
 
-def test_a_figure_is_one_maker_and_one_entry_in_its_topic(tmp_path: Path) -> None:
-    topic = copy_of(tmp_path) / "report" / "topics" / "cells.py"
-    source = topic.read_text(encoding="utf-8")
+def test_a_figure_is_one_maker_and_one_entry_in_its_topic(tree: Tree) -> None:
+    topic = "report/topics/cells.py"
+    tree.edit(topic, "\nTOPIC: Final", MAKER)
     before = '        FigurePart(name="cost"'
-    assert source.count(before) == source.count("\nTOPIC: Final") == 1
-    source = source.replace("\nTOPIC: Final", MAKER).replace(before, PART + before)
-    topic.write_text(source, encoding="utf-8")
-    run(tmp_path, CHECK)
+    tree.edit(topic, before, PART + before)
+    tree.run("-c", CHECK, cwd=tree.root, path=FAKES)
+    assert tree.touched == {topic}

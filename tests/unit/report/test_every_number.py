@@ -87,8 +87,16 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
 def searched() -> Analysis:
     """A search of three proposals."""
     made = fake.make_analysis(fake.QUICKSTART)
-    rows = [{"trial": f"{k:012x}", "number": k, "search:lr": 10.0**-k, "state": "complete", "value": 0.8 + k / 100}
-            for k in range(3)]  # fmt: skip
+    rows = [
+        {
+            "trial": f"{k:012x}",
+            "number": k,
+            "search:lr": 10.0**-k,
+            "state": "complete",
+            "value": 0.8 + k / 100,
+        }
+        for k in range(3)
+    ]  # fmt: skip
     experiment = replace(made.experiment, search=SEARCH)
     nothing = {name: getattr(made, name).iloc[:0] for name in ("cells", "effects", "seeds", "curves")}
     frames = ("marginals", "interaction_means", "interactions", "anova", "dynamics", "sensitivity")
@@ -103,8 +111,8 @@ def axes_of(levels: Mapping[str, str]) -> dict[str, str]:
 def tuned() -> Analysis:
     made = fake.make_analysis(fake.QUICKSTART)
     rows = [
-        {"cell": cell.label, **axes_of(cell.levels), "repeat": 0, "ended": 4, "diverged": 1, "failed": 0, "search:lr": 0.01,
-         "trial": f"{k:012x}", "value": 0.9}
+        {"cell": cell.label, **axes_of(cell.levels), "repeat": 0, "ended": 4, "diverged": 1, "failed": 0,
+         "search:lr": 0.01, "trial": f"{k:012x}", "value": 0.9}
         for k, cell in enumerate(made.experiment.cells)
     ]  # fmt: skip
     experiment = replace(made.experiment, tune=Tune(search=SEARCH, seed=1000))
