@@ -234,7 +234,7 @@ def test_the_best_is_an_experiment_as_it_stands(experiment: Experiment, analysis
     assert made_of.project.root == experiment.project.root
     assert [cell.label for cell in made_of.cells] == ["baseline", "best"]
     best = analysis.search.loc[analysis.search["value"].idxmax()]
-    parameters = {name: best[name] for name in ("lr", "weight_decay", "width", "norm")}
+    parameters = {name: best[f"search:{name}"] for name in ("lr", "weight_decay", "width", "norm")}
     wanted = apply_parameters(experiment, parameters).config
     assert [cell.config for cell in made_of.cells] == [experiment.baseline, wanted]
     assert made_of.seeds == (4, 5, 6, 7, 8)

@@ -113,7 +113,7 @@ def test_a_diverged_default_is_no_value(experiment: Experiment) -> None:
 def test_records_of_other_data_or_incomplete_ones_do_not_count(experiment: Experiment) -> None:
     tuned(experiment)
     other = replace(experiment, name="plain")
-    draw(other, "batch", DEFAULT, 0, role="", state=State.FAILED)
+    draw(other, "batch", DEFAULT, 0, role=None, state=State.FAILED)
     draw(other, "batch", DEFAULT, 1, role=None, dice=None)
     draw(other, "batch", 2e-3, 2, role=None, dice=0.7)
     assert cell_of(report(experiment), "batch")["n_default"] == 0
