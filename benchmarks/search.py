@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.machine import heading, spread, table
 from benchmarks.scan import write
 from segbench.config.experiment import Search, SearchParameter
-from segbench.config.schema import SAMPLERS
+from segbench.config.samplers import optuna_classes
 from segbench.records import Origin, SearchPlace, State
 from segbench.sweep.search_records import Proposal
 
@@ -69,7 +69,7 @@ print(took, time.process_time() - cpu)
 """
 
 
-def main(most: int = 10_000, samplers: tuple[str, ...] = tuple(SAMPLERS)) -> None:
+def main(most: int = 10_000, samplers: tuple[str, ...] = SAMPLERS) -> None:
     counts = [count for count in (100, 1000, 10_000, 100_000) if count <= most]
     lines = heading("Asking a sampler, after so many proposals")
     rows = []

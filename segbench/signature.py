@@ -215,6 +215,42 @@ def find_variant(
     )
 
 
+def read_class(file: Path, name: str) -> tuple[str, tuple[str, ...], dict[str, Knob]] | None:
+    """Read a class of another package: its summary, its bases and the parameters of its `__init__`.
+
+    A parameter whose default is no literal is left out.
+
+    Raises:
+        ExperimentError: The file does not parse.
+    """
+    _, tree = _parse(file)
+    node = next((n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name), None)
+    signature = None if node is None else _signature_node(node)
+    if node is None or signature is None:
+        return None
+    doc = ast.get_docstring(node) or ""
+    helps = _argument_helps(doc)
+    positional = [*signature.args.posonlyargs, *signature.args.args][1:]
+    defaults: list[ast.expr | None] = list(signature.args.defaults)
+    missing: list[ast.expr | None] = [None] * (len(positional) - len(defaults))
+    pairs = zip(
+        [*positional, *signature.args.kwonlyargs],
+        [*missing, *defaults, *signature.args.kw_defaults],
+        strict=True,
+    )
+    knobs = {}
+    for argument, default in pairs:
+        annotation = ast.unparse(argument.annotation) if argument.annotation else "Any"
+        try:
+            value = REQUIRED if default is None else ast.literal_eval(default)
+        except ValueError:
+            continue
+        text = " ".join(helps.get(argument.arg, "").split("\n\n")[0].split())
+        knobs[argument.arg] = Knob(name=argument.arg, annotation=annotation, default=value, help=text)
+    bases = tuple(ast.unparse(base) for base in node.bases)
+    return " ".join(doc.split("\n\n")[0].split()), bases, knobs
+
+
 def find_preset(file: Path) -> Preset | None:
     """Read `PRESET = {variant: {knob: value}}` of a source file; None where there is none.
 

@@ -184,16 +184,16 @@ class Search:
 
     parameters: tuple[SearchParameter, ...]
     sampler: str
-    """`tpe`, `random`, `qmc`, `cmaes`, `gp` or `nsga2`."""
+    """Short name of a sampler of Optuna."""
     sampler_seed: int
     pruner: str
-    """`none`, `median`, `percentile` or `hyperband`."""
+    """Short name of a pruner of Optuna."""
     pruner_warmup_epochs: int
     num_trials: int
     sampler_settings: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the sampler but its seed, each with its value."""
+    """Settings of the sampler that the file gives, without its seed."""
     pruner_settings: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the pruner but its warm-up, each with its value."""
+    """Settings of the pruner that the file gives, without its warm-up."""
     goals: tuple[Goal, ...] = ()
     """Several goals; empty: the experiment's objective alone."""
     constraints: tuple[Constraint, ...] = ()

@@ -92,136 +92,6 @@ class Parameter(Model):
     levels: Levels | None = Field(None, description="Values to choose from, instead of bounds.")
 
 
-class RandomSampler(Model):
-    """Draws from the whole space."""
-
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="Seed of the draws.")
-
-
-class TpeSampler(RandomSampler):
-    """Tree-structured Parzen estimator; settings as in Optuna."""
-
-    n_startup_trials: Annotated[int, Field(ge=1)] = Field(10, description="Random proposals before it.")
-    n_ei_candidates: Count = Field(24, description="Candidates that a proposal is the best of.")
-    multivariate: bool | None = Field(
-        None, description="Parameters jointly; null: jointly for one goal, one by one for several."
-    )
-    constant_liar: bool = Field(True, description="Keep away from proposals that have not ended.")
-
-
-class QmcSampler(RandomSampler):
-    """A low-discrepancy sequence over the space; settings as in Optuna."""
-
-    qmc_type: Literal["sobol", "halton"] = Field("sobol", description="The sequence.")
-    scramble: bool = Field(
-        True, description="Whether the seed scrambles the sequence; else it begins at a corner."
-    )
-
-
-class CmaEsSampler(RandomSampler):
-    """Covariance matrix adaptation over numbers; settings as in Optuna."""
-
-    n_startup_trials: Annotated[int, Field(ge=1)] = Field(1, description="Random proposals before it.")
-    popsize: Annotated[int, Field(ge=4)] | None = Field(
-        None, description="Proposals of a generation; null: 4 + 3 ln(number of parameters)."
-    )
-
-
-class GpSampler(RandomSampler):
-    """A Gaussian process with expected improvement; settings as in Optuna."""
-
-    n_startup_trials: Annotated[int, Field(ge=1)] = Field(10, description="Random proposals before it.")
-
-
-class Nsga2Sampler(RandomSampler):
-    """The genetic algorithm NSGA-II; settings as in Optuna."""
-
-    population_size: Annotated[int, Field(ge=2)] = Field(50, description="Proposals of a generation.")
-    mutation_prob: Annotated[Finite, Field(ge=0, le=1)] | None = Field(
-        None, description="Chance that a parameter is drawn afresh; null: 1 / number of parameters."
-    )
-    crossover_prob: Annotated[Finite, Field(ge=0, le=1)] = Field(
-        0.9, description="Chance that a child has two parents."
-    )
-    swapping_prob: Annotated[Finite, Field(ge=0, le=1)] = Field(
-        0.5, description="Chance that a parameter comes from the second parent."
-    )
-
-
-class NoPruner(Model):
-    """No proposal is stopped early."""
-
-
-class WarmedPruner(Model):
-    warmup_epochs: Annotated[int, Field(ge=0)] = Field(
-        0, description="Epochs that no proposal is stopped in."
-    )
-
-
-class MedianPruner(WarmedPruner):
-    """Stop a proposal that is worse than the median of the others at the same epoch."""
-
-    n_startup_trials: Annotated[int, Field(ge=0)] = Field(5, description="Complete proposals before it.")
-    interval_steps: Count = Field(1, description="Epochs between two looks.")
-    n_min_trials: Count = Field(1, description="Values at an epoch that it needs.")
-
-
-class PercentilePruner(MedianPruner):
-    """Keep the proposals in the best percentile at the same epoch."""
-
-    percentile: Annotated[Finite, Field(gt=0, lt=100)] = Field(
-        25.0, description="Best share that goes on, in %."
-    )
-
-
-class HyperbandPruner(WarmedPruner):
-    """Hyperband; `warmup_epochs` is its smallest budget."""
-
-    reduction_factor: Annotated[int, Field(ge=2)] = Field(3, description="Of so many, one goes on.")
-    bootstrap_count: Annotated[int, Field(ge=0)] = Field(0, description="Values at a rung before it.")
-
-
-class TuneSampler(Model):
-    """A sampler without generations, with its settings."""
-
-    tpe: TpeSampler | None = None
-    random: RandomSampler | None = None
-    qmc: QmcSampler | None = None
-    gp: GpSampler | None = None
-
-
-class Sampler(TuneSampler):
-    """A sampler with its settings."""
-
-    cmaes: CmaEsSampler | None = None
-    nsga2: Nsga2Sampler | None = None
-
-
-class Pruner(Model):
-    """A pruner with its settings."""
-
-    none: NoPruner | None = None
-    median: MedianPruner | None = None
-    percentile: PercentilePruner | None = None
-    hyperband: HyperbandPruner | None = None
-
-
-SAMPLERS: Final[dict[str, type[RandomSampler]]] = {
-    "tpe": TpeSampler,
-    "random": RandomSampler,
-    "qmc": QmcSampler,
-    "gp": GpSampler,
-    "cmaes": CmaEsSampler,
-    "nsga2": Nsga2Sampler,
-}
-PRUNERS: Final[dict[str, type[Model]]] = {
-    "none": NoPruner,
-    "median": MedianPruner,
-    "percentile": PercentilePruner,
-    "hyperband": HyperbandPruner,
-}
-
-
 _MEASURE: Final = f"A validation metric, or a cost: {', '.join(LIMITS)}."
 
 
@@ -240,14 +110,17 @@ class ConstraintBody(Model):
     high: Finite | None = Field(None, description="Largest value.")
 
 
+Choice = Annotated[
+    Annotated[str, Tag("text")] | Annotated[dict[str, Any], Tag("mapping")],
+    one_of("a class of Optuna by name, or {name: {settings}}"),
+]
+"""A sampler or a pruner; `samplers` checks the name and the settings."""
+
+
 class SpaceBody(Model):
     """What a search and a tuning have in common."""
 
-    pruner: Annotated[
-        Annotated[Literal["none", "median", "percentile", "hyperband"], Tag("text")]
-        | Annotated[Pruner, Tag("mapping")],
-        one_of("a pruner's name or {name: {settings}}"),
-    ] = "none"
+    pruner: Choice = Field("none", description="Optuna's pruner: its class, or its short name.")
     trials: Count = Field(description="How many proposals are trained.")
 
 
@@ -264,11 +137,7 @@ class SearchBody(SpaceBody):
         ],
         Field(min_length=1),
     ]
-    sampler: Annotated[
-        Annotated[Literal["tpe", "random", "qmc", "gp", "cmaes", "nsga2"], Tag("text")]
-        | Annotated[Sampler, Tag("mapping")],
-        one_of("a sampler's name or {name: {settings}}"),
-    ] = "tpe"
+    sampler: Choice = Field("tpe", description="Optuna's sampler: its class, or its short name.")
     goals: (
         Annotated[
             list[
@@ -313,11 +182,7 @@ class TuneBody(SpaceBody):
         ],
         Field(min_length=1),
     ] = Field(description="Nuisance knobs, none of which is an axis.")
-    sampler: Annotated[
-        Annotated[Literal["tpe", "random", "qmc", "gp"], Tag("text")]
-        | Annotated[TuneSampler, Tag("mapping")],
-        one_of("a sampler's name or {name: {settings}}"),
-    ] = "tpe"
+    sampler: Choice = Field("tpe", description="Optuna's sampler: its class, or its short name.")
     trials: Count = Field(description="How many tuning trials each cell gets.")
     seed: Annotated[int, Field(ge=0)] = Field(
         1000, description="Seed of the tuning trials, 1 more for each further repeat; none may be in `seeds`."

@@ -11,7 +11,8 @@ from segbench.config.document import Node, Place, Problems, scalar_text
 from segbench.config.expand import num_folds, tuned_cell
 from segbench.config.experiment import Axis, Cell, Constraint, Goal, Search, SearchParameter, Tune
 from segbench.config.resolve import Fields, check_agreement, resolve_field, set_path
-from segbench.config.schema import INVALID, PRUNERS, SAMPLERS, TuneBody
+from segbench.config.samplers import check_sampler, read_choice
+from segbench.config.schema import INVALID, TuneBody
 from segbench.config.trial import FIELDS, value_at
 from segbench.quantities import LIMITS, QUANTITIES, TEST_METRICS, VAL_METRICS
 
@@ -135,72 +136,6 @@ def _number(node: Node | None) -> float | None:
     return float(value) if is_number else None  # type: ignore[arg-type]
 
 
-# Samplers and pruners of a search: which there are, their settings, and what each can do.
-
-
-ONE_GOAL: Final = ("cmaes",)
-"""Samplers that know one goal only."""
-
-NUMBERS_ONLY: Final = ("cmaes",)
-"""Samplers that cannot propose levels."""
-
-LEARNS_NOTHING: Final = ("random", "qmc")
-"""Samplers whose proposals depend on no outcome."""
-
-KNOWS_CONSTRAINTS: Final = ("tpe", "gp", "nsga2")
-"""Samplers that keep to constraints by themselves; under the others they only decide what is best."""
-
-
-def read_sampler(node: Node | None, problems: Problems) -> tuple[str, dict[str, Any]]:
-    """Return the sampler's name and every setting, its seed among them."""
-    name, settings = _named(node, "tpe", problems)
-    return name, SAMPLERS[name].model_validate(settings).model_dump()
-
-
-def read_pruner(node: Node | None, problems: Problems) -> tuple[str, dict[str, Any]]:
-    """Return the pruner's name and every setting, its warm-up among them."""
-    name, settings = _named(node, "none", problems)
-    return name, PRUNERS[name].model_validate(settings).model_dump()
-
-
-def check_sampler(search: Search, node: Node, problems: Problems) -> None:
-    """Record what the sampler or the pruner cannot do with the rest of the search."""
-    name = search.sampler
-    sampler = node["sampler"].place if "sampler" in node else node.place
-    others = [each for each in SAMPLERS if each not in ONE_GOAL]
-    if search.goals and name in ONE_GOAL:
-        problems.add(sampler, "this sampler knows one goal only", got=name, known=others)
-    if search.goals and search.pruner != "none":
-        rule = "a pruner compares by one value: with several goals there is none"
-        problems.add(node["pruner"].place, rule, got=search.pruner, known=["none"])
-    levels = [each.name for each in search.parameters if each.levels]
-    if levels and name in NUMBERS_ONLY:
-        rule = f"this sampler proposes numbers, and {', '.join(levels)} has levels"
-        known = [each for each in SAMPLERS if each not in NUMBERS_ONLY]
-        problems.add(sampler, rule, got=name, known=known)
-    if search.warm_start and name in LEARNS_NOTHING:
-        rule = f"the sampler {name} learns nothing from other proposals"
-        problems.add(node["warm_start"].place, rule, got=list(search.warm_start))
-    size = search.sampler_settings.get("population_size")
-    if size is not None and size >= search.num_trials:
-        rule = f"nsga2 draws at random until population_size ({size}) proposals have ended"
-        see = f"Raise `trials` above {size}, or lower population_size"
-        problems.add(sampler, rule, got=f"trials: {search.num_trials}", see=see)
-
-
-def _named(node: Node | None, default: str, problems: Problems) -> tuple[str, dict[str, Any]]:
-    """Read `name` or `{name: {settings}}`."""
-    if node is None or node.value is None:
-        return default, {}
-    if not node.is_mapping:
-        return str(node.value), {}
-    if len(node.value) != 1:
-        problems.add(node.place, "must name one", got=", ".join(node.value))
-        return default, {}
-    name, body = next(node.items())
-    return name, body.plain() or {} if body.is_mapping else {}
-
-
 # Search spaces: the dimensions that a sampler proposes values of.
 
 
@@ -209,7 +144,9 @@ _FRONT_REPLICATED: Final = 3
 """Pareto points that are replicated where the file does not say how many."""
 
 
-def read_search(node: Node, base: Fields, problems: Problems, *, name: str = "") -> Search:
+def read_search(
+    node: Node, base: Fields, problems: Problems, *, name: str = "", is_tuning: bool = False
+) -> Search:
     """Read `search:`; every bound and every level is tried on the baseline.
 
     Args:
@@ -217,6 +154,7 @@ def read_search(node: Node, base: Fields, problems: Problems, *, name: str = "")
         base: The baseline.
         problems: Takes what is wrong.
         name: The experiment's, which must not warm its own search.
+        is_tuning: Whether the block is `tune:`.
     """
     parameters: list[SearchParameter] = []
     writers: dict[str, str] = {}
@@ -234,13 +172,15 @@ def read_search(node: Node, base: Fields, problems: Problems, *, name: str = "")
             writers.setdefault(target, parameter_name)
         parameters.append(parameter)
     trials = node.get("trials")
-    sampler, sampler_settings = read_sampler(node.get("sampler"), problems)
-    pruner, pruner_settings = read_pruner(node.get("pruner"), problems)
+    sampler, sampler_settings = read_choice(
+        node.get("sampler"), "sampler", "tpe", problems, is_tuning=is_tuning
+    )
+    pruner, pruner_settings = read_choice(node.get("pruner"), "pruner", "none", problems)
     goals = read_goals(node.get("goals"), problems)
     search = Search(
         parameters=tuple(parameters),
         sampler=sampler,
-        sampler_seed=sampler_settings.pop("seed"),
+        sampler_seed=sampler_settings.pop("seed", 0),
         sampler_settings=sampler_settings,
         pruner=pruner,
         pruner_warmup_epochs=pruner_settings.pop("warmup_epochs", 0),
@@ -470,7 +410,7 @@ def _read_in_cells(
             without.append(label)
             continue
         scratch = Problems()
-        search = read_search(node.having("space", space.without(*left_out)), fields, scratch)
+        search = read_search(node.having("space", space.without(*left_out)), fields, scratch, is_tuning=True)
         read.update({parameter.name: parameter for parameter in search.parameters})
         for text, place in scratch.items():
             wrong.setdefault(text, (place, []))[1].append(label)

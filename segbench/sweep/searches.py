@@ -13,6 +13,8 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass
 from itertools import product
 from types import SimpleNamespace
 from typing import Any, Final, TypeAlias
@@ -20,8 +22,16 @@ from typing import Any, Final, TypeAlias
 import optuna
 from optuna._transform import _SearchSpaceTransform
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, PercentilePruner
-from optuna.samplers import BaseSampler, CmaEsSampler, NSGAIISampler, QMCSampler
+from optuna.pruners import BasePruner, HyperbandPruner
+from optuna.samplers import (
+    BaseGASampler,
+    BaseSampler,
+    BruteForceSampler,
+    CmaEsSampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
 from optuna.samplers._lazy_random_state import LazyRandomState
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
@@ -29,13 +39,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from segbench.config.expand import search_space
 from segbench.config.experiment import Search
-from segbench.config.searches import KNOWS_CONSTRAINTS
+from segbench.config.samplers import optuna_classes
 from segbench.dashboard.study import STATES, freeze, is_number, to_distribution
+from segbench.errors import ExperimentError, message
 from segbench.records import DECIMALS, Origin, State
 from segbench.sweep.search_records import Proposal
-
-_GENERATION: Final = {"nsga2": NSGAIISampler._get_generation_key(), "cmaes": "cma:generation"}
-"""Sampler -> where Optuna keeps the generation of a trial."""
 
 
 class SearchStudy:
@@ -65,6 +73,9 @@ class SearchStudy:
         known: Sequence[Proposal] = (),
     ) -> None:
         self._search = search
+        self._sampler = optuna_classes("sampler")[search.sampler]
+        self._kind: type[BaseSampler] = getattr(optuna.samplers, self._sampler.name)
+        self._generation_key = _generation_key(self._kind, search.sampler_settings)
         self._space = {name: to_distribution(d) for name, d in search_space(search).items()}
         self._storage = _Memory()
         self._known = [self._frozen(p, generation=0) for p in known]
@@ -73,9 +84,11 @@ class SearchStudy:
         self._num_known = len(in_study)
         directions = [goal.direction for goal in search.goals] or [direction]
         with _quiet():
-            self._pruner = make_pruner(search, epochs=epochs, num_known=self._num_known)
+            self._pruner = _checked(
+                name, "pruner", lambda: make_pruner(search, epochs=epochs, num_known=self._num_known)
+            )
             self._study = optuna.create_study(
-                storage=self._storage, study_name=name, directions=directions, pruner=self._pruner
+                storage=self._storage, study_name=name, directions=directions, pruner=self._pruner.pruner
             )
         self._ids: list[int] = []
         """Optuna's trial of each proposal. Its `Trial` objects would ask the sampler on being made."""
@@ -84,6 +97,8 @@ class SearchStudy:
         self._generations = Generations()
         self._announced: set[int] = set()
         """Generations whose parents stand with a proposal."""
+        with _quiet():
+            _checked(name, "sampler", lambda: self._make_sampler(0, 0))
         for trial in in_study:
             self._storage.create_new_trial(self._study._study_id, trial)
         for proposal in sorted(proposals, key=lambda p: p.number):
@@ -102,16 +117,8 @@ class SearchStudy:
         waiting = self._next_enqueued()
         with _quiet():
             self._study.sampler = Proposer(
-                lambda draw: make_sampler(
-                    self._search,
-                    number,
-                    draw,
-                    sample=number - self._num_enqueued,
-                    study=self._study,
-                    space=self._space,
-                    generations=self._generations,
-                    known=self._known,
-                ),
+                lambda draw: self._make_sampler(number, draw),
+                self._jointly,
                 self._space,
                 self._taken,
                 seed=stream(self._search.sampler_seed, number, MOST_DRAWS),
@@ -136,7 +143,7 @@ class SearchStudy:
             return False
         if epoch not in trial.intermediate_values:
             self._storage.set_trial_intermediate_value(trial._trial_id, epoch, _rounded(value))
-        return bool(self._pruner.prune(self._study, self._trial(number)))
+        return bool(self._pruner.pruner.prune(self._study, self._trial(number)))
 
     def tell(
         self, number: int, state: State, objective: float | None, measured: Mapping[str, float] | None = None
@@ -157,6 +164,48 @@ class SearchStudy:
         with _quiet():  # a pruned trial without a value is no surprise
             self._study.tell(self._num_known + number, values, told)
 
+    def _make_sampler(self, number: int, draw: int) -> BaseSampler:
+        """Return the sampler of a proposal.
+
+        Args:
+            number: The proposal's.
+            draw: From 0; more if the draws before it gave what was proposed already.
+        """
+        search = self._search
+        settings, seed = search.sampler_settings, stream(search.sampler_seed, number, draw)
+        if issubclass(self._kind, CmaEsSampler):
+            source = list(self._known) or None
+            return CmaEs(
+                self._generations, self._space, self._study, seed=seed, source_trials=source, **settings
+            )
+        if issubclass(self._kind, QMCSampler):
+            place = number - self._num_enqueued
+            return (
+                Qmc(sample=place, seed=search.sampler_seed, **settings)
+                if draw == 0
+                else RandomSampler(seed=seed)
+            )
+        return self._kind(seed=seed, **settings)  # type: ignore[call-arg]
+
+    def _jointly(self, sampler: BaseSampler, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return the parameters that a sampler draws together.
+
+        Optuna infers them from every trial; here the space is known. Only a TPE that groups its parameters
+        needs the trials for it.
+        """
+        if isinstance(sampler, CmaEsSampler):
+            return _numbers(self._space)
+        if isinstance(sampler, TPESampler):
+            settings = self._search.sampler_settings
+            if settings.get("group"):
+                return sampler.infer_relative_search_space(self._study, trial)
+            is_joint = settings.get("multivariate")
+            if not (is_joint if is_joint is not None else not self._search.goals):
+                return {}
+        elif isinstance(sampler, RandomSampler | BruteForceSampler):
+            return {}
+        return {name: each for name, each in sorted(self._space.items()) if not each.single()}
+
     def _trial(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._ids[number])
 
@@ -175,7 +224,7 @@ class SearchStudy:
         told, search = STATES[state], self._search
         violations = {c.metric: c.violation(measured.get(c.metric)) for c in search.constraints}
         known = {f"constraints:{metric}": v for metric, v in violations.items() if v < float("inf")}
-        constraints = known if search.sampler in KNOWS_CONSTRAINTS else {}
+        constraints = known if self._sampler.knows_constraints else {}
         if told is TrialState.PRUNED and search.goals and all(v <= 0 for v in constraints.values()):
             return TrialState.FAIL, None, {}  # Optuna ranks pruned trials by the value of one goal
         if told is not TrialState.COMPLETE:
@@ -188,14 +237,15 @@ class SearchStudy:
 
     def _place(self) -> dict[str, Any] | None:
         """Return where the newest proposal stands in the sampler's run."""
-        key = _GENERATION.get(self._search.sampler)
+        key = self._generation_key
         generation = None if key is None else self._trial(len(self._ids) - 1).system_attrs.get(key)
         if generation is None:
             return None
         place: dict[str, Any] = {"generation": generation}
         parents = self._generations.parents
-        if self._search.sampler == "nsga2" and generation and generation not in parents:
-            kept = self._storage.get_study_system_attrs(self._study._study_id)[_parents_key(generation)]
+        if issubclass(self._kind, BaseGASampler) and generation and generation not in parents:
+            attributes = self._storage.get_study_system_attrs(self._study._study_id)
+            kept = attributes[_parents_key(self._kind, generation)]
             parents[generation] = [_number_of(trial_id, self._num_known) for trial_id in kept]
         if generation in parents and generation not in self._announced:
             self._announced.add(generation)
@@ -208,25 +258,24 @@ class SearchStudy:
     def _replay(self, proposal: Proposal) -> None:
         place = proposal.origin.place or {}
         frozen = self._frozen(proposal, generation=place.get("generation"))
-        if isinstance(self._pruner, Hyperband):
-            number = self._num_known + proposal.number
-            rungs = self._pruner.rungs(self._study, number, frozen.intermediate_values)
-            frozen.system_attrs.update(rungs)
+        number = self._num_known + proposal.number
+        frozen.system_attrs.update(self._pruner.rungs(self._study, number, frozen.intermediate_values))
         self._add(frozen)
         self._note(frozen.params, is_enqueued=proposal.origin.is_enqueued)
         if "parents" in place:
             generation, parents = int(place["generation"]), list(place["parents"])
             self._generations.parents[generation] = parents
             self._announced.add(generation)
-            if self._search.sampler == "nsga2":
+            if issubclass(self._kind, BaseGASampler):
                 kept = [_id_of(number, self._num_known) for number in parents]
-                self._storage.set_study_system_attr(self._study._study_id, _parents_key(generation), kept)
+                key = _parents_key(self._kind, generation)
+                self._storage.set_study_system_attr(self._study._study_id, key, kept)
 
     def _frozen(self, proposal: Proposal, *, generation: int | None) -> FrozenTrial:
         told, values, constraints = self._outcome(proposal.state, proposal.objective, proposal.measured)
         if told is TrialState.WAITING:
             told = TrialState.RUNNING  # a WAITING trial would be handed out by the next `ask`
-        key = _GENERATION.get(self._search.sampler)
+        key = self._generation_key
         place = {key: generation} if key is not None and generation is not None else {}
         return freeze(
             told,
@@ -272,8 +321,31 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _parents_key(generation: int) -> str:
-    return f"{NSGAIISampler._get_parent_cache_key_prefix()}{generation}"
+def _checked(name: str, what: str, make: Callable[[], Any]) -> Any:
+    """Make a sampler or a pruner, whose class says which values of its settings it takes.
+
+    Raises:
+        ExperimentError: It refuses its settings.
+    """
+    try:
+        return make()
+    except (ValueError, TypeError, NotImplementedError) as error:
+        told = " ".join(str(error).split()).rstrip(".")
+        rule = f"Optuna's {what} refuses these settings ({told})"
+        raise ExperimentError(message(f"{name}: search.{what}", rule)) from None
+
+
+def _generation_key(kind: type[BaseSampler], settings: Mapping[str, Any]) -> str | None:
+    """Return where Optuna keeps the generation of a trial; None for a sampler without generations."""
+    if issubclass(kind, BaseGASampler):
+        return kind._get_generation_key()
+    if not issubclass(kind, CmaEsSampler):
+        return None
+    return "sepcma:generation" if settings.get("use_separable_cma") else "cma:generation"
+
+
+def _parents_key(kind: type[BaseGASampler], generation: int) -> str:
+    return f"{kind._get_parent_cache_key_prefix()}{generation}"
 
 
 def _rounded(value: float | None) -> float:
@@ -296,15 +368,23 @@ class Proposer(BaseSampler):
 
     Args:
         make: Draw, from 0 -> the sampler.
+        jointly: Sampler and trial -> the parameters that it draws together.
         space: Every parameter.
         taken: The proposals so far.
         seed: Chooses among the points that are left.
     """
 
     def __init__(
-        self, make: Callable[[int], BaseSampler], space: Space, taken: set[Key], *, seed: int
+        self,
+        make: Callable[[int], BaseSampler],
+        jointly: Callable[[BaseSampler, FrozenTrial], Space],
+        space: Space,
+        taken: set[Key],
+        *,
+        seed: int,
     ) -> None:
-        self._make, self._space, self._taken, self._seed = make, space, taken, seed
+        self._make, self._jointly, self._space, self._taken = make, jointly, space, taken
+        self._seed = seed
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -319,10 +399,13 @@ class Proposer(BaseSampler):
         values: dict[str, Any] = {}
         for draw in range(1 if is_used_up else MOST_DRAWS):
             sampler = self._make(draw)
-            values = sampler.sample_relative(study, trial, _jointly(sampler, study, self._space))
+            values = sampler.sample_relative(study, trial, dict(self._jointly(sampler, trial)))
+            seen = copy(trial)
             for name, distribution in self._space.items():
                 if name not in values:
-                    values[name] = sampler.sample_independent(study, trial, name, distribution)
+                    values[name] = sampler.sample_independent(study, seen, name, distribution)
+                if isinstance(sampler, BruteForceSampler):  # goes down a tree of values, one level per draw
+                    seen.params = dict(values)
             if key_of(values, self._space) not in self._taken:
                 return values
         if is_used_up or size is None or size > MOST_POINTS:
@@ -408,44 +491,6 @@ def stream(seed: int, number: int, draw: int = 0) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
-def make_sampler(
-    search: Search,
-    number: int,
-    draw: int,
-    *,
-    sample: int,
-    study: optuna.Study,
-    space: Space,
-    generations: Generations,
-    known: Sequence[FrozenTrial],
-) -> BaseSampler:
-    """Return the sampler of a proposal.
-
-    Args:
-        search: Sampler, seed and settings.
-        number: The proposal's.
-        draw: From 0; more where the draws before it gave what was proposed already.
-        sample: Proposals before it that were sampled: its place in a sequence.
-        study: The study that it draws for.
-        space: Every parameter.
-        generations: What CMA-ES has come to; one a search.
-        known: Proposals of other searches; CMA-ES starts from them.
-    """
-    settings, seed = search.sampler_settings, stream(search.sampler_seed, number, draw)
-    if search.sampler == "tpe":
-        return optuna.samplers.TPESampler(seed=seed, **settings)
-    if search.sampler == "gp":
-        return optuna.samplers.GPSampler(seed=seed, **settings)
-    if search.sampler == "nsga2":
-        return NSGAIISampler(seed=seed, **settings)
-    if search.sampler == "cmaes":
-        source = list(known) or None
-        return CmaEs(generations, space, study, seed=seed, source_trials=source, **settings)
-    if search.sampler == "qmc" and draw == 0:
-        return Qmc(sample=sample, seed=search.sampler_seed, **settings)
-    return optuna.samplers.RandomSampler(seed=seed)
-
-
 def key_of(values: Mapping[str, Any], space: Space) -> Key:
     """Return what tells proposals apart."""
     return tuple(values[name] for name in space)
@@ -476,17 +521,6 @@ def _points(distribution: BaseDistribution) -> list[Any]:
     return [distribution.to_external_repr(low + k * step) for k in range(count)]
 
 
-def _jointly(sampler: BaseSampler, study: optuna.Study, space: Space) -> dict[str, BaseDistribution]:
-    """Return the parameters that a sampler draws together, which Optuna would infer from every trial."""
-    if isinstance(sampler, optuna.samplers.RandomSampler):
-        return {}
-    if isinstance(sampler, optuna.samplers.TPESampler) and not sampler._is_multivariate(study):
-        return {}
-    if isinstance(sampler, CmaEsSampler):
-        return _numbers(space)
-    return {name: space[name] for name in sorted(space) if not space[name].single()}
-
-
 def _numbers(space: Space) -> dict[str, BaseDistribution]:
     return {
         name: space[name]
@@ -496,7 +530,7 @@ def _numbers(space: Space) -> dict[str, BaseDistribution]:
 
 
 class Hyperband(HyperbandPruner):
-    """Hyperband whose brackets go by a proposal's own number, and whose rungs can be put back.
+    """Hyperband whose brackets go by a proposal's own number.
 
     Args:
         num_known: Trials that stand before the first proposal in the study.
@@ -506,25 +540,44 @@ class Hyperband(HyperbandPruner):
         super().__init__(**settings)
         self._num_known = num_known
 
+    def bracket_of(self, study: optuna.Study, trial_number: int) -> int:
+        if not self._pruners:
+            self._try_initialization(study)
+        return self._get_bracket_id(study, SimpleNamespace(number=trial_number))
+
     def _get_bracket_id(self, study: optuna.Study, trial: Any) -> int:
         return super()._get_bracket_id(study, SimpleNamespace(number=trial.number - self._num_known))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """A pruner that goes on with the comparisons that it had."""
+
+    pruner: BasePruner
+    settings: Mapping[str, Any]
 
     def rungs(
         self, study: optuna.Study, trial_number: int, intermediate: Mapping[int, float]
     ) -> dict[str, float]:
-        """Return the values that a trial was compared by, as Optuna keeps them in it: one a rung reached."""
-        if not self._pruners:
-            self._try_initialization(study)
-        bracket = self._get_bracket_id(study, SimpleNamespace(number=trial_number))
+        """Return the values that a trial was compared by, as Optuna keeps them in it: one per rung reached.
+
+        Only pruners by successive halving have rungs.
+        """
+        if "reduction_factor" not in self.settings:
+            return {}
+        rate = self.settings.get("min_early_stopping_rate", 0)
+        if isinstance(self.pruner, Hyperband):
+            rate = self.pruner.bracket_of(study, trial_number)
+        factor = self.settings["reduction_factor"]
+        epoch = self.settings["min_resource"] * factor**rate
         found: dict[str, float] = {}
-        epoch = self._min_resource * self._reduction_factor**bracket
         while epoch in intermediate:
             found[f"completed_rung_{len(found)}"] = intermediate[epoch]
-            epoch *= self._reduction_factor
+            epoch *= factor
         return found
 
 
-def make_pruner(search: Search, *, epochs: int, num_known: int) -> BasePruner:
+def make_pruner(search: Search, *, epochs: int, num_known: int) -> Pruning:
     """Return the pruner of a search.
 
     Args:
@@ -532,14 +585,22 @@ def make_pruner(search: Search, *, epochs: int, num_known: int) -> BasePruner:
         epochs: Epochs of a whole trial.
         num_known: Proposals of other searches in the study; they have no values by epoch.
     """
-    settings = dict(search.pruner_settings)
-    if search.pruner in ("median", "percentile"):
-        settings["n_startup_trials"] = settings.get("n_startup_trials", 5) + num_known
+    chosen = optuna_classes("pruner")[search.pruner]
+    settings = {
+        name: knob.default
+        for name, knob in chosen.settings.items()
+        if name != "warmup_epochs" and not knob.is_required
+    }
+    if "n_warmup_steps" in settings:
         settings["n_warmup_steps"] = search.pruner_warmup_epochs + 1  # epochs count from 1, steps from 0
-        if search.pruner == "median":
-            return MedianPruner(**settings)
-        return PercentilePruner(settings.pop("percentile", 25.0), **settings)
-    if search.pruner == "hyperband":
-        least = max(1, min(search.pruner_warmup_epochs, epochs))
-        return Hyperband(min_resource=least, max_resource=epochs, num_known=num_known, **settings)
-    return NopPruner()
+    if "min_resource" in settings:
+        settings["min_resource"] = max(1, min(search.pruner_warmup_epochs, epochs))
+    if "max_resource" in settings:
+        settings["max_resource"] = epochs
+    settings |= search.pruner_settings
+    if "n_startup_trials" in settings:
+        settings["n_startup_trials"] += num_known
+    kind = getattr(optuna.pruners, chosen.name)
+    if issubclass(kind, HyperbandPruner):
+        return Pruning(Hyperband(num_known=num_known, **settings), settings)
+    return Pruning(kind(**settings), settings)

@@ -74,7 +74,7 @@ def shorten(text: str) -> str:
 # Bounds on what a network costs: a proposal that breaks one is refused before its first epoch.
 
 
-LEARNS_FROM_COMPLETE: Final = ("gp", "nsga2")
+LEARNS_FROM_COMPLETE: Final = ("gp", "nsga2", "nsga3")
 """Samplers that learn from complete proposals alone: refused ones would be proposed again and again."""
 
 

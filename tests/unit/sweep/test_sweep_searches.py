@@ -13,7 +13,8 @@ import pytest
 
 from segbench.config.expand import search_space
 from segbench.config.experiment import Constraint, Goal, Level, Search, SearchParameter
-from segbench.config.schema import PRUNERS, SAMPLERS
+from segbench.config.samplers import optuna_classes
+from segbench.errors import ExperimentError
 from segbench.records import State
 from segbench.sweep.search_records import Proposal
 from segbench.sweep.searches import SearchStudy
@@ -32,17 +33,22 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "cmaes": {"popsize": 4},
     "gp": {"n_startup_trials": 4},
     "nsga2": {"population_size": 4},
+    "nsga3": {"population_size": 4},
+    "qmc": {"scramble": True},
 }
 """Settings with which a sampler leaves its random beginning early."""
 
 
+NAMES = [name for name in optuna_classes("sampler") if name != "bruteforce"]
+"""Samplers of spaces without an end."""
+
+
 def make(sampler: str, num_trials: int = 16, **changes: Any) -> Search:
-    settings = {**SAMPLERS[sampler]().model_dump(), **SMALL.get(sampler, {})}
     search = Search(
         parameters=NUMBERS if sampler == "cmaes" else (*NUMBERS, NORM),
         sampler=sampler,
-        sampler_seed=settings.pop("seed"),
-        sampler_settings=settings,
+        sampler_seed=0,
+        sampler_settings=SMALL.get(sampler, {}),
         pruner="none",
         pruner_warmup_epochs=0,
         num_trials=num_trials,
@@ -93,7 +99,8 @@ def asked(proposals: Sequence[Proposal]) -> list[tuple[dict[str, Any], Any]]:
 
 @pytest.mark.parametrize("ahead", [1, 3])
 @pytest.mark.parametrize(
-    "sampler", [pytest.param(name, marks=pytest.mark.slow) if name == "gp" else name for name in SAMPLERS]
+    "sampler",
+    [pytest.param(name, marks=pytest.mark.slow) if name == "gp" else name for name in NAMES],
 )
 def test_a_killed_search_asks_for_what_it_would_have_asked_for(sampler: str, ahead: int) -> None:
     num, restarts = (6, (5,)) if sampler == "gp" else (16, range(1, 16))
@@ -108,7 +115,7 @@ def test_a_killed_search_asks_for_what_it_would_have_asked_for(sampler: str, ahe
     assert asked(other)[0] != asked(undisturbed)[0]
 
 
-@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name not in ("cmaes", "gp")])
+@pytest.mark.parametrize("sampler", [name for name in NAMES if name not in ("cmaes", "gp")])
 def test_several_goals_go_on_too(sampler: str) -> None:
     search = make(sampler, goals=GOALS)
     assert asked(run(search, 12, restarts=range(1, 12), ahead=2)) == asked(run(search, 12, ahead=2))
@@ -142,7 +149,7 @@ def test_a_lost_record_stops_no_generation(sampler: str) -> None:
 
 def test_nothing_is_proposed_twice_while_the_space_has_more() -> None:
     space = (replace(NUMBERS[2], high=5), NORM)
-    for sampler in ("tpe", "random", "nsga2", "qmc"):
+    for sampler in ("tpe", "random", "nsga2", "qmc", "bruteforce"):
         search = make(sampler, parameters=space)
         study = SearchStudy("exp", search, direction="maximize", epochs=9)
         found = []
@@ -236,14 +243,8 @@ def test_a_proposal_without_every_value_teaches_nothing(state: State) -> None:
 
 
 def with_pruner(pruner: str, **settings: Any) -> Search:
-    values = {**PRUNERS[pruner]().model_dump(), **settings}
-    return make(
-        "random",
-        30,
-        pruner=pruner,
-        pruner_warmup_epochs=values.pop("warmup_epochs", 0),
-        pruner_settings=values,
-    )
+    warmup_epochs = settings.pop("warmup_epochs", 0)
+    return make("random", 30, pruner=pruner, pruner_warmup_epochs=warmup_epochs, pruner_settings=settings)
 
 
 def prune_epochs(study: SearchStudy, levels: Sequence[float]) -> list[int | None]:
@@ -266,6 +267,9 @@ CASES = {
     "median": (with_pruner("median", n_startup_trials=3, warmup_epochs=2), {3}),
     "percentile": (with_pruner("percentile", n_startup_trials=3, percentile=40.0, interval_steps=4), {1}),
     "hyperband": (with_pruner("hyperband", warmup_epochs=1), {1, 3}),
+    "successivehalving": (with_pruner("successivehalving", warmup_epochs=2, reduction_factor=2), {2}),
+    "threshold": (with_pruner("threshold", warmup_epochs=2, lower=0.35), {3}),
+    "wilcoxon": (with_pruner("wilcoxon", p_threshold=0.05), {5}),
 }
 
 
@@ -308,21 +312,48 @@ def test_what_a_warm_start_knows_prunes_nothing(pruner: str) -> None:
     assert prune_epochs(study, LEVELS) == prune_epochs(cold, LEVELS)
 
 
-def test_the_settings_are_those_of_the_installed_optuna() -> None:
-    for name, model in SAMPLERS.items():
-        kind = {
-            "tpe": optuna.samplers.TPESampler,
-            "random": optuna.samplers.RandomSampler,
-            "qmc": optuna.samplers.QMCSampler,
-            "cmaes": optuna.samplers.CmaEsSampler,
-            "gp": optuna.samplers.GPSampler,
-            "nsga2": optuna.samplers.NSGAIISampler,
-        }[name]
-        known = inspect.signature(kind).parameters
-        for setting, value in model().model_dump().items():
-            assert setting in known, (name, setting)
-            if (name, setting) not in (("qmc", "scramble"),) and setting != "seed":
-                assert known[setting].default == value, (name, setting)
+@pytest.mark.parametrize("kind", ["sampler", "pruner"])
+def test_the_settings_read_from_source_are_those_of_the_class(kind: Any) -> None:
+    room = optuna.samplers if kind == "sampler" else optuna.pruners
+    for known in optuna_classes(kind).values():
+        signature = inspect.signature(getattr(room, known.name)).parameters
+        for name, knob in known.settings.items():
+            if name not in ("seed", "warmup_epochs", "scramble", "percentile"):
+                assert signature[name].default == knob.default, (known.name, name)
+    offered = {known.name for known in optuna_classes(kind).values()}
+    without = {
+        "BaseGASampler",
+        "BaseSampler",
+        "GridSampler",
+        "PartialFixedSampler",
+        "BasePruner",
+        "PatientPruner",
+    }
+    assert offered == {name for name in room.__all__ if name != "nsgaii"} - without
+
+
+def test_settings_that_a_class_refuses_are_said_before_anything_runs() -> None:
+    with pytest.raises(
+        ExperimentError, match=r"exp: search.sampler: Optuna's sampler refuses these settings"
+    ):
+        run(make("nsga2", sampler_settings={"population_size": 1}), 1)
+    with pytest.raises(ExperimentError, match=r"exp: search.pruner: .* refuses .*percentile"):
+        run(with_pruner("percentile", percentile=101.0), 1)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "settings"),
+    [
+        ("tpe", {"multivariate": False}),
+        ("tpe", {"multivariate": True, "group": True, "n_startup_trials": 4}),
+        ("cmaes", {"use_separable_cma": True, "popsize": 4}),
+        ("qmc", {"qmc_type": "halton"}),
+        ("nsga3", {"population_size": 4, "dividing_parameter": 2}),
+    ],
+)
+def test_settings_of_the_class_go_on_too(sampler: str, settings: Mapping[str, Any]) -> None:
+    search = make(sampler, sampler_settings=settings)
+    assert asked(run(search, 12, restarts=range(1, 12))) == asked(run(search, 12))
 
 
 # ---- a search as a whole
