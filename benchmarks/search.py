@@ -69,6 +69,9 @@ print(took, time.process_time() - cpu)
 """
 
 
+SAMPLERS = tuple(name for name in optuna_classes("sampler") if name != "bruteforce")
+
+
 def main(most: int = 10_000, samplers: tuple[str, ...] = SAMPLERS) -> None:
     counts = [count for count in (100, 1000, 10_000, 100_000) if count <= most]
     lines = heading("Asking a sampler, after so many proposals")
@@ -93,12 +96,11 @@ def ask(sampler: str, count: int) -> list[float]:
     """Return the seconds of three asks of a study that knows so many proposals."""
     from segbench.sweep.searches import SearchStudy
 
-    settings = SAMPLERS[sampler]().model_dump()
     search = Search(
         parameters=PARAMETERS,
         sampler=sampler,
-        sampler_seed=settings.pop("seed"),
-        sampler_settings=settings,
+        sampler_seed=0,
+        sampler_settings={},
         pruner="none",
         pruner_warmup_epochs=0,
         num_trials=count + NUM_ASKS,

@@ -8,11 +8,14 @@ from pydantic import TypeAdapter
 
 from segbench import registry
 from segbench.config.resolve import WEIGHT, UnreadableAnnotation, type_of
+from segbench.config.samplers import Kind, optuna_classes
 from segbench.config.schema import ExperimentFile
 from segbench.config.trial import FIELDS, VARIANT_FIELDS
 from segbench.registry import Knob, Variant
 
 Schema = dict[str, Any]
+
+KINDS: Final[tuple[Kind, ...]] = ("sampler", "pruner")
 
 _IMPORT_PATH: Final[Schema] = {
     "type": "string",
@@ -62,6 +65,19 @@ def json_schema() -> Schema:
             scale_property["$ref"] = f"#/properties/{name}"
         for key in ("type", "additionalProperties"):
             scale_property.pop(key, None)
+    for body in ("SearchBody", "TuneBody"):
+        for kind in KINDS:
+            about = definitions[body]["properties"][kind]
+            kept = {key: about[key] for key in ("description", "default") if key in about}
+            definitions[body]["properties"][kind] = {**kept, **_choice(kind, is_tuning=body == "TuneBody")}
+    for kind in KINDS:
+        for known in optuna_classes(kind).values():
+            definitions[known.name] = {
+                "type": ["object", "null"],
+                "description": known.summary,
+                "properties": {name: _knob(knob) for name, knob in known.settings.items()},
+                "additionalProperties": False,
+            }
     whole = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
@@ -78,6 +94,15 @@ def _ref(definition: str) -> Schema:
 
 def _field(name: str) -> Schema:
     return _ref(f"Baseline/properties/{name}")
+
+
+def _choice(kind: Kind, *, is_tuning: bool) -> Schema:
+    """Describe a sampler or a pruner: its class or its short name, with or without settings."""
+    classes = [each for each in optuna_classes(kind).values() if not (is_tuning and each.has_generations)]
+    names = {name: each.name for each in classes for name in (each.short, each.name)}
+    settings = {name: {"$ref": f"#/$defs/{written}"} for name, written in names.items()}
+    mapping = {"type": "object", "minProperties": 1, "maxProperties": 1, "properties": settings}
+    return {"anyOf": [{"enum": list(names)}, {**mapping, "additionalProperties": False}]}
 
 
 def _axes(axes: Schema, body: Schema) -> Schema:
