@@ -1,7 +1,7 @@
-"""Whether the files of a finished trial are those that its record accepted. No torch.
+"""Whether a finished trial's files are those that its record accepted; trials that run again. No torch.
 
 A sweep trusts a record that says a trial is finished: it was written when everything else was on the disk.
-What happened to the files afterwards (a failing disk, a broken copy) shows only to who reads them.
+What happened to the files afterwards (a failing disk, a broken copy) shows only when they are read.
 """
 
 from __future__ import annotations
@@ -10,17 +10,48 @@ import csv
 import math
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from segbench.errors import ResultsError, message
-from segbench.records import State, TrialRecord
+from segbench.records import SearchPlace, State, TrialRecord
 from segbench.store.layout import TRIAL_KEY, TrialFolder
 from segbench.store.masks import masks_of, read_masks
-from segbench.store.trials import split_epochs, unpack_images
+from segbench.store.trials import rewrite_if_free, split_epochs, unpack_images
 
 _TOLERANCE: Final = 1e-6
 """Relative; records keep nine digits."""
+
+
+def run_again(folder: TrialFolder, record: TrialRecord, *, search: SearchPlace | None) -> None:
+    """Have a trial wait again; its attempts stay counted, and the next attempt goes on from what it saved.
+
+    A trial that somebody holds is left to them.
+
+    Args:
+        folder: The trial's.
+        record: What stands there.
+        search: Takes the place of the record's own.
+    """
+    waiting = replace(record, state=State.WAITING, failure=None, reason=None, finished=None, search=search)
+    rewrite_if_free(folder, waiting)
+
+
+def reopen_if_damaged(folder: TrialFolder, record: TrialRecord) -> str | None:
+    """Read every file of a finished trial, and have it go on from `last.pt` if one is damaged.
+
+    If that one is damaged too, the trial starts from its beginning. A pruned trial is left alone: whether it
+    would be pruned again depends on the others.
+
+    Returns:
+        What is wrong; None: nothing, or somebody holds the trial.
+    """
+    damage = find_damage(folder, record) if record.state.is_outcome else None
+    if damage is None:
+        return None
+    reopened = replace(record, state=State.INTERRUPTED, reason=damage, test={}, finished=None)
+    return damage if rewrite_if_free(folder, reopened) else None
 
 
 def find_damage(folder: TrialFolder, record: TrialRecord) -> str | None:

@@ -28,6 +28,7 @@ from segbench.records import (
 )
 from segbench.store.atomic import write_bytes, write_errors, write_text
 from segbench.store.layout import TrialFolder
+from segbench.store.lease import Lease
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,6 +72,21 @@ def write_trial(folder: TrialFolder, record: TrialRecord) -> None:
         folder.path.mkdir(parents=True, exist_ok=True)
     content = record_to_json(record)
     write_text(folder.record, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def rewrite_if_free(folder: TrialFolder, record: TrialRecord) -> bool:
+    """Write a record under a claim of its own; return whether it was written: False while somebody holds it.
+
+    Raises:
+        ResultsError: The folder holds another identity, or the disk refuses.
+    """
+    lease = Lease.acquire(folder)
+    if lease is None:
+        return False
+    with lease:
+        lease.check()
+        write_trial(folder, record)
+    return True
 
 
 def record_to_json(record: TrialRecord) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""One supervisor an experiment, on whatever host.
+"""One supervisor per experiment, on whatever host; and a sweep that goes on without its terminal.
 
-On one machine the kernel's lock decides, and frees it when its holder dies, however. Between hosts a claim
-with a heartbeat does (`store/lease.py`), since few network file systems carry the lock from host to host.
+On one machine the kernel's lock decides: it is freed when its holder dies, whatever the cause. Between hosts
+a claim with a heartbeat decides (`store/lease.py`), since few network file systems carry the lock from host
+to host. A detached sweep is the same command again, in a session of its own.
 """
 
 from __future__ import annotations

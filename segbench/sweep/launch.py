@@ -18,12 +18,12 @@ from segbench.records import State, TrialRecord
 from segbench.samples import FACTS
 from segbench.store import trials
 from segbench.store.atomic import write_text
+from segbench.store.damage import reopen_if_damaged, run_again
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import QueuedTrial
 from segbench.store.samples import read_samples, write_samples
 from segbench.store.scan import scan
 from segbench.sweep.studies import Job, study_of
-from segbench.sweep.tune import reopen_if_damaged, reset
 from segbench.trial.events import label_trial
 
 if TYPE_CHECKING:
@@ -164,12 +164,12 @@ def reset_failed(job: Job) -> None:
     for entry in job.to_run:
         record = entry.record
         if record is not None and record.state is State.FAILED:
-            reset(entry.folder, record, search=record.search)
+            run_again(entry.folder, record, search=record.search)
         elif record is not None and record.state.is_finished and not record.is_tested:
-            reset(entry.folder, record, search=None)
+            run_again(entry.folder, record, search=None)
     for folder in job.tuning_to_retry:
         record = trials.read_trial(folder)
-        reset(folder, record, search=record.search)
+        run_again(folder, record, search=record.search)
 
 
 def run_job(

@@ -12,7 +12,6 @@ from segbench.config.trial import TrialConfig
 from segbench.records import Origin, SearchPlace, State, TrialRecord
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
-from segbench.store.lease import Lease
 from segbench.store.queue import QueuedTrial
 from segbench.sweep.search_records import (
     PastProposal,
@@ -213,12 +212,8 @@ class SearchRun:
         limits = limits_of(self._search)
         search = replace(record.search or SearchPlace(), limits=limits)
         waiting = replace(record, state=State.WAITING, reason=None, finished=None, search=search)
-        lease = Lease.acquire(self._folder.trial(record.hash))
-        if lease is None:
+        if not trials.rewrite_if_free(self._folder.trial(record.hash), waiting):
             return past
-        with lease:
-            lease.check()
-            trials.write_trial(self._folder.trial(record.hash), waiting)
         queued = replace(past.trial, search=replace(past.trial.search or SearchPlace(), limits=limits))
         return replace(past, record=waiting, trial=queued)
 

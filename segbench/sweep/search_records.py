@@ -12,7 +12,6 @@ from segbench.errors import ExperimentError, SegbenchError, message
 from segbench.records import Origin, SearchPlace, State, TrialRecord
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder, ResultsFolder
-from segbench.store.lease import Lease
 from segbench.store.queue import Queue, QueuedTrial
 from segbench.trial.record import measure_trial
 
@@ -240,13 +239,8 @@ def note_proposals(
     search = search.standing_for(origins)
     if search == record.search:
         return True
-    lease = Lease.acquire(trial_folder)
-    if lease is None:
-        return False  # somebody holds it: the numbers stay in the queue, and the next sweep writes them
-    with lease:
-        lease.check()
-        trials.write_trial(trial_folder, replace(record, search=search))
-    return True
+    # Where somebody holds it, the numbers stay in the queue, and the next sweep writes them.
+    return trials.rewrite_if_free(trial_folder, replace(record, search=search))
 
 
 def _queued(record: TrialRecord, number: int) -> QueuedTrial:

@@ -1,6 +1,6 @@
-"""Asking a sweep to stop, wherever it runs: by a file that its supervisor and its workers look at.
+"""Requests to stop a sweep, wherever it runs: a file that its supervisor and its workers look at.
 
-On the same host a signal makes it quick; the file is what reaches every other.
+The file reaches every host; on the same host a signal makes it quick.
 """
 
 from __future__ import annotations

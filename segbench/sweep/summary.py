@@ -1,4 +1,4 @@
-"""What a sweep came to, as lines of text."""
+"""What a sweep came to, as lines of text, and the command that is told of its end."""
 
 from __future__ import annotations
 

@@ -199,9 +199,6 @@ def _names(folder: ExperimentFolder) -> frozenset[str]:
         return frozenset()
 
 
-# Starts workers, watches them, and brings a sweep to its end.
-
-
 MOST_LOSSES: Final = 3
 """A trial whose worker dies this often without an epoch in between is failed(lost)."""
 

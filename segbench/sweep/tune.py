@@ -1,4 +1,7 @@
-"""A trial that has ended and is to run again."""
+"""A tuned design as it runs: one study per cell and repeat, then the winner over fresh seeds.
+
+Everything that a later sweep needs stands in the records, so a killed one goes on as if it had never stopped.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,10 @@ from typing import TYPE_CHECKING
 from segbench.dashboard.shown import read_objectives
 from segbench.plan.plan import replicates, tuning_trial, tunings_of
 from segbench.plan.reuse import find_reusable, reuse
-from segbench.records import Origin, SearchPlace, State, TrialRecord
+from segbench.records import Origin, SearchPlace, State
 from segbench.store import trials
-from segbench.store.damage import find_damage
-from segbench.store.layout import ExperimentFolder, TrialFolder
-from segbench.store.lease import Lease
+from segbench.store.damage import run_again
+from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import QueuedTrial
 from segbench.store.scan import scan
 from segbench.store.tuning import CellTuning, TuningTrial
@@ -24,52 +26,6 @@ if TYPE_CHECKING:
     from segbench.config.experiment import Experiment
     from segbench.plan.plan import Planner
     from segbench.sweep.searches import SearchStudy
-
-
-def reset(folder: TrialFolder, record: TrialRecord, *, search: SearchPlace | None) -> None:
-    """Have a trial wait again; its attempts stay counted, and the next attempt goes on from what it saved.
-
-    One that somebody holds is left to them.
-
-    Args:
-        folder: The trial's.
-        record: What stands there.
-        search: Takes the place of the record's own.
-    """
-    lease = Lease.acquire(folder)
-    if lease is None:
-        return
-    with lease:
-        lease.check()
-        waiting = replace(
-            record, state=State.WAITING, failure=None, reason=None, finished=None, search=search
-        )
-        trials.write_trial(folder, waiting)
-
-
-def reopen_if_damaged(folder: TrialFolder, record: TrialRecord) -> str | None:
-    """Read every file of a finished trial, and have it go on from `last.pt` where one is damaged.
-
-    Where that is damaged, too, the trial starts from its beginning. A pruned trial is left alone: whether it
-    would be pruned again depends on the others.
-
-    Returns:
-        What is wrong; None: nothing, or somebody holds the trial.
-    """
-    if not record.state.is_outcome:
-        return None
-    damage = find_damage(folder, record)
-    lease = Lease.acquire(folder) if damage is not None else None
-    if lease is None:
-        return None
-    with lease:
-        lease.check()
-        reopened = replace(record, state=State.INTERRUPTED, reason=damage, test={}, finished=None)
-        trials.write_trial(folder, reopened)
-    return damage
-
-
-# A tuned design: every cell's own study, then the winner over fresh seeds; known from the records alone.
 
 
 class TuneRun:
@@ -184,7 +140,7 @@ class TuneRun:
         for trial, _ in planned:
             record = read_record(self._folder, trial.hash)
             if record is not None and not record.is_tested:
-                reset(self._folder.trial(trial.hash), record, search=None)
+                run_again(self._folder.trial(trial.hash), record, search=None)
         undone = {trial.identity for trial, _ in planned if not self._is_finished(trial.hash)}
         elsewhere = find_reusable(self._experiment.project, undone, beside=self._experiment.name)
         for trial, place in planned:
@@ -323,12 +279,8 @@ class _Study:
         search = asked.standing_for(dict.fromkeys([*known, *numbers], Origin()))
         if search == record.search:
             return
-        lease = Lease.acquire(self._folder.trial(trial_hash))
-        if lease is None:
-            return  # somebody holds it: the next sweep asks for the same again, and writes it
-        with lease:
-            lease.check()
-            trials.write_trial(self._folder.trial(trial_hash), replace(record, search=search))
+        # Where somebody holds it, the next sweep asks for the same again, and writes it.
+        trials.rewrite_if_free(self._folder.trial(trial_hash), replace(record, search=search))
 
     def _read_again(self) -> None:
         """Take the outcome of the study from the records, as every later plan will."""

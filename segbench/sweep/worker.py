@@ -1,4 +1,7 @@
-"""A persistent process that takes trials from the queue, one after another."""
+"""Workers: persistent processes that take trials from the queue, one after another.
+
+A `Worker` needs no supervisor. A `Crew` is several of them that help a sweep on another host.
+"""
 
 from __future__ import annotations
 

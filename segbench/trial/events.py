@@ -1,6 +1,6 @@
-"""What a running trial tells its supervisor: one JSON line an event.
+"""What a running trial tells its supervisor: one JSON line per event.
 
-Events carry what a progress display, the study and a pruner need; the record itself goes through files only,
+Events carry what a progress display, the study and a pruner need. The record itself goes through files only,
 so a lost line loses nothing.
 """
 

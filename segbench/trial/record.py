@@ -1,4 +1,8 @@
-"""What a trial's record says when it begins, and what its end tells."""
+"""What a trial leaves in its folder besides weights and epochs.
+
+That is: the record when it begins, the means and values of the test images, the masks, the picture, the log,
+and what it measured of a search's goals and constraints.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,13 @@
-"""Why a trial failed: an exception in, a kind and one line out."""
+"""One trial: claim, run, persist, accept.
+
+The order of writes makes every moment a good one to be killed at. After an epoch come the weights
+(`segbench.store.weights` says in which order), then the row of `epochs.csv`; a resume takes the rows from
+`last.pt`. What is said of the test images is computed from saved weights. `trial.json` comes last and accepts
+all.
+
+Before that: why a trial failed (a kind and one line), bounds that refuse a network untrained, and how a trial
+goes on when memory has run out.
+"""
 
 from __future__ import annotations
 
@@ -215,13 +224,7 @@ def _try(look: Callable[[], str | None]) -> str | None:
         free_memory()
 
 
-# One trial: lease, run, persist, accept.
-#
-# The order of writes makes every moment a good one to be killed at. After an epoch come the weights
-# (`segbench.store.weights` says in which order), then the row of `epochs.csv`; a resume takes the rows from
-# `last.pt`. What is said of the test images is computed from saved weights. `trial.json` comes last and
-# accepts
-# all.
+# The trial itself.
 
 
 __all__ = ["Resources", "run_trial"]

@@ -1,4 +1,8 @@
-"""Outliving the terminal that a process was started in."""
+"""When a process ends, and when it does not.
+
+A lost terminal does not end it. A signal asks it to stop, once politely and twice at once. A time limit says
+what is still worth starting, and when to stop at an epoch's end.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which loggers there are, and whether their packages are installed."""
+"""Which loggers there are, and the thread that brings them up to what the files say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TensorBoard: an event file a trial, with the package's own writer and without torch."""
+"""TensorBoard: one event file per trial, with the package's own writer and without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""wandb: a run a trial, written when it has ended; offline unless WANDB_MODE says otherwise."""
+"""wandb: one run per trial, written when it has ended; offline unless WANDB_MODE says otherwise."""
 
 from __future__ import annotations
 
