@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from messages import said
 
 from segbench import registry
 from segbench.errors import ExperimentError
@@ -195,14 +196,14 @@ def test_a_variant_by_import_path(project: Path) -> None:
     with pytest.raises(ExperimentError) as error:
         registry.find("model", "my_own_nets.nets:YourNet")
     expected = f"{package / 'nets.py'}: there is no YourNet. Name the module that defines it."
-    assert str(error.value) == expected
+    assert said(error.value) == expected
 
 
 @pytest.mark.parametrize("path", ["no_such_package.nets:Net", "no_such_module:Net", "math:sin", ".:x"])
 def test_an_import_path_that_leads_nowhere(path: str) -> None:
     with pytest.raises(ExperimentError) as error:
         registry.find("model", path)
-    assert str(error.value) == (
+    assert said(error.value) == (
         f"model: there is no Python module of this import path, got {path.partition(':')[0]!r}. "
         "Write package.module:Name; the package must be installed or stand beside experiments/."
     )
@@ -211,25 +212,23 @@ def test_an_import_path_that_leads_nowhere(path: str) -> None:
 def test_an_unknown_variant() -> None:
     with pytest.raises(ExperimentError) as error:
         registry.find("schedule", "cosin")
-    assert str(error.value) == (
-        "schedule: there is no schedule of this name, got 'cosin'. Did you mean 'cosine'? "
-        "Known: constant, cosine, one_cycle, plateau, poly. segbench list schedule."
+    assert said(error.value) == (
+        "schedule: there is no schedule of this name, got 'cosin'. Did you mean 'cosine'?"
+        " segbench list schedule."
     )
 
 
 def test_an_unknown_axis() -> None:
     with pytest.raises(ExperimentError) as error:
         registry.variants("modle")
-    assert str(error.value).startswith(
-        "axis: there is no such axis, got 'modle'. Did you mean 'model'? Known: augment,"
-    )
+    assert str(error.value).startswith("axis: there is no such axis, got 'modle'. Did you mean 'model'?")
 
 
 def test_a_name_that_is_taken(project: Path) -> None:
     file = write(project, "unet")
     with pytest.raises(ExperimentError) as error:
         registry.variants("model")
-    assert str(error.value) == (
+    assert said(error.value) == (
         f"{file}: a built-in variant of model has this name, got 'unet'. Rename the file and its function."
     )
 
@@ -238,7 +237,7 @@ def test_asking_for_a_file_that_holds_no_variant(project: Path) -> None:
     file = write(project, "tiny", NET.format(name="tiny").replace("@variant\n", ""))
     with pytest.raises(ExperimentError) as error:
         registry.find("model", "tiny")
-    assert str(error.value) == (
+    assert said(error.value) == (
         f"{file}: no function or class is decorated with @variant. "
         "Put @variant of segbench.axes.model on the factory."
     )
@@ -281,15 +280,15 @@ def test_a_preset_of_a_variant_of_the_project_has_its_digest(project: Path) -> N
     [
         (
             'PRESET = {"unte": {}}\n',
-            "there is no model of this name to be a preset of, got 'unte'. Did you mean 'unet'? Known: ",
+            "there is no model of this name to be a preset of, got 'unte'. Did you mean 'unet'?",
         ),
         (
             'PRESET = {"unet_r1": {"width": 4}}\n',
-            "there is no model of this name to be a preset of, got 'unet_r1'. Did you mean 'unet'? Known: ",
+            "there is no model of this name to be a preset of, got 'unet_r1'. Did you mean 'unet'?",
         ),
         (
             'PRESET = {"unet": {"widht": 4}}\n',
-            "the model unet has no such knob, got 'widht'. Did you mean 'width'? Known: width, depth, up, ",
+            "the model unet has no such knob, got 'widht'. Did you mean 'width'?",
         ),
     ],
 )

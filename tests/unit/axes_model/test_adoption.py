@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from messages import said
 from torch import nn
 
 from segbench.axes import model
@@ -116,7 +117,7 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "segmentation_models_pytorch", None)
     with pytest.raises(ExperimentError) as error:
         smp()
-    assert str(error.value) == (
+    assert said(error.value) == (
         "model.smp: segmentation_models.pytorch cannot be imported (import of segmentation_models_pytorch "
         "halted; None in sys.modules). pip install 'segbench[smp]'."
     )
@@ -126,8 +127,7 @@ def test_an_unknown_encoder() -> None:
     with pytest.raises(ExperimentError) as error:
         smp(encoder="resnet81")
     assert str(error.value).startswith(
-        "model.smp.encoder: there is no encoder of this name, got 'resnet81'. Did you mean 'resnet18'? "
-        "Known: resnet18, resnet34, resnet50,"
+        "model.smp.encoder: there is no encoder of this name, got 'resnet81'. Did you mean 'resnet18'?"
     )
 
 
@@ -136,7 +136,7 @@ def test_an_unknown_encoder() -> None:
     [
         (
             "resnet18",
-            "resnet18 has no such weights, got 'imagnet'. Did you mean 'imagenet'? Known: none, imagenet",
+            "resnet18 has no such weights, got 'imagnet'. Did you mean 'imagenet'?",
         ),
         (
             "tu-resnet18",
@@ -153,7 +153,7 @@ def test_unknown_weights(encoder: str, words: str) -> None:
 def test_what_does_not_go_together() -> None:
     with pytest.raises(ExperimentError) as error:
         smp(arch="unetplusplus", encoder="mit_b0")
-    assert str(error.value) == (
+    assert said(error.value) == (
         "model.smp: the library builds no unetplusplus on mit_b0 (UnetPlusPlus is not support "
         "encoder_name=mit_b0). Take another encoder, such as resnet34."
     )
@@ -169,7 +169,7 @@ def test_weights_of_the_library_offline(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(library.encoders, "hf_hub_download", refuse)
     with pytest.raises(ExperimentError) as error:
         smp(encoder="resnet18", weights="imagenet")
-    assert str(error.value) == (
+    assert said(error.value) == (
         f"model.smp.weights: model.safetensors of smp-hub/resnet18.imagenet is not in {HF_HUB_CACHE} "
         "and could not be downloaded (no network). Build the network once where there is a network, and copy "
         "that folder; HF_HUB_CACHE moves it."

@@ -6,6 +6,7 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
+from messages import said
 
 from segbench import registry
 from segbench.config.experiment import Experiment
@@ -49,11 +50,11 @@ def load(write: Callable[..., Path]) -> Callable[..., Experiment]:
 
 @pytest.fixture
 def problems_of(load: Callable[..., Experiment]) -> Callable[..., list[str]]:
-    """Load a wrong experiment and return its problems, each from `line:col:` on."""
+    """Load a wrong experiment and return what its problems say, each from `line:col:` on."""
 
     def problems_of(text: str, **options: Any) -> list[str]:
         with pytest.raises(ExperimentError) as caught:
             load(text, **options)
-        return [problem.replace("experiments/x.yaml:", "") for problem in caught.value.problems]
+        return [said(problem).replace("experiments/x.yaml:", "") for problem in caught.value.problems]
 
     return problems_of

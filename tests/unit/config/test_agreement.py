@@ -31,7 +31,7 @@ ALONE: Final = {
     "schedule: {cosine: {warmup_start: 0}}": "4:37: warmup_start must be greater than 0, got 0.",
     "schedule: {one_cycle: {pct_start: 1}}": "4:37: pct_start must be less than 1, got 1.",
     "schedule: {one_cycle: {div_factor: 0.5}}": "4:38: div_factor must be at least 1, got 0.5.",
-    "schedule: {one_cycle: {anneal: cosine}}": "4:34: anneal must be one of the known words, got 'cosine'. Did you mean 'cos'? Known: cos, linear.",
+    "schedule: {one_cycle: {anneal: cosine}}": "4:34: anneal must be one of the known words, got 'cosine'. Did you mean 'cos'?",
     "schedule: {plateau: {factor: 1}}": "4:32: factor must be less than 1, got 1.",
     "schedule: {plateau: {patience: 0.5}}": "4:34: patience must be a whole number, got 0.5.",
     "mix: {cutmix: {alpha: 0}}": "4:25: alpha must be greater than 0, got 0.",

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from messages import said
 
 from segbench.config.document import dump
 from segbench.config.experiment import Experiment
 from segbench.config.load import SMOKE_IMAGES, load_experiment
-from segbench.config.trial import FIELDS, Choice
+from segbench.config.trial import Choice
 from segbench.errors import ExperimentError
 
 Write = Callable[..., Path]
@@ -40,7 +41,7 @@ scales:
 def problems_of(call: Callable[[], Experiment]) -> tuple[str, ...]:
     with pytest.raises(ExperimentError) as caught:
         call()
-    return caught.value.problems
+    return tuple(map(said, caught.value.problems))
 
 
 def test_extending_adds_levels_and_axes_and_replaces_the_rest(write: Write) -> None:
@@ -83,7 +84,7 @@ def test_the_extension_leaves_the_cells_of_its_parent_as_they_are(write: Write) 
         (
             "extends: bse.yaml",
             "experiments/more.yaml:1:10: there is no file to extend, got 'bse.yaml'. "
-            "Did you mean 'base.yaml'? Known: base.yaml, more.yaml.",
+            "Did you mean 'base.yaml'?",
         ),
         ("extends: more.yaml", "experiments/more.yaml:1:10: a file must not extend itself, got 'more.yaml'."),
         (
@@ -100,8 +101,8 @@ def test_the_extension_leaves_the_cells_of_its_parent_as_they_are(write: Write) 
         ),
         (
             "extends: base\nbaseline: {norm: bach}",
-            "experiments/more.yaml:2:18: there is no norm of this name, got 'bach'. Did you mean 'batch'? "
-            "Known: batch, dyt, group, instance, layer, none. segbench list norm.",
+            "experiments/more.yaml:2:18: there is no norm of this name, got 'bach'. Did you mean 'batch'?"
+            " segbench list norm.",
         ),
     ],
 )
@@ -152,7 +153,7 @@ def test_a_scale_of_the_extended_file_is_inherited(write: Write) -> None:
         (
             SCALED,
             "smal",
-            "experiments/x.yaml:8:1: there is no such scale, got 'smal'. Did you mean 'small'? Known: small.",
+            "experiments/x.yaml:8:1: there is no such scale, got 'smal'. Did you mean 'small'?",
         ),
     ],
 )
@@ -208,9 +209,6 @@ def test_set_spells_out_the_first_knob(write: Write) -> None:
     assert (knobs["lr"], knobs["beta1"]) == (0.5, 0.25)
 
 
-KNOWN = ", ".join(FIELDS)
-
-
 @pytest.mark.parametrize(
     ("override", "problem"),
     [
@@ -218,19 +216,18 @@ KNOWN = ", ".join(FIELDS)
         ("epochs=x", "--set epochs=x: epochs must be a whole number, got 'x'."),
         (
             "epoch=3",
-            f"--set epoch=3: there is no such field, got 'epoch'. Did you mean 'epochs'? Known: {KNOWN}, seeds. "
+            "--set epoch=3: there is no such field, got 'epoch'. Did you mean 'epochs'? "
             "`--set` takes a field of the baseline, a knob such as optimizer.lr, or seeds.",
         ),
         (
             "model.widht=3",
-            "--set model.widht=3: the model unet has no such knob, got 'widht'. Did you mean 'width'? "
-            "Known: width, depth, up, concat, dropout, fit, skips. segbench list model unet.",
+            "--set model.widht=3: the model unet has no such knob, got 'widht'. Did you mean 'width'?",
         ),
         ("model.width=true", "--set model.width=true: width must be a whole number, got True."),
         ("batch_size.x=3", "--set batch_size.x=3: batch_size has no knobs, got 'batch_size.x'."),
         (
             "loss.tversky.alpha=1",
-            "--set loss.tversky.alpha=1: the loss has no term of this name, got 'tversky'. Known: bce, dice.",
+            "--set loss.tversky.alpha=1: the loss has no term of this name, got 'tversky'.",
         ),
         (
             "loss.bce.weight=0",

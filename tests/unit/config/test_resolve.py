@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from messages import said
 
 from segbench import registry
 from segbench.config.experiment import Experiment
@@ -64,9 +65,8 @@ def test_a_list_of_transforms_has_every_argument() -> None:
 def test_the_place_of_a_spec_from_python_is_named() -> None:
     with pytest.raises(ExperimentError) as caught:
         resolve_choice("model", {"unet": {"widht": 3, "depth": 0}}, "my spec")
-    assert caught.value.problems == (
-        "my spec: the model unet has no such knob, got 'widht'. Did you mean 'width'? "
-        "Known: width, depth, up, concat, dropout, fit, skips. segbench list model unet.",
+    assert tuple(map(said, caught.value.problems)) == (
+        "my spec: the model unet has no such knob, got 'widht'. Did you mean 'width'?",
         "my spec: depth must be at least 1, got 0.",
     )
 
@@ -182,7 +182,7 @@ def test_knobs_over_a_preset() -> None:
     with pytest.raises(ExperimentError) as caught:
         resolve_choice("model", {"unet_r1": {"widht": 3}})
     assert str(caught.value).startswith(
-        "spec: the model unet_r1 has no such knob, got 'widht'. Did you mean 'width'? Known: width, depth, "
+        "spec: the model unet_r1 has no such knob, got 'widht'. Did you mean 'width'?"
     )
 
 
@@ -241,13 +241,11 @@ def test_a_preset_of_the_project(project: Path, load: Callable[..., Experiment])
     [
         (
             "{'unte': {}}",
-            "there is no model of this name to be a preset of, got 'unte'. Did you mean 'unet'? Known: "
-            "deeplabv3, encoder_unet, fcn, resnet34_unet, smp, unet.",
+            "there is no model of this name to be a preset of, got 'unte'. Did you mean 'unet'?",
         ),
         (
             "{'unet': {'widht': 4}}",
-            "the model unet has no such knob, got 'widht'. Did you mean 'width'? Known: width, depth, up, "
-            "concat, dropout, fit, skips.",
+            "the model unet has no such knob, got 'widht'. Did you mean 'width'?",
         ),
         ("{'unet': {'width': 0}}", "width must be at least 1, got 0."),
         ("{'unet': {'width': '4'}}", "width must be a whole number, got '4'."),
@@ -260,7 +258,7 @@ def test_a_preset_that_is_wrong(
 ) -> None:
     file = own_preset(project, f"'Narrow.'\n\nPRESET = {preset}\n")
     (found,) = problems_of("question: q\nbaseline: {dataset: shapes, model: narrow}")
-    assert f"{file}:3: {problem}" in found.replace("Known: attention_unet, ", "Known: ")
+    assert f"{file}:3: {problem}" in found
 
 
 def test_a_preset_of_a_loss_term(project: Path, load: Callable[..., Experiment]) -> None:

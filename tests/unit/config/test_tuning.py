@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from messages import said
 
 from segbench.config.expand import search_space, tuned_cell
 from segbench.config.experiment import Experiment
@@ -114,11 +115,11 @@ REFUSED = {
     ),
     "when of no axis": (
         tune("lr: {path: optimizer.lr, low: 1e-4, high: 1e-1, when: {optimiser: sgd}}"),
-        "there is no such axis, got 'optimiser'. Did you mean 'optimizer'? Known: optimizer.",
+        "there is no such axis, got 'optimiser'. Did you mean 'optimizer'?",
     ),
     "when of no level": (
         tune("lr: {path: optimizer.lr, low: 1e-4, high: 1e-1, when: {optimizer: [adam, sdg]}}"),
-        "optimizer has no level of this label, got 'sdg'. Did you mean 'sgd'? Known: adam, sgd.",
+        "optimizer has no level of this label, got 'sdg'. Did you mean 'sgd'?",
     ),
     "bounds": (tune("lr: {path: optimizer.lr, low: 1, high: 1}"), "high must be greater than low, got 1."),
     "looks": (tune(LR, "trials: 0"), "trials must be greater than 0, got 0."),
@@ -130,7 +131,7 @@ def test_refused(load: Load, name: str) -> None:
     text, expected = REFUSED[name]
     with pytest.raises(ExperimentError) as error:
         load(FILE + text)
-    assert any(expected in problem for problem in error.value.problems), error.value.problems
+    assert any(expected in said(problem) for problem in error.value.problems), error.value.problems
 
 
 def test_all_mistakes_at_once(load: Load) -> None:

@@ -111,23 +111,23 @@ def test_labels_may_hold_anything(
     [
         (
             "norms: dyt - none",
-            "there is no such axis, got 'norms'. MEAN 'norm'? Known: model, norm.",
+            "there is no such axis, got 'norms'. MEAN 'norm'?",
         ),
         (
             "norm: dyd - none",
-            "norm has no level of this label, got 'dyd'. MEAN 'dyt'? Known: batch, none, dyt.",
+            "norm has no level of this label, got 'dyd'. MEAN 'dyt'?",
         ),
         (
             "norm: dyt - nine at model = unet",
-            "norm has no level of this label, got 'nine'. MEAN 'none'? Known: batch, none, dyt.",
+            "norm has no level of this label, got 'nine'. MEAN 'none'?",
         ),
         (
             "norm: dyt - none at modle = unet",
-            "there is no such axis, got 'modle'. MEAN 'model'? Known: model, norm.",
+            "there is no such axis, got 'modle'. MEAN 'model'?",
         ),
         (
             "norm: dyt - none at model = unnet",
-            "model has no level of this label, got 'unnet'. MEAN 'unet'? Known: unet, resnet.",
+            "model has no level of this label, got 'unnet'. MEAN 'unet'?",
         ),
         (
             "norm: dyt - none at norm = batch",
@@ -158,7 +158,7 @@ def test_what_is_no_contrast_says_what_would_be(experiment: Experiment, text: st
         read_contrasts(["norm: dyt - none", text], experiment)
     form = "a contrast is written AXIS: A - B, or AXIS: A - B at OTHER = LEVEL"
     said = said.replace("MEAN", "Did you mean").replace("FORM", form)
-    assert str(error.value) == f"--contrast: {said}"
+    assert said(error.value) == f"--contrast: {said}"
 
 
 def test_all_mistakes_are_found_at_once(experiment: Experiment) -> None:

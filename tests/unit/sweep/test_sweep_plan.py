@@ -294,7 +294,7 @@ def test_a_part_of_the_design_is_selected(
         (
             ["nrom=Batch"],
             None,
-            "--only: norms has no such axis, got 'nrom'. Did you mean 'norm'? Known: norm, lr.",
+            "--only: norms has no such axis, got 'nrom'. Did you mean 'norm'?",
         ),
         (["norm=batch"], None, "--only: the axis norm has no such level, got 'batch'. Did you mean 'Batch'?"),
         (["norm"], None, "--only: a condition has the form AXIS=LEVEL, got 'norm'."),
