@@ -9,25 +9,6 @@ from pathlib import Path
 
 import pytest
 
-F2 = '''"""The F2 score."""
-
-from __future__ import annotations
-
-import numpy as np
-
-from segbench.engine.metrics.counts import Counts, ratio
-from segbench.quantities import Metric
-
-
-@Metric(words="F2")
-def f2(counts: Counts) -> np.ndarray:
-    """Dice that counts missed pixels four times: 5 TP / (5 TP + 4 FN + FP), per image.
-
-    An empty prediction on an empty mask is 1.
-    """
-    return ratio(5 * counts.tp, 5 * counts.tp + 4 * counts.fn + counts.fp)
-'''
-
 EXPERIMENT = """
 question: Does a U-Net need batch normalisation?
 baseline:
@@ -60,8 +41,9 @@ def means_of_images(trial: Path) -> dict[str, float]:
 
 @pytest.mark.slow
 def test_a_metric_costs_one_file(tree, project):
-    tree.add("engine/metrics/f2.py", F2)
+    tree.follow("A metric")
     assert len(tree.touched) == 1
+    tree.test("tests/unit/engine/test_f2.py")
 
     def segbench(*command: str) -> str:
         return tree.run("-m", "segbench", *command, cwd=project)
