@@ -25,7 +25,7 @@ from segbench.store.scan import scan
 from segbench.trial.devices import Slot
 
 if TYPE_CHECKING:
-    from segbench.plan.bench import Steps
+    from segbench.plan.steps import Steps
 
 
 _SIZE_FOLDER: Final = "networks"
@@ -215,7 +215,7 @@ def _network(plan: Plan, config: TrialConfig) -> tuple[int | None, int | None]:
     project = plan.experiment.project
     known = memory.recall(project, _SIZE_FOLDER, subject)
     if known is None:
-        from segbench.plan.bench import size_network
+        from segbench.plan.steps import size_network
 
         parameters, flops = size_network(config, project)
         known = {"parameters": parameters, "flops": flops}
@@ -252,7 +252,7 @@ def take_steps(
     Raises:
         DataError: The data cannot be read.
     """
-    from segbench.plan.bench import time_steps
+    from segbench.plan.steps import time_steps
 
     steps = time_steps(config, project, slot)
     subject = _steps_subject(config, project, slot, data_fingerprint)

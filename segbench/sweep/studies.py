@@ -256,7 +256,7 @@ class DesignStudy(Study):
         yield from {entry.trial.hash: entry.state for entry in job.entries}.values()
 
     def table(self, job: Job) -> list[str]:
-        return cell_table(job)
+        return cell_table(job.plan)
 
 
 class TunedStudy(DesignStudy):
@@ -292,7 +292,7 @@ class TunedStudy(DesignStudy):
         yield from (trial.state for trial in tried.values())
 
     def table(self, job: Job) -> list[str]:
-        return [*tuning_lines(job.plan), *cell_table(job)]
+        return [*tuning_lines(job.plan), *cell_table(job.plan)]
 
 
 class SearchStudy(Study):

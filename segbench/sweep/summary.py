@@ -22,20 +22,20 @@ from segbench.trial.record import measure_trial
 
 if TYPE_CHECKING:
     from segbench.config.experiment import Constraint, Experiment, Search
-    from segbench.sweep.studies import Job
+    from segbench.plan.plan import Plan
 
 
 MOST_PROPOSALS = 10
 
 
-def cell_table(job: Job) -> list[str]:
+def cell_table(plan: Plan) -> list[str]:
     """Return the cells with the means of their complete trials; no intervals: the report has them."""
-    objective = job.experiment.baseline.objective.metric
-    outcome = job.experiment.outcome
+    objective = plan.experiment.baseline.objective.metric
+    outcome = plan.experiment.outcome
     rows = [["cell", "n", objective, outcome, ""]]
-    cells = {e.trial.cell.label: e.trial.cell for e in job.entries}
+    cells = {e.trial.cell.label: e.trial.cell for e in plan.entries}
     for label in cells:
-        entries = [e for e in job.entries if e.trial.cell.label == label]
+        entries = [e for e in plan.entries if e.trial.cell.label == label]
         complete = [e.record for e in entries if e.record is not None and e.state is State.COMPLETE]
         others = Counter(str(e.state) for e in entries if e.state is not State.COMPLETE)
         rows.append(

@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 from segbench.cli.app import app
 from segbench.config.experiment import Experiment
 from segbench.plan import bench as module
-from segbench.plan.bench import Bench, Ceilings, Pace, PayBack, Steps, bench
+from segbench.plan.bench import Bench, Ceilings, Pace, bench
 from segbench.plan.costs import costs_of
 from segbench.plan.plan import plan_trials
+from segbench.plan.steps import PayBack, Steps
 from segbench.trial.devices import Slot
 
 CPU = Slot("cpu", 1, {}, "cpu")
@@ -39,7 +40,7 @@ seeds: 2
 def experiment(make_experiment: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch) -> Experiment:
     for name in ("_CEILING_S", "_DATA_S"):
         monkeypatch.setattr(module, name, 0.05)
-    monkeypatch.setattr("segbench.plan.bench._LEAST_S", 0.05)
+    monkeypatch.setattr("segbench.plan.steps._LEAST_S", 0.05)
     return make_experiment(TEXT)
 
 
@@ -168,7 +169,7 @@ def test_what_does_not_train_is_said(experiment: Experiment, monkeypatch: pytest
     def fails(*args: object, **options: object) -> None:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr("segbench.plan.bench.build_run", fails)
+    monkeypatch.setattr("segbench.plan.steps.build_run", fails)
     found = bench(plan_trials(experiment), CPU, seconds=0)
     assert found.paces[0].steps == Steps()
     assert found.paces[0].share_of_peak is None

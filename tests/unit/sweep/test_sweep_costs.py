@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from segbench.config.experiment import Experiment
-from segbench.plan import bench
+from segbench.plan import steps
 from segbench.plan.costs import cost_key, costs_of, time_s
 from segbench.plan.plan import Plan, plan_trials
 from segbench.plan.power import smallest_difference
@@ -123,7 +123,7 @@ def test_a_network_that_never_ran_is_built_without_storage(experiment: Experimen
 def test_a_huge_network_takes_no_memory_to_size(experiment: Experiment) -> None:
     config = experiment.cells[0].config
     huge = replace(config, model=replace(config.model, knobs={**config.model.knobs, "width": 4096}))
-    parameters, flops = bench.size_network(huge, experiment.project)
+    parameters, flops = steps.size_network(huge, experiment.project)
     assert parameters is not None
     assert parameters > 10**10 / 2
     assert flops is not None
@@ -132,7 +132,7 @@ def test_a_huge_network_takes_no_memory_to_size(experiment: Experiment) -> None:
 def test_what_was_sized_once_is_remembered(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_trials(experiment)
     first = cost_of(plan, 0)
-    monkeypatch.setattr(bench, "size_network", lambda *_: pytest.fail("it was remembered"))
+    monkeypatch.setattr(steps, "size_network", lambda *_: pytest.fail("it was remembered"))
     assert cost_of(plan, 0) == first
 
 
