@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from messages import said
 from typer.testing import CliRunner
 
 from segbench import registry
@@ -107,7 +108,7 @@ def test_a_file_whose_folder_names_no_axis(tmp_path: Path) -> None:
 def test_knobs_that_are_wrong(tmp_path: Path) -> None:
     file = str(write(tmp_path))
     error = check(file, "--set", "edn=1", "--set", "end", "--set", "end=true")[1]
-    assert str(error).splitlines() == [
+    assert said(error).splitlines() == [
         "--set edn=1: schedule linear has no such knob, got 'edn'. Did you mean 'end'?",
         "--set end: write --set KNOB=VALUE, such as --set width=16.",
         "--set end=true: end must be a number, got True.",
