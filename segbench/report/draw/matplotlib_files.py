@@ -26,7 +26,7 @@ from segbench.report.draw.layout import CM_PER_INCH, FONT, TEXT_PT, TITLE_PT, La
 
 _DPI = 200
 _INK, _SOFT, _LINE = "#222222", "#444444", "#dddddd"
-_STYLE: Final[Mapping[str, Any]] = {
+_STYLE: Final[dict[Any, Any]] = {
     "font.size": TEXT_PT,
     "font.family": FONT,
     "text.parse_math": False,
@@ -156,7 +156,12 @@ def _draw_facet(canvas: Canvas, layout: Layout, placed: Placed, number: int) -> 
 def _draw_line(axes: Axes, mark: Mark) -> None:
     look = mark.look
     if mark.low:
-        area = {"color": look.colour, "alpha": 0.16, "linewidth": 0, "gid": f"band-{mark.key}"}
+        area: dict[str, Any] = {
+            "color": look.colour,
+            "alpha": 0.16,
+            "linewidth": 0,
+            "gid": f"band-{mark.key}",
+        }
         axes.fill_between(mark.x, mark.low, mark.high, **area)
     style = _stroke(look, 1.3)
     if mark.marked:
@@ -212,7 +217,7 @@ def _draw_key(canvas: Canvas, layout: Layout, placed: PlacedKey) -> None:
     left, right = placed.left / layout.width, (placed.left + 0.5) / layout.width
     if kind == "region":
         height = 0.24 / layout.height
-        area = {"color": "#000000", "alpha": look.alpha, "linewidth": 0}
+        area: dict[str, Any] = {"color": "#000000", "alpha": look.alpha, "linewidth": 0}
         canvas.add_artist(Rectangle((left, y - height / 2), right - left, height, **area))
     if kind in ("line", "marked"):
         canvas.add_artist(Line2D([left, right], [y, y], **_stroke(look, 1.4)))
@@ -352,7 +357,8 @@ def _tell_points(mark: Mark, groups: Mapping[str, ET.Element]) -> None:
             group.attrib["style"] += f"; {symbols[0].attrib['style']}"
             for symbol in symbols:
                 del symbol.attrib["style"]
-        group.remove(group.find("g"))
+        for emptied in group.findall("g"):
+            group.remove(emptied)
     for k, drawn in enumerate(parts):
         if drawn:
             item = ET.SubElement(group, "g", {"class": "item"})

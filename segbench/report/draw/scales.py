@@ -40,7 +40,7 @@ def logarithmic(values: Iterable[float], label: str) -> Scale:
     low, high = (min(finite), max(finite)) if finite else (1.0, 10.0)
     span = max(high / low, 1.5)
     low, high = low / span**0.12, high * span**0.12
-    locator = LogLocator(subs=(1, 2, 5) if high / low < 300 else (1,), numticks=math.inf)
+    locator = LogLocator(subs=(1, 2, 5) if high / low < 300 else (1,), numticks=10_000)
     ticks = [float(t) for t in locator.tick_values(low, high) if low <= t <= high]
     ticks = ticks[:: -(-len(ticks) // _MOST_LOG_TICKS) or 1]
     if len(ticks) < 2:
