@@ -105,7 +105,7 @@ def _axis_of(key: str) -> str:
 
 
 def _axis_key(node: Node) -> str:
-    return next(key for key in node.value if key not in WORDS)
+    return next(str(key) for key in node.value if key not in WORDS)
 
 
 def read_claims(
@@ -185,8 +185,8 @@ def _read(node: Node, axes: Sequence[Axis], problems: Problems, known: _Known) -
     axis = next((axis for axis in axes if axis.name == name), None)
     if axis is None:
         if name not in known.unread:
-            words = [*names_of_axes, *WORDS]
-            problems.add(node.key_place(key), "there is no such axis", got=name, known=words)
+            known_keys: list[str] = [*names_of_axes, *WORDS]
+            problems.add(node.key_place(key), "there is no such axis", got=name, known=known_keys)
         return None
     compared = _compared(node[key], axis, problems)
     metric = _word(node, "metric", known.metrics, known.outcome, "there is no such metric", problems)

@@ -16,6 +16,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from segbench.dashboard.address import StorageAddress
@@ -225,7 +226,10 @@ class StudyMirror:
 
     def _create(self) -> optuna.Study:
         return optuna.create_study(
-            storage=self._storage, study_name=self._name, directions=self._directions, load_if_exists=True
+            storage=self._storage,
+            study_name=self._name,
+            directions=[StudyDirection[each.upper()] for each in self._directions],
+            load_if_exists=True,
         )
 
     def _is_own(self, study: optuna.Study) -> bool:

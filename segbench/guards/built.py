@@ -11,7 +11,7 @@ from segbench.guards import augmentations, levels, losses, networks
 from segbench.guards.finding import Finding, Guard, Severity, guards_of, sorted_findings
 from segbench.guards.probes import Probes, one_line
 
-MODULES: Final = (networks, networks, losses, augmentations, levels)
+MODULES: Final = (networks, losses, augmentations, levels)
 
 
 def check_levels(

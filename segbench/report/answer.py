@@ -24,6 +24,7 @@ from segbench.report.numbers import (
 from segbench.report.study import Estimator
 from segbench.report.topics.claims import ON_TEXT
 from segbench.report.topics.search import Best
+from segbench.report.trace import rows_of
 from segbench.stats.verdict import EQUIVALENT, UNRESOLVED, alpha_at_a_look
 
 _NAMES = {"test_dice": "the Dice coefficient"}
@@ -54,16 +55,15 @@ def write_answer(
     level = 1 - alpha_at_a_look(len(experiment.looks))
     family = effects[effects["is_family"] & (effects["verdict"] != "")]
     decided = family[~family["verdict"].isin([UNRESOLVED, EQUIVALENT])]
-    sentences += [_decided(row, level) for row in decided.to_dict("records")]
+    sentences += [_decided(row, level) for row in rows_of(decided)]
     sentences += [
-        _equivalent(row, experiment, level)
-        for row in family[family["verdict"] == EQUIVALENT].to_dict("records")
+        _equivalent(row, experiment, level) for row in rows_of(family[family["verdict"] == EQUIVALENT])
     ]
-    unresolved = family[family["verdict"] == UNRESOLVED].to_dict("records")
+    unresolved = rows_of(family[family["verdict"] == UNRESOLVED])
     sentences += [_unresolved(row, experiment, level) for row in unresolved]
     sentences += _claims(claims)
     if family["depends_on_selection"].any():
-        rows = family[family["depends_on_selection"]].to_dict("records")
+        rows = rows_of(family[family["depends_on_selection"]])
         sentences.append(
             f"At the last epoch's weights the answer differs for {listed([_contrast(r) for r in rows])}: it "
             "depends on checkpoint selection."

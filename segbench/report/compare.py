@@ -267,8 +267,9 @@ def _outcome(a: Side, b: Side, cells: Sequence[SharedCell]) -> dict[str, Any]:
     for word, (side, frames) in zip("AB", sides, strict=True):
         frame = pd.concat(frames, ignore_index=True)
         names = {trial: f"{word}/{trial}" for trial in map(str, frame["trial"])}
-        here = {axis_column(_STUDY): word, axis_column(_CELL): frame["cell"]}
-        parts.append(frame.assign(trial=frame["trial"].map(names), **here))
+        frame["trial"] = frame["trial"].map(names)
+        frame[axis_column(_STUDY)], frame[axis_column(_CELL)] = word, frame["cell"]
+        parts.append(frame)
         images.append(_renamed(side.results.images, names))
     table = pd.concat(parts, ignore_index=True)
     if outcome not in table:

@@ -352,8 +352,10 @@ class LiveDisplay:
     def _erase_wrapped_rows(self, width: int) -> None:
         """Erase the rows that the last drawing takes more than rich knows: the terminal has wrapped lines."""
         more = sum(max(1, math.ceil(line / width)) - 1 for line in self._line_widths)
-        erased = [ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1)]
-        self._console.control(*[Control(*erased)] * more)
+        erased = Control(
+            ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1)
+        )
+        self._console.control(*[erased] * more)
 
     def _render(self) -> Group:
         width = self._console.width

@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 
 import optuna
 from optuna._transform import _SearchSpaceTransform
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.pruners import BasePruner, HyperbandPruner
 from optuna.samplers import (
     BaseGASampler,
@@ -82,7 +82,9 @@ class SearchStudy:
         # CMA-ES takes its first distribution from them; their values would enter its generations.
         in_study = [] if search.sampler == "cmaes" else self._known
         self._num_known = len(in_study)
-        directions = [goal.direction for goal in search.goals] or [direction]
+        directions = [
+            StudyDirection[each.upper()] for each in [goal.direction for goal in search.goals] or [direction]
+        ]
         with _quiet():
             self._pruner = _checked(
                 name, "pruner", lambda: make_pruner(search, epochs=epochs, num_known=self._num_known)
@@ -506,10 +508,10 @@ def num_points(space: Space) -> int | None:
 def _num_points(distribution: BaseDistribution) -> int | None:
     if isinstance(distribution, CategoricalDistribution):
         return len(distribution.choices)
-    if distribution.step is None:  # type: ignore[attr-defined]
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    if distribution.step is None:
         return None
-    width = distribution.high - distribution.low  # type: ignore[attr-defined]
-    return round(width / distribution.step) + 1  # type: ignore[attr-defined]
+    return round((distribution.high - distribution.low) / distribution.step) + 1
 
 
 def _points(distribution: BaseDistribution) -> list[Any]:

@@ -29,8 +29,9 @@ def linear(
     formatter = ScalarFormatter(useOffset=False)
     formatter.set_scientific(False)
     formatter.create_dummy_axis()
+    assert formatter.axis is not None
     formatter.axis.set_view_interval(low, high)
-    labels = tuple(formatter.format_ticks(ticks))
+    labels = tuple(formatter.format_ticks(list(ticks)))
     return Scale(label=label, low=low, high=high, ticks=ticks, tick_labels=labels)
 
 

@@ -189,7 +189,7 @@ def _marks(
     numbers: Numbers,
 ) -> list[Mark]:
     marks = []
-    by_cell = dict(tuple(curves.groupby("cell", sort=False)))
+    by_cell = {str(cell): rows for cell, rows in curves.groupby("cell", sort=False)}
     cells = sorted(by_cell, key=lambda cell: layout.levels.index(layout.level_of(labels.levels(cell))))
     for metric in reversed(metrics):
         is_train = metric.startswith("train")

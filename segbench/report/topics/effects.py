@@ -287,7 +287,7 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
     if ranked:
         effects = effects.sort_values("difference", ascending=is_lower_better(outcome), kind="stable")
     numbers = Numbers(labels.style.digits)
-    rows = list(effects.to_dict(orient="records"))
+    rows = rows_of(effects)
     names = [contrast_name(row, labels) for row in rows]
     margin = analysis.experiment.margin
     extent = [row[key] for row in rows for key in ("low", "high", "difference", "low_new", "high_new")]
@@ -301,7 +301,7 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
             f"{names[k]}: {numbers.difference(row['difference'])} {numbers.interval(row['low'], row['high'])}"
         )
         hover += f", n = {row['n']}" + (f", {row['verdict']}" if row["verdict"] else ", exploratory")
-        shared = {"kind": "points", "name": _group(row)}
+        group = _group(row)
         subject = contrast_subject(analysis, row)
         if row["low_new"] == row["low_new"]:
             marks.append(
@@ -314,7 +314,8 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
                     look=Look(colour=look.colour, marker="none", dash="dotted", size=0.8),
                     hover=(f"{names[k]}, new images: {numbers.interval(row['low_new'], row['high_new'])}",),
                     traces=(EFFECTS.hover(labels, subject, "interval_new"),),
-                    **shared,
+                    kind="points",
+                    name=group,
                 )
             )
         if row["difference_last"] == row["difference_last"]:
@@ -326,7 +327,8 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
                     look=Look(colour=look.colour, marker="cross", size=0.75),
                     hover=(f"{names[k]}, last epoch: {numbers.difference(row['difference_last'])}",),
                     traces=(EFFECTS.hover(labels, subject, "difference_last"),),
-                    **shared,
+                    kind="points",
+                    name=group,
                 )
             )
         has_interval = row["low"] == row["low"]
@@ -340,7 +342,8 @@ def forest_figure(analysis: Analysis, labels: Labels) -> Figure | None:
                 look=look,
                 hover=(hover,),
                 traces=(EFFECTS.hover(labels, subject, "difference"),),
-                **shared,
+                kind="points",
+                name=group,
             )
         )
     right = tuple(

@@ -282,9 +282,9 @@ def _line(key: str, means: pd.DataFrame, shift: float, name: str, look: Look, la
     y = tuple(means["mean"].astype(float))
     has_interval = bool(means["low"].notna().any())
     hover = tuple(
-        f"{name}, {labels.name(str(row.Index))}: {numbers.value(row.mean)} "
-        f"{numbers.interval(row.low, row.high)}, n = {row.n}"
-        for row in means.itertuples()
+        f"{name}, {labels.name(level)}: {numbers.value(row['mean'])} "
+        f"{numbers.interval(row['low'], row['high'])}, n = {row['n']}"
+        for level, row in zip(map(str, means.index), rows_of(means), strict=True)
     )
     points = Mark(
         key=f"{key}-mean",

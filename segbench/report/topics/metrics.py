@@ -48,8 +48,8 @@ def metrics_frame(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame:
 
 def _recorded(table: pd.DataFrame, outcome: str) -> list[str]:
     """Return the metrics that some trial has, in the order of columns, those made elsewhere last."""
-    found = []
-    for name in [*QUANTITIES, *(name for name in table if name not in QUANTITIES)]:
+    found: list[str] = []
+    for name in [*QUANTITIES, *(name for name in map(str, table) if name not in QUANTITIES)]:
         quantity = find_quantity(name) if name in table and name != outcome else None
         is_shown = quantity is not None and quantity.kind is Kind.TEST and not quantity.is_at_last
         if is_shown and table[name].notna().any():

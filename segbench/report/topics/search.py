@@ -190,7 +190,7 @@ def find_front(experiment: Experiment, proposals: pd.DataFrame, table: pd.DataFr
 
 def _best(experiment: Experiment, proposals: pd.DataFrame, table: pd.DataFrame, index: Hashable) -> Best:
     assert experiment.search is not None
-    row = proposals.loc[index]
+    row = proposals.loc[[index]].iloc[0]
     columns = {p.name: parameter_column(p.name) for p in experiment.search.parameters}
     settings = {name: row[column] for name, column in columns.items() if column in proposals}
     return Best(
@@ -210,7 +210,7 @@ def _replicates(experiment: Experiment, trial: str, table: pd.DataFrame) -> np.n
         return np.array([])
     chosen_by = table.loc[table["trial"] == trial, "seed"].iloc[0]
     rows = table[(table["search_replicate_of"] == trial) & (table["seed"] != chosen_by)]
-    return rows.groupby("seed")[experiment.outcome].mean().dropna().to_numpy(float)
+    return np.asarray(rows.groupby("seed")[experiment.outcome].mean().dropna(), dtype=float)
 
 
 def _setting(value: object) -> str:
@@ -315,7 +315,7 @@ def points(
             look=look,
             x=tuple(rows["x"].astype(float)),
             y=tuple(rows["y"].astype(float)),
-            hover=tuple(_hint(row, aim, numbers, place) for row in rows.to_dict("records")),
+            hover=tuple(_hint(row, aim, numbers, place) for row in rows_of(rows)),
         )
         for kind, look, rows in groups
         if not rows.empty

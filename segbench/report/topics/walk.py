@@ -113,7 +113,8 @@ def trace_all(analysis: Analysis, digits: int) -> Traces:
 def parts_of(analysis: Analysis, section: str) -> Iterator[TablePart | FigurePart]:
     """Yield the tables and figures of a section."""
     for topic in TOPICS:
-        for part in (*topic.tables, *topic.figures):
+        parts: tuple[TablePart | FigurePart, ...] = (*topic.tables, *topic.figures)
+        for part in parts:
             if topic.section_of(analysis, part) == section:
                 yield part
 
