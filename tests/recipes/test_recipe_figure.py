@@ -4,41 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.recipes.conftest import Tree
-
 FAKES = Path(__file__).parents[1] / "unit" / "report"
-
-MAKER = '''
-def seeds_figure(analysis: Analysis, labels: Labels) -> Figure | None:
-    """Return how many seeds each cell has."""
-    rows = rows_of(labels.ordered(analysis.cells))
-    counts = tuple(float(row["n"]) for row in rows)
-    places = tuple(-float(k) for k in range(len(rows)))
-    names = [labels.cell(row["cell"]) for row in rows]
-    mark = Mark(
-        key="n",
-        name="seeds",
-        kind="points",
-        look=Look(),
-        x=counts,
-        y=places,
-        hover=tuple(f"{name}: {count:.0f} seeds" for name, count in zip(names, counts, strict=True)),
-        traces=tuple(CELLS.hover(labels, row["cell"], "n") for row in rows),
-    )
-    return Figure(
-        name="seeds",
-        title="Seeds of every cell",
-        caption="How many seeds of every cell completed.",
-        facets=((Facet(x=linear(counts, "Seeds"), y=categories(names), marks=(mark,)),),),
-        width_cm=labels.style.width_cm,
-        row_height_cm=3.0,
-        left_cm=4.0,
-    )
-
-
-TOPIC: Final'''
-
-PART = '        FigurePart(name="seeds", make=seeds_figure),\n'
 
 CHECK = """
 import fake_analysis as fake
@@ -68,10 +34,7 @@ assert {"figures/seeds.svg", "figures/seeds.tex", "data/figure-seeds.csv"} <= ow
 """
 
 
-def test_a_figure_is_one_maker_and_one_entry_in_its_topic(tree: Tree) -> None:
-    topic = "report/topics/cells.py"
-    tree.edit(topic, "\nTOPIC: Final", MAKER)
-    before = '        FigurePart(name="cost"'
-    tree.edit(topic, before, PART + before)
+def test_a_figure_costs_one_file(tree):
+    tree.follow("A figure")
+    assert len(tree.touched) == 1
     tree.run("-c", CHECK, cwd=tree.root, path=FAKES)
-    assert tree.touched == {topic}
