@@ -163,10 +163,10 @@ PARTS: Final = {
     "sampler: {gp: {seed: -1}}": ("9:24: seed must be at least 0", "-1"),
     "sampler: tpa": ("9:12: Optuna has no such sampler", "Did you mean 'tpe'?"),
     "sampler: GridSampler": ("9:12: Optuna has no such sampler", "'GridSampler'"),
-    "sampler: cmaes": ("9:12: this sampler proposes numbers, and norm has levels", "Known: "),
+    "sampler: cmaes": ("9:12: this sampler proposes numbers, and norm has levels", "'cmaes'"),
     "sampler: bruteforce": ("9:12: this sampler tries every point, and lr has no `step`", "'bruteforce'"),
     "sampler: qmc\n  warm_start: [other]": ("10:15: the sampler qmc learns nothing", "['other']"),
-    "pruner: {hyperband: {n_startup_trials: 1}}": ("9:24: there is no such key", "warmup_epochs"),
+    "pruner: {hyperband: {n_startup_trials: 1}}": ("9:24: there is no such key", "'n_startup_trials'"),
     "pruner: {median: {warmup_epochs: 1, n_warmup_steps: 2}}": (
         "n_warmup_steps and warmup_epochs set",
         "9:39",
@@ -183,7 +183,7 @@ def test_mistakes_in_a_sampler_or_a_pruner(problems_of: Problems, text: str) -> 
 def test_a_sampler_of_one_goal_is_refused_several(problems_of: Problems) -> None:
     text = f"{HEAD}{NUMBERS}  sampler: cmaes\n  goals: [val_dice, epoch_time_s]\n"
     (problem,) = problems_of(text)
-    assert problem.startswith("9:12: this sampler knows one goal only, got 'cmaes'. Known: ")
+    assert problem == "9:12: this sampler knows one goal only, got 'cmaes'."
 
 
 def test_more_points_than_proposals_are_refused(problems_of: Problems) -> None:

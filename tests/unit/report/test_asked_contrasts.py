@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from messages import said
 
 sys.path.insert(0, str(Path(__file__).parent))
 import made_study
@@ -107,7 +108,7 @@ def test_labels_may_hold_anything(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "problem"),
     [
         (
             "norms: dyt - none",
@@ -153,12 +154,12 @@ def test_labels_may_hold_anything(
         ("", "FORM, got ''."),
     ],
 )
-def test_what_is_no_contrast_says_what_would_be(experiment: Experiment, text: str, said: str) -> None:
+def test_what_is_no_contrast_says_what_would_be(experiment: Experiment, text: str, problem: str) -> None:
     with pytest.raises(ExperimentError) as error:
         read_contrasts(["norm: dyt - none", text], experiment)
     form = "a contrast is written AXIS: A - B, or AXIS: A - B at OTHER = LEVEL"
-    said = said.replace("MEAN", "Did you mean").replace("FORM", form)
-    assert said(error.value) == f"--contrast: {said}"
+    problem = problem.replace("MEAN", "Did you mean").replace("FORM", form)
+    assert said(error.value) == f"--contrast: {problem}"
 
 
 def test_all_mistakes_are_found_at_once(experiment: Experiment) -> None:
