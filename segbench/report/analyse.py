@@ -15,11 +15,11 @@ from segbench.quantities import LIMITS, find_quantity
 from segbench.records import State, axis_column
 from segbench.report.analysis import CELL_MEDIANS, LOST, MISSING, Analysis
 from segbench.report.answer import write_answer, write_front_answer, write_search_answer
-from segbench.report.best_design import best_design
 from segbench.report.head import describe, provenance
 from segbench.report.notes import Planned, last_look, write_notes
 from segbench.report.numbers import listed
 from segbench.report.study import Estimator, Family, Member, as_options, build_family, read_contrasts
+from segbench.report.topics.best_design import best_design
 from segbench.report.topics.claims import judge_claims
 from segbench.report.topics.effects import effects_frame
 from segbench.report.topics.factorial import Factorial

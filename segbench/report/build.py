@@ -12,7 +12,6 @@ import pandas as pd
 
 from segbench.records import DECIMALS, written_columns
 from segbench.report.analysis import Analysis
-from segbench.report.best_design import file_name
 from segbench.report.draw.drawn import Drawing, Drawn
 from segbench.report.draw.figure import Figure
 from segbench.report.draw.pgfplots import draw_pgfplots
@@ -27,6 +26,7 @@ from segbench.report.pages.numbers_json import write_numbers_json
 from segbench.report.pages.pdf import Compiled, compile_pdf
 from segbench.report.pages.xlsx import XLSX_FILE, is_installed, write_xlsx
 from segbench.report.style import create_style, read_style
+from segbench.report.topics.best_design import file_name
 from segbench.report.topics.panels import PANELS_FILE, Panels
 from segbench.report.topics.walk import DATA_NAMES, FIGURE_NAMES, TABLE_NAMES, make_figures, trace_all
 from segbench.store.atomic import write_bytes

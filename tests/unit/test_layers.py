@@ -28,8 +28,7 @@ def files_importing(root: str) -> set[str]:
 def test_no_modules_import_each_other_in_a_circle() -> None:
     """The contract knows modules of one room; a room's `__init__` and imports within functions count here."""
     graph = grimp.build_graph("segbench", cache_dir=None)
-    modules = {module for module in graph.modules if not module.startswith("segbench.report.")}
-    imports = {module: graph.find_modules_directly_imported_by(module) & modules for module in modules}
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
     assert len(imports["segbench.config.load"]) > 5
     TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle
 

@@ -9,9 +9,9 @@ import pandas as pd
 
 from segbench.config.experiment import Experiment
 from segbench.report.analysis import Analysis
-from segbench.report.best_design import NUM_SEEDS, file_name
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers
+from segbench.report.topics.best_design import NUM_SEEDS, file_name
 from segbench.report.topics.search import Best, proposal_column
 from segbench.report.topics.topic import Column, Frame, Number, TablePart, Text, Topic, interval
 from segbench.report.trace import Measured, Row, Source, show_count, show_of
