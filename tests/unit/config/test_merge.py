@@ -221,7 +221,7 @@ def test_set_spells_out_the_first_knob(write: Write) -> None:
         ),
         (
             "model.widht=3",
-            "--set model.widht=3: the model unet has no such knob, got 'widht'. Did you mean 'width'?",
+            "--set model.widht=3: the model unet has no such knob, got 'widht'. Did you mean 'width'? segbench list model unet.",
         ),
         ("model.width=true", "--set model.width=true: width must be a whole number, got True."),
         ("batch_size.x=3", "--set batch_size.x=3: batch_size has no knobs, got 'batch_size.x'."),

@@ -110,7 +110,7 @@ FIELD_VALUES: Final = {
     "norm: 3": "4:9: norm must be a variant's name or {name: {knob: value}}, got 3. segbench list norm.",
     "norm: {batch: {}, group: {}}": "4:9: norm must be one variant; indent its knobs under its name, "
     "got 'batch, group'. segbench list norm.",
-    "norm: {group: {grops: 4}}": "4:18: the norm group has no such knob, got 'grops'. Did you mean 'groups'?",
+    "norm: {group: {grops: 4}}": "4:18: the norm group has no such knob, got 'grops'. Did you mean 'groups'? segbench list norm group.",
     "mix: {none: 3}": "4:15: the mix none has no knobs, got 3.",
     "norm: my_missing_pkg:Norm": "4:9: there is no Python module of this import path, got 'my_missing_pkg'. "
     "Write package.module:Name; the package must be installed or stand beside experiments/.",
@@ -144,7 +144,7 @@ FIELD_VALUES: Final = {
     "loss: {bce: true}": "4:15: weight must be a number, got True.",
     "loss: {bce: big}": "4:15: the loss term bce must be a weight or a mapping of knobs, got 'big'.",
     "loss: {dice: {smoth: 1}}": "4:17: the loss term dice has no such knob, got 'smoth'. "
-    "Did you mean 'smooth'?",
+    "Did you mean 'smooth'? segbench list loss dice.",
     "augment: []": "4:12: a list of transforms must not be empty. Write `augment: none`.",
     "augment: {transforms: {steps: 3}}": "4:33: steps must be a list of transforms, got 3.",
     "model: {unet: {width: 4, depth: 6}}": "3:27: unet takes sizes that are multiples of 64, got 32. "
@@ -350,7 +350,7 @@ SPACES: Final = {
     "space: {a: {path: epochs, low: 1, high: 3}, epochs: [1, 2]}": "4:47: the parameter a sets epochs too; "
     "one may set it.",
     "space: {search:n: {path: epochs, low: 1, high: 3}}": "4:11: a name must not begin with this: files write `axis:NAME` where a name is taken, got 'search:n'.",
-    "space: {epochs: [1, 2]}\n  sampler: tp": "5:12: sampler must be one of the known words, got 'tp'. "
+    "space: {epochs: [1, 2]}\n  sampler: tp": "5:12: Optuna has no such sampler that a file can name, got 'tp'. "
     "Did you mean 'tpe'?",
     "space: {epochs: [1, 2]}\n  sampler: {tpe: {}, random: {}}": "5:12: must name one, got 'tpe, random'.",
     "space: {epochs: [1, 2]}\n  pruner: {median: {warmup: 1}}": "5:21: there is no such key, got 'warmup'. "
