@@ -110,7 +110,8 @@ FIELD_VALUES: Final = {
     "norm: 3": "4:9: norm must be a variant's name or {name: {knob: value}}, got 3. segbench list norm.",
     "norm: {batch: {}, group: {}}": "4:9: norm must be one variant; indent its knobs under its name, "
     "got 'batch, group'. segbench list norm.",
-    "norm: {group: {grops: 4}}": "4:18: the norm group has no such knob, got 'grops'. Did you mean 'groups'? segbench list norm group.",
+    "norm: {group: {grops: 4}}": "4:18: the norm group has no such knob, got 'grops'. Did you mean 'groups'? "
+    "segbench list norm group.",
     "mix: {none: 3}": "4:15: the mix none has no knobs, got 3.",
     "norm: my_missing_pkg:Norm": "4:9: there is no Python module of this import path, got 'my_missing_pkg'. "
     "Write package.module:Name; the package must be installed or stand beside experiments/.",
@@ -300,11 +301,6 @@ CLAIMS: Final = {
 @pytest.mark.parametrize(("claim", "problem"), CLAIMS.items(), ids=CLAIMS)
 def test_mistakes_in_claims(problems_of: Problems, claim: str, problem: str) -> None:
     assert problems_of(f"{AXES}claims: [{claim}]") == [problem]
-
-
-def test_a_claim_about_an_unknown_metric_names_the_nearest(problems_of: Problems) -> None:
-    [problem] = problems_of(f"{AXES}claims: [{{norm: batch > none, metric: test_dise}}]")
-    assert problem == "4:39: there is no such metric, got 'test_dise'. Did you mean 'test_dice'?"
 
 
 @pytest.mark.parametrize(
