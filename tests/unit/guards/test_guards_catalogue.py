@@ -18,7 +18,7 @@ MODULES = [
     importlib.import_module(f"segbench.guards.{each.name}") for each in pkgutil.iter_modules(guards.__path__)
 ]
 GUARDS = {id(guard): guard for module in MODULES for guard in guards_of(module)}.values()
-DOCS = Path(__file__).parents[4] / "docs" / "guards.md"
+DOCS = Path(__file__).parents[3] / "docs" / "guards.md"
 
 
 def test_the_catalogue_knows_the_guards_without_importing_them() -> None:
