@@ -66,7 +66,8 @@ def test_the_place_of_a_spec_from_python_is_named() -> None:
     with pytest.raises(ExperimentError) as caught:
         resolve_choice("model", {"unet": {"widht": 3, "depth": 0}}, "my spec")
     assert tuple(map(said, caught.value.problems)) == (
-        "my spec: the model unet has no such knob, got 'widht'. Did you mean 'width'? segbench list model unet.",
+        "my spec: the model unet has no such knob, got 'widht'. Did you mean 'width'? "
+        "segbench list model unet.",
         "my spec: depth must be at least 1, got 0.",
     )
 
