@@ -23,7 +23,7 @@ from segbench.dashboard.pictures import TrialPictures, artifact_id
 from segbench.dashboard.shown import Frame, ShownTrial, describe_config, read_answer, write_headline
 from segbench.dashboard.storage import close_storage, open_storage
 from segbench.engine.passes import Evaluation
-from segbench.records import State
+from segbench.records import SearchPlace, State
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.queue import QueuedTrial
 from segbench.store.trials import read_trial
@@ -150,7 +150,7 @@ def test_a_search_shows_parameters_and_proposal(make_experiment: Callable[..., E
         seed=0,
         fold=0,
         data_fingerprint="",
-        search={"number": 3, "parameters": {"lr": 0.01}, "space": space},
+        search=SearchPlace(number=3, parameters={"lr": 0.01}, space=space),
     )
     shown = frame.show(trial, None)
     assert (shown.parameters, shown.space, shown.number) == ({"lr": 0.01}, space, 3)
