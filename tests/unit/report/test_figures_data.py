@@ -146,7 +146,7 @@ def test_a_search_draws_the_best_so_far_and_each_parameter():
         {
             "trial": ["a", "b", "c", "d"],
             "number": [0, 1, 2, 3],
-            "lr": [1e-5, 1e-3, 1e-4, 1e-2],
+            "search:lr": [1e-5, 1e-3, 1e-4, 1e-2],
             "state": ["complete", "complete", "pruned", "complete"],
             "value": [0.5, 0.8, 0.3, 0.7],
         }
