@@ -169,12 +169,12 @@ def test_a_series_hides_in_its_figure_alone(page, reports):
 def readings(analysis, model: str, epoch: int) -> set[tuple[str, str]]:
     """Return what the crosshair has to say, from the frame itself."""
     curves = analysis.curves
-    rows = curves[(curves["model"] == model) & (curves["epoch"] == epoch)]
+    rows = curves[(curves["axis:model"] == model) & (curves["epoch"] == epoch)]
     rows = rows[rows["metric"].isin(["val_dice", "train_dice"])]
     words = {"val_dice": "validation", "train_dice": "training"}
     return {
-        (f"{r.norm}, {words[r.metric]}", f"{r.mean:.3f} [{r.low:.3f}, {r.high:.3f}]")
-        for r in rows.itertuples()
+        (f"{r['axis:norm']}, {words[r['metric']]}", f"{r['mean']:.3f} [{r['low']:.3f}, {r['high']:.3f}]")
+        for r in rows.to_dict("records")
     }
 
 
