@@ -23,9 +23,9 @@ def figures_of(analysis, **style) -> dict[str, Figure]:
     return {figure.name: figure for figure in make_figures(analysis, Labels(analysis, Style(**style)))}
 
 
-def test_figures_come_in_the_order_of_the_report():
+def test_figures_come_in_the_order_of_topics():
     figures = figures_of(fake.make_analysis())
-    assert list(figures) == ["effects", "interactions", "outcome", "curves-dice", "curves-loss", "cost"]
+    assert list(figures) == ["effects", "interactions", "outcome", "cost", "curves-dice", "curves-loss"]
     assert set(figures) < set(FIGURE_NAMES)
 
 
