@@ -214,7 +214,8 @@ def _read_settings(chosen: OptunaClass, body: Node | None, problems: Problems) -
             problems.add(body.key_place(name), "there is no such key", got=name, known=chosen.settings)
             continue
         settings[name] = check_knob(chosen.settings[name], node, problems)
-        if name in (_SEED.name, _WARMUP.name) and (settings[name] or 0) < 0:
+        is_number = isinstance(settings[name], int | float)
+        if name in (_SEED.name, _WARMUP.name) and is_number and settings[name] < 0:
             problems.add(node.place, f"{name} must be at least 0", got=node.value)
     if _WARMUP.name in settings and any(name in settings for name in _WARMED):
         (other,) = [name for name in _WARMED if name in settings]

@@ -48,11 +48,18 @@ def test_a_name_is_looked_up_in_the_project_around(
     assert load_experiment("x", start=project) == found
 
 
-@pytest.mark.parametrize("name", ["it's", 'quo"te', "spa ce", "new\nline", "ünï"])
+@pytest.mark.parametrize("name", ["spa ce", "do.t", "ünï"])
 def test_odd_names_of_files(write: Write, name: str) -> None:
     write(TEXT, name)
     assert load_experiment(name).name == name
     assert load_experiment(f"experiments/{name}.yaml").name == name
+
+
+@pytest.mark.parametrize("name", ["it's", 'quo"te', "new\nline"])
+def test_names_that_no_report_can_take_are_refused(write: Write, name: str) -> None:
+    write(TEXT, name)
+    with pytest.raises(ExperimentError, match="an experiment's name"):
+        load_experiment(name)
 
 
 def test_unknown_names_and_paths(write: Write) -> None:

@@ -191,7 +191,7 @@ def test_conditional_axes_are_compared_where_both_cells_have_them(load: Callable
         "momentum varies with optimizer sgd only; where one of two cells lacks it, the other is taken at "
         "momentum 0.9."
     ) in analysis.notes
-    assert analysis.cells["momentum"].tolist() == ["", "", "0.9", "0.9", "0", "0"]
+    assert analysis.cells["axis:momentum"].tolist() == ["", "", "0.9", "0.9", "0", "0"]
 
 
 @pytest.mark.parametrize("text", [FOUR, THREE, ZIPPED, TREE], ids=["four", "three", "zipped", "tree"])
