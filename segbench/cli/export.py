@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from segbench.cli.options import ExperimentArgument, ScaleOption
+from segbench.wording import counted
 
 
 def export(
@@ -29,7 +30,7 @@ def export(
     The file it was read from, the variants of the project, its records and its report, laid out so that
     `segbench report` works on them.
     """
-    from segbench.cli.printing import count, size
+    from segbench.cli.printing import size
     from segbench.config.load import load_experiment
     from segbench.sweep.export import export as write_zip
 
@@ -38,7 +39,8 @@ def export(
     names = write_zip(loaded, target, has_weights=weights, has_masks=masks)
     trials = {name.split("/")[3] for name in names if name.startswith(f"results/{loaded.name}/trials/")}
     typer.echo(
-        f"{target}: {count(len(trials), 'trial')}, {count(len(names), 'file')}, {size(target.stat().st_size)}"
+        f"{target}: {counted(len(trials), 'trial')}, {counted(len(names), 'file')}, "
+        f"{size(target.stat().st_size)}"
     )
     if not any(name.startswith("reports/") for name in names):
         typer.echo(f"without a report: `segbench report {loaded.name}` writes one, then export again")

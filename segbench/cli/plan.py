@@ -20,7 +20,8 @@ from segbench.cli.options import (
     SmokeOption,
     StrictOption,
 )
-from segbench.cli.printing import console, count, duration
+from segbench.cli.printing import console, duration
+from segbench.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -139,16 +140,18 @@ def _summary(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> list[str]:
         lines.append("Every trial is finished: a sweep has nothing to do.")
     else:
         copied = (
-            f", {count(len(plan.to_reuse), 'trial')} to copy from other experiments" if plan.to_reuse else ""
+            f", {counted(len(plan.to_reuse), 'trial')} to copy from other experiments"
+            if plan.to_reuse
+            else ""
         )
-        lines.append(f"{count(plan.num_to_run, 'trial')} to run{copied}; {_time(plan, costs, slots)}.")
+        lines.append(f"{counted(plan.num_to_run, 'trial')} to run{copied}; {_time(plan, costs, slots)}.")
     lines += _aliases(plan)
     lines += _look(plan)
     lines += _whence(costs.values())
     lines += _resolution(plan)
     if plan.orphans:
         lines.append(
-            f"{count(len(plan.orphans), 'trial')} on disk no longer in the design: kept, not reported."
+            f"{counted(len(plan.orphans), 'trial')} on disk no longer in the design: kept, not reported."
         )
     lines += [f"Left out: {reason}" for _, reason in plan.unreadable]
     return lines
@@ -162,7 +165,7 @@ def _look(plan: Plan) -> list[str]:
 
     experiment = plan.experiment
     now = experiment.first_seeds(len({entry.trial.seed for entry in plan.entries}))
-    later = count(len(plan.later), "further trial")
+    later = counted(len(plan.later), "further trial")
     return [f"{look_words(experiment, now)}; {later} only if a later look asks for them."]
 
 
@@ -303,7 +306,7 @@ def _print_findings(plan: Plan, findings: Sequence[Finding]) -> None:
     for finding in findings:
         typer.echo(f"{finding.severity} {finding.code}: {finding.text}")
     counts = Counter(str(finding.severity) for finding in findings)
-    said = ", ".join(f"{n} {what}" if n == 1 else f"{n} {what}s" for what, n in counts.items())
+    said = ", ".join(counted(n, what) for what, n in counts.items())
     typer.echo(f"{num_guards(plan)} guards looked: {said or 'nothing found'}.")
 
 

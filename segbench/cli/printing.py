@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from segbench.wording import counted
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as Grid
@@ -24,11 +26,6 @@ def duration(seconds: float) -> str:
     if minutes < 1:
         return f"{seconds:.0f} s"
     return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
-
-
-def count(number: int, what: str) -> str:
-    """Write a number of things: `1 trial`, `3 trials`."""
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def size(num_bytes: float) -> str:
@@ -165,7 +162,7 @@ def refusal(name: str, changes: Changes) -> str:
     """Say why a sweep does not go on by itself, and the two ways out."""
     from segbench.errors import message
 
-    trials = count(len(changes.superseded), "finished trial")
+    trials = counted(len(changes.superseded), "finished trial")
     return message(
         name,
         f"the baseline or a level means something else than at the last sweep, which leaves {trials} behind",

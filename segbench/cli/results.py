@@ -11,6 +11,7 @@ import typer
 from segbench.cli.options import ProjectOption, StorageOption
 from segbench.store.gc import Keep
 from segbench.sweep.loggers.log import Logger
+from segbench.wording import counted
 
 app = typer.Typer(help="Look after what lies under results/.", no_args_is_help=True)
 
@@ -84,7 +85,7 @@ def log(
 
     For trials that ran without `sweep --log`, or whose logs were lost; a second call changes nothing.
     """
-    from segbench.cli.printing import count
+
     from segbench.config.project import Project
     from segbench.errors import ExperimentError, message
     from segbench.store.layout import ResultsFolder
@@ -104,7 +105,7 @@ def log(
             written.close()
             where = logger.folder(folder)
             where = where.relative_to(Path.cwd()) if where.is_relative_to(Path.cwd()) else where
-            typer.echo(f"{folder.name}: {num_written} of {count(num_found, 'trial')} written to {where}")
+            typer.echo(f"{folder.name}: {num_written} of {counted(num_found, 'trial')} written to {where}")
 
 
 def _names(where: str, asked: Iterable[str] | None, known: Sequence[str]) -> list[str]:
@@ -141,7 +142,7 @@ def gc(
     nothing to use, without masks a report keeps the panels it has. Records are never touched, nor a trial
     that may go on or runs.
     """
-    from segbench.cli.printing import count, size
+    from segbench.cli.printing import size
     from segbench.config.project import Project
     from segbench.store.gc import find_garbage, remove_garbage
     from segbench.store.layout import ResultsFolder
@@ -156,5 +157,5 @@ def gc(
         room = sum(garbage.num_bytes for garbage in found)
         total += room
         if found:
-            typer.echo(f"{folder.name}: {count(len(found), 'file')}, {size(room)}")
+            typer.echo(f"{folder.name}: {counted(len(found), 'file')}, {size(room)}")
     typer.echo(f"{size(total)} {'would be free' if dry_run else 'are free'}")

@@ -12,9 +12,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from segbench.cli.printing import console, count, duration
+from segbench.cli.printing import console, duration
 from segbench.plan.overview import last_epoch, log_tail, time_left_s
 from segbench.records import State
+from segbench.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -72,7 +73,9 @@ def _parts(found: Overview) -> Iterator[RenderableType]:
         yield Text(found.look)
     left = time_left_s(found)
     if left is not None:
-        yield Text(f"about {duration(left)} left with {count(found.count(State.RUNNING), 'trial')} at a time")
+        yield Text(
+            f"about {duration(left)} left with {counted(found.count(State.RUNNING), 'trial')} at a time"
+        )
     if found.num_orphans:
         yield Text(f"{found.num_orphans} on disk no longer in the design: kept, not reported.")
     for reason in found.unreadable.values():

@@ -31,7 +31,7 @@ from segbench.cli.options import (
     TrialsPerGpuOption,
     WorkersOption,
 )
-from segbench.cli.printing import count
+from segbench.wording import counted
 
 if TYPE_CHECKING:
     from segbench.config.experiment import Experiment
@@ -57,7 +57,7 @@ def needs_more(job: Job) -> bool:
     if not job.is_whole or not job.study.is_judged or not job.plan.is_finished:
         if job.is_whole and experiment.looks and job.left_failed:
             number = len({entry.trial.seed for entry in job.entries})
-            failed = count(len(job.left_failed), "trial")
+            failed = counted(len(job.left_failed), "trial")
             typer.echo(f"the look at {number} seeds is not judged: {failed} failed")
         return False
     if not experiment.looks:
@@ -78,7 +78,7 @@ def needs_more(job: Job) -> bool:
 
 def _said(experiment: Experiment, look: Look) -> str:
     number = experiment.looks.index(look.num_seeds) + 1
-    spent = f"{count(look.num_seeds, 'seed')}, alpha {look.alpha:.3g}"
+    spent = f"{counted(look.num_seeds, 'seed')}, alpha {look.alpha:.3g}"
     parts = [f"{name} {word}" for name, word in look.resolved.items()]
     resolved = f"resolved: {'; '.join(parts) or 'nothing'}"
     if look.is_resolved:
@@ -176,7 +176,7 @@ def end(job: Job, *, is_new: bool) -> None:
     if job.to_run:
         name = job.experiment.name
         damaged = [entry.problem for entry in job.to_run if entry.problem is not None]
-        rule = f"{count(len(job.to_run), 'trial')} could not be run"
+        rule = f"{counted(len(job.to_run), 'trial')} could not be run"
         see = f"The reasons are above and in {job.folder.log}; then run the same command again"
         raise ResultsError("\n".join([*damaged, message(name, rule, see=see)]))
     if num_failed:
@@ -184,7 +184,7 @@ def end(job: Job, *, is_new: bool) -> None:
         raise TrialError(
             message(
                 name,
-                f"{count(num_failed, 'trial')} failed",
+                f"{counted(num_failed, 'trial')} failed",
                 see=f"Each log.txt says why; `segbench sweep {name} --retry failed` runs them again",
             )
         )

@@ -18,7 +18,7 @@ from segbench.cli.options import (
     TimeLimitOption,
     TrialsPerGpuOption,
 )
-from segbench.cli.printing import count
+from segbench.wording import counted
 
 if TYPE_CHECKING:
     from segbench.config.project import Project
@@ -184,8 +184,8 @@ class _Work:
         name = self.folder.name
         if self.stop() or is_out_of_time:
             raise Interrupted(_stopped_text(name, ended))
-        typer.echo(f"{name}: {count(ended, 'trial')} ended here; nothing is left to take.")
+        typer.echo(f"{name}: {counted(ended, 'trial')} ended here; nothing is left to take.")
 
 
 def _stopped_text(name: str, number: int) -> str:
-    return f"{name}: the worker was stopped after {count(number, 'trial')}; what it had is saved."
+    return f"{name}: the worker was stopped after {counted(number, 'trial')}; what it had is saved."

@@ -15,6 +15,7 @@ from segbench.errors import message
 from segbench.guards.finding import Severity, guard
 from segbench.guards.subjects import cells_of, data_key, place
 from segbench.plan.plan import Plan
+from segbench.wording import counted
 
 _EQUAL_STEPS = 0.01
 """Arms whose numbers of steps differ by no more than this share are trained equally long."""
@@ -148,8 +149,7 @@ def _targets(arms: Arms, axis: Axis, *cells: Cell) -> set[str]:
 
 
 def _length(arms: Arms, cell: Cell) -> str:
-    epochs = cell.config.epochs
-    return f"{epochs} epoch{'' if epochs == 1 else 's'} of {arms.steps_per_epoch(cell.config):,} steps"
+    return f"{counted(cell.config.epochs, 'epoch')} of {arms.steps_per_epoch(cell.config):,} steps"
 
 
 def _without_rest(size: int, batch_size: int) -> int:

@@ -20,7 +20,7 @@ from segbench.config.trial import DECLARED, Choice, TrialConfig
 from segbench.errors import message
 from segbench.guards import scenes
 from segbench.guards.finding import Severity, guard
-from segbench.guards.networks import listed
+from segbench.guards.networks import first_few
 from segbench.guards.probes import WIDTHS, Measurement, NetworkProbe, Probes, quiet
 from segbench.streams import stream_seed
 
@@ -407,7 +407,7 @@ def _left_in_place(probes: Probes, *, is_declared: bool) -> Iterator[str]:
             first, *others = by_norm.values()
             kept = [name for name, norm in first.items() if all(each.get(name) == norm for each in others)]
             if others and kept:
-                where = listed(f"{name}: {first[name].partition('(')[0]}" for name in kept)
+                where = first_few(f"{name}: {first[name].partition('(')[0]}" for name in kept)
                 rule = f"{', '.join(by_norm)} take turns, but {len(kept)} of the network's norms"
                 found[f"{rule} ({where}) are the same in all levels"] = None
     yield from found

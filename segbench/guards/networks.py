@@ -39,7 +39,7 @@ def is_deterministic_in_evaluation(probes: Probes) -> Iterator[str]:
             see = "Draw only where `self.training` is True, and make parameters in __init__"
             yield message(where, f"{rule} {drawn_in} on", see=see)
         if changed:
-            rule = f"{probe.name} changes its state in evaluation ({listed(changed)})"
+            rule = f"{probe.name} changes its state in evaluation ({first_few(changed)})"
             yield message(where, rule, see="Move running values only where `self.training` is True")
 
 
@@ -64,12 +64,12 @@ def trains_every_parameter(probes: Probes) -> Iterator[str]:
                 again = parameters_without_gradient(probe.build(1), probe.batch(1)[0])
                 names = tuple(name for name in names if name in again)
         if names:
-            rule = f"{probe.name} has {len(names)} parameters without gradient ({listed(names)})"
+            rule = f"{probe.name} has {len(names)} parameters without gradient ({first_few(names)})"
             see = "They stay as they were drawn: use them in forward, or take them out"
             yield message(probes.place("model"), rule, see=see)
 
 
-def listed(names: Any) -> str:
+def first_few(names: Any) -> str:
     """Write the first few names, and how many more there are."""
     names = list(names)
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
@@ -131,12 +131,12 @@ def _unsaved_state(probe: NetworkProbe) -> str | None:
     finally:
         handle.remove()
     if made:
-        where = f"makes parameters in forward ({listed(made)})"
+        where = f"makes parameters in forward ({first_few(made)})"
         return f"{where}: random at each call, never trained and never saved"
     saved, second = first.state_dict(), probe.build(1)
     apart = sorted(saved.keys() ^ second.state_dict().keys())
     if apart:
-        return f"has another state after a forward pass ({listed(apart)})"
+        return f"has another state after a forward pass ({first_few(apart)})"
     second.load_state_dict(saved)
     logits = []
     for network in (first, second):
@@ -146,7 +146,7 @@ def _unsaved_state(probe: NetworkProbe) -> str | None:
         return None
     others = _unsaved(second)
     lost = [name for name, value in _unsaved(first).items() if not _agree(value, others.get(name))]
-    what = f"the state misses {listed(lost)}" if lost else "the state misses something that forward uses"
+    what = f"the state misses {first_few(lost)}" if lost else "the state misses something that forward uses"
     return f"gives other logits once its state is loaded into a second network: {what}"
 
 
@@ -215,7 +215,7 @@ def keeps_maps_wide(probes: Probes) -> Iterator[str]:
             continue
         names = shapes.shrunk(probe.size_px)
         if names:
-            rule = f"the feature maps of {probe.name} shrink to 1x1 ({listed(names)})"
+            rule = f"the feature maps of {probe.name} shrink to 1x1 ({first_few(names)})"
             see = _advice(shapes.least_wide())
             yield message(probes.place("dataset.size_px"), rule, got=probe.size_px, see=see)
 

@@ -12,6 +12,7 @@ from segbench.errors import message
 from segbench.guards.finding import Severity, guard
 from segbench.plan.plan import Plan
 from segbench.plan.power import family, is_judged, seed_spread, sources
+from segbench.wording import counted
 
 
 def facts_of_seeds(plan: Plan) -> list[Any]:
@@ -47,7 +48,7 @@ def seeds_resolve_the_margin(plan: Plan) -> Iterator[str]:
     if num_seeds == 1:
         yield message(
             f"{experiment.name}: seeds",
-            f"one seed gives no interval and no verdict on {_count(len(asked), 'comparison')}",
+            f"one seed gives no interval and no verdict on {counted(len(asked), 'comparison')}",
             got=1,
             see="Take `seeds: 3` or more",
         )
@@ -64,7 +65,7 @@ def seeds_resolve_the_margin(plan: Plan) -> Iterator[str]:
     if num_seeds < low:
         yield message(
             f"{experiment.name}: seeds",
-            f"{_count(len(asked), 'comparison')} at a margin of {experiment.margin:g} "
+            f"{counted(len(asked), 'comparison')} at a margin of {experiment.margin:g} "
             f"need{'s' * (len(asked) == 1)} {_range(low, high)} seeds: {spread}",
             got=num_seeds,
             see="Take more seeds, fewer claims or a wider margin, or expect `unresolved`",
@@ -99,7 +100,3 @@ def _range(low: float, high: float) -> str:
     return (
         f"{low:.0f}" if low == high else f"{low:.0f} to {'over 10,000' if np.isinf(high) else f'{high:.0f}'}"
     )
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"

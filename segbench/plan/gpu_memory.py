@@ -14,6 +14,7 @@ from segbench.records import TrialRecord
 from segbench.store import trials
 from segbench.store.layout import ResultsFolder, TrialFolder
 from segbench.trial.picking import shape_of
+from segbench.wording import counted
 
 MARGIN: Final = 1.25
 """A process takes more than its peak of allocated tensors: the allocator keeps blocks that do not match."""
@@ -118,9 +119,8 @@ def check_fit(trials_per_gpu: int, found: Fit, free_mib: Mapping[str, float | No
     if problems:
         raise ExperimentError(problems)
     if found.num_unknown:
-        trials_ = "1 trial" if found.num_unknown == 1 else f"{found.num_unknown} trials"
         notes.append(
-            f"no record says how much GPU memory {trials_} will need: "
+            f"no record says how much GPU memory {counted(found.num_unknown, 'trial')} will need: "
             "--trials-per-gpu is not checked for them"
         )
     return notes

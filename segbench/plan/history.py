@@ -17,6 +17,7 @@ from segbench.store.history import HistoryRow, append_history, describe, judged_
 from segbench.store.layout import ExperimentFolder
 from segbench.store.scan import scan
 from segbench.trial.provenance import now, read_commit
+from segbench.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +40,11 @@ class Changes:
         """What the changes do to the trials, a line each."""
         said = []
         if self.num_new:
-            said.append(f"new: {_trials(self.num_new)}")
+            said.append(f"new: {counted(self.num_new, 'trial')}")
         if self.removed:
-            said.append(f"kept, no longer in the design, not reported: {_trials(len(self.removed))}")
+            said.append(f"kept, no longer in the design, not reported: {counted(len(self.removed), 'trial')}")
         if self.superseded:
-            said.append(f"superseded, kept and not reported: {_trials(len(self.superseded))}")
+            said.append(f"superseded, kept and not reported: {counted(len(self.superseded), 'trial')}")
         return tuple(said) or ("every trial stays as it is",)
 
 
@@ -164,10 +165,6 @@ def _lines(before: Experiment | None, now: Experiment) -> Iterator[str]:
         yield "this version of segbench cannot read the experiment.yaml of the last sweep"
     else:
         yield from describe_changes(before, now)
-
-
-def _trials(number: int) -> str:
-    return "1 trial" if number == 1 else f"{number} trials"
 
 
 # What is noted when a design, or the present look at it, is complete. No torch, no pandas.

@@ -21,6 +21,7 @@ from segbench.store.layout import ExperimentFolder, ResultsFolder, TrialFolder
 from segbench.store.queue import QueuedTrial
 from segbench.store.scan import Scan, scan
 from segbench.store.tuning import CellTuning, TuningTrial, read_tunings
+from segbench.wording import counted
 
 _SEEDS: Final = re.compile(r"(\d+)(?:-(\d+))?")
 
@@ -232,7 +233,7 @@ def tuning_size(plan: Plan) -> str:
     asked = sum(tuning.num_trials for tuning in plan.tunings)
     done = len({e.trial.hash for e in plan.entries if e.state.is_finished})
     return (
-        f"{cells} {'cell' if cells == 1 else 'cells'} tuned over {names} by {tune.search.sampler}, {each}; "
+        f"{counted(cells, 'cell')} tuned over {names} by {tune.search.sampler}, {each}; "
         f"tuning {ended}/{asked}, replicates of winners {done}/{seeds}"
     )
 
@@ -260,8 +261,8 @@ def tuning_lines(plan: Plan) -> list[str]:
     lines = ["  ".join(text.ljust(w) for text, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     old = superseded(plan)
     if old:
-        what = "1 replicate" if len(old) == 1 else f"{len(old)} replicates"
-        lines.append(f"{what} of an earlier winner, or of seeds no longer asked for: kept, not reported.")
+        rest = "of an earlier winner, or of seeds no longer asked for: kept, not reported."
+        lines.append(f"{counted(len(old), 'replicate')} {rest}")
     return lines
 
 

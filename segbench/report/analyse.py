@@ -17,7 +17,6 @@ from segbench.report.analysis import CELL_MEDIANS, LOST, MISSING, Analysis
 from segbench.report.answer import write_answer, write_front_answer, write_search_answer
 from segbench.report.head import describe, provenance
 from segbench.report.notes import Planned, last_look, write_notes
-from segbench.report.numbers import listed
 from segbench.report.study import Estimator, Family, Member, as_options, build_family, read_contrasts
 from segbench.report.topics.best_design import best_design
 from segbench.report.topics.claims import judge_claims
@@ -52,6 +51,7 @@ from segbench.store.match import match_trials, recorded_tunings, unmatched_trial
 from segbench.store.results import Results, read_results
 from segbench.store.tuning import CellTuning
 from segbench.store.untuned import find_untuned
+from segbench.wording import listed
 
 
 def analyse(

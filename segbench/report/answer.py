@@ -11,10 +11,8 @@ from segbench.config.experiment import Experiment
 from segbench.quantities import find_quantity
 from segbench.records import State
 from segbench.report.numbers import (
-    counted,
     decimals_for,
     interval,
-    listed,
     metric_words,
     p_in_words,
     percent,
@@ -26,6 +24,7 @@ from segbench.report.topics.claims import ON_TEXT
 from segbench.report.topics.search import Best
 from segbench.report.trace import rows_of
 from segbench.stats.verdict import EQUIVALENT, UNRESOLVED, alpha_at_a_look
+from segbench.wording import counted, listed
 
 _NAMES = {"test_dice": "the Dice coefficient"}
 

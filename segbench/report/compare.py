@@ -20,7 +20,7 @@ from segbench.quantities import find_quantity
 from segbench.records import State, TrialRecord, axis_column
 from segbench.report.analysis import Analysis
 from segbench.report.freshness import recorded
-from segbench.report.numbers import MINUS, NONE, Numbers, count, counted, listed, typographic
+from segbench.report.numbers import MINUS, NONE, Numbers, count, typographic
 from segbench.report.pages.content import Content, Section
 from segbench.report.pages.html import write_html
 from segbench.report.pages.latex import write_table
@@ -34,6 +34,7 @@ from segbench.stats.effects import Effect
 from segbench.stats.intervals import LEVEL
 from segbench.stats.pairs import Contrast
 from segbench.store.results import Results
+from segbench.wording import counted, listed
 
 SAME, OTHER, ONLY_A, ONLY_B = "same configuration", "same name", "only in A", "only in B"
 """How a cell stands in both: what it is, what it is called, or not at all."""

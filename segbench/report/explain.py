@@ -13,6 +13,7 @@ from segbench.report.pages.macros import MacroRow
 from segbench.report.steps import Asked, columns_of, number_text
 from segbench.report.topics.walk import frame_of
 from segbench.report.trace import Measured, Row, Trace, Traces
+from segbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,6 +122,6 @@ def _trials(trials: Sequence[str], measured: Measured, column: str, records: Pat
             )
         )
     return [
-        f"{len(rows)} trial{'s' * (len(rows) > 1)}",
+        counted(len(rows), "trial"),
         *columns_of([("trial", "cell", "seed", column, "record"), *rows]),
     ]

@@ -19,12 +19,13 @@ from segbench.config.trial import Choice
 from segbench.quantities import find_quantity
 from segbench.records import State
 from segbench.report.notes import varies
-from segbench.report.numbers import counted, listed, metric_words
+from segbench.report.numbers import metric_words
 from segbench.report.study import Estimator, Family
 from segbench.stats.effects import Effect
 from segbench.stats.power import POWER, smallest_difference
 from segbench.stats.questions import baseline_contrasts
 from segbench.store.results import Results
+from segbench.wording import counted, listed
 
 
 def flaws_text(experiment: Experiment) -> str:

@@ -13,11 +13,12 @@ from segbench.config.trial import Target
 from segbench.quantities import QUANTITIES
 from segbench.records import State
 from segbench.report.analysis import MISSING
-from segbench.report.numbers import counted, percent
+from segbench.report.numbers import percent
 from segbench.report.topics.tuning import TUNED_PROTOCOL
 from segbench.stats.intervals import LEVEL
 from segbench.stats.verdict import ALPHA, alpha_at_a_look
 from segbench.store.history import HistoryRow, describe
+from segbench.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)

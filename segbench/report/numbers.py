@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segbench.quantities import find_quantity
@@ -163,20 +162,9 @@ def p_in_words(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def counted(number: int, word: str) -> str:
-    """Write `1 seed`, `3 seeds`."""
-    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
-
-
 def seeds_range(low: float, high: float) -> str:
     """Write `9 to 24 seeds`; infinity reads `more than 10,000`."""
     if math.isinf(low):
         return "more than 10,000 seeds"
     upper = "more than 10,000" if math.isinf(high) else f"{int(high):,}"
     return f"{int(low):,} seeds" if low == high else f"{int(low):,} to {upper} seeds"
-
-
-def listed(words: Sequence[str]) -> str:
-    """Write `a`, `a and b`, `a, b and c`."""
-    words = list(words)
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

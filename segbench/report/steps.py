@@ -11,6 +11,7 @@ from segbench.report.analysis import Analysis
 from segbench.report.numbers import percent
 from segbench.report.trace import Row, Trace
 from segbench.stats.intervals import LEVEL, t_quantile
+from segbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +60,7 @@ def interval_steps(values: Sequence[float], level: float, what: str) -> Iterator
         yield f"{what}: no seed was measured"
         return
     mean = math.fsum(values) / n
-    yield f"{percent(level)} interval for this test set, over {n} seed{'s' * (n > 1)}"
+    yield f"{percent(level)} interval for this test set, over {counted(n, 'seed')}"
     yield f"  {what} = mean over seeds = {number_text(mean)}"
     if n == 1:
         yield "  one seed gives no interval"

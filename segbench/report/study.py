@@ -15,13 +15,13 @@ from segbench.config.experiment import Axis, Claim, Experiment
 from segbench.config.pairing import Pairing, effect_text
 from segbench.errors import ExperimentError, message
 from segbench.quantities import Kind, Quantity, find_quantity
-from segbench.report.numbers import listed
 from segbench.stats.effects import Effect, estimate_pairs, log_ratio
 from segbench.stats.images import ImageTable
 from segbench.stats.pairs import Contrast, PairedTable, Pairs
 from segbench.stats.questions import baseline_contrasts, claim_contrast, is_testable, judged_contrasts
 from segbench.stats.subgroups import Subgroups, restrict
 from segbench.stats.verdict import ALPHA, Hypothesis, Judgement, alpha_at_a_look, judge
+from segbench.wording import listed
 
 EVIDENCE: Final = (
     *("seeds", "level_by_seed", "baseline_by_seed", "difference_by_seed"),

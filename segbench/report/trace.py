@@ -24,6 +24,7 @@ from segbench.report.numbers import (
     share,
     significant,
 )
+from segbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,9 +82,8 @@ class Trace:
         shown = ", ".join(trials[:_MOST_HASHES])
         if len(trials) > _MOST_HASHES:
             shown += f" and {len(trials) - _MOST_HASHES} more"
-        number = "1 trial" if len(trials) == 1 else f"{len(trials):,} trials"
         of_seeds = f", seed{'s' * (len(seeds) > 1)} {seeds_text(seeds)}" if seeds else ""
-        return f"{self.formula} {number}{of_seeds}: {shown}."
+        return f"{self.formula} {counted(len(trials), 'trial')}{of_seeds}: {shown}."
 
 
 class Measured:

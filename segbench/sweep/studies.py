@@ -19,9 +19,9 @@ from segbench.records import FailureKind, State, TrialRecord
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder, TrialFolder
 from segbench.store.queue import QueuedTrial
-from segbench.sweep.launchers import counted
 from segbench.sweep.summary import cell_table, describe_search, proposal_table, search_records
 from segbench.trial.events import Event
+from segbench.wording import counted
 
 if TYPE_CHECKING:
     from segbench.dashboard.mirror import Mirror

@@ -12,9 +12,9 @@ from segbench.config.expand import apply_parameters
 from segbench.config.experiment import Experiment
 from segbench.config.trial import Target, TrialConfig
 from segbench.errors import ExperimentError
-from segbench.report.numbers import counted
 from segbench.report.topics.search import Best
 from segbench.stats.pareto import spread_out
+from segbench.wording import counted
 
 AXIS: Final = "settings"
 BASELINE: Final = "baseline"

@@ -15,7 +15,6 @@ from segbench.report.labels import Labels
 from segbench.report.numbers import (
     NONE,
     Numbers,
-    counted,
     decimals_for,
     interval,
     p_in_words,
@@ -35,6 +34,7 @@ from segbench.stats.effects import Effect
 from segbench.stats.intervals import LEVEL
 from segbench.stats.questions import claim_contrast
 from segbench.stats.verdict import Judgement, seeds_to_resolve
+from segbench.wording import counted
 
 SUPPORTED, CONTRADICTED, UNRESOLVED, NOT_JUDGED = "supported", "contradicted", "unresolved", "not judged"
 

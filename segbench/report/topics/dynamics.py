@@ -17,7 +17,7 @@ from segbench.report.draw.figure import Facet, Figure, Key, Look, Mark, Note, Sc
 from segbench.report.draw.layout import LINE_CM, text_width
 from segbench.report.draw.scales import dodge, linear
 from segbench.report.labels import Labels
-from segbench.report.numbers import Numbers, counted, epochs
+from segbench.report.numbers import Numbers, epochs
 from segbench.report.steps import Asked, by_seed, columns_of, number_text
 from segbench.report.topics.arrangement import Layout, axes_of_loss, lay_out, unique_slugs
 from segbench.report.topics.topic import (
@@ -42,6 +42,7 @@ from segbench.report.trace import (
     show_of,
 )
 from segbench.stats.dynamics import SHARE
+from segbench.wording import counted
 
 _HEIGHT_CM = 5.2
 _LONGEST_DIRECT = 16

@@ -31,7 +31,6 @@ from segbench.report.numbers import (
     MINUS,
     NONE,
     Numbers,
-    listed,
     p_value,
     percent,
 )
@@ -79,6 +78,7 @@ from segbench.stats.verdict import (
     seeds_to_resolve,
     verdict,
 )
+from segbench.wording import listed
 
 NAN = float("nan")
 COLUMNS = (

@@ -18,7 +18,7 @@ from segbench.report.draw.figure import DASHES, Facet, Figure, Key, Look, Mark, 
 from segbench.report.draw.layout import shortened
 from segbench.report.draw.scales import linear
 from segbench.report.labels import Labels
-from segbench.report.numbers import MINUS, Numbers, counted, listed
+from segbench.report.numbers import MINUS, Numbers
 from segbench.report.steps import Asked, mean_steps, number_text
 from segbench.report.topics.topic import Column, FigurePart, Frame, Number, TablePart, Text, Topic, interval
 from segbench.report.trace import (
@@ -41,6 +41,7 @@ from segbench.stats.factorial import (
     measured_block,
     unbalanced_anova,
 )
+from segbench.wording import counted, listed
 
 _WHAT = "Means of levels, interactions and the analysis of variance"
 _MEANS = "Means of levels and interactions"

@@ -18,13 +18,14 @@ from segbench.report.draw.figure import GREY, Facet, Figure, Key, Look, Mark, Sc
 from segbench.report.draw.layout import shortened
 from segbench.report.draw.scales import linear, logarithmic
 from segbench.report.labels import Labels
-from segbench.report.numbers import NONE, Numbers, count, counted, is_score, listed, significant
+from segbench.report.numbers import NONE, Numbers, count, is_score, significant
 from segbench.report.table import Field
 from segbench.report.topics.arrangement import slug
 from segbench.report.topics.topic import Column, FigurePart, Frame, Number, TablePart, Text, Topic
 from segbench.report.trace import Measured, Row, Source, is_text, rows_of, show_of
 from segbench.stats.intervals import t_interval
 from segbench.stats.pareto import pareto_front, spread_out
+from segbench.wording import counted, listed
 
 _ENDED = [state.value for state in State if state.has_ended]
 

@@ -14,7 +14,7 @@ from segbench.records import State, axis_column, parameter_column
 from segbench.report.analysis import Analysis
 from segbench.report.draw.figure import Facet, Figure, Key, Look, Scale, in_rows
 from segbench.report.labels import Labels
-from segbench.report.numbers import NONE, Numbers, count, counted, listed
+from segbench.report.numbers import NONE, Numbers, count
 from segbench.report.table import Field
 from segbench.report.topics.arrangement import slug
 from segbench.report.topics.search import (
@@ -32,6 +32,7 @@ from segbench.report.topics.search import (
 from segbench.report.topics.topic import Column, FigurePart, Frame, Number, TablePart, Text, Topic
 from segbench.report.trace import Row, rows_of, show_count, show_of
 from segbench.store.tuning import CellTuning
+from segbench.wording import counted, listed
 
 TUNED_PROTOCOL = (
     "Every cell is trained at settings of its own: those that won its tuning on the validation images, with "

@@ -14,7 +14,7 @@ from segbench.config.trial import identity
 from segbench.records import State, axis_column
 from segbench.report.analysis import Analysis
 from segbench.report.labels import Labels
-from segbench.report.numbers import NONE, count, counted, listed
+from segbench.report.numbers import NONE, count
 from segbench.report.study import EVIDENCE
 from segbench.report.table import Field
 from segbench.report.topics.topic import Column, Frame, Number, TablePart, Text, Topic, Words, interval
@@ -23,6 +23,7 @@ from segbench.stats.intervals import t_interval
 from segbench.store.layout import HASH_DIGITS
 from segbench.store.tuning import CellTuning, TuningTrial
 from segbench.store.untuned import UntunedTrial
+from segbench.wording import counted, listed
 
 _COLUMNS: Final = (
     *("n_default", "default", "n_tuned", "tuned", "n", "difference", "low", "high"),

@@ -173,11 +173,6 @@ class Launcher(ABC):
         """End one worker at once; its `Exit` follows."""
 
 
-def counted(number: int, word: str) -> str:
-    """Write `1 worker`, `2 workers`."""
-    return f"{number} {word}{'' if number == 1 else 's'}"
-
-
 @cache
 def find_launchers() -> dict[str, EntryPoint]:
     """Return name -> entry point of every launcher: those of segbench, then those of other packages."""

@@ -16,10 +16,11 @@ from typing import IO, Any
 import segbench
 from segbench.store.atomic import write_errors
 from segbench.store.layout import ExperimentFolder
-from segbench.sweep.launchers import Exit, Launcher, Request, counted
+from segbench.sweep.launchers import Exit, Launcher, Request
 from segbench.trial.devices import Slot, loader_workers, plan_slots
 from segbench.trial.events import Event, read_event
 from segbench.trial.signals import Deadline
+from segbench.wording import counted
 
 
 class LocalLauncher(Launcher):

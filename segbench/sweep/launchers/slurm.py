@@ -35,9 +35,10 @@ from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import JOB_VARIABLE
 from segbench.store.queue import Queue
 from segbench.sweep import stop
-from segbench.sweep.launchers import Exit, Launcher, Request, counted
+from segbench.sweep.launchers import Exit, Launcher, Request
 from segbench.trial.events import Event
 from segbench.trial.provenance import now
+from segbench.wording import counted
 
 if TYPE_CHECKING:
     from submitit import SlurmExecutor
