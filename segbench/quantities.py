@@ -290,7 +290,7 @@ _COSTS: Final = (
     Quantity(
         name="epoch_time_s",
         kind=Kind.COST,
-        words="seconds an epoch",
+        words="seconds per epoch",
         label="Seconds per epoch",
         heading="s per epoch",
         short="time",
@@ -320,7 +320,7 @@ _COSTS: Final = (
     Quantity(
         name="data_wait_s",
         kind=Kind.COST,
-        words="seconds an epoch of waiting for data",
+        words="seconds per epoch of waiting for data",
         label="Seconds per epoch waiting for data",
         heading="s waiting",
         over_epochs=OverEpochs.MEDIAN,

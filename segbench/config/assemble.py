@@ -30,7 +30,7 @@ from segbench.config.axes import (
 )
 from segbench.config.claims import check_estimable, read_claims
 from segbench.config.designs import Combined, read_design
-from segbench.config.document import Node, Place, Problems, parse, read_document
+from segbench.config.document import Node, Place, Problems, read_assignments, read_document
 from segbench.config.expand import num_folds
 from segbench.config.experiment import Axis, Cell, Claim, Design, Experiment
 from segbench.config.pairing import Pairing
@@ -163,18 +163,7 @@ def apply_overrides(
         The document, and target -> value of what was set.
     """
     applied: dict[str, Any] = {}
-    for text in overrides:
-        place = Place(f"--set {text}")
-        target, equals, written = text.partition("=")
-        target = target.strip()
-        if not equals or not target:
-            problems.add(place, "write --set KEY=VALUE, such as --set epochs=10")
-            continue
-        try:
-            value = parse(written, str(place), problems, is_positioned=False)
-        except ExperimentError as error:
-            problems.add_error(place, error)
-            continue
+    for place, target, value in read_assignments("--set", overrides, "epochs=10", problems):
         baseline = document.get("baseline")
         changed: Node | None
         if target == "seeds":

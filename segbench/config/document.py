@@ -239,6 +239,29 @@ def parse(text: str, shown: str, problems: Problems, *, is_positioned: bool = Tr
     return _Converter(shown, problems, is_positioned).node(composed)
 
 
+def read_assignments(
+    option: str, texts: Sequence[str], example: str, problems: Problems
+) -> Iterator[tuple[Place, str, Node]]:
+    """Yield place, key and value of every `KEY=VALUE` given to an option; what is wrong is recorded.
+
+    Args:
+        option: Such as `--set`.
+        texts: What was given to it.
+        example: An assignment that the option takes.
+        problems: Told of texts that are no assignments, or whose values are no YAML.
+    """
+    for text in texts:
+        place = Place(f"{option} {text}")
+        key, equals, written = (part.strip() for part in text.partition("="))
+        if not equals or not key:
+            problems.add(place, f"write {option} KEY=VALUE, such as {option} {example}")
+            continue
+        try:
+            yield place, key, parse(written, str(place), problems, is_positioned=False)
+        except ExperimentError as error:
+            problems.add_error(place, error)
+
+
 def dump(document: Mapping[str, Any]) -> str:
     """Write a plain document as YAML that `read_document` reads back to the same values."""
     written: str = yaml.dump(

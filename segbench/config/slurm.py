@@ -14,8 +14,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from segbench.config.document import Node, Place, Problems, parse
-from segbench.errors import ExperimentError
+from segbench.config.document import Node, Problems, read_assignments
 
 _CLOCK: Final = re.compile(r"(?:(?P<days>\d+)-)?(?P<hours>\d+):(?P<minutes>[0-5]\d):(?P<seconds>[0-5]\d)")
 
@@ -139,17 +138,7 @@ def read_slurm(node: Node | None, problems: Problems) -> dict[str, Any]:
 
 def apply_slurm(document: Node, texts: Sequence[str], problems: Problems) -> Node:
     """Lay `--slurm KEY=VALUE` over the block."""
-    for text in texts:
-        place = Place(f"--slurm {text}")
-        key, equals, written = (part.strip() for part in text.partition("="))
-        if not equals or not key:
-            problems.add(place, "write --slurm KEY=VALUE, such as --slurm time=2:00:00")
-            continue
-        try:
-            value = parse(written, str(place), problems, is_positioned=False)
-        except ExperimentError as error:
-            problems.add_error(place, error)
-            continue
+    for place, key, value in read_assignments("--slurm", texts, "time=2:00:00", problems):
         block = document.get("slurm")
         block = block if block is not None and block.is_mapping else Node(place, {})
         document = document.having("slurm", block.having(key, value, place), place)

@@ -132,7 +132,10 @@ def _measured(
     data = experiment.foreign or experiment.baseline.dataset.name
     varied = f" ({listed(axes)} varied)" if axes else ""
     outcome = _NAMES.get(experiment.outcome) or _outcome_words(experiment.outcome)
-    return f"Measured was {outcome}{over} of {data} in {counted(cells, 'cell')}{varied}, with {seeds}{folds}."
+    return (
+        f"This experiment measured {outcome}{over} of {data} in {counted(cells, 'cell')}{varied}, "
+        f"with {seeds}{folds}."
+    )
 
 
 def _outcome_words(outcome: str) -> str:

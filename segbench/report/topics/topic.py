@@ -7,6 +7,7 @@ name. A new column is one more `Number` among the columns of a frame. A new figu
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ Words = str | Callable[[Labels], str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
+class Column(ABC):
     """A column of a frame, as tables show it."""
 
     name: str
@@ -47,9 +48,9 @@ class Column:
     when: Callable[[Labels, Sequence[Row]], bool] = lambda labels, rows: True
     """Whether a table of these rows shows it."""
 
+    @abstractmethod
     def field(self, labels: Labels, frame: Frame, row: Row) -> Field:
         """Return what stands in a row of a table."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from segbench.report.build import csv as frame_csv
 from segbench.report.labels import Labels
 from segbench.report.pages.macros import macro_rows
 from segbench.report.style import Style
-from segbench.report.topics.walk import make_figures, make_tables
+from segbench.report.topics.walk import make_figures, make_tables, trace_all
 from segbench.store.index import read_index
 from segbench.store.results import read_results
 
@@ -76,7 +76,7 @@ def test_an_axis_may_have_any_name(project: StandIn, names: tuple[str, ...]) -> 
     labels = Labels(analysis, Style(labels={f"axis:{names[0]}": "renamed"}))
     assert make_tables(analysis, labels)["cells"].columns[0].title == "renamed"
     assert "interactions" in {figure.name for figure in make_figures(analysis, labels)}
-    assert len(macro_rows(analysis, labels.traces)) > 8
+    assert len(macro_rows(analysis, trace_all(analysis, labels.style.digits))) > 8
     for frame in (analysis.cells, analysis.seeds, analysis.curves, analysis.dynamics, analysis.measured):
         assert frame is not None
         header = next(csv.reader([frame_csv(frame).splitlines()[0]]))

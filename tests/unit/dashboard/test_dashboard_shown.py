@@ -132,7 +132,7 @@ def test_the_answer_is_the_reports_own(tmp_path: Path) -> None:
     report = Path(__file__).parents[3] / "reports" / "norm_ablation_small" / "report.md"
     answer = read_answer(report)
     assert answer is not None
-    assert answer.startswith("Measured was the Dice coefficient")
+    assert answer.startswith("This experiment measured the Dice coefficient")
     assert read_answer(tmp_path / "report.md") is None
     (tmp_path / "report.md").write_text("# exp\n\n**Does it run?**\n\nIt runs.\n\n- seeds: 2\n")
     assert read_answer(tmp_path / "report.md") == "It runs."
