@@ -130,7 +130,7 @@ def _signed(text: str) -> str:
 
 
 def metric_words(metric: str) -> str:
-    """Write `test Dice`, `test IoU at the last epoch`, `seconds per epoch`; an unknown name stays as it is."""
+    """Write `test Dice`, `test IoU at the last epoch`, `seconds per epoch`; unknown names stay."""
     quantity = find_quantity(metric)
     return metric if quantity is None else quantity.words or metric
 

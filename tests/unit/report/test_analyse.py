@@ -97,8 +97,8 @@ def test_without_claims_every_level_against_its_baseline_is_the_family(
     assert "norm: none is worse than batch (-0.0" in analysis.answer
     assert "norm: dyt and batch are equivalent within the margin of 0.005" in analysis.answer
     assert analysis.answer.startswith(
-        "This experiment measured the Dice coefficient on 6 test images of oxford_pet in 6 cells (model and norm "
-        "varied), with 5 seeds each."
+        "This experiment measured the Dice coefficient on 6 test images of oxford_pet in 6 cells (model "
+        "and norm varied), with 5 seeds each."
     )
 
 
