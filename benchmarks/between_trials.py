@@ -59,8 +59,8 @@ def measure(root: Path, model: str, num_trials: int) -> tuple[list[float], list[
     from segbench.store import trials
     from segbench.store.queue import Queue, QueuedTrial
     from segbench.sweep.worker import Worker, settle_process
+    from segbench.trial.limits import StopRequest
     from segbench.trial.run import Resources
-    from segbench.trial.signals import StopRequest
 
     settle_process(1)
     file = root / "experiments" / "short.yaml"

@@ -136,8 +136,8 @@ def work(plan: Any, trial_s: float, seconds: float, told: Any) -> None:
     """Run a worker; tell its seconds before the first trial, in claiming, and in all, and its trials."""
     from segbench.engine import protocol
     from segbench.sweep.worker import Worker
+    from segbench.trial.limits import StopRequest
     from segbench.trial.run import Resources, _Attempt
-    from segbench.trial.signals import StopRequest
     from segbench.trial.warm import WarmData
 
     draw = random.Random(os.getpid())

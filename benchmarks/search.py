@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.machine import heading, spread, table
 from benchmarks.scan import write
 from segbench.config.experiment import Search, SearchParameter
-from segbench.config.samplers import optuna_classes
+from segbench.config.searches import optuna_classes
 from segbench.records import Origin, SearchPlace, State
 from segbench.sweep.search_records import Proposal
 

@@ -114,8 +114,7 @@ def load_predictor(
     """
     from segbench.config.project import Project
     from segbench.engine.numerics import choose_device
-    from segbench.inference.locate import find_trial
-    from segbench.inference.predictor import Predictor
+    from segbench.inference.predictor import Predictor, find_trial
     from segbench.store.layout import ResultsFolder
 
     folder = find_trial(str(trial), ResultsFolder(Project.around(Path.cwd()).results))

@@ -36,7 +36,7 @@ def dashboard(
     around = Project.around(project or Path.cwd())
     address = find_address(storage, around.results)
     if rebuild:
-        from segbench.dashboard.sync import synchronise
+        from segbench.dashboard.mirror import synchronise
 
         written = synchronise(around, address, note=typer.echo).studies
         names = [study.name for study in written if study.skipped is None]
@@ -60,7 +60,7 @@ def dashboard(
                 message("--port", f"the port cannot be used ({error.strerror})", got=port, see=see)
             ) from error
 
-    from segbench.dashboard.serve import serve
+    from segbench.dashboard.storage import serve
 
     def announce() -> None:
         typer.echo(f"http://{HOST}:{port}/  (Ctrl-C ends it)")

@@ -78,7 +78,7 @@ def list_() -> None:
 def show(name: NameArgument) -> None:
     """Show the counts, parts and groups of a data set or an experiment's data."""
     from segbench.data import build_source, fingerprint
-    from segbench.data.parts import split_samples
+    from segbench.data.prepared import split_samples
 
     project, config = _configuration(name)
     source = build_source(config, project)
@@ -109,7 +109,7 @@ def sample(
 
     from segbench.cli.printing import file_bar
     from segbench.data import prepare
-    from segbench.data.sheet import contact_sheet, spread
+    from segbench.data.pictures import contact_sheet, spread
     from segbench.errors import ExperimentError, message
     from segbench.samples import PARTS
 

@@ -123,7 +123,7 @@ def evaluate(
     from segbench.config.project import Project
     from segbench.engine.numerics import choose_device
     from segbench.errors import ResultsError, message
-    from segbench.inference.locate import find_trial
+    from segbench.inference.predictor import find_trial
     from segbench.inference.verification import TOLERANCE, verify_trial
     from segbench.store.layout import ResultsFolder
 

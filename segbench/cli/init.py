@@ -267,7 +267,7 @@ def _print_survey(survey: Survey) -> None:
 
 def _split_counts(experiment: Experiment) -> str:
     from segbench.data import build_source
-    from segbench.data.parts import split_samples
+    from segbench.data.prepared import split_samples
 
     source = build_source(experiment.baseline, experiment.project)
     (fold,) = split_samples(experiment.baseline, source)

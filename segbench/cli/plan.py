@@ -161,7 +161,7 @@ def _look(plan: Plan) -> list[str]:
     """Say which look the trials belong to, and how many only later looks may ask for."""
     if not plan.later:
         return []
-    from segbench.plan.looks import look_words
+    from segbench.plan.plan import look_words
 
     experiment = plan.experiment
     now = experiment.first_seeds(len({entry.trial.seed for entry in plan.entries}))

@@ -66,9 +66,8 @@ def predict(
     from segbench.engine.heap import hold_freed_memory
     from segbench.engine.numerics import choose_device
     from segbench.errors import DataError
-    from segbench.inference.locate import find_trial
     from segbench.inference.pictures import find_images, write_pictures
-    from segbench.inference.predictor import Predictor
+    from segbench.inference.predictor import Predictor, find_trial
     from segbench.inference.stream import stream
     from segbench.store.layout import ResultsFolder
 

@@ -101,7 +101,7 @@ def report_all(start: Path | None, *, with_pdf: bool, with_xlsx: bool = False) -
     Raises:
         SegbenchError: Some could not be reported, or there is nothing to report.
     """
-    from segbench.report.pages.index import Entry, write_index_html, write_index_markdown
+    from segbench.report.pages.html import Entry, write_index_html, write_index_markdown
     from segbench.store.atomic import write_bytes
 
     project = _project(start)
@@ -520,7 +520,7 @@ def report(
 
 def _put_into(target: Path, asked: Asked) -> None:
     from segbench.cli.analysed import shown
-    from segbench.report.into import write_into
+    from segbench.report.build import write_into
 
     experiment = asked.load()
     placed = write_into(experiment.project.reports / experiment.name, target, name=experiment.name)

@@ -52,7 +52,7 @@ def report_one(asked: Asked, *, with_pdf: bool, with_xlsx: bool = False) -> Repo
         return Reported(folder=stamp.folder, said=last)
     with _collector_paused():
         analysis, written = write_one(asked, with_pdf=with_pdf, with_xlsx=with_xlsx)
-    from segbench.report.pages.index import Entry
+    from segbench.report.pages.html import Entry
 
     answer = answer_text(analysis, written.folder)
     said = Said(answer, written.warnings, written.pages, asdict(Entry.of(analysis)))

@@ -44,7 +44,7 @@ def sync(
     from segbench.config.load import results_name
     from segbench.config.project import Project
     from segbench.dashboard.address import find_address
-    from segbench.dashboard.sync import synchronise
+    from segbench.dashboard.mirror import synchronise
 
     around = Project.around(project or Path.cwd())
     address = find_address(storage, around.results)

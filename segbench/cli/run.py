@@ -55,7 +55,7 @@ def run(
     from segbench.sweep import launch
     from segbench.sweep.studies import study_of
     from segbench.trial import devices
-    from segbench.trial.signals import StopRequest
+    from segbench.trial.limits import StopRequest
 
     loaded = load_experiment(experiment, scale=scale, overrides=set_ or (), smoke=smoke, start=project)
     study = study_of(loaded)

@@ -32,7 +32,7 @@ def stop(
     from segbench.errors import ResultsError, TrialError, message
     from segbench.store.layout import ResultsFolder
     from segbench.sweep.stop import saved_line, stop_sweep
-    from segbench.trial.signals import parse_duration
+    from segbench.trial.limits import parse_duration
 
     results = ResultsFolder(Project.around(project or Path.cwd()).results)
     folder = results.experiment(results_name(experiment))

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from segbench.sweep.launchers import Launcher, Request
     from segbench.sweep.studies import Job
     from segbench.trial.devices import Slot
-    from segbench.trial.signals import Deadline, StopRequest
+    from segbench.trial.limits import Deadline, StopRequest
 
 
 def needs_more(job: Job) -> bool:
@@ -51,7 +51,7 @@ def needs_more(job: Job) -> bool:
     run these again afterwards would be one look more.
     """
     from segbench.plan import history
-    from segbench.plan.looks import present
+    from segbench.plan.plan import present
 
     experiment = job.experiment
     if not job.is_whole or not job.study.is_judged or not job.plan.is_finished:
@@ -275,7 +275,7 @@ def sweep(
     from segbench.sweep.launchers import Request
     from segbench.sweep.loggers.log import check_installed, logging
     from segbench.sweep.summary import notifying
-    from segbench.trial.signals import Deadline, parse_duration
+    from segbench.trial.limits import Deadline, parse_duration
 
     check_installed(log or (), "--log")
     deadline = None if time_limit is None else Deadline(parse_duration(time_limit))
@@ -362,7 +362,7 @@ def _carry_out(job: Job, how: _How, *, only: list[str] | None, seeds: str | None
     from segbench.sweep import launch
     from segbench.sweep.claim import only_supervisor
     from segbench.sweep.launch import describe_test_images
-    from segbench.trial.signals import StopRequest
+    from segbench.trial.limits import StopRequest
 
     loaded = job.experiment
     stop = StopRequest()
@@ -437,23 +437,23 @@ def _run(job: Job, how: _How, claim: Lease, stop: StopRequest) -> None:
 
 def _check_memory(job: Job, slots: Sequence[Slot], trials_per_gpu: int) -> None:
     """Refuse more trials a GPU than were measured to fit or to be of use, and say what is not known."""
-    from segbench.plan import gpu_memory
+    from segbench.plan import costs
     from segbench.store.layout import ResultsFolder
     from segbench.trial.picking import shape_of
 
     configs = [entry.trial.cell.config.to_json() for entry in job.to_run]
     configs += [tuning.cell.config.to_json() for tuning in job.plan.tunings if tuning.num_unplanned]
-    peaks = gpu_memory.measured_peaks(
+    peaks = costs.measured_peaks(
         ResultsFolder(job.experiment.project.results), {shape_of(config) for config in configs}
     )
     entries = {slot.name: slot.environment["CUDA_VISIBLE_DEVICES"] for slot in slots}
-    free = {name: gpu_memory.free_memory_mib(entry) for name, entry in entries.items()}
-    for note in gpu_memory.check_fit(trials_per_gpu, gpu_memory.fit(configs, peaks), free):
+    free = {name: costs.free_memory_mib(entry) for name, entry in entries.items()}
+    for note in costs.check_fit(trials_per_gpu, costs.fit(configs, peaks), free):
         typer.echo(note, err=True)
     for name, entry in entries.items():
-        model = gpu_memory.gpu_name(entry)
-        shares = gpu_memory.measured_shares(job.experiment.project, configs, model) if model else []
-        for note in gpu_memory.check_filled(trials_per_gpu, name, shares):
+        model = costs.gpu_name(entry)
+        shares = costs.measured_shares(job.experiment.project, configs, model) if model else []
+        for note in costs.check_filled(trials_per_gpu, name, shares):
             typer.echo(note, err=True)
 
 

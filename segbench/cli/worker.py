@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from segbench.store.layout import ExperimentFolder
     from segbench.trial.devices import Slot
     from segbench.trial.events import Event
-    from segbench.trial.signals import Deadline, StopRequest
+    from segbench.trial.limits import Deadline, StopRequest
 
 
 def worker(
@@ -61,7 +61,7 @@ def worker(
     from segbench.store.layout import ResultsFolder
     from segbench.sweep.stop import StopFile
     from segbench.trial import devices
-    from segbench.trial.signals import Deadline, StopRequest, parse_duration
+    from segbench.trial.limits import Deadline, StopRequest, parse_duration
 
     deadline = Deadline(parse_duration(time_limit)) if time_limit is not None else None
     hang_timeout_s = parse_duration(hang_timeout, "--hang-timeout") if hang_timeout is not None else None
@@ -103,7 +103,7 @@ class _Work:
 
         from segbench.errors import Interrupted
         from segbench.sweep.worker import EventWriter, claim_stdout
-        from segbench.trial.signals import OUT_OF_TIME
+        from segbench.trial.limits import OUT_OF_TIME
 
         self.stop.watch_parent()
         on_event = EventWriter(claim_stdout(), self.stop)
@@ -133,7 +133,7 @@ class _Work:
         from segbench.sweep.launchers.local import LocalLauncher
         from segbench.sweep.worker import Crew
         from segbench.trial import devices
-        from segbench.trial.watchdog import Watchdog
+        from segbench.trial.limits import Watchdog
 
         Queue.read(self.folder.queue)  # without one this says what to do, before anything starts
         loader_workers = self.loader_workers
@@ -160,8 +160,8 @@ class _Work:
 
         from segbench.sweep.worker import Worker, settle_process
         from segbench.trial import devices
+        from segbench.trial.limits import TimeLimit
         from segbench.trial.run import Resources
-        from segbench.trial.signals import TimeLimit
 
         settle_process(threads)
         loader_workers = self.loader_workers

@@ -8,8 +8,8 @@ from pydantic import TypeAdapter
 
 from segbench import registry
 from segbench.config.resolve import WEIGHT, UnreadableAnnotation, type_of
-from segbench.config.samplers import Kind, optuna_classes
 from segbench.config.schema import ExperimentFile
+from segbench.config.searches import Kind, optuna_classes
 from segbench.config.trial import FIELDS, VARIANT_FIELDS
 from segbench.registry import Knob, Variant
 

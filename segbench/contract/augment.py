@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from segbench.contract import Broken, Subject
-from segbench.data.ahead import draws_from_the_process
+from segbench.data.batches import draws_from_the_process
 from segbench.samples import IGNORED
 
 _SIZES = (32, 64)

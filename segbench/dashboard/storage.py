@@ -1,26 +1,125 @@
-"""Opens Optuna's storages, says what is wrong with them, and lists the studies that segbench wrote."""
+"""Optuna's storages: opened, checked, listed and served to optuna-dashboard, with pictures of trials.
+
+optuna-dashboard asks an artifact store for an id. Here the id consists of the experiment's name and the
+trial's hash, so the store finds the picture in the trial's own folder on every host that shares it; nothing
+is copied, and nothing can be deleted through it.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import random
+import re
 import sqlite3
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import optuna
+from optuna.artifacts import upload_artifact
+from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.study import StudyDirection
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from segbench.dashboard.address import Kind, StorageAddress
 from segbench.errors import ResultsError, message
+from segbench.store.layout import ResultsFolder, TrialFolder
+
+_ID: Final = re.compile(r"([0-9a-f]{8})-([0-9a-f]{12})")
+
+
+def artifact_id(experiment: str, trial_hash: str) -> str:
+    """Return the id of a trial's picture: hexadecimal digits and a dash, as optuna-dashboard requires."""
+    return f"{_digest(experiment)}-{trial_hash}"
+
+
+def picture_attributes(folder: TrialFolder) -> dict[str, str]:
+    """Return the system attributes that make a trial's picture its artifact; empty if the file is gone.
+
+    Optuna draws an id and accepts no other, and it accepts no artifact of a trial that has ended. So the file
+    is attached to a trial in memory by Optuna's own function, and its id is replaced in what that wrote.
+    """
+    memory = InMemoryStorage()
+    trial_id = memory.create_new_trial(memory.create_new_study([StudyDirection.MINIMIZE]))
+    try:
+        drawn = upload_artifact(
+            artifact_store=_InPlace(),
+            file_path=str(folder.panels),
+            study_or_trial=memory.get_trial(trial_id),
+            storage=memory,
+        )
+    except OSError:
+        return {}
+    known = artifact_id(folder.experiment.name, folder.hash)
+    written = memory.get_trial_system_attrs(trial_id)
+    return {key.replace(drawn, known): value.replace(drawn, known) for key, value in written.items()}
+
+
+class TrialPictures:
+    """The pictures of all trials under `results/`, as an artifact store that can only be read.
+
+    Args:
+        results: The folder `results/`.
+    """
+
+    def __init__(self, results: Path) -> None:
+        self._results = ResultsFolder(results)
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        """Open a trial's picture.
+
+        Raises:
+            ArtifactNotFound: No picture has this id.
+        """
+        parts = _ID.fullmatch(artifact_id)
+        for experiment in self._results.experiments() if parts is not None else ():
+            assert parts is not None
+            if _digest(experiment.name) != parts.group(1):
+                continue
+            try:
+                return experiment.trial(parts.group(2)).panels.open("rb")
+            except OSError:
+                break
+        raise ArtifactNotFound(f"no picture {artifact_id} under {self._results.path}")
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        """Refuse: trials write their pictures.
+
+        Raises:
+            PermissionError: Always.
+        """
+        raise PermissionError("the pictures of trials cannot be changed from the dashboard")
+
+    def remove(self, artifact_id: str) -> None:
+        """Refuse: the files of a record do not belong to the dashboard.
+
+        Raises:
+            ArtifactNotFound: Always; the dashboard then leaves the artifact as it is.
+        """
+        raise ArtifactNotFound("the pictures of trials cannot be deleted from the dashboard")
+
+
+class _InPlace(TrialPictures):
+    """Leaves a picture where it is."""
+
+    def __init__(self) -> None:
+        pass
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        pass
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:8]
+
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -254,3 +353,33 @@ def _driver_remedy(address: StorageAddress) -> str:
     if driver and importlib.util.find_spec(driver) is None:
         return f"Install the Python package {driver}"
     return "postgresql+psycopg://... is the one that segbench[postgres] brings"
+
+
+def serve(
+    address: StorageAddress,
+    results: Path,
+    *,
+    host: str,
+    port: int,
+    on_open: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until interrupted.
+
+    Args:
+        address: The storage.
+        results: Where the trials' folders are.
+        host: Address to listen at.
+        port: A free one.
+        on_open: Called when the storage has answered.
+
+    Raises:
+        ResultsError: The storage cannot be used.
+    """
+    from optuna_dashboard import run_server  # type: ignore[import-untyped]
+
+    storage = open_storage(address, is_often_idle=True)
+    try:
+        on_open()
+        run_server(storage, host=host, port=port, artifact_store=TrialPictures(results))
+    finally:
+        close_storage(storage)

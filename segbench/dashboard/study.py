@@ -20,9 +20,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from segbench.dashboard.address import StorageAddress
-from segbench.dashboard.pictures import picture_attributes
 from segbench.dashboard.shown import ShownTrial
-from segbench.dashboard.storage import OPENED, close_storage, open_storage, refusal
+from segbench.dashboard.storage import OPENED, close_storage, open_storage, picture_attributes, refusal
 from segbench.errors import ResultsError, message
 from segbench.records import State
 

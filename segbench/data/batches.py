@@ -1,12 +1,21 @@
-"""Batches of cached images: every draw is a function of (seed, epoch, sample) alone."""
+"""Batches of cached images: every draw is a function of (seed, epoch, sample) alone.
+
+A thread makes the next batches while the caller works on one. Where the images fit into a device's memory
+they are kept and picked there; otherwise a batch is sent from page-locked memory, and nobody waits for it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import pickle
+import random
+import threading
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -16,13 +25,174 @@ from segbench import registry
 from segbench.axes.augment import Augmentation
 from segbench.axes.input import Scaling
 from segbench.config.trial import TrialConfig
-from segbench.data.ahead import Ahead, draws_from_the_process
 from segbench.data.prepared import PreparedData
-from segbench.data.resident import Pixels
 from segbench.data.resize import single_threaded_cv2
-from segbench.data.sending import send
 from segbench.samples import IGNORED
 from segbench.streams import stream_seed
+
+T = TypeVar("T")
+
+_THREAD_NAME = "segbench-ahead"
+
+
+class Ahead(Generic[T]):
+    """The same things in the same order, made by a thread, up to `most` of them before they are asked for.
+
+    What making one raises is raised where it is asked for. `close` ends the thread, within the time that one
+    thing takes; the thread ends by itself after the last.
+    """
+
+    def __init__(self, things: Iterable[T], most: int = 2) -> None:
+        """Start at once.
+
+        Args:
+            things: Made one by one, in the thread alone.
+            most: How many may wait to be asked for.
+        """
+        self._made: SimpleQueue[T | _End] = SimpleQueue()
+        self._room = threading.Semaphore(most)
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._make, args=(things,), name=_THREAD_NAME, daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[T]:
+        while not self._is_closed:
+            thing = self._made.get()
+            if isinstance(thing, _End):
+                self.close()
+                if thing.error is not None:
+                    raise thing.error
+                return
+            self._room.release()
+            yield thing
+
+    def close(self) -> None:
+        """End the thread; what it made is dropped."""
+        self._is_closed = True
+        self._room.release()
+        self._thread.join()
+
+    def _make(self, things: Iterable[T]) -> None:
+        error: BaseException | None = None
+        try:
+            source = iter(things)
+            while True:
+                self._room.acquire()
+                if self._is_closed:
+                    return
+                try:
+                    thing = next(source)
+                except StopIteration:
+                    break
+                self._made.put(thing)
+        except BaseException as raised:
+            error = raised
+        self._made.put(_End(error))
+
+
+class _End:
+    """Stands after the last thing, or where the next could not be made."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+def draws_from_the_process(work: Callable[[], T]) -> tuple[T, bool]:
+    """Do something; also tell whether it touched a generator that the whole process shares.
+
+    Such work must not run beside a network that draws from the same generator.
+    """
+    before = _process_state()
+    done = work()
+    after = _process_state()
+    return done, before != after
+
+
+def _process_state() -> tuple[object, ...]:
+    numpys = np.random.get_state(legacy=False)  # noqa: NPY002 - it is looked at, never drawn from
+    return random.getstate(), pickle.dumps(numpys), torch.get_rng_state().numpy().tobytes()
+
+
+def send(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Bring values to the device; to a GPU from pinned memory, so that the copy runs beside what follows.
+
+    Args:
+        values: Of any shape and type; on a CPU the tensor shares their memory.
+        device: Where they go.
+    """
+    tensor = values if isinstance(values, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(values))
+    if device.type != "cuda":
+        return tensor
+    return (tensor if tensor.is_pinned() else tensor.pin_memory()).to(device, non_blocking=True)
+
+
+@lru_cache(maxsize=64)
+def constants(values: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """Return numbers as (k,) float32 on the device; they are not to be written to.
+
+    A tensor made of a list would be copied there each time, and the host would wait for all it launched.
+    """
+    return torch.stack([torch.full((), value, dtype=torch.float32, device=device) for value in values])
+
+
+_SHARE = 0.5
+"""Of a GPU's free memory that a data set may fill."""
+
+_STAGED_IMAGES = 256
+"""Images sent at a time."""
+
+
+class Pixels:
+    """Images and masks of a data set by sample number, as uint8 planes on the device."""
+
+    def __init__(self, data: PreparedData, device: torch.device, *, are_held: bool = True) -> None:
+        """Bring all of them to a GPU whose memory holds them.
+
+        Args:
+            data: The data set.
+            device: Where batches are wanted.
+            are_held: False: every batch is sent when it is taken.
+        """
+        self._data, self._device = data, device
+        self._resident = _resident(data, device) if are_held and device.type == "cuda" else None
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether all of them lie in the device's memory."""
+        return self._resident is not None
+
+    def take(self, numbers: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return images (N,C,H,W) and masks (N,1,H,W), uint8, of these samples."""
+        if self._resident is None:
+            images = send(self._data.images[numbers], self._device).permute(0, 3, 1, 2)
+            return images, send(self._data.masks[numbers], self._device).unsqueeze(1)
+        rows = send(np.asarray(numbers, dtype=np.int64), self._device)
+        images, masks = self._resident
+        return images[rows], masks[rows]
+
+
+_held: tuple[tuple[object, torch.device], tuple[torch.Tensor, torch.Tensor]] | None = None
+"""The data set that this process holds on a GPU: later trials of it find it there."""
+
+
+def _resident(data: PreparedData, device: torch.device) -> tuple[torch.Tensor, torch.Tensor] | None:
+    global _held
+    key = (getattr(data.images, "filename", None) or id(data.images), device)
+    if _held is not None and _held[0] == key:
+        return _held[1]
+    _held = None  # its memory counts as free below
+    if data.images.nbytes + data.masks.nbytes > _SHARE * torch.cuda.mem_get_info(device)[0]:
+        return None
+    count, height, width, channels = data.images.shape
+    images = torch.empty((count, channels, height, width), dtype=torch.uint8, device=device)
+    masks = torch.empty((count, 1, height, width), dtype=torch.uint8, device=device)
+    for start in range(0, count, _STAGED_IMAGES):
+        rows = slice(start, start + _STAGED_IMAGES)
+        # copies: the cache is mapped and read-only
+        images[rows] = send(np.array(data.images[rows]), device).permute(0, 3, 1, 2)
+        masks[rows] = send(np.array(data.masks[rows]), device).unsqueeze(1)
+    _held = key, (images, masks)
+    return _held[1]
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
-"""From a configuration to pixels, split and scaling; without torch."""
+"""From a configuration to pixels, split and scaling, without torch."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -15,11 +16,143 @@ from segbench.axes.dataset._source import digest
 from segbench.axes.input import Scaling
 from segbench.config.project import Project
 from segbench.config.trial import TrialConfig, parts
-from segbench.data.cache import CachedPixels, OnProgress, find_cache, folder_title, open_cache
-from segbench.data.measured import statistics
-from segbench.data.parts import Split, split_samples
+from segbench.data.cache import CachedPixels, OnProgress, find_cache, folder_title, open_cache, remember
 from segbench.errors import DataError, ExperimentError, message
 from segbench.samples import IGNORED, PARTS, Sample
+
+Split: TypeAlias = Mapping[str, Sequence[int]]
+"""Part -> sample numbers."""
+
+
+def split_samples(config: TrialConfig, source: Source) -> list[Split]:
+    """Divide a source's samples as the configuration says, fold by fold; at most `max_images` go into a part.
+
+    Raises:
+        DataError: A part is empty, an image is in two parts, or a group straddles two.
+    """
+    samples = source.samples()
+    choice = config.split
+    folds = registry.build("split", choice.name, samples, source.own_split(), **choice.knobs)
+    for number, split in enumerate(folds):
+        where = f"split.{choice.name}" + (f" (fold {number})" if len(folds) > 1 else "")
+        problems = check_split(split, samples, where)
+        if problems:
+            raise DataError(problems)
+    return [{part: _spread(fold[part], config.max_images) for part in PARTS} for fold in folds]
+
+
+def check_split(split: Split, samples: Sequence[Sample], where: str) -> list[str]:
+    """Return what is wrong with one fold, one message each."""
+    problems = []
+    part_of_image: dict[int, str] = {}
+    part_of_group: dict[str, str] = {}
+    for part in PARTS:
+        numbers = split[part]
+        if not len(numbers):
+            sizes = {p: len(split[p]) for p in PARTS}
+            problems.append(
+                message(
+                    where,
+                    f"no image is left for {part}",
+                    got=sizes,
+                    see="Give more images or other fractions",
+                )
+            )
+        for number in numbers:
+            sample = samples[number]
+            other = part_of_image.setdefault(number, part)
+            if other != part:
+                rule = f"an image is in both {other} and {part} (SB121)"
+                problems.append(message(where, rule, got=sample.name))
+            if sample.group is None:
+                continue
+            other = part_of_group.setdefault(sample.group, part)
+            if other != part:
+                problems.append(
+                    message(
+                        where,
+                        f"a group straddles {other} and {part} (SB121)",
+                        got=sample.group,
+                        see="`fraction` and `folds` keep groups together",
+                    )
+                )
+                part_of_group[sample.group] = part
+    return problems[:10]
+
+
+def _spread(numbers: Sequence[int], most: int | None) -> Sequence[int]:
+    """Return at most `most` numbers, evenly spread: neighbours in a list are often of one kind."""
+    if most is None or len(numbers) <= most:
+        return numbers
+    return [numbers[i * len(numbers) // most] for i in range(most)]
+
+
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Means and standard deviations per channel, in 0..255."""
+
+
+def statistics(cached: CachedPixels, numbers: np.ndarray) -> Statistics:
+    """Return mean and standard deviation per channel over all pixels of some images.
+
+    Args:
+        cached: The decoded images.
+        numbers: Which of them, int64.
+    """
+
+    def look() -> dict[str, list[float]]:
+        means, stds = channel_statistics(cached.images, numbers)
+        return {"means": list(means), "stds": list(stds)}
+
+    name = f"statistics-{hashlib.sha256(numbers.tobytes()).hexdigest()[:12]}"
+    found = remember(cached, name, look)
+    return tuple(found["means"]), tuple(found["stds"])
+
+
+def image_digests(cached: CachedPixels) -> list[str]:
+    """Return a hash of every image's pixels: equal where images are equal, pixel for pixel."""
+
+    def look() -> dict[str, list[str]]:
+        return {"images": [hashlib.sha256(image.tobytes()).hexdigest()[:32] for image in cached.images]}
+
+    return list(remember(cached, "digests", look)["images"])
+
+
+def foreground_shares(cached: CachedPixels) -> np.ndarray:
+    """Return every mask's share of foreground among the pixels that are foreground or background, (I,).
+
+    NaN where a mask has neither.
+    """
+
+    def look() -> dict[str, list[float | None]]:
+        shares: list[float | None] = []
+        for mask in cached.masks:
+            counts = np.bincount(mask.ravel(), minlength=2)
+            known = int(counts[0] + counts[1])
+            shares.append(float(counts[1] / known) if known else None)
+        return {"masks": shares}
+
+    return np.array(remember(cached, "foreground", look)["masks"], dtype=float)
+
+
+def channel_statistics(
+    images: np.ndarray, numbers: np.ndarray
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation per channel over all pixels of some images, from exact histograms.
+
+    Args:
+        images: (I,H,W,C) uint8.
+        numbers: Which images.
+    """
+    counts = np.zeros((images.shape[3], 256), dtype=np.int64)
+    for number in numbers:
+        for channel in range(images.shape[3]):
+            counts[channel] += np.bincount(images[number, ..., channel].ravel(), minlength=256)
+    values = np.arange(256)
+    total = counts.sum(axis=1)
+    means = counts @ values / total
+    variances = counts @ values**2 / total - means**2
+    return tuple(means.tolist()), tuple(np.sqrt(np.maximum(variances, 0)).tolist())
+
 
 MAX_VALUE: Final = 255.0
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from segbench.axes.dataset._images import read_labels, read_pixels, read_size
 from segbench.axes.dataset._pairing import Pair, group_pairs, pair_files
-from segbench.data.sheet import spread
+from segbench.data.pictures import spread
 from segbench.errors import DataError, message
 from segbench.samples import IGNORED
 

@@ -10,7 +10,7 @@ from segbench.config.experiment import Axis, Cell, Experiment
 from segbench.config.pairing import Pairing
 from segbench.config.trial import TrialConfig
 from segbench.data import build_source
-from segbench.data.parts import split_samples
+from segbench.data.prepared import split_samples
 from segbench.errors import message
 from segbench.guards.finding import Severity, guard
 from segbench.guards.subjects import cells_of, data_key, place

@@ -12,9 +12,14 @@ from segbench import registry
 from segbench.config.trial import TrialConfig, canonical_json
 from segbench.data import build_source
 from segbench.data.cache import CachedPixels
-from segbench.data.measured import foreground_shares, image_digests, statistics
-from segbench.data.parts import split_samples
-from segbench.data.prepared import MAX_VALUE, scaling_of
+from segbench.data.prepared import (
+    MAX_VALUE,
+    foreground_shares,
+    image_digests,
+    scaling_of,
+    split_samples,
+    statistics,
+)
 from segbench.errors import message
 from segbench.guards.finding import Severity, guard
 from segbench.guards.subjects import DataSubject

@@ -27,7 +27,7 @@ from segbench.config.experiment import Cell, Experiment
 from segbench.config.trial import Choice, TrialConfig, canonical_json
 from segbench.data import build_source
 from segbench.data.batched import BatchAugmentation, device_steps
-from segbench.data.parts import split_samples
+from segbench.data.prepared import split_samples
 from segbench.engine.network import build_network
 from segbench.engine.numerics import Numerics, seeded
 from segbench.errors import SegbenchError, message

@@ -13,7 +13,7 @@ from segbench.config.experiment import Cell, Experiment
 from segbench.config.trial import TrialConfig, canonical_json, variant_digests
 from segbench.data import build_source, find_pixels, fingerprint
 from segbench.data.cache import CachedPixels
-from segbench.data.parts import split_samples
+from segbench.data.prepared import split_samples
 from segbench.plan.plan import Plan
 from segbench.samples import PARTS, Sample
 

@@ -17,7 +17,7 @@ from segbench.config.document import Problems, parse
 from segbench.config.project import Project
 from segbench.config.resolve import resolve_choice
 from segbench.data import build_source, fingerprint
-from segbench.data.parts import split_samples
+from segbench.data.prepared import split_samples
 from segbench.engine.metrics import Counts, SoftSums, of_counts, of_surfaces, of_whole_set
 from segbench.errors import DataError, ExperimentError, message
 from segbench.inference.predictor import Prediction, Predictor

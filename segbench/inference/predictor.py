@@ -1,11 +1,11 @@
-"""A saved trial, applied to images."""
+"""A saved trial, found by what a user types, applied to images."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import numpy as np
 import torch
@@ -19,14 +19,49 @@ from segbench.engine.network import build_network
 from segbench.engine.numerics import Numerics, choose_device, seeded
 from segbench.engine.state import check_fits
 from segbench.errors import ExperimentError, ResultsError, TrialError, is_out_of_memory, message
-from segbench.inference.batching import Item, run_batches
-from segbench.inference.framing import Framed, frame
+from segbench.inference.framing import Framed, Item, frame, run_batches
 from segbench.inference.size import MOST_OVERLAP, OVERLAP, Size
+from segbench.store.layout import ResultsFolder, TrialFolder
 from segbench.store.trials import read_trial
 from segbench.store.weights import read_best
 
-if TYPE_CHECKING:
-    from segbench.store.layout import TrialFolder
+_SEE = "`segbench status EXPERIMENT` lists the trials of an experiment"
+
+
+def find_trial(text: str, results: ResultsFolder) -> TrialFolder:
+    """Find a saved trial by its folder, by `EXPERIMENT/HASH`, or by the first digits of its hash.
+
+    A trial that several experiments share has one hash; the copy with weights is taken.
+
+    Args:
+        text: What was typed. A hash may be shortened as long as one trial alone starts so.
+        results: Where trials are looked for by name.
+
+    Raises:
+        ResultsError: None is found, or several.
+    """
+    path = Path(text)
+    if (path / "trial.json").is_file():
+        return TrialFolder(path.resolve())
+    experiment, _, prefix = text.strip("/").rpartition("/")
+    prefix = prefix.lower()
+    known = {e.name: e for e in results.experiments()}
+    if experiment and experiment not in known:
+        rule = "there is no trial folder of this path and no experiment of this name"
+        raise ResultsError(message(str(results.path), rule, got=text, known=known, see=_SEE))
+    searched = [known[experiment]] if experiment else list(known.values())
+    found = [t for e in searched for t in e.trial_folders() if prefix and t.hash.startswith(prefix)]
+    if not found:
+        hashes = [t.hash for e in searched for t in e.trial_folders()]
+        raise ResultsError(
+            message(str(results.path), "no trial's hash starts so", got=text, known=hashes, see=_SEE)
+        )
+    if len({t.hash for t in found}) > 1:
+        names = [f"{t.experiment.name}/{t.hash}" for t in found]
+        rule = f"{len(names)} trials start so: {', '.join(names[:10])}{', ...' if len(names) > 10 else ''}"
+        raise ResultsError(message(str(results.path), rule, got=text, see="Give more digits"))
+    return next((t for t in found if t.best.exists()), found[0])
+
 
 T = TypeVar("T")
 

@@ -14,8 +14,7 @@ import numpy as np
 from segbench.data.in_order import in_order
 from segbench.data.resize import single_threaded_cv2
 from segbench.errors import DataError
-from segbench.inference.batching import Item
-from segbench.inference.framing import Framed
+from segbench.inference.framing import Framed, Item
 from segbench.inference.predictor import Prediction, Predictor
 
 T = TypeVar("T")

@@ -15,8 +15,7 @@ from segbench.config.trial import TrialConfig
 from segbench.data.batches import TrainBatches
 from segbench.data.prepared import prepare
 from segbench.engine.numerics import Numerics, choose_device
-from segbench.plan.costs import Cost, costs_of, kinds_of, take_steps
-from segbench.plan.gpu_memory import FULL, keep_share
+from segbench.plan.costs import FULL, Cost, costs_of, keep_share, kinds_of, take_steps
 from segbench.plan.plan import Plan
 from segbench.plan.steps import PayBack, Steps, time_compilation
 from segbench.trial.devices import Slot

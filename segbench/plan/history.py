@@ -10,8 +10,7 @@ from segbench.config.document import dump
 from segbench.config.experiment import Cell, Experiment
 from segbench.config.load import load_experiment
 from segbench.errors import ExperimentError
-from segbench.plan.looks import present
-from segbench.plan.plan import Plan
+from segbench.plan.plan import Plan, present
 from segbench.records import TrialRecord
 from segbench.store.history import HistoryRow, append_history, describe, judged_looks, read_history
 from segbench.store.layout import ExperimentFolder

@@ -13,7 +13,7 @@ from segbench.config.experiment import Cell, Design, Experiment, Search, Tune
 from segbench.config.project import Project
 from segbench.config.trial import identity
 from segbench.errors import ResultsError
-from segbench.plan.looks import look_words, present
+from segbench.plan.plan import look_words, present
 from segbench.records import State, TrialRecord
 from segbench.store.index import read_index
 from segbench.store.layout import HASH_DIGITS, ExperimentFolder, ResultsFolder, TrialFolder

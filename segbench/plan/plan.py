@@ -1,27 +1,160 @@
-"""`--only norm=DyT --seeds 0-1`: a part of the design, parsed and checked in one place."""
+"""What a sweep will run: the cells and seeds asked for, less what is finished or can be reused.
+
+A trial of another experiment that is identical is found by its folder's name, checked by its identity, and
+copied.
+"""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
 from segbench.config.expand import expand, search_space, tuned_cell
 from segbench.config.experiment import Cell, Experiment, PlannedTrial
+from segbench.config.project import Project
 from segbench.config.trial import Hasher, TrialConfig, canonical_json
 from segbench.data import fingerprint
-from segbench.errors import ExperimentError, message
-from segbench.plan.looks import present
-from segbench.plan.reuse import find_reusable
+from segbench.errors import ExperimentError, ResultsError, message
 from segbench.records import Role, SearchPlace, State, TrialRecord
+from segbench.store.atomic import replacing, sweep_temporaries
+from segbench.store.history import judged_looks, reached_look, read_history
 from segbench.store.index import IndexRow, write_index
-from segbench.store.layout import ExperimentFolder, ResultsFolder, TrialFolder
+from segbench.store.layout import HASH_DIGITS, ExperimentFolder, ResultsFolder, TrialFolder
+from segbench.store.lease import Lease
 from segbench.store.queue import QueuedTrial
 from segbench.store.scan import Scan, scan
+from segbench.store.trials import read_trial, write_trial
 from segbench.store.tuning import CellTuning, TuningTrial, read_tunings
 from segbench.wording import counted
+
+
+def present(experiment: Experiment, folder: ExperimentFolder) -> Experiment:
+    """Return the experiment with the seeds that are asked for now.
+
+    A look that was judged with something unresolved is followed by the next one. What was judged under
+    another design, other claims or another margin is judged anew, at the look that was reached: fewer seeds
+    than were seen are never asked for.
+
+    Raises:
+        ResultsError: `history.csv` is damaged.
+    """
+    if not experiment.looks:
+        return experiment
+    rows = read_history(folder)
+    judged, reached = judged_looks(rows, experiment), reached_look(rows, experiment)
+    for look in experiment.looks:
+        if look >= reached and not judged.get(look):
+            return experiment.first_seeds(look)
+    return experiment
+
+
+def look_words(experiment: Experiment, now: Experiment) -> str:
+    """Say which seeds are asked for now: `look 1 of 3: the first 3 of at most 10 seeds`; empty without looks.
+
+    Args:
+        experiment: The whole design.
+        now: With the seeds that are asked for now, as `present` gives it.
+    """
+    if not experiment.looks:
+        return ""
+    number = experiment.looks.index(len(now.seeds)) + 1
+    return (
+        f"look {number} of {len(experiment.looks)}: the first {len(now.seeds)} of at most "
+        f"{len(experiment.seeds)} seeds"
+    )
+
+
+def find_reusable(project: Project, identities: Collection[str], *, beside: str) -> dict[str, TrialFolder]:
+    """Return identity -> folder of a finished trial in another experiment, the first in alphabetical order.
+
+    Args:
+        project: Where to look.
+        identities: What is wanted.
+        beside: The experiment that wants it; it is not searched.
+    """
+    wanted = {identity[:HASH_DIGITS]: identity for identity in identities}
+    found: dict[str, TrialFolder] = {}
+    if not wanted:
+        return found
+    for experiment in ResultsFolder(project.results).experiments():
+        if experiment.name == beside or not experiment.trials.is_dir():
+            continue
+        for hash in sorted(wanted.keys() & {entry.name for entry in experiment.trials.iterdir()}):
+            identity = wanted[hash]
+            if identity not in found and _is_reusable(experiment.trial(hash), identity):
+                found[identity] = experiment.trial(hash)
+    return found
+
+
+def reuse(
+    trial: PlannedTrial,
+    source: TrialFolder,
+    experiment: ExperimentFolder,
+    *,
+    search: SearchPlace | None = None,
+) -> TrialRecord | None:
+    """Copy a finished trial of another experiment in, as this experiment's own record.
+
+    The record names where it comes from (`reused_from`) and carries the present labels. Weights, masks and
+    pictures are linked where the file system can, else copied. `trial.json` comes last and accepts the rest,
+    with `search` as its own.
+
+    Returns:
+        The record; None where a worker holds the trial at the moment.
+
+    Raises:
+        ResultsError: The source has become unreadable, or the disk refuses.
+    """
+    record = read_trial(source)
+    target = experiment.trial(trial.hash)
+    lease = Lease.acquire(target)
+    if lease is None:
+        return None
+    with lease:
+        sweep_temporaries(target.path)
+        for file in (source.epochs, source.images, source.log, source.diff):
+            _take(file, target.path / file.name, link=False)  # rows are appended in place
+        for file in (source.best, source.last, source.masks, source.panels):
+            _take(file, target.path / file.relative_to(source.path), link=True)
+        reused = replace(
+            record,
+            experiment=experiment.name,
+            levels=dict(trial.cell.levels),
+            search=search,
+            reused_from=f"{source.experiment.name}/{source.hash}",
+        )
+        lease.check()
+        write_trial(target, reused)
+    return reused
+
+
+def _is_reusable(folder: TrialFolder, identity: str) -> bool:
+    try:
+        record = read_trial(folder)
+    except ResultsError:
+        return False
+    return record.identity == identity and record.state.is_outcome and record.is_tested
+
+
+def _take(source: Path, target: Path, *, link: bool) -> None:
+    if not source.is_file():
+        return
+    target.parent.mkdir(exist_ok=True)
+    with replacing(target) as temporary:
+        if link:
+            try:
+                os.link(source, temporary)
+            except OSError:  # another disk, or one without links
+                shutil.copyfile(source, temporary)
+        else:
+            shutil.copyfile(source, temporary)
+
 
 _SEEDS: Final = re.compile(r"(\d+)(?:-(\d+))?")
 

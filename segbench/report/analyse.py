@@ -18,15 +18,13 @@ from segbench.report.answer import write_answer, write_front_answer, write_searc
 from segbench.report.head import describe, provenance
 from segbench.report.notes import Planned, last_look, write_notes
 from segbench.report.study import Estimator, Family, Member, as_options, build_family, read_contrasts
-from segbench.report.topics.best_design import best_design
 from segbench.report.topics.claims import judge_claims
-from segbench.report.topics.effects import effects_frame
+from segbench.report.topics.effects import effects_frame, sensitivity_frame
 from segbench.report.topics.factorial import Factorial
 from segbench.report.topics.importance import search_importance, too_few_text, tuning_importance
 from segbench.report.topics.metrics import metrics_frame
-from segbench.report.topics.replicated import replicated_frame
+from segbench.report.topics.replicated import best_design, replicated_frame
 from segbench.report.topics.search import find_best, find_front, missing_text, proposals_frame
-from segbench.report.topics.sensitivity import sensitivity_frame
 from segbench.report.topics.subgroups import subgroups_frame, subgroups_notes
 from segbench.report.topics.tuning import (
     reach_text,
@@ -35,9 +33,10 @@ from segbench.report.topics.tuning import (
     tuning_notes,
     tuning_trials_frame,
     unfinished_text,
+    untuned_frame,
+    untuned_notes,
     without_hope,
 )
-from segbench.report.topics.untuned import untuned_frame, untuned_notes
 from segbench.stats.curves import CURVES, curves
 from segbench.stats.dynamics import dynamics
 from segbench.stats.intervals import average_folds, summarise

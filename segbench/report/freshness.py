@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import segbench
-from segbench.config import cache
+from segbench.config import load
 from segbench.config.experiment import Experiment
 from segbench.config.trial import canonical_json
 from segbench.report.style import TEMPLATE, Style
@@ -193,7 +193,7 @@ class Stamp:
         """
         project = experiment.project
         folder = project.reports / experiment.name
-        written = cache.experiment_to_json(experiment)
+        written = load.experiment_to_json(experiment)
         parts = [
             canonical_json(written),
             repr(tuple(contrasts)),
@@ -205,12 +205,12 @@ class Stamp:
             *_others(project.results),
             *_data(experiment),
         ]
-        place = cache.digest(f"{folder.resolve()} {with_pdf}".encode())
-        return cls(f"report-{place[:32]}", cache.digest("\n".join(parts).encode()), folder)
+        place = load.digest(f"{folder.resolve()} {with_pdf}".encode())
+        return cls(f"report-{place[:32]}", load.digest("\n".join(parts).encode()), folder)
 
     def recall(self) -> Said | None:
         """Return what was said, where nothing has changed since; else None."""
-        entry = cache.recall_entry(self.place)
+        entry = load.recall_entry(self.place)
         if entry.get("inputs") != self.inputs or entry.get("written") != self._written():
             return None
         try:
@@ -222,7 +222,7 @@ class Stamp:
 
     def keep(self, said: Said) -> None:
         """Remember the report that stands now."""
-        cache.keep_entry(
+        load.keep_entry(
             self.place,
             {
                 "inputs": self.inputs,
@@ -235,7 +235,7 @@ class Stamp:
         )
 
     def _written(self) -> str:
-        return cache.digest("\n".join(_files(self.folder)).encode())
+        return load.digest("\n".join(_files(self.folder)).encode())
 
 
 def records_stamp(experiment: Experiment) -> str:
@@ -251,7 +251,7 @@ def records_stamp(experiment: Experiment) -> str:
         with contextlib.suppress(OSError):
             stat = path.stat()
             found.append(f"{path} {stat.st_size} {stat.st_mtime_ns}")
-    return cache.digest("\n".join(found).encode())
+    return load.digest("\n".join(found).encode())
 
 
 def _files(folder: Path, suffixes: Sequence[str] = ()) -> list[str]:

@@ -12,8 +12,7 @@ from segbench.data import decode
 from segbench.errors import ExperimentError, message
 from segbench.guards import Finding, Severity, check_plan, check_work, sorted_findings
 from segbench.guards.subjects import distinct_data
-from segbench.plan.plan import Plan, plan_trials
-from segbench.plan.reuse import reuse
+from segbench.plan.plan import Plan, plan_trials, reuse
 from segbench.records import State, TrialRecord
 from segbench.samples import FACTS
 from segbench.store import trials
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from segbench.dashboard.address import StorageAddress
     from segbench.store.lease import Lease
     from segbench.sweep.launchers import Launcher
-    from segbench.trial.signals import Deadline, StopRequest
+    from segbench.trial.limits import Deadline, StopRequest
 
 
 def describe_test_images(experiment: Experiment, folder: ExperimentFolder, *, is_new: bool) -> None:

@@ -39,7 +39,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from segbench.config.expand import search_space
 from segbench.config.experiment import Search
-from segbench.config.samplers import optuna_classes
+from segbench.config.searches import optuna_classes
 from segbench.dashboard.study import STATES, freeze, is_number, to_distribution
 from segbench.errors import ExperimentError, message
 from segbench.records import DECIMALS, Origin, State

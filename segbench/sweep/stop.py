@@ -22,8 +22,8 @@ from segbench.store import trials
 from segbench.store.atomic import write_text
 from segbench.store.layout import ExperimentFolder, TrialFolder
 from segbench.store.lease import STALE_AFTER_S, Claimed, holder, is_leased, place, process_start
+from segbench.trial.limits import StopRequest
 from segbench.trial.provenance import now
-from segbench.trial.signals import StopRequest
 
 LOOK_S: Final = 2.0
 """How often supervisors and workers look for a request."""

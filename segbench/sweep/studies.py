@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from segbench.config.experiment import Design, Experiment, Search, Tune
 from segbench.errors import ExperimentError, message
-from segbench.plan.looks import present
-from segbench.plan.plan import Plan, PlanEntry, Planner, plan_trials, tuning_lines, tuning_size
+from segbench.plan.plan import Plan, PlanEntry, Planner, plan_trials, present, tuning_lines, tuning_size
 from segbench.records import FailureKind, State, TrialRecord
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder, TrialFolder

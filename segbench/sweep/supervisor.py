@@ -26,9 +26,8 @@ from segbench.sweep.display import Display
 from segbench.sweep.launchers import Exit, Launcher
 from segbench.sweep.stop import StopFile
 from segbench.trial.events import EpochFinished, Event, TrialFinished, TrialRefused, TrialStarted, label_trial
+from segbench.trial.limits import OUT_OF_TIME, RESERVE_S, Deadline, StopRequest, Watchdog
 from segbench.trial.provenance import now
-from segbench.trial.signals import OUT_OF_TIME, RESERVE_S, Deadline, StopRequest
-from segbench.trial.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from segbench.dashboard.mirror import Mirror

@@ -10,8 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from segbench.dashboard.shown import read_objectives
-from segbench.plan.plan import replicates, tuning_trial, tunings_of
-from segbench.plan.reuse import find_reusable, reuse
+from segbench.plan.plan import find_reusable, replicates, reuse, tuning_trial, tunings_of
 from segbench.records import Origin, SearchPlace, State
 from segbench.store import trials
 from segbench.store.damage import run_again

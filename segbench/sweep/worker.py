@@ -21,11 +21,10 @@ from segbench.store.lease import LeaseLost
 from segbench.store.queue import Queue, QueuedTrial
 from segbench.sweep.launchers import Exit, Launcher
 from segbench.trial.events import Event, TrialFinished, TrialRefused, TrialStarted, write_event
+from segbench.trial.limits import OUT_OF_TIME, StopRequest, TimeLimit, Watchdog
 from segbench.trial.picking import Picker, shape_of
 from segbench.trial.run import Resources, run_trial
-from segbench.trial.signals import OUT_OF_TIME, StopRequest, TimeLimit
 from segbench.trial.warm import WarmData
-from segbench.trial.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from segbench.config.project import Project

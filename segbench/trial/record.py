@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from segbench.config.trial import TrialConfig, identity, variant_digests
-from segbench.data.overlay import as_rgb, overlay
+from segbench.data.pictures import as_rgb, overlay
 from segbench.errors import ResultsError, SegbenchError, message
 from segbench.quantities import QUANTITIES, OverEpochs
 from segbench.records import State, TrialRecord

@@ -32,6 +32,7 @@ from segbench.store.layout import ExperimentFolder, TrialFolder
 from segbench.store.lease import Lease, LeaseLost
 from segbench.store.queue import QueuedTrial
 from segbench.trial.events import EpochFinished, EpochProgress, Event, TrialStarted, label_trial
+from segbench.trial.limits import OutOfTime, Pulse, TimeLimit
 from segbench.trial.picking import shape_of
 from segbench.trial.provenance import now, write_diff
 from segbench.trial.record import (
@@ -45,9 +46,7 @@ from segbench.trial.record import (
     path_of,
     write_outcome,
 )
-from segbench.trial.signals import OutOfTime, TimeLimit
 from segbench.trial.warm import WarmData
-from segbench.trial.watchdog import Pulse
 
 if TYPE_CHECKING:
     from segbench.config.project import Project

@@ -60,7 +60,7 @@ from segbench.errors import SegbenchError
 from segbench.store.layout import ResultsFolder
 from segbench.store.queue import Queue
 from segbench.trial.run import Resources
-from segbench.trial.signals import StopRequest
+from segbench.trial.limits import StopRequest
 from segbench.sweep.worker import Worker, settle_process
 
 project = Project(Path.cwd())

@@ -1,6 +1,5 @@
 """Augmentation of whole batches as tensors, on whatever device they lie (`augment_backend: device`)."""
 
-from segbench.data.batched.augmentation import BatchAugmentation, Drawn
-from segbench.data.batched.batches import DeviceBatches, device_steps
+from segbench.data.batched.augmentation import BatchAugmentation, DeviceBatches, Drawn, device_steps
 
 __all__ = ["BatchAugmentation", "DeviceBatches", "Drawn", "device_steps"]

@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from segbench.config import cache
+from segbench.config import load
 from segbench.report.draw import figure, layout, matplotlib_files
 from segbench.report.draw.figure import Figure
 from segbench.report.draw.matplotlib_files import draw_files
@@ -51,7 +51,7 @@ class Drawing:
         """
         self._folder = folder
         self._place = _place(folder)
-        self._entry = cache.recall_entry(self._place)
+        self._entry = load.recall_entry(self._place)
         self._wanted: dict[str, str] = {}
         self._drawn: dict[str, Drawn] = {}
         self._waiting = _Waiting()
@@ -90,7 +90,7 @@ class Drawing:
         files = {name: self._drawn[name] for name in self._wanted}
         if self._has_drawn:
             entry = {name: {"of": self._wanted[name], "files": _hashes(files[name])} for name in files}
-            cache.keep_entry(self._place, entry)
+            load.keep_entry(self._place, entry)
         return files
 
     def _start_second(self) -> None:
@@ -137,7 +137,7 @@ class _Waiting:
 
 
 def _place(folder: Path) -> str:
-    return f"drawn-{cache.digest(str(folder.resolve()).encode())[:32]}"
+    return f"drawn-{load.digest(str(folder.resolve()).encode())[:32]}"
 
 
 def _standing(folder: Path, name: str, known: object, digest: str) -> Drawn | None:

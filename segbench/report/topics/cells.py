@@ -1,4 +1,4 @@
-"""The outcome of every cell: a dot a seed, the mean and its interval."""
+"""The outcome of every cell, one dot per seed with mean and interval; and what is missing from it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,21 @@ from typing import Final
 
 from segbench.quantities import LIMITS, QUANTITIES, Print, axis_unit, find_quantity, is_lower_better
 from segbench.report.analysis import CELL_MEDIANS, LOST, Analysis
-from segbench.report.draw.figure import Facet, Figure, Key, Look, Mark, Note, marker
+from segbench.report.draw.figure import (
+    Facet,
+    Figure,
+    Key,
+    Look,
+    Mark,
+    Note,
+    categories,
+    linear,
+    marker,
+    spread,
+)
 from segbench.report.draw.layout import ROW_CM, TALL_ROW_CM, text_width, wrapped
-from segbench.report.draw.scales import categories, linear, spread
 from segbench.report.labels import Labels
-from segbench.report.numbers import NONE, Numbers, magnitude, significant
+from segbench.report.numbers import NONE, Numbers, count, magnitude, significant
 from segbench.report.steps import mean_steps
 from segbench.report.table import Field
 from segbench.report.topics.arrangement import lay_out, unique_slugs
@@ -31,6 +41,7 @@ from segbench.report.trace import (
     Row,
     Source,
     is_known,
+    is_text,
     rows_of,
     show_as_is,
     show_count,
@@ -429,4 +440,50 @@ TOPIC: Final = Topic(
         FigurePart(name="cost", make=cost_figure, section="cost"),
     ),
     data=("seeds",),
+)
+
+
+FAILURES: Final = Frame(
+    name="failures",
+    columns=lambda analysis: [
+        Text(name="trial", title="Trial", text=lambda labels, row: row["trial"] or NONE),
+        Text(name="cell", title="Cell", text=lambda labels, row: labels.cell(row["cell"])),
+        Text(
+            name="seed",
+            title="Seed",
+            text=lambda labels, row: Field(text=count(row["seed"]), sort=row["seed"]),
+            is_number=True,
+        ),
+        Text(
+            name="state",
+            title="State",
+            text=lambda labels, row: (
+                row["state"] + (f" ({row['failure']})" if is_text(row["failure"]) else "")
+            ),
+        ),
+        Text(
+            name="reason",
+            title="Reason",
+            text=lambda labels, row: row["reason"] if is_text(row["reason"]) else NONE,
+        ),
+    ],
+)
+
+LEFT_OUT: Final = Frame(
+    name="left_out",
+    in_data=False,
+    columns=lambda analysis: [
+        Text(name="folder", title="Record", text=lambda labels, row: str(row["folder"])),
+        Text(name="reason", title="Why", text=lambda labels, row: str(row["reason"])),
+    ],
+)
+
+FAILURES_TOPIC: Final = Topic(
+    name="failures",
+    section="failures",
+    frames=(FAILURES, LEFT_OUT),
+    tables=(
+        TablePart(name="failures", frame=FAILURES, caption="Trials that did not complete."),
+        TablePart(name="left-out", frame=LEFT_OUT, caption="Records left out."),
+    ),
 )

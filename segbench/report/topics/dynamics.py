@@ -13,9 +13,8 @@ import pandas as pd
 from segbench.quantities import is_lower_better
 from segbench.records import axis_column
 from segbench.report.analysis import Analysis
-from segbench.report.draw.figure import Facet, Figure, Key, Look, Mark, Note, Scale, marker
+from segbench.report.draw.figure import Facet, Figure, Key, Look, Mark, Note, Scale, dodge, linear, marker
 from segbench.report.draw.layout import LINE_CM, text_width
-from segbench.report.draw.scales import dodge, linear
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers, epochs
 from segbench.report.steps import Asked, by_seed, columns_of, number_text

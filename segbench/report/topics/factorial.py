@@ -14,9 +14,20 @@ from segbench.config.pairing import Crossing, Pairing
 from segbench.quantities import is_lower_better
 from segbench.records import axis_column
 from segbench.report.analysis import Analysis
-from segbench.report.draw.figure import DASHES, Facet, Figure, Key, Look, Mark, Scale, colour, in_rows, marker
+from segbench.report.draw.figure import (
+    DASHES,
+    Facet,
+    Figure,
+    Key,
+    Look,
+    Mark,
+    Scale,
+    colour,
+    in_rows,
+    linear,
+    marker,
+)
 from segbench.report.draw.layout import shortened
-from segbench.report.draw.scales import linear
 from segbench.report.labels import Labels
 from segbench.report.numbers import MINUS, Numbers
 from segbench.report.steps import Asked, mean_steps, number_text

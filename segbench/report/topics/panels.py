@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from segbench.config.trial import TrialConfig, canonical_json
-from segbench.data.overlay import as_rgb, overlay
+from segbench.data.pictures import as_rgb, overlay
 from segbench.errors import SegbenchError
 from segbench.report.analysis import Analysis
 from segbench.report.draw.layout import shortened

@@ -15,17 +15,12 @@ from segbench.report.topics import (
     dynamics,
     effects,
     factorial,
-    failures,
-    front,
     importance,
     metrics,
-    parallel,
     replicated,
     search,
-    sensitivity,
     subgroups,
     tuning,
-    untuned,
 )
 from segbench.report.topics.topic import FigurePart, Frame, TablePart, Topic
 from segbench.report.trace import Traces
@@ -33,20 +28,20 @@ from segbench.report.trace import Traces
 TOPICS: Final[tuple[Topic, ...]] = (
     claims.TOPIC,
     effects.TOPIC,
-    sensitivity.TOPIC,
+    effects.SENSITIVITY_TOPIC,
     factorial.TOPIC,
     subgroups.TOPIC,
-    front.TOPIC,
+    search.FRONT_TOPIC,
     search.TOPIC,
-    parallel.TOPIC,
+    importance.PARALLEL_TOPIC,
     replicated.TOPIC,
     cells.TOPIC,
     metrics.TOPIC,
     tuning.TOPIC,
-    untuned.TOPIC,
+    tuning.UNTUNED_TOPIC,
     importance.TOPIC,
     dynamics.TOPIC,
-    failures.TOPIC,
+    cells.FAILURES_TOPIC,
 )
 """In the order of the page."""
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from segbench.store.layout import ExperimentFolder
     from segbench.trial.devices import Slot
     from segbench.trial.events import Event
-    from segbench.trial.signals import Deadline
+    from segbench.trial.limits import Deadline
 
 GROUP: Final = "segbench.launchers"
 

@@ -19,7 +19,7 @@ from segbench.store.layout import ExperimentFolder
 from segbench.sweep.launchers import Exit, Launcher, Request
 from segbench.trial.devices import Slot, loader_workers, plan_slots
 from segbench.trial.events import Event, read_event
-from segbench.trial.signals import Deadline
+from segbench.trial.limits import Deadline
 from segbench.wording import counted
 
 

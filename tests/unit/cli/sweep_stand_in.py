@@ -104,5 +104,5 @@ def make_stand_in(root: Path, monkeypatch: pytest.MonkeyPatch) -> StandIn:
     monkeypatch.setattr("segbench.sweep.launch.run_job", stand_in.run_job)
     monkeypatch.setattr("segbench.sweep.launch.check_job", lambda job, **_: ())
     monkeypatch.setattr("segbench.sweep.launch.mirror_only", lambda job: None)
-    monkeypatch.setattr("segbench.trial.signals.StopRequest.install", lambda self: None)
+    monkeypatch.setattr("segbench.trial.limits.StopRequest.install", lambda self: None)
     return stand_in

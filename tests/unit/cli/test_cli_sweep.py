@@ -75,7 +75,7 @@ def test_sweep_says_what_set_changes(project: Path, capsys: pytest.CaptureFixtur
 
 
 def test_worker_needs_a_queue(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("segbench.trial.signals.StopRequest.install", lambda self: None)
+    monkeypatch.setattr("segbench.trial.limits.StopRequest.install", lambda self: None)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "CUDA_VISIBLE_DEVICES"):
         monkeypatch.setenv(name, "1" if name != "CUDA_VISIBLE_DEVICES" else "")
     with pytest.raises(ResultsError, match=r"no sweep has left a queue here. segbench sweep writes it."):

@@ -12,7 +12,7 @@ import pytest
 from messages import said
 
 import segbench
-from segbench.config import cache
+from segbench.config import load
 from segbench.config.experiment import Experiment
 from segbench.config.load import experiment_names, load_experiment
 from segbench.config.project import Project
@@ -105,12 +105,12 @@ def test_the_record_has_one_scale(write: Write, project: Path) -> None:
 def test_an_experiment_survives_json(write: Write, text: str) -> None:
     write(text)
     found = load_experiment("x", overrides=["epochs=2"])
-    written = json.loads(json.dumps(cache.experiment_to_json(found)))
-    assert cache.experiment_from_json(written, found.project) == found
+    written = json.loads(json.dumps(load.experiment_to_json(found)))
+    assert load.experiment_from_json(written, found.project) == found
 
 
 def entries() -> list[Path]:
-    return sorted(cache.folder().glob("*"))
+    return sorted(load.folder().glob("*"))
 
 
 def test_a_right_file_is_remembered_until_it_changes(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ def test_a_right_file_is_remembered_until_it_changes(write: Write, monkeypatch: 
     first = load_experiment("x")
     assert [entry.suffix for entry in entries()] == [".json"]
     calls: list[str] = []
-    monkeypatch.setattr("segbench.config.load._read", lambda *a: calls.append("read") or (first, []))
+    monkeypatch.setattr("segbench.config.load._load_read", lambda *a: calls.append("read") or (first, []))
     assert load_experiment("x") == first
     assert calls == []
     load_experiment("x", overrides=["epochs=2"])

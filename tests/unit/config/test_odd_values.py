@@ -86,7 +86,7 @@ def changed(document: Any, path: tuple[Any, ...], value: Any) -> Any:
 def test_no_value_anywhere_makes_a_traceback(
     write: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, text: str, scale: str | None
 ) -> None:
-    monkeypatch.setattr("segbench.config.cache.keep", lambda *a: None)
+    monkeypatch.setattr("segbench.config.load.keep", lambda *a: None)
     node: Node = parse(text, "f", Problems())
     document = node.plain()
     if scale is None:

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import pytest
 
-from segbench.config.cache import experiment_from_json, experiment_to_json
 from segbench.config.experiment import Constraint, Experiment, Goal, Search
+from segbench.config.load import experiment_from_json, experiment_to_json
 
 HEAD: Final = "question: q\nbaseline: {dataset: {shapes: {size_px: 32}}, model: {unet: {width: 4}}}\n"
 SPACE: Final = (

@@ -19,9 +19,8 @@ from segbench.config.experiment import Experiment
 from segbench.dashboard import mirror as mirrors
 from segbench.dashboard.address import default_address
 from segbench.dashboard.mirror import Change, Inbox, make_mirror
-from segbench.dashboard.pictures import TrialPictures, artifact_id
 from segbench.dashboard.shown import Frame, ShownTrial, describe_config, read_answer, write_headline
-from segbench.dashboard.storage import close_storage, open_storage
+from segbench.dashboard.storage import TrialPictures, artifact_id, close_storage, open_storage
 from segbench.engine.passes import Evaluation
 from segbench.records import SearchPlace, State
 from segbench.store.layout import ExperimentFolder, ResultsFolder

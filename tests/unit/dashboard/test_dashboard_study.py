@@ -13,9 +13,8 @@ import pytest
 
 from segbench import dashboard
 from segbench.dashboard.address import StorageAddress, find_address
-from segbench.dashboard.pictures import artifact_id
 from segbench.dashboard.shown import ShownTrial, level_dimension
-from segbench.dashboard.storage import close_storage, open_storage
+from segbench.dashboard.storage import artifact_id, close_storage, open_storage
 from segbench.dashboard.study import StudyMirror
 from segbench.records import State
 from segbench.store.layout import ExperimentFolder

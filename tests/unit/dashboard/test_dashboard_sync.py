@@ -16,9 +16,8 @@ from sweep_fakes import DESIGN, FakeEngine
 from segbench.cli.results import sync
 from segbench.config.experiment import Experiment
 from segbench.dashboard.address import StorageAddress, default_address, find_address
-from segbench.dashboard.mirror import make_mirror
+from segbench.dashboard.mirror import make_mirror, synchronise
 from segbench.dashboard.storage import OPENED, close_storage, open_storage
-from segbench.dashboard.sync import synchronise
 from segbench.errors import ResultsError
 from segbench.records import State
 from segbench.store.index import IndexRow, write_index

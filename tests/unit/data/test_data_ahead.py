@@ -13,14 +13,13 @@ import torch
 
 from segbench.axes.augment import r0, r1, r2, r3
 from segbench.config.trial import Choice
-from segbench.data import ahead, batches, prepare
-from segbench.data.ahead import Ahead, draws_from_the_process
-from segbench.data.batches import TrainBatches
+from segbench.data import batches, prepare
+from segbench.data.batches import Ahead, TrainBatches, draws_from_the_process
 from segbench.errors import ExperimentError
 
 
 def threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == ahead._THREAD_NAME]
+    return [thread for thread in threading.enumerate() if thread.name == batches._THREAD_NAME]
 
 
 @pytest.fixture(autouse=True)

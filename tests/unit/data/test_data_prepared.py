@@ -7,8 +7,7 @@ import pytest
 
 from segbench.config.trial import Choice
 from segbench.data import fingerprint, num_folds, prepare
-from segbench.data.measured import channel_statistics
-from segbench.data.parts import check_split
+from segbench.data.prepared import channel_statistics, check_split
 from segbench.data.resize import resize_pair
 from segbench.errors import DataError, ExperimentError
 from segbench.samples import Sample

@@ -12,7 +12,7 @@ from blobs import blob_data, tiny_config
 
 from segbench.config.trial import Choice, TrialConfig, identity
 from segbench.data.batched import DeviceBatches, device_steps
-from segbench.data.batched import batches as module
+from segbench.data.batched import augmentation as module
 from segbench.data.batches import Batch, TrainBatches
 from segbench.engine import Run
 from segbench.errors import ExperimentError

@@ -27,7 +27,7 @@ from segbench import registry
 from segbench.axes import loss as losses
 from segbench.axes.model import build
 from segbench.config.trial import Choice, TrialConfig
-from segbench.data import sending
+from segbench.data import batches
 from segbench.data.batched import BatchAugmentation, device_steps
 from segbench.engine.counting import CHECK_EVERY, Tally
 from segbench.engine.numerics import Numerics
@@ -68,10 +68,10 @@ class Waiting(TorchDispatchMode):
 @contextmanager
 def on_fake_gpu() -> Iterator[Waiting]:
     """Within it tensors are fake, those made without a device are on a GPU."""
-    sending.constants.cache_clear()
+    batches.constants.cache_clear()
     with FakeTensorMode(), torch.device(CUDA), Waiting() as waiting:
         yield waiting
-    sending.constants.cache_clear()
+    batches.constants.cache_clear()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from segbench import registry
 from segbench.config.experiment import Experiment
 from segbench.config.trial import Choice
 from segbench.data import decode
-from segbench.data.measured import foreground_shares, image_digests
+from segbench.data.prepared import foreground_shares, image_digests
 from segbench.guards.data import (
     constants_know_training_images_alone,
     constants_tell_whose_they_are,

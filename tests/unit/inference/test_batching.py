@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from segbench.errors import DataError
-from segbench.inference.batching import run_batches
-from segbench.inference.framing import frame
+from segbench.inference.framing import frame, run_batches
 from segbench.inference.size import Size
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from segbench.errors import ResultsError
-from segbench.inference.locate import find_trial
+from segbench.inference.predictor import find_trial
 from segbench.store.layout import ResultsFolder
 
 

@@ -17,8 +17,7 @@ from segbench.errors import DataError, ExperimentError
 from segbench.guards import Severity, check_plan, storage
 from segbench.guards.storage import estimate_bytes
 from segbench.plan.overview import count_states, last_epoch, log_tail, look_over
-from segbench.plan.plan import Plan, plan_trials, select
-from segbench.plan.reuse import reuse
+from segbench.plan.plan import Plan, plan_trials, reuse, select
 from segbench.records import EpochRecord, SearchPlace, State, TrialRecord
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.match import match_trials, unmatched_trials

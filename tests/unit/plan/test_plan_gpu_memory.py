@@ -12,7 +12,7 @@ from sweep_fakes import FakeEngine
 
 from segbench.config.experiment import Experiment
 from segbench.errors import ExperimentError
-from segbench.plan.gpu_memory import (
+from segbench.plan.costs import (
     Fit,
     check_filled,
     check_fit,

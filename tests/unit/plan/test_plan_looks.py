@@ -9,8 +9,7 @@ from sweep_fakes import DOCUMENT, FINGERPRINT, FakeEngine
 
 from segbench.config.experiment import Experiment
 from segbench.plan.history import note_complete
-from segbench.plan.looks import present
-from segbench.plan.plan import plan_trials
+from segbench.plan.plan import plan_trials, present
 from segbench.records import Role
 from segbench.store.queue import Queue
 from segbench.store.trials import read_trial

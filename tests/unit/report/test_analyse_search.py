@@ -16,8 +16,7 @@ from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
 from segbench.report.labels import Labels
 from segbench.report.style import Style
-from segbench.report.topics.front import front_figure
-from segbench.report.topics.search import history_figure
+from segbench.report.topics.search import front_figure, history_figure
 from segbench.report.topics.walk import make_tables
 from segbench.stats.intervals import t_interval
 from segbench.store.results import Results

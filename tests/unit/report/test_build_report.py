@@ -14,8 +14,8 @@ import pytest
 
 from segbench.report.build import csv, write_report
 from segbench.report.labels import Labels
-from segbench.report.pages import pdf as compiling
-from segbench.report.pages.pdf import compile_pdf, error_lines
+from segbench.report.pages import latex as compiling
+from segbench.report.pages.latex import compile_pdf, error_lines
 from segbench.report.style import Style
 from segbench.report.topics.panels import Panels
 from segbench.report.topics.walk import make_figures, make_tables

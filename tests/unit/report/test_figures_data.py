@@ -10,9 +10,8 @@ import pandas as pd
 import pytest
 
 from segbench.config.experiment import Axis, Level, Search, SearchParameter
-from segbench.report.draw.figure import COLOURS, Figure, verdict_look
+from segbench.report.draw.figure import COLOURS, Figure, dodge, linear, logarithmic, verdict_look
 from segbench.report.draw.layout import place, shortened, text_width, wrapped
-from segbench.report.draw.scales import dodge, linear, logarithmic
 from segbench.report.labels import Labels
 from segbench.report.style import Style
 from segbench.report.topics.arrangement import axes_of_loss, lay_out, slug, unique_slugs

@@ -8,7 +8,7 @@ import chromium
 import fake_analysis as fake
 import pytest
 
-from segbench.report.pages.index import Entry, write_index_html
+from segbench.report.pages.html import Entry, write_index_html
 
 
 def test_it_names_every_report_with_its_question_and_verdicts() -> None:

@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 from segbench.errors import ResultsError
-from segbench.report.build import write_report
-from segbench.report.into import MANIFEST, write_into
+from segbench.report.build import MANIFEST, write_into, write_report
 from segbench.report.topics.panels import Panels
 
 

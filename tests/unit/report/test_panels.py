@@ -14,7 +14,7 @@ from PIL import Image
 
 import segbench.data
 from segbench.config.project import Project
-from segbench.data.overlay import FALSE_NEGATIVE, FALSE_POSITIVE, NOT_COUNTED, overlay
+from segbench.data.pictures import FALSE_NEGATIVE, FALSE_POSITIVE, NOT_COUNTED, overlay
 from segbench.errors import DataError
 from segbench.report.topics.panels import Panels, choose_images, make_panels
 from segbench.store.layout import ExperimentFolder

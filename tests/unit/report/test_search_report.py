@@ -22,7 +22,7 @@ from segbench.report.draw.matplotlib_files import draw_files, page_svg
 from segbench.report.draw.pgfplots import draw_pgfplots
 from segbench.report.labels import Labels
 from segbench.report.style import Style
-from segbench.report.topics import parallel
+from segbench.report.topics import importance
 from segbench.report.topics.panels import Panels
 from segbench.report.topics.walk import make_figures, make_tables
 from segbench.stats.intervals import t_interval
@@ -126,8 +126,8 @@ def test_parallel_coordinates_run_through_every_knob_and_the_objective(analysis:
 def test_of_many_proposals_parallel_coordinates_show_some_and_say_so(
     analysis: Analysis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parallel, "MOST_LINES", 12)
-    figure = parallel.parallel_figure(analysis, Labels(analysis, Style()))
+    monkeypatch.setattr(importance, "MOST_LINES", 12)
+    figure = importance.parallel_figure(analysis, Labels(analysis, Style()))
     assert figure is not None
     assert sum(int(np.isnan(mark.y).sum()) for mark in figure.marks) == 12
     assert "12 of 30, evenly by rank" in figure.caption

@@ -21,8 +21,8 @@ from segbench.store.queue import Queue, QueuedTrial
 from segbench.sweep.supervisor import Follower
 from segbench.sweep.worker import Worker
 from segbench.trial.events import EpochFinished, EpochProgress, Event, TrialFinished, TrialStarted
+from segbench.trial.limits import StopRequest
 from segbench.trial.run import Resources, run_trial
-from segbench.trial.signals import StopRequest
 
 RESOURCES = Resources(device="cpu", threads=1)
 

@@ -13,7 +13,7 @@ import pytest
 
 from segbench.config.expand import search_space
 from segbench.config.experiment import Constraint, Goal, Level, Search, SearchParameter
-from segbench.config.samplers import optuna_classes
+from segbench.config.searches import optuna_classes
 from segbench.errors import ExperimentError
 from segbench.records import State
 from segbench.sweep.search_records import Proposal

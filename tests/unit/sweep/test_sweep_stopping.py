@@ -22,7 +22,7 @@ from segbench.sweep import stop
 from segbench.sweep.claim import detach, only_supervisor, without_detach
 from segbench.sweep.stop import StopFile, ask, stop_sweep
 from segbench.sweep.summary import Ending, describe, notifying, run_command
-from segbench.trial.signals import StopRequest
+from segbench.trial.limits import StopRequest
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_stop_waits_until_nobody_works(folder: ExperimentFolder, monkeypatch: py
 def test_the_stop_command_s_signal_never_insists() -> None:
     program = (
         "import os, signal, time\n"
-        "from segbench.trial.signals import StopRequest\n"
+        "from segbench.trial.limits import StopRequest\n"
         "stop = StopRequest(); stop.install()\n"
         "for _ in range(3): os.kill(os.getpid(), signal.SIGUSR1)\n"
         "print(stop())"

@@ -32,9 +32,8 @@ from segbench.sweep.stop import ask
 from segbench.sweep.studies import FixedTrials
 from segbench.sweep.supervisor import Supervisor
 from segbench.sweep.worker import Crew, Worker
+from segbench.trial.limits import OUT_OF_TIME, Deadline, StopRequest, TimeLimit, Watchdog
 from segbench.trial.run import Resources
-from segbench.trial.signals import OUT_OF_TIME, Deadline, StopRequest, TimeLimit
-from segbench.trial.watchdog import Watchdog
 
 
 class Death(BaseException):

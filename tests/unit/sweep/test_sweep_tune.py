@@ -16,8 +16,7 @@ from segbench.config.experiment import Experiment
 from segbench.dashboard.shown import Frame
 from segbench.guards.design import budgets_are_equal
 from segbench.plan.overview import look_over
-from segbench.plan.plan import Planner, plan_trials, tuning_lines, tuning_size
-from segbench.plan.reuse import find_reusable
+from segbench.plan.plan import Planner, find_reusable, plan_trials, tuning_lines, tuning_size
 from segbench.records import FailureKind, Role, State, TrialRecord
 from segbench.store import trials
 from segbench.store.index import read_index

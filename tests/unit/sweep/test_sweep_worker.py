@@ -32,8 +32,8 @@ from segbench.trial.events import (
     read_event,
     write_event,
 )
+from segbench.trial.limits import StopRequest
 from segbench.trial.run import Resources
-from segbench.trial.signals import StopRequest
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_plain_events_are_two_lines_a_trial() -> None:
 
 PROGRAM = """
 import sys, time
-from segbench.trial.signals import StopRequest
+from segbench.trial.limits import StopRequest
 stop = StopRequest()
 stop.install()
 {more}

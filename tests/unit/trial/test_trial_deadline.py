@@ -11,8 +11,8 @@ from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import Queue, QueuedTrial
 from segbench.sweep.worker import Worker
+from segbench.trial.limits import Deadline, StopRequest, TimeLimit, parse_duration
 from segbench.trial.run import Resources
-from segbench.trial.signals import Deadline, StopRequest, TimeLimit, parse_duration
 
 
 @pytest.mark.parametrize(

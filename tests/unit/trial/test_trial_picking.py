@@ -20,9 +20,9 @@ from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import Queue, QueuedTrial
 from segbench.sweep.worker import Worker
 from segbench.trial.events import Event, TrialStarted
+from segbench.trial.limits import StopRequest
 from segbench.trial.picking import LOOK_AGAIN_S, Picker, shape_of
 from segbench.trial.run import Resources
-from segbench.trial.signals import StopRequest
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from segbench.records import State
 from segbench.trial.events import EpochFinished, EpochProgress, TrialFinished, TrialStarted
-from segbench.trial.watchdog import FIRST_PATIENCE_S, Pulse, Watchdog, patience_s
+from segbench.trial.limits import FIRST_PATIENCE_S, Pulse, Watchdog, patience_s
 
 
 class Clock:

@@ -1,1 +1,0 @@
-"""The tables of a report, from an analysis and its traces."""
