@@ -118,7 +118,7 @@ def test_a_right_file_is_remembered_until_it_changes(write: Write, monkeypatch: 
     first = load_experiment("x")
     assert [entry.suffix for entry in entries()] == [".json"]
     calls: list[str] = []
-    monkeypatch.setattr("segbench.config.load._load_read", lambda *a: calls.append("read") or (first, []))
+    monkeypatch.setattr("segbench.config.load._read_all", lambda *a: calls.append("read") or (first, []))
     assert load_experiment("x") == first
     assert calls == []
     load_experiment("x", overrides=["epochs=2"])
