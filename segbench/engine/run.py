@@ -1,4 +1,4 @@
-"""One trial's training: yields a record an epoch, and writes nothing."""
+"""One trial's training: yields one record per epoch, and writes nothing."""
 
 from __future__ import annotations
 

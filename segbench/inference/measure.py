@@ -68,7 +68,7 @@ class Measurement:
         return {name: means[name] for name in METRICS}
 
     def write_csv(self, path: Path) -> None:
-        """Write a row an image: `image`, `height_px`, `width_px` and every metric that an image has.
+        """Write one row per image: `image`, `height_px`, `width_px` and every metric that an image has.
 
         Raises:
             ResultsError: The disk refuses.

@@ -57,7 +57,7 @@ class Results:
     """
 
     trials: pd.DataFrame
-    """A row a trial: `trial`, `config_hash`, `data_fingerprint`, `seed`, `fold`, `state`, `failure`,
+    """One row per trial: `trial`, `config_hash`, `data_fingerprint`, `seed`, `fold`, `state`, `failure`,
     `reason`, `attempts`, `epochs_done`, `selected_epoch`, `objective`, `parameters`, `trainable_parameters`,
     `flops`, `train_time_s`, `device`, `device_name`, `threads`, `loader_workers`, `host`, `commit`,
     `is_dirty`, `started`, `finished`, `versions` (text), `reused_from`, `folder` (relative to the
@@ -67,15 +67,15 @@ class Results:
     `search_role`. Numbers that may be missing are
     floats."""
     epochs: pd.DataFrame
-    """A row an epoch: `trial` and the columns of `epochs.csv`."""
+    """One row per epoch: `trial` and the columns of `epochs.csv`."""
     images: pd.DataFrame
-    """A row an image, metric and class: `trial`, `image`, `group`, `split`, `class`, `metric`, `value`."""
+    """One row per image, metric and class: `trial`, `image`, `group`, `split`, `class`, `metric`, `value`."""
     left_out: pd.DataFrame
     """Folders that could not be read: `folder`, `reason`."""
     searches: Mapping[str, SearchPlace] = field(default_factory=dict)
     """Trial -> the `search` block of its record, for trials of searches and of tuned designs."""
     samples: pd.DataFrame | None = None
-    """A row a test image: `image`, `group`, attributes as text, facts as floats; None: no `samples.csv`."""
+    """One row per test image: `image`, `group`, attributes as text, facts as floats; None: no `samples.csv`."""
 
 
 def read_results(path: Path) -> Results:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def write_samples(experiment: ExperimentFolder, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a row an image: `image`, `group`, the data set's attributes, the facts (`samples.FACTS`).
+    """Write one row per image: `image`, `group`, the data set's attributes, the facts (`samples.FACTS`).
 
     Raises:
         ResultsError: The disk refuses.

@@ -198,7 +198,7 @@ def rewrite_epochs(folder: TrialFolder, history: Sequence[EpochRecord]) -> None:
 
 
 def read_epochs(folder: TrialFolder) -> pd.DataFrame:
-    """Read `epochs.csv`: a row an epoch. A torn last line, left by a crash, is dropped.
+    """Read `epochs.csv`: one row per epoch. A torn last line, left by a crash, is dropped.
 
     Raises:
         ResultsError: The file is missing or holds something else.

@@ -165,7 +165,7 @@ def _middle(ratios: Any, size_px: Size) -> np.ndarray:
 
 
 Parameters = Mapping[str, np.ndarray]
-"""Name -> a row an image: (N,) or (N,k) float32."""
+"""Name -> one row per image: (N,) or (N,k) float32."""
 
 
 @dataclass(frozen=True)
