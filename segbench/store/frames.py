@@ -24,7 +24,7 @@ def read_all_epochs(folders: Iterable[TrialFolder]) -> tuple[pd.DataFrame, dict[
     """Read `epochs.csv` of many trials; a trial without the file has no rows.
 
     Returns:
-        One row per epoch, the column `trial` first, and hash -> reason for the files that hold something else.
+        One row per epoch, the column `trial` first, and hash -> reason for files of another form.
     """
 
     def tables(folder: TrialFolder) -> tuple[str, str]:
@@ -40,7 +40,7 @@ def read_all_images(folders: Iterable[TrialFolder]) -> tuple[pd.DataFrame, dict[
     that agree in it; texts are categories, a million of which fit into a few megabytes.
 
     Returns:
-        One row per value, the column `trial` first, and hash -> reason for the files that hold something else.
+        One row per value, the column `trial` first, and hash -> reason for files of another form.
     """
     import numpy as np
     import pandas as pd
