@@ -75,7 +75,7 @@ class Results:
     searches: Mapping[str, SearchPlace] = field(default_factory=dict)
     """Trial -> the `search` block of its record, for trials of searches and of tuned designs."""
     samples: pd.DataFrame | None = None
-    """One row per test image: `image`, `group`, attributes as text, facts as floats; None without `samples.csv`."""
+    """One row per test image: `image`, `group`, attributes as text, facts as floats; None: no file."""
 
 
 def read_results(path: Path) -> Results:
