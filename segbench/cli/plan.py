@@ -322,7 +322,7 @@ def _slots(plan: Plan, device: str) -> list[Slot]:
 def _costs(plan: Plan, slot: Slot, *, measures: bool) -> Costs:
     from segbench.cli.printing import file_bar
     from segbench.data import decode
-    from segbench.guards.subjects import distinct_data
+    from segbench.guards.data import distinct_data
     from segbench.plan.costs import costs_of
 
     if measures:  # what is measured trains a few steps

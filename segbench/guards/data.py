@@ -1,16 +1,24 @@
-"""Guards that look at decoded pixels and at the split. No torch; nothing is decoded here."""
+"""What is to be trained, and the guards that look at its data: split, pixels, batches and steps. No torch.
+
+Nothing is decoded here: pixels are looked at where the cache of a data set is there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from math import ceil
+from typing import Any, Final
 
 import numpy as np
 
 from segbench import registry
-from segbench.config.trial import TrialConfig, canonical_json
-from segbench.data import build_source
+from segbench.config.expand import parameter_ends
+from segbench.config.experiment import Axis, Cell, Experiment
+from segbench.config.pairing import Pairing
+from segbench.config.trial import TrialConfig, canonical_json, variant_digests
+from segbench.data import build_source, find_pixels, fingerprint
 from segbench.data.cache import CachedPixels
 from segbench.data.prepared import (
     MAX_VALUE,
@@ -22,13 +30,137 @@ from segbench.data.prepared import (
 )
 from segbench.errors import message
 from segbench.guards.finding import Severity, guard
-from segbench.guards.subjects import DataSubject
-from segbench.samples import PARTS
+from segbench.plan.plan import Plan
+from segbench.samples import PARTS, Sample
+from segbench.wording import counted
+
+_MOST_CELLS: Final = 3
+
+
+def cells_of(plan: Plan) -> tuple[Cell, ...]:
+    """Return the cells that a plan is about, each configuration once.
+
+    A search has none before its sampler asks: its baseline stands for them, and the baseline with each
+    parameter at its bounds or levels. A tuned design has its cells as designed.
+    """
+    if plan.experiment.search is not None:
+        cells: Iterable[Cell] = parameter_ends(plan.experiment)
+    elif plan.tunings:
+        cells = [tuning.cell for tuning in plan.tunings]
+    else:
+        cells = [entry.trial.cell for entry in plan.entries]
+    found: dict[str, Cell] = {}
+    for cell in cells:
+        found.setdefault(cell.config_hash, cell)
+    return tuple(found.values())
+
+
+def has_work(plan: Plan) -> bool:
+    """Whether something is left to train; a search is asked elsewhere whether it is over."""
+    return bool(plan.to_run) or plan.experiment.search is not None or not plan.is_tuned
+
+
+def facts_of(plan: Plan) -> dict[str, Any]:
+    """Return what decides the findings about a plan's work, as plain JSON types: no seeds in it."""
+    experiment = plan.experiment
+    fingerprints = fingerprints_of(plan)
+    return {
+        "experiment": experiment.name,
+        "axes": [[axis.name, axis.baseline, list(axis.labels)] for axis in experiment.axes],
+        "cells": [
+            [dict(cell.levels), cell.config_hash, fingerprints[data_key(cell.config)]]
+            for cell in cells_of(plan)
+        ],
+        "variants": [variant_digests(cell.config) for cell in cells_of(plan)],
+        "allow_flawed": experiment.allow_flawed,
+    }
+
+
+def fingerprints_of(plan: Plan) -> dict[str, str]:
+    """Return `data_key` -> fingerprint of the data and their split, for every cell of the plan."""
+    known = {data_key(e.trial.cell.config): e.trial.data_fingerprint for e in plan.entries}
+    for cell in cells_of(plan):
+        key = data_key(cell.config)
+        if key not in known:
+            known[key] = fingerprint(cell.config, plan.experiment.project)
+    return known
+
+
+def data_key(config: TrialConfig) -> str:
+    """Name what decides which images go into which part of the split."""
+    return canonical_json([config.dataset.to_json(), config.split.to_json(), config.max_images])
+
+
+def place(experiment: Experiment, what: str, cells: Sequence[Cell], *, of: Sequence[Cell]) -> str:
+    """Name a field as messages do: of the experiment where all cells are meant, else of these."""
+    if len(cells) == len(of):
+        return f"{experiment.name}: {what}"
+    names = [_name(experiment, cell) for cell in cells]
+    more = f" and {len(names) - _MOST_CELLS} more" if len(names) > _MOST_CELLS else ""
+    return f"{experiment.name}: {what} ({'; '.join(names[:_MOST_CELLS])}{more})"
+
+
+def _name(experiment: Experiment, cell: Cell) -> str:
+    """Name a cell; in a search by what it sets."""
+    if experiment.search is None:
+        return cell.label
+    return ", ".join(f"{name} = {value}" for name, value in cell.levels.items()) or cell.label
+
+
+def distinct_data(plan: Plan) -> tuple[TrialConfig, ...]:
+    """Return one configuration for each data set of what is left to train."""
+    if plan.experiment.search is not None or not plan.is_tuned:
+        configs = [cell.config for cell in cells_of(plan)]
+    else:
+        configs = [entry.trial.cell.config for entry in plan.to_run]
+    return tuple({canonical_json(config.dataset.to_json()): config for config in configs}.values())
+
+
+@dataclass(frozen=True)
+class DataSubject:
+    """A data set with its split, as the cells that share them see it."""
+
+    experiment: Experiment
+    cells: tuple[Cell, ...]
+    samples: tuple[Sample, ...]
+    folds: tuple[Mapping[str, np.ndarray], ...]
+    """Part -> sample numbers, fold by fold."""
+    pixels: CachedPixels | None
+    """None: not decoded yet."""
+
+    @classmethod
+    def of(cls, experiment: Experiment, cells: tuple[Cell, ...]) -> DataSubject:
+        """Read the index of the data set that cells share; pixels are decoded by no guard.
+
+        Raises:
+            DataError: The data set is missing, or cannot be split as asked.
+        """
+        config = cells[0].config
+        source = build_source(config, experiment.project)
+        folds = split_samples(config, source)
+        return cls(
+            experiment=experiment,
+            cells=cells,
+            samples=source.samples(),
+            folds=tuple({p: np.asarray(fold[p], dtype=np.int64) for p in PARTS} for fold in folds),
+            pixels=find_pixels(config, experiment.project),
+        )
+
+    @property
+    def config(self) -> TrialConfig:
+        """A configuration that has this data set and split."""
+        return self.cells[0].config
+
+    @property
+    def place(self) -> str:
+        """How messages name it."""
+        return f"{self.experiment.name}: dataset.{self.config.dataset.name}"
+
 
 _MOST_NAMED = 3
 
 
-@guard("SB100", Severity.NOTE)
+@guard("SB100", Severity.NOTE, asks="data")
 def pixels_are_decoded(subject: DataSubject) -> Iterator[str]:
     """The images are decoded, so that guards can look at their pixels."""
     if subject.pixels is None:
@@ -38,7 +170,7 @@ def pixels_are_decoded(subject: DataSubject) -> Iterator[str]:
         )
 
 
-@guard("SB121", Severity.WARNING)
+@guard("SB121", Severity.WARNING, asks="data")
 def parts_share_no_image(subject: DataSubject) -> Iterator[str]:
     """No image of one part of the split is in another part too, pixel for pixel under another name."""
     if subject.pixels is None:
@@ -68,7 +200,7 @@ def parts_share_no_image(subject: DataSubject) -> Iterator[str]:
         )
 
 
-@guard("SB122", Severity.ERROR)
+@guard("SB122", Severity.ERROR, asks="data")
 def training_shows_both_classes(subject: DataSubject) -> Iterator[str]:
     """Training masks have foreground and background."""
     for fold, shares in _shares(subject):
@@ -89,7 +221,7 @@ def training_shows_both_classes(subject: DataSubject) -> Iterator[str]:
         )
 
 
-@guard("SB122", Severity.WARNING)
+@guard("SB122", Severity.WARNING, asks="data")
 def evaluation_shows_both_classes(subject: DataSubject) -> Iterator[str]:
     """Validation and test masks have foreground and background."""
     for fold, shares in _shares(subject):
@@ -147,7 +279,7 @@ class Match:
     """Whose means they equal to that many digits: `train` comes first, then words for other images."""
 
 
-@guard("SB114", Severity.WARNING)
+@guard("SB114", Severity.WARNING, asks="data")
 def constants_know_training_images_alone(subject: DataSubject) -> Iterator[str]:
     """Constants that scale the input are not the statistics of validation or test images."""
     for match in _matches(subject):
@@ -160,7 +292,7 @@ def constants_know_training_images_alone(subject: DataSubject) -> Iterator[str]:
             )
 
 
-@guard("SB114", Severity.NOTE)
+@guard("SB114", Severity.NOTE, asks="data")
 def constants_tell_whose_they_are(subject: DataSubject) -> Iterator[str]:
     """Constants that scale the input are given to enough digits to tell whose statistics they are."""
     for match in _matches(subject):
@@ -220,3 +352,144 @@ def _digits(values: Sequence[float]) -> int | None:
 
 def _shown(match: Match) -> list[float]:
     return [round(mean, _MOST_DIGITS if match.digits is None else match.digits) for mean in match.means]
+
+
+_EQUAL_STEPS = 0.01
+"""Arms whose numbers of steps differ by no more than this share are trained equally long."""
+
+
+@dataclass(frozen=True)
+class Arms:
+    """The cells of a design, and how many images each is trained on."""
+
+    experiment: Experiment
+    cells: tuple[Cell, ...]
+    num_train: Mapping[str, tuple[int, ...]]
+    """`data_key` -> training images, fold by fold."""
+
+    @classmethod
+    def of(cls, plan: Plan) -> Arms:
+        """Read the index of every data set of a plan.
+
+        Raises:
+            DataError: A data set is missing, or cannot be split as asked.
+        """
+        found: dict[str, tuple[int, ...]] = {}
+        for cell in cells_of(plan):
+            key = data_key(cell.config)
+            if key not in found:
+                folds = split_samples(cell.config, build_source(cell.config, plan.experiment.project))
+                found[key] = tuple(len(fold["train"]) for fold in folds)
+        return cls(plan.experiment, cells_of(plan), found)
+
+    def sizes(self, config: TrialConfig) -> tuple[int, ...]:
+        """Return how many images a configuration is trained on, fold by fold."""
+        return self.num_train[data_key(config)]
+
+    def steps_per_epoch(self, config: TrialConfig) -> int:
+        """Return the optimiser's steps in an epoch of the first fold."""
+        return ceil(ceil(self.sizes(config)[0] / config.batch_size) / config.accumulate)
+
+    def steps(self, config: TrialConfig) -> int:
+        return config.epochs * self.steps_per_epoch(config)
+
+
+@guard("SB110", Severity.WARNING, asks="arms")
+def batch_norm_has_batches(arms: Arms) -> Iterator[str]:
+    """Batch normalisation sees more than one image at every step."""
+    alone: list[Cell] = []
+    last: dict[tuple[int, int], list[Cell]] = {}
+    for cell in arms.cells:
+        if cell.config.norm.name != "batch":
+            continue
+        batch_size = cell.config.batch_size
+        if batch_size == 1:
+            alone.append(cell)
+        for size in dict.fromkeys(arms.sizes(cell.config)):
+            if batch_size > 1 and size % batch_size == 1:
+                last.setdefault((size, batch_size), []).append(cell)
+    if alone:
+        yield message(
+            place(arms.experiment, "batch_size", alone, of=arms.cells),
+            "batch normalisation at one image a batch trains by that image's own statistics and is evaluated "
+            "by running averages",
+            got=1,
+            see="Take `norm: group` or `norm: instance`, or a larger batch_size",
+        )
+    for (size, batch_size), cells in last.items():
+        yield message(
+            place(arms.experiment, "batch_size", cells, of=arms.cells),
+            f"the last batch of an epoch holds one of {size} training images, which batch normalisation then "
+            "takes for the whole batch",
+            got=batch_size,
+            see=f"Take batch_size: {_without_rest(size, batch_size)}",
+        )
+
+
+@guard("SB119", Severity.WARNING, asks="arms")
+def arms_train_equally_long(arms: Arms) -> Iterator[str]:
+    """The levels of an axis train for as many epochs and steps, unless the epochs are the axis."""
+    if arms.experiment.search is not None:
+        return
+    for axis in arms.experiment.axes:
+        for level, baseline in _pairs(arms, axis):
+            if _targets(arms, axis, level, baseline) == {"epochs"}:
+                continue
+            ours, theirs = arms.steps(level.config), arms.steps(baseline.config)
+            if abs(ours - theirs) <= _EQUAL_STEPS * theirs:
+                continue
+            epochs = max(1, round(theirs / arms.steps_per_epoch(level.config)))
+            what = [
+                f"{cell.levels[axis.name]} trains for {_length(arms, cell)}" for cell in (level, baseline)
+            ]
+            yield message(
+                f"{arms.experiment.name}: {axis.name}",
+                f"{', '.join(what)}: the effect of {axis.name} is mixed with that of the training's length",
+                see=f"With `epochs: {epochs}` the level takes as many steps"
+                if epochs != level.config.epochs
+                else "Give the levels the same epochs and steps",
+            )
+
+
+@guard("SB119", Severity.NOTE, asks="arms")
+def arms_end_together(arms: Arms) -> Iterator[str]:
+    """No arm ends early by a rule that another arm may meet later."""
+    cells = [cell for cell in arms.cells if cell.config.early_stopping is not None]
+    if cells and len(arms.cells) > 1 and arms.experiment.search is None:
+        yield message(
+            place(arms.experiment, "early_stopping", cells, of=arms.cells),
+            "arms may end at different epochs, and one that learns slowly look like one that learns little",
+            see="Leave early_stopping out where arms are compared; the objective selects the weights anyway",
+        )
+
+
+def _pairs(arms: Arms, axis: Axis) -> Iterator[tuple[Cell, Cell]]:
+    """Yield, for every level, one cell of it and the cell of the baseline level that is alike otherwise."""
+    pairing = Pairing.of(arms.experiment)
+    if pairing.is_fraction or pairing.group(axis.name)[0] != axis.name:
+        return  # cells of a fraction differ in other axes too; zipped axes are looked at once
+    for label in axis.labels:
+        if label != axis.baseline:
+            yield from pairing.pairs(arms.cells, axis.name, label, axis.baseline)[:1]
+
+
+def _targets(arms: Arms, axis: Axis, *cells: Cell) -> set[str]:
+    """Return what the levels of an axis, and those of axes zipped with it, set in these cells."""
+    return {
+        target
+        for each in arms.experiment.axes
+        if each.name in Pairing.of(arms.experiment).group(axis.name)
+        for level in each.levels
+        if level.label in {cell.levels[each.name] for cell in cells}
+        for target in level.changes
+    }
+
+
+def _length(arms: Arms, cell: Cell) -> str:
+    return f"{counted(cell.config.epochs, 'epoch')} of {arms.steps_per_epoch(cell.config):,} steps"
+
+
+def _without_rest(size: int, batch_size: int) -> int:
+    """Return the nearest batch size that leaves no batch of one image."""
+    nearby = (batch_size + sign * away for away in range(1, size) for sign in (-1, 1))
+    return next(other for other in nearby if other > 1 and size % other != 1)

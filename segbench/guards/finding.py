@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from segbench.config.project import Project
 from segbench.plan import memory
 
 Subject = TypeVar("Subject")
+
+Asks: TypeAlias = Literal["plan", "seeds", "arms", "data", "probes"]
+"""What a guard is asked about: a plan, its seeds with their records, its arms with their numbers of images, a
+data set's pixels, or what the levels build."""
 
 
 class Severity(StrEnum):
@@ -75,33 +78,44 @@ class Guard(Generic[Subject]):
         return [Finding(self.code, severity, text) for text in self.function(subject)]
 
 
+_GUARDS: Final[dict[Asks, list[Guard[Any]]]] = {}
+
+
 def guard(
-    code: str, severity: Severity, *, consented: Severity | None = None
+    code: str, severity: Severity, *, asks: Asks, consented: Severity | None = None
 ) -> Callable[[Callable[[Subject], Iterable[str]]], Guard[Subject]]:
     """Make a check of a function; its docstring's first line is the rule that it demands.
 
     Args:
-        code: `SB` and a number that no other check has; docs/guards.md has an entry for it.
+        code: `SB` and a number, as a literal; docs/guards.md has an entry for it.
         severity: What each finding does to the sweep.
-        consented: The same under `allow_flawed: true`, for mistakes that one may want to measure; None: no
-            other. The subject then has an `experiment`.
+        asks: What it is asked about: the type of the function's parameter.
+        consented: The severity under `allow_flawed: true`, for mistakes that one may want to measure; the
+            subject then has an `experiment`. None: the same.
     """
-    return lambda function: Guard(code, severity, function, consented)
+
+    def register(function: Callable[[Subject], Iterable[str]]) -> Guard[Subject]:
+        made = Guard(code, severity, function, consented)
+        _GUARDS.setdefault(asks, []).append(made)
+        return made
+
+    return register
 
 
-def guards_of(module: ModuleType) -> tuple[Guard[Any], ...]:
-    """Return the guards of a module in the order of their codes."""
-    found = [value for value in vars(module).values() if isinstance(value, Guard)]
-    return tuple(sorted(found, key=lambda each: each.code))
+def guards(asks: Asks) -> tuple[Guard[Any], ...]:
+    """Return the guards that are asked about something, by code, of the modules that are imported."""
+    return tuple(sorted(_GUARDS.get(asks, ()), key=lambda each: each.code))
+
+
+def ask(asks: Asks, subject: Any) -> tuple[Finding, ...]:
+    """Put the guards that are asked about something to a subject."""
+    return tuple(finding for each in guards(asks) for finding in each(subject))
 
 
 def sorted_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return findings with errors first, then warnings, then notes."""
     order = list(Severity)
     return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
-
-
-# The codes of all guards, read from the package's source: counting them imports no torch.
 
 
 AT_READING: Final = {
@@ -111,18 +125,32 @@ AT_READING: Final = {
 """Rules with a code that are checked when the file is read: breaking one refuses the file."""
 
 
-def codes(modules: Iterable[ModuleType] | None = None) -> tuple[str, ...]:
-    """Return the codes of the guards in some modules (None: in the whole package), in order."""
-    if modules is None:
-        files = sorted(Path(__file__).parent.glob("*.py"))
-    else:
-        files = [Path(str(module.__file__)) for module in modules]
-    return tuple(sorted({code for file in files for code in _codes_in(file)}))
+def codes(*asks: Asks) -> tuple[str, ...]:
+    """Return the codes of the guards that are asked about something (nothing given: of all), in order.
+
+    They are read from the declarations in the package's source, which imports no torch.
+    """
+    files = Path(__file__).parent.glob("*.py")
+    declared = (pair for file in files for pair in _declared_in(file))
+    return tuple(sorted({code for code, asked in declared if not asks or asked in asks}))
 
 
 @cache
-def _codes_in(file: Path) -> frozenset[str]:
-    return frozenset(re.findall(r'^@guard\("(SB\d{3})"', file.read_text(encoding="utf-8"), re.MULTILINE))
+def _declared_in(file: Path) -> tuple[tuple[str, str], ...]:
+    """Return code and `asks` of every `@guard(...)` in a file."""
+    calls = (
+        decorator
+        for statement in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(statement, ast.FunctionDef)
+        for decorator in statement.decorator_list
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "guard"
+    )
+    return tuple(
+        (ast.literal_eval(call.args[0]), ast.literal_eval(keyword.value))
+        for call in calls
+        for keyword in call.keywords
+        if keyword.arg == "asks"
+    )
 
 
 # Findings remembered under `data/.cache/guards/`, so that what has not changed is not looked at again.

@@ -1,8 +1,12 @@
-"""The path that optimiser, clipping and schedule take on given gradients, in float64."""
+"""Guards that compare what the levels of an axis build, and the run of all guards that build.
+
+Two levels are one function where every part of their configurations does the same: steps on given
+gradients, draws, outputs, losses and gradients.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import combinations
@@ -14,14 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from segbench import registry
-from segbench.config.experiment import Axis, Cell
+from segbench.config.experiment import Axis, Cell, Experiment
 from segbench.config.pairing import Pairing
 from segbench.config.trial import DECLARED, Choice, TrialConfig
 from segbench.errors import message
-from segbench.guards import scenes
-from segbench.guards.finding import Severity, guard
+from segbench.guards.finding import Finding, Guard, Severity, guard, guards, sorted_findings
 from segbench.guards.networks import first_few
-from segbench.guards.probes import WIDTHS, Measurement, NetworkProbe, Probes, quiet
+from segbench.guards.probes import WIDTHS, Measurement, NetworkProbe, Probes, draw_scene, one_line, quiet
 from segbench.streams import stream_seed
 
 _RTOL: Final = 1e-9
@@ -263,7 +266,7 @@ def _draw_alike(probes: Probes, one: TrialConfig, other: TrialConfig) -> bool:
     augments = [probes.augmentation(config) for config in (one, other)]
     if augments[0] is None or augments[1] is None:
         return False
-    image, mask = scenes.draw(*probes.image_shape(one), 0)
+    image, mask = draw_scene(*probes.image_shape(one), 0)
     for number in range(NUM_DRAWS):
         seed = stream_seed(number, "guard")
         first, second = (augment(image, mask, seed) for augment in augments if augment is not None)
@@ -295,7 +298,7 @@ levels at least once."""
 _NORMS: Final = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm)
 
 
-@guard("SB101", Severity.WARNING)
+@guard("SB101", Severity.WARNING, asks="probes")
 def levels_are_different_functions(probes: Probes) -> Iterator[str]:
     """No two levels of an axis build numerically the same function, or train identically."""
     axes = probes.experiment.axes
@@ -317,7 +320,7 @@ def levels_are_different_functions(probes: Probes) -> Iterator[str]:
                 yield _same(probes, axis, (first, second), alike, is_everywhere=len(alike) == len(found))
 
 
-@guard("SB123", Severity.WARNING)
+@guard("SB123", Severity.WARNING, asks="probes")
 def norms_are_swapped_everywhere(probes: Probes) -> Iterator[str]:
     """An axis that varies the norm leaves no other norm in place."""
     for rule in _left_in_place(probes, is_declared=False):
@@ -325,7 +328,7 @@ def norms_are_swapped_everywhere(probes: Probes) -> Iterator[str]:
         yield message(probes.place("norm"), rule, see=see)
 
 
-@guard("SB123", Severity.NOTE)
+@guard("SB123", Severity.NOTE, asks="probes")
 def declared_norms_stay(probes: Probes) -> Iterator[str]:
     """Where `norm_scope` keeps some norms out of the swap, a reader knows which."""
     for rule in _left_in_place(probes, is_declared=True):
@@ -442,3 +445,36 @@ def _norms(network: nn.Module) -> dict[str, str]:
         for name, module in network.named_modules()
         if isinstance(module, _NORMS) or type(module).__name__.endswith("Norm")
     }
+
+
+def check_levels(
+    experiment: Experiment,
+    cells: Iterable[Cell],
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> tuple[Finding, ...]:
+    """Return what networks, losses and augmentations of some cells tell; errors first.
+
+    Args:
+        experiment: The design that the cells are of.
+        cells: The cells to look at; levels are compared where both stand among them.
+        on_progress: Told (guards done, guards in all).
+    """
+    probes = Probes(experiment, cells)
+    asked = guards("probes")
+    found: list[Finding] = []
+    for number, each in enumerate(asked, start=1):
+        found += _look(each, probes)
+        if on_progress is not None:
+            on_progress(number, len(asked))
+    return sorted_findings(dict.fromkeys(found))
+
+
+def _look(asked: Guard[Probes], probes: Probes) -> list[Finding]:
+    """Put a guard to what was built; where the code of a user raises, that is said instead."""
+    try:
+        return asked(probes)
+    except Exception as error:  # whatever it is, a sweep must not end here
+        where = f"{probes.experiment.name}: {asked.code}"
+        text = message(where, f"it cannot be told whether the rule holds ({asked.rule}): {one_line(error)}")
+        return [Finding("SB124", Severity.WARNING, text)]

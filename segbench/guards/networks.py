@@ -1,33 +1,41 @@
-"""Guards that build every network and run it: is it a function of its images and its saved state alone?"""
+"""Guards that build every network, loss and augmentation by itself and run it.
+
+Is a network a function of its images and its saved state alone? Does a loss take the logits it gets? Does
+an augmentation move image and mask together, from the seed alone?
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from segbench.config.trial import TrialConfig
+from segbench.config.trial import Choice, TrialConfig
 from segbench.engine.instruments import parameters_without_gradient
 from segbench.engine.numerics import seeded
 from segbench.errors import message
 from segbench.guards.finding import Severity, guard
-from segbench.guards.probes import CPU, NetworkProbe, Probes, one_line, quiet
+from segbench.guards.probes import CPU, NetworkProbe, Probes, draw_mask_as_image, draw_scene, one_line, quiet
+from segbench.streams import stream_seed
 
 _MOST_NAMED = 5
 
 
-@guard("SB124", Severity.ERROR)
+@guard("SB124", Severity.ERROR, asks="probes")
 def levels_can_be_built(probes: Probes) -> Iterator[str]:
     """What a level asks for can be built, and runs forward and backward on three pictures."""
     yield from probes.failures
 
 
-@guard("SB104", Severity.WARNING)
+@guard("SB104", Severity.WARNING, asks="probes")
 def is_deterministic_in_evaluation(probes: Probes) -> Iterator[str]:
     """In evaluation equal images give equal logits, and nothing in the network changes."""
     for probe in probes.networks():
@@ -43,7 +51,7 @@ def is_deterministic_in_evaluation(probes: Probes) -> Iterator[str]:
             yield message(where, rule, see="Move running values only where `self.training` is True")
 
 
-@guard("SB105", Severity.ERROR)
+@guard("SB105", Severity.ERROR, asks="probes")
 def is_saved_whole(probes: Probes) -> Iterator[str]:
     """Every tensor that the logits depend on is saved: the state of one network makes another like it."""
     for probe in probes.networks():
@@ -54,7 +62,7 @@ def is_saved_whole(probes: Probes) -> Iterator[str]:
             yield message(probes.place("model"), f"{probe.name} {problem}", see=see)
 
 
-@guard("SB106", Severity.WARNING)
+@guard("SB106", Severity.WARNING, asks="probes")
 def trains_every_parameter(probes: Probes) -> Iterator[str]:
     """The gradient of the logits reaches every parameter that is trained."""
     for probe in probes.networks():
@@ -174,7 +182,7 @@ _SINGLE: Final = (1, 1)
 _POOLS: Final = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
-@guard("SB107", Severity.ERROR)
+@guard("SB107", Severity.ERROR, asks="probes")
 def takes_single_images(probes: Probes) -> Iterator[str]:
     """A single image can be evaluated; and trained on, where a batch will hold one."""
     where = probes.place("model")
@@ -194,7 +202,7 @@ def takes_single_images(probes: Probes) -> Iterator[str]:
             yield message(where, rule, got=config.batch_size, see=see)
 
 
-@guard("SB108", Severity.ERROR)
+@guard("SB108", Severity.ERROR, asks="probes")
 def trains_at_its_size(probes: Probes) -> Iterator[str]:
     """No layer refuses the feature maps that images of this size give."""
     for probe in probes.networks():
@@ -206,7 +214,7 @@ def trains_at_its_size(probes: Probes) -> Iterator[str]:
             yield message(probes.place("dataset.size_px"), rule, got=probe.size_px, see=see)
 
 
-@guard("SB108", Severity.WARNING)
+@guard("SB108", Severity.WARNING, asks="probes")
 def keeps_maps_wide(probes: Probes) -> Iterator[str]:
     """No feature map shrinks to 1x1, where a 3x3 convolution sees nothing but its padding."""
     for probe in probes.networks():
@@ -352,3 +360,261 @@ def _with_single_images(probes: Probes) -> Iterator[tuple[TrialConfig, NetworkPr
 
 def _advice(side: int | None) -> str:
     return "A size twice as large does not help" if side is None else f"The least size that works is {side}"
+
+
+_SATURATED = 20.0
+"""Logits at which a sigmoid is 0 or 1 to eight digits."""
+
+_RIGHT = (0.5, 1.0, 4.0)
+"""Logits of a right answer, more or less sure."""
+
+_MOST_LEFT = 0.05
+"""A perfect answer costs less than this share of an undecided one."""
+
+
+@guard("SB102", Severity.ERROR, asks="probes", consented=Severity.WARNING)
+def terms_have_gradients(probes: Probes) -> Iterator[str]:
+    """Every term of a loss has a gradient."""
+    for term, criterion in _terms(probes):
+        logits = _wavy().requires_grad_()
+        with quiet():
+            value = criterion(logits, _target())
+            if value.requires_grad:
+                (gradient,) = torch.autograd.grad(value, [logits], allow_unused=True)
+                if gradient is not None and gradient.any():
+                    continue
+        weight = float(term.knobs.get("weight", 1.0))
+        rule = f"the term {term.name} (weight {weight:g}) has no gradient, so nothing learns from it"
+        see = "Take it out, or a soft version of it: nothing may be rounded or thresholded"
+        yield message(probes.place("loss"), rule, see=see)
+
+
+@guard("SB103", Severity.ERROR, asks="probes", consented=Severity.WARNING)
+def losses_get_what_they_take(probes: Probes) -> Iterator[str]:
+    """Logits pass through one sigmoid: the loss's."""
+    for term, criterion in _terms(probes):
+        with quiet(), torch.no_grad():
+            least = _least_cost(criterion)
+            unsure, *sure = (criterion(s * (2 * _target() - 1), _target()).item() for s in (0.0, *_RIGHT))
+        right = min(sure)
+        if right > unsure:
+            rule = f"the term {term.name} takes no logits: right ones cost {right:.3g}, zeros {unsure:.3g}"
+            see = "Use one that applies the sigmoid itself, such as `dice`"
+            yield message(probes.place("loss"), rule, see=see)
+        elif least is not None:
+            rule = f"the term {term.name} squashes logits twice: a perfect answer still costs {least:.3g}"
+            yield message(probes.place("loss"), rule, see="Feed it what it takes: logits to `bce`")
+    seen = set()
+    for config in probes.configs:
+        probe, whole = probes.network(config), probes.criterion(config.loss)
+        if probe is None or whole is None or repr((config.model, config.loss)) in seen:
+            continue
+        seen.add(repr((config.model, config.loss)))
+        with quiet(), torch.no_grad():
+            is_wrong = _emits_probabilities(probe) and not _takes_probabilities(whole)
+        if is_wrong:
+            names = " + ".join(term.name for term in config.loss)
+            rule = f"{probe.name} emits probabilities, but {names} takes logits and squashes them again"
+            yield message(probes.place("model"), rule, see="Take the sigmoid or softmax out of the network")
+
+
+def _terms(probes: Probes) -> Iterator[tuple[Choice, nn.Module]]:
+    """Yield each term of all losses once."""
+    terms = {repr(term): term for config in probes.configs for term in config.loss}
+    for term in terms.values():
+        criterion = probes.criterion((term,))
+        if criterion is not None:
+            yield term, criterion
+
+
+def _least_cost(criterion: nn.Module) -> float | None:
+    """Return what a perfect answer costs at best where that is not nothing; None where it is.
+
+    A loss that rises again for too sure an answer (label smoothing) is not meant.
+    """
+    target = _target()
+    undecided, sure, surer = (
+        criterion(scale * (2 * target - 1), target).item() for scale in (0.0, _SATURATED, 2 * _SATURATED)
+    )
+    is_flat = abs(surer - sure) <= 1e-4 * abs(undecided)
+    return surer if is_flat and surer > _MOST_LEFT * undecided else None
+
+
+def _takes_probabilities(criterion: nn.Module) -> bool:
+    """Whether zeros and ones that equal the target are a perfect answer."""
+    target = _target()
+    right, wrong = criterion(target, target).item(), criterion(1 - target, target).item()
+    return bool(right < _MOST_LEFT * wrong)
+
+
+def _emits_probabilities(probe: NetworkProbe) -> bool:
+    """Whether the output stays in [0, 1] whatever the weights are."""
+    images, _ = probe.batch()
+    for seed in range(3):
+        network = probe.build(seed).eval()
+        draw = torch.Generator().manual_seed(seed)
+        for parameter in network.parameters():
+            fan_in = max(1, parameter.numel() // max(1, parameter.shape[0] if parameter.ndim else 1))
+            parameter.copy_(3 * torch.randn(parameter.shape, generator=draw) / fan_in**0.5)
+        with seeded(seed, CPU):
+            logits = network(3 * images)
+        if not ((logits >= 0) & (logits <= 1)).all():
+            return False
+    return True
+
+
+def _target() -> Tensor:
+    target = torch.zeros(2, 1, 16, 16)
+    target[0, :, 3:9, 2:11] = 1
+    target[1, :, 8:14, 5:9] = 1
+    return target
+
+
+def _wavy() -> Tensor:
+    return 3 * torch.sin(torch.arange(512.0)).view(2, 1, 16, 16)
+
+
+_NUM_DRAWS: Final = 48
+_LEAST_AGREEMENT: Final = 0.6
+"""Share of the best agreement at any place, below which a mask is taken to lie elsewhere; and how good the
+best must be for a picture to be judged at all: where the object has dropped out, it shows no place."""
+
+_MOST_ODD: Final = 1
+"""Draws that may look apart: a dropped-out object may happen to look like another one."""
+
+_MASK_VALUES: Final = (0, 1, 255)
+"""Ground, object, and pixels that do not count."""
+
+_Augment = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+
+
+@guard("SB111", Severity.ERROR, asks="probes", consented=Severity.WARNING)
+def draws_image_and_mask_together(probes: Probes) -> Iterator[str]:
+    """What moves an image moves its mask."""
+    for config, augment in _augmentations(probes):
+        size_px, channels = probes.image_shape(config)
+        apart = 0
+        for number, seed in enumerate(_seeds()):
+            image, mask = augment(*draw_mask_as_image(size_px, channels, number % 3), seed)
+            apart += _lies_elsewhere(image.mean(axis=-1), mask == 1)
+        if apart > _MOST_ODD:
+            rule = f"{config.augment.name} moves images and masks apart in {apart} of {_NUM_DRAWS} draws"
+            see = "Draw once, and do to the mask what is done to the image"
+            yield message(probes.place("augment"), rule, see=see)
+
+
+@guard("SB112", Severity.ERROR, asks="probes")
+def draws_from_the_seed_alone(probes: Probes) -> Iterator[str]:
+    """Other seeds give other draws and equal seeds equal ones, whatever the process drew before."""
+    for config, augment in _augmentations(probes):
+        image, mask = draw_scene(*probes.image_shape(config), 0)
+        where, name = probes.place("augment"), config.augment.name
+        see = "Draw from a generator made of the seed that it is given"
+        seeds = range(_NUM_DRAWS // 3)
+        first, again, elsewhere = (
+            [_draw(augment, image, mask, seed, process=process) for seed in order]
+            for order, process in ((seeds, 0), (reversed(seeds), 0), (seeds, 1))
+        )
+        if any(map(_differ, first, reversed(again))):
+            rule = f"{name} gives other pixels for a seed the second time"
+            yield message(where, f"{rule}: what it draws depends on what was drawn before", see=see)
+        elif any(map(_differ, first, elsewhere)):
+            rule = f"{name} draws from the process's generator, which repeats in every worker and epoch"
+            yield message(where, rule, see=see)
+
+
+@guard("SB113", Severity.ERROR, asks="probes")
+def keeps_masks_whole_numbers(probes: Probes) -> Iterator[str]:
+    """Masks are resized and turned by nearest neighbour, so they hold the values that they held before."""
+    for config, augment in _augmentations(probes):
+        image, mask = draw_scene(*probes.image_shape(config), 0)
+        mask = mask.copy()
+        mask[(_shifted(mask) != mask) & (mask == 0)] = 255
+        where, name = probes.place("augment"), config.augment.name
+        try:
+            masks = [augment(image, mask, seed)[1] for seed in _seeds()]
+        except Exception as error:  # one that refuses other values than 0 and 1 cannot spoil them
+            if config.dataset.knobs.get("border") == "ignore":
+                see = "A mask holds 0, 1 and, where pixels do not count, 255"
+                yield message(
+                    where, f"{name} cannot take pixels that do not count: {one_line(error)}", see=see
+                )
+            continue
+        strange = sorted(set(np.unique(np.stack(masks)).tolist()) - set(_MASK_VALUES))
+        if strange:
+            rule = f"{name} interpolates masks: values of {_MASK_VALUES} become others"
+            see = "Resize and turn masks by nearest neighbour (cv2.INTER_NEAREST)"
+            yield message(where, rule, got=strange[:5], see=see)
+
+
+def _augmentations(probes: Probes) -> Iterator[tuple[TrialConfig, _Augment]]:
+    """Yield each augmentation, at each size of image, once."""
+    found = {(repr(c.augment), probes.image_shape(c)): c for c in probes.configs}
+    for config in found.values():
+        augment = probes.augmentation(config)
+        if augment is not None:
+            yield config, augment
+
+
+def _lies_elsewhere(plane: np.ndarray, mask: np.ndarray) -> bool:
+    """Whether an image that shows its mask shows it at another place, mirrored or turned.
+
+    Agreement is the size of the correlation over the picture, so that tones may change, edges blur and parts
+    drop out; it is compared with that of every shifted, mirrored and turned copy of the mask.
+    """
+    if not mask.any() or mask.all() or plane.std() < 1:
+        return False
+    shown = (plane - plane.mean()) / plane.std()
+    here = abs(float((shown * (mask - mask.mean())).mean() / mask.std()))
+    if here >= _LEAST_AGREEMENT:  # no place agrees better than 1
+        return False
+    tones = np.fft.rfft2(shown)
+    turned = [np.rot90(side, turns) for side in (mask, mask[:, ::-1]) for turns in range(4)]
+    agreements = [_correlations(tones, copy, plane.shape) for copy in turned if copy.shape == mask.shape]
+    best = max(float(each.max()) for each in agreements)
+    return bool(best >= _LEAST_AGREEMENT and here < _LEAST_AGREEMENT * best)
+
+
+def _correlations(tones: np.ndarray, mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the size of the correlation with the mask at every shift."""
+    wanted = (mask - mask.mean()) / mask.std()
+    return np.abs(np.fft.irfft2(tones * np.conj(np.fft.rfft2(wanted)), s=shape)) / mask.size
+
+
+def _draw(augment: _Augment, image: np.ndarray, mask: np.ndarray, seed: int, *, process: int) -> Any:
+    with _process_state(process):
+        return augment(image, mask, stream_seed(seed, "guard"))
+
+
+@contextmanager
+def _process_state(seed: int) -> Iterator[None]:
+    """Run a block as if the process had just been seeded; leave its generators as they were."""
+    import torch
+
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    try:
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        torch.default_generator.manual_seed(seed)
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        torch.set_rng_state(states[2])
+
+
+def _differ(first: Any, second: Any) -> bool:
+    return not all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def _seeds() -> Iterator[int]:
+    return (stream_seed(number, "guard") for number in range(_NUM_DRAWS))
+
+
+def _shifted(mask: np.ndarray) -> np.ndarray:
+    """Return a mask grown by about a sixteenth of the side, downwards and to the right."""
+    by = max(2, mask.shape[0] // 16)
+    grown = mask.copy()
+    grown[by:] |= mask[:-by]
+    grown[:, by:] |= grown[:, :-by]
+    return grown

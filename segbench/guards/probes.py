@@ -1,8 +1,8 @@
 """How one network is built and measured before anything is trained: narrow, small, on a CPU.
 
-A probe is the network of a configuration at the smallest width that builds with its norm, with weights drawn
-as the engine draws them, on three fixed pictures (`scenes`) of at most `SMALL_PX` or the least size that
-leaves maps of 2x2, whichever is larger. Pretrained weights are not fetched. What is measured depends on the
+A probe is the network of a configuration at the smallest width that builds with its norm, with weights
+drawn as the engine draws them, on three fixed pictures of at most `SMALL_PX` or the least size that leaves
+maps of 2x2, whichever is larger. Pretrained weights are not fetched. What is measured depends on the
 configuration alone, in float32.
 """
 
@@ -31,8 +31,44 @@ from segbench.data.prepared import split_samples
 from segbench.engine.network import build_network
 from segbench.engine.numerics import Numerics, seeded
 from segbench.errors import SegbenchError, message
-from segbench.guards import scenes
 from segbench.sizes import size_multiple
+
+_OBJECTS = ((0.36, 0.62, 0.17, 0.25), (0.68, 0.34, 0.22, 0.12), (0.42, 0.33, 0.14, 0.2))
+"""Centre row and column, half height and half width, in sides: nothing about them is symmetric."""
+
+_DARK, _BRIGHT = 60.0, 190.0
+
+
+def draw_scene(size_px: int, channels: int, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw an object with a satellite on uneven ground; every third picture has no object.
+
+    Returns:
+        Image (H,W,C) uint8 and mask (H,W) uint8 in {0, 1}.
+    """
+    rows, columns = np.mgrid[:size_px, :size_px] / size_px
+    mask = np.zeros((size_px, size_px), np.uint8) if number % 3 == 2 else _object(rows, columns, number)
+    ground = _DARK + 25 * np.sin(7 * rows + number) * np.cos(5 * columns) + 30 * columns
+    texture = 12 * np.sin(40 * rows + 3 * number) * np.sin(37 * columns)
+    planes = [
+        ground + (0.6 + 0.2 * c) * 90 * mask + (1 + c % 3) * texture / 2 + 9 * c for c in range(channels)
+    ]
+    return np.clip(np.stack(planes, axis=-1), 0, 255).astype(np.uint8), mask
+
+
+def draw_mask_as_image(size_px: int, channels: int, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw an object and an image that shows its mask: bright where the object is, dark elsewhere."""
+    rows, columns = np.mgrid[:size_px, :size_px] / size_px
+    mask = _object(rows, columns, number)
+    plane = np.where(mask == 1, _BRIGHT, _DARK).astype(np.uint8)
+    return np.repeat(plane[..., None], channels, axis=-1), mask
+
+
+def _object(rows: np.ndarray, columns: np.ndarray, number: int) -> np.ndarray:
+    row, column, height, width = _OBJECTS[number % len(_OBJECTS)]
+    body = ((rows - row) / height) ** 2 + ((columns - column) / width) ** 2 <= 1
+    satellite = (rows - row - 1.2 * height) ** 2 + (columns - column + 0.9 * width) ** 2 <= 0.06**2
+    return (body | satellite).astype(np.uint8)
+
 
 SMALL_PX: Final = 64
 WIDTHS: Final = (8, 16, 32)
@@ -86,7 +122,7 @@ class NetworkProbe:
 
     def batch(self, seed: int = 0) -> tuple[Tensor, Tensor]:
         """Return scaled images (3,C,H,W) and their target (3,1,H,W), the last without an object."""
-        pairs = [scenes.draw(self.side_px, self.channels, 3 * seed + n) for n in range(3)]
+        pairs = [draw_scene(self.side_px, self.channels, 3 * seed + n) for n in range(3)]
         images = torch.from_numpy(np.stack([image for image, _ in pairs])).permute(0, 3, 1, 2).float()
         target = torch.from_numpy(np.stack([mask for _, mask in pairs])).unsqueeze(1).float()
         return ((images - 127.5) / 64).contiguous(memory_format=torch.channels_last), target
@@ -283,7 +319,7 @@ class Probes:
         def build() -> Any:
             augment = registry.build("augment", choice.name, **choice.knobs)
             for seed in range(24):  # a step that fails may be drawn seldom
-                augment(*scenes.draw(size_px, channels, 0), seed)
+                augment(*draw_scene(size_px, channels, 0), seed)
             if config.augment_backend == "device":
                 BatchAugmentation(device_steps(config))
             return augment

@@ -11,7 +11,7 @@ from segbench.config.experiment import Experiment
 from segbench.data import decode
 from segbench.errors import ExperimentError, message
 from segbench.guards import Finding, Severity, check_plan, check_work, sorted_findings
-from segbench.guards.subjects import distinct_data
+from segbench.guards.data import distinct_data
 from segbench.plan.plan import Plan, plan_trials, reuse
 from segbench.records import State, TrialRecord
 from segbench.samples import FACTS

@@ -12,7 +12,6 @@ from segbench.config.load import load_experiment
 from segbench.errors import ExperimentError
 from segbench.guards import Finding, Severity
 from segbench.guards.finding import codes
-from segbench.guards.work import MODULES
 from segbench.plan.plan import plan_trials
 from segbench.records import FailureKind, State, TrialRecord
 from segbench.store.layout import ResultsFolder
@@ -154,7 +153,8 @@ def test_plan_says_how_many_guards_looked_and_what_they_found() -> None:
 def test_plan_of_a_finished_sweep_looks_at_the_plan_alone(project: Path) -> None:
     for number in range(4):
         leave(project, number)
-    assert run("plan", "norms").splitlines()[-1] == f"{len(codes(MODULES))} guards looked: nothing found."
+    num_asked = len(codes("plan", "seeds"))
+    assert run("plan", "norms").splitlines()[-1] == f"{num_asked} guards looked: nothing found."
 
 
 def test_plan_exits_with_2_where_a_sweep_would_be_refused(project: Path) -> None:

@@ -56,8 +56,8 @@ def make_plan(load: Callable[..., Experiment]) -> MakePlan:
 @pytest.fixture
 def probe(make_plan: MakePlan) -> Callable[..., Any]:
     """Return what guards build of the levels of the design."""
+    from segbench.guards.data import cells_of
     from segbench.guards.probes import Probes
-    from segbench.guards.subjects import cells_of
 
     def probe(*more: str, **changes: str) -> Probes:
         plan = make_plan(*more, **changes)

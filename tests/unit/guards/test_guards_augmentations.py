@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from segbench.guards import augmentations
+from segbench.guards import networks
 from segbench.guards.finding import Finding, Severity
 from segbench.guards.probes import Probes
 
@@ -51,9 +51,9 @@ def all_findings(probes: Probes) -> list[Finding]:
     return [
         finding
         for guard in (
-            augmentations.draws_image_and_mask_together,
-            augmentations.draws_from_the_seed_alone,
-            augmentations.keeps_masks_whole_numbers,
+            networks.draws_image_and_mask_together,
+            networks.draws_from_the_seed_alone,
+            networks.keeps_masks_whole_numbers,
         )
         for finding in guard(probes)
     ]
@@ -79,7 +79,7 @@ APART = "image = image[:, ::-1] if draw.random() < 0.5 else image"
 
 
 def test_an_image_that_moves_without_its_mask(probe_augment: Callable[..., Probes]) -> None:
-    (found,) = augmentations.draws_image_and_mask_together(probe_augment(APART))
+    (found,) = networks.draws_image_and_mask_together(probe_augment(APART))
     assert found.severity is Severity.ERROR
     assert found.text == (
         "exp: augment: mine moves images and masks apart in 24 of 48 draws. "
@@ -89,18 +89,18 @@ def test_an_image_that_moves_without_its_mask(probe_augment: Callable[..., Probe
 
 def test_consent_to_moving_apart(probe_augment: Callable[..., Probes]) -> None:
     probes = probe_augment(APART, more=f"{NORMS}allow_flawed: true\n")
-    (found,) = augmentations.draws_image_and_mask_together(probes)
+    (found,) = networks.draws_image_and_mask_together(probes)
     assert found.severity is Severity.WARNING
 
 
 def test_a_shift_of_the_image_alone(probe_augment: Callable[..., Probes]) -> None:
-    (found,) = augmentations.draws_image_and_mask_together(probe_augment("image = np.roll(image, 24, 1)"))
+    (found,) = networks.draws_image_and_mask_together(probe_augment("image = np.roll(image, 24, 1)"))
     assert "apart in 48 of 48 draws" in found.text
 
 
 def test_draws_from_the_process(probe_augment: Callable[..., Probes]) -> None:
     body = "image, mask = (image[::-1], mask[::-1]) if np.random.rand() < 0.5 else (image, mask)"
-    (found,) = augmentations.draws_from_the_seed_alone(probe_augment(body))
+    (found,) = networks.draws_from_the_seed_alone(probe_augment(body))
     assert found.severity is Severity.ERROR
     assert found.text == (
         "exp: augment: mine draws from the process's generator, which repeats in every worker and epoch. "
@@ -110,7 +110,7 @@ def test_draws_from_the_process(probe_augment: Callable[..., Probes]) -> None:
 
 def test_draws_that_depend_on_earlier_ones(probe_augment: Callable[..., Probes]) -> None:
     body = "image, mask = (image[::-1], mask[::-1]) if own.random() < 0.5 else (image, mask)"
-    (found,) = augmentations.draws_from_the_seed_alone(probe_augment(body, "own = random.Random(0)"))
+    (found,) = networks.draws_from_the_seed_alone(probe_augment(body, "own = random.Random(0)"))
     assert found.text == (
         "exp: augment: mine gives other pixels for a seed the second time: what it draws depends on what was "
         "drawn before. Draw from a generator made of the seed that it is given."
@@ -138,5 +138,5 @@ def test_masks_turned_by_nearest_neighbour(probe_augment: Callable[..., Probes])
 
 def test_other_angles_for_image_and_mask(probe_augment: Callable[..., Probes]) -> None:
     body = "image, mask = (turned(p, draw.uniform(-90, 90), cv2.INTER_NEAREST) for p in (image, mask))"
-    (found,) = augmentations.draws_image_and_mask_together(probe_augment(body))
+    (found,) = networks.draws_image_and_mask_together(probe_augment(body))
     assert found.code == "SB111"

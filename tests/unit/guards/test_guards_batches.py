@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from segbench.guards.batches import Arms, arms_end_together, arms_train_equally_long, batch_norm_has_batches
+from segbench.guards.data import Arms, arms_end_together, arms_train_equally_long, batch_norm_has_batches
 from segbench.guards.finding import Finding
 from segbench.plan.plan import Plan
 

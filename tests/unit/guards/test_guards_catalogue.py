@@ -6,23 +6,26 @@ import importlib
 import pkgutil
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from segbench import guards
 from segbench.config.load import load_experiment
 from segbench.errors import ExperimentError
-from segbench.guards.finding import AT_READING, codes, guards_of
+from segbench.guards.finding import AT_READING, Asks, codes
+from segbench.guards.finding import guards as guards_that_ask
 
-MODULES = [
-    importlib.import_module(f"segbench.guards.{each.name}") for each in pkgutil.iter_modules(guards.__path__)
-]
-GUARDS = {id(guard): guard for module in MODULES for guard in guards_of(module)}.values()
+for module in pkgutil.iter_modules(guards.__path__):
+    importlib.import_module(f"segbench.guards.{module.name}")
+GUARDS = [guard for asks in get_args(Asks) for guard in guards_that_ask(asks)]
 DOCS = Path(__file__).parents[3] / "docs" / "guards.md"
 
 
 def test_the_catalogue_knows_the_guards_without_importing_them() -> None:
     assert set(codes()) == {guard.code for guard in GUARDS}
+    for asks in get_args(Asks):
+        assert set(codes(asks)) == {guard.code for guard in guards_that_ask(asks)}
 
 
 def test_docs_have_an_entry_for_every_code_and_no_other() -> None:

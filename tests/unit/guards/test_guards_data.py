@@ -16,6 +16,7 @@ from segbench.config.trial import Choice
 from segbench.data import decode
 from segbench.data.prepared import foreground_shares, image_digests
 from segbench.guards.data import (
+    DataSubject,
     constants_know_training_images_alone,
     constants_tell_whose_they_are,
     evaluation_shows_both_classes,
@@ -23,7 +24,6 @@ from segbench.guards.data import (
     pixels_are_decoded,
     training_shows_both_classes,
 )
-from segbench.guards.subjects import DataSubject
 from segbench.plan.plan import plan_trials
 from segbench.samples import IGNORED
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from segbench import registry
-from segbench.guards import losses
+from segbench.guards import networks
 from segbench.guards.finding import Finding, Severity
 from segbench.guards.probes import Probes
 
@@ -66,16 +66,16 @@ def probe_loss(probe: Probe, write_variant: Write) -> Callable[..., Probes]:
 )
 def test_the_losses_of_segbench_pass(probe: Probe, terms: str) -> None:
     probes = probe(NORMS, loss=terms)
-    assert losses.terms_have_gradients(probes) == []
-    assert losses.losses_get_what_they_take(probes) == []
+    assert networks.terms_have_gradients(probes) == []
+    assert networks.losses_get_what_they_take(probes) == []
 
 
 def test_the_flawed_losses_of_segbench_are_found(probe: Probe) -> None:
     flawed = "{bce: 1, bce_logits_on_probs: 1, dice_on_logits: 1, hard_dice: 1}"
     probes = probe(f"{NORMS}allow_flawed: true\n", loss=flawed)
-    (found,) = losses.terms_have_gradients(probes)
+    (found,) = networks.terms_have_gradients(probes)
     assert "the term hard_dice (weight 1) has no gradient" in found.text
-    twice, unsquashed = losses.losses_get_what_they_take(probes)
+    twice, unsquashed = networks.losses_get_what_they_take(probes)
     assert "the term bce_logits_on_probs squashes logits twice" in twice.text
     assert "the term dice_on_logits takes no logits: right ones cost" in unsquashed.text
 
@@ -89,7 +89,7 @@ def test_the_flawed_losses_of_segbench_are_found(probe: Probe) -> None:
     ],
 )
 def test_a_term_without_gradient(probe_loss: Callable[..., Probes], value: str) -> None:
-    (found,) = losses.terms_have_gradients(probe_loss(value, "{bce: 1, mine: 0.5}"))
+    (found,) = networks.terms_have_gradients(probe_loss(value, "{bce: 1, mine: 0.5}"))
     assert found.severity is Severity.ERROR
     assert found.text == (
         "exp: loss: the term mine (weight 0.5) has no gradient, so nothing learns from it. "
@@ -99,7 +99,7 @@ def test_a_term_without_gradient(probe_loss: Callable[..., Probes], value: str) 
 
 def test_consent_makes_a_warning_of_it(probe_loss: Callable[..., Probes]) -> None:
     probes = probe_loss("return logits.detach().mean()", more=f"{NORMS}allow_flawed: true\n")
-    (found,) = losses.terms_have_gradients(probes)
+    (found,) = networks.terms_have_gradients(probes)
     assert found.severity is Severity.WARNING
 
 
@@ -107,7 +107,7 @@ TWICE = "return nn.functional.binary_cross_entropy_with_logits(logits.sigmoid(),
 
 
 def test_logits_squashed_twice_by_the_loss(probe_loss: Callable[..., Probes]) -> None:
-    (found,) = losses.losses_get_what_they_take(probe_loss(TWICE, "{mine: 2}"))
+    (found,) = networks.losses_get_what_they_take(probe_loss(TWICE, "{mine: 2}"))
     assert found.severity is Severity.ERROR
     assert found.text == (
         "exp: loss: the term mine squashes logits twice: a perfect answer still costs 1.27. "
@@ -117,7 +117,7 @@ def test_logits_squashed_twice_by_the_loss(probe_loss: Callable[..., Probes]) ->
 
 def test_consent_to_squashing_twice(probe_loss: Callable[..., Probes]) -> None:
     probes = probe_loss(TWICE, more=f"{NORMS}allow_flawed: true\n")
-    (found,) = losses.losses_get_what_they_take(probes)
+    (found,) = networks.losses_get_what_they_take(probes)
     assert found.severity is Severity.WARNING
 
 
@@ -132,13 +132,13 @@ def test_consent_to_squashing_twice(probe_loss: Callable[..., Probes]) -> None:
 def test_a_sigmoid_smoothed_labels_and_a_regression_are_no_matter(
     probe_loss: Callable[..., Probes], value: str
 ) -> None:
-    assert losses.losses_get_what_they_take(probe_loss(value)) == []
+    assert networks.losses_get_what_they_take(probe_loss(value)) == []
 
 
 @pytest.mark.parametrize("end", [", nn.Sigmoid()", ", nn.Softmax(1)"])
 def test_probabilities_into_a_loss_on_logits(probe: Probe, write_variant: Write, end: str) -> None:
     write_variant("model", "net", NET.format(end=end))
-    (found,) = losses.losses_get_what_they_take(probe(NORMS, model="net", loss="{bce: 1, dice: 1}"))
+    (found,) = networks.losses_get_what_they_take(probe(NORMS, model="net", loss="{bce: 1, dice: 1}"))
     assert found.text == (
         "exp: model: net emits probabilities, but bce + dice takes logits and squashes them again. "
         "Take the sigmoid or softmax out of the network."
@@ -152,10 +152,10 @@ def test_probabilities_into_a_loss_on_probabilities(probe: Probe, write_variant:
         "mine",
         LOSS.format(value="return nn.functional.binary_cross_entropy(logits.clamp(0, 1), target)"),
     )
-    assert losses.losses_get_what_they_take(probe(NORMS, model="net", loss="{mine: 1}")) == []
+    assert networks.losses_get_what_they_take(probe(NORMS, model="net", loss="{mine: 1}")) == []
 
 
 @pytest.mark.parametrize("end", ["", ", nn.Tanh()", ", nn.ReLU()", ", nn.LeakyReLU()"])
 def test_outputs_that_leave_the_unit_interval(probe: Probe, write_variant: Write, end: str) -> None:
     write_variant("model", "net", NET.format(end=end))
-    assert losses.losses_get_what_they_take(probe(NORMS, model="net")) == []
+    assert networks.losses_get_what_they_take(probe(NORMS, model="net")) == []

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from segbench.guards import storage
-from segbench.guards.storage import computes_in_bf16, processor_has_bf16
+from segbench.guards import design
+from segbench.guards.design import computes_in_bf16, processor_has_bf16
 from segbench.plan.plan import Plan
 
 TWO = "axes: {precision: [fp32, bf16]}\n"
@@ -31,7 +31,7 @@ def test_flags_of_processors(line: str, has: bool | None, tmp_path: Path) -> Non
 
 
 def test_a_system_without_such_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage.platform, "system", lambda: "Windows")
+    monkeypatch.setattr(design.platform, "system", lambda: "Windows")
     assert processor_has_bf16(tmp_path / "none") is None
 
 
@@ -46,8 +46,8 @@ def test_bf16_that_is_only_emulated(
     gpus: list[str],
     is_said: bool,
 ) -> None:
-    monkeypatch.setattr(storage, "processor_has_bf16", lambda: has)
-    monkeypatch.setattr(storage.devices, "visible_gpus", lambda: gpus)
+    monkeypatch.setattr(design, "processor_has_bf16", lambda: has)
+    monkeypatch.setattr(design.devices, "visible_gpus", lambda: gpus)
     found = [finding.text for finding in computes_in_bf16(make_plan(TWO))]
     assert found == (
         [
@@ -60,5 +60,5 @@ def test_bf16_that_is_only_emulated(
 
 
 def test_fp32_says_nothing(make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "processor_has_bf16", lambda: False)
+    monkeypatch.setattr(design, "processor_has_bf16", lambda: False)
     assert computes_in_bf16(make_plan()) == []

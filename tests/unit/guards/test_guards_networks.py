@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from segbench.guards import networks
-from segbench.guards.built import check_levels
 from segbench.guards.finding import Finding, Severity
+from segbench.guards.levels import check_levels
 from segbench.guards.probes import Probes
 
 Probe = Callable[..., Probes]

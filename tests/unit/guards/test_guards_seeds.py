@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from segbench.guards.seeds import seeds_resolve_the_margin, seeds_suffice_for_some_spread
-from segbench.guards.work import check_plan
+from segbench.guards.design import check_plan, seeds_resolve_the_margin, seeds_suffice_for_some_spread
 from segbench.plan.plan import Plan, plan_trials
 from segbench.records import State, TrialRecord
 from segbench.stats.power import seeds_needed_range, smallest_difference

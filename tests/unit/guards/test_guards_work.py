@@ -10,9 +10,9 @@ import pytest
 from segbench.config.experiment import Experiment
 from segbench.config.load import load_experiment
 from segbench.errors import ExperimentError, ResultsError
-from segbench.guards import Finding, Severity, built, check_work, work
+from segbench.guards import Finding, Severity, check_work, design, levels
+from segbench.guards.data import DataSubject, cells_of
 from segbench.guards.finding import keep, recall, remembered
-from segbench.guards.subjects import DataSubject, cells_of
 from segbench.plan.plan import plan_trials
 from segbench.sweep import launch
 
@@ -91,7 +91,7 @@ def test_another_design_is_looked_at(
 ) -> None:
     launch.check_job(launch.plan_job(load()))
     looks: list[object] = []
-    monkeypatch.setattr(work, "guards_of", lambda module: looks.append(module) or ())
+    monkeypatch.setattr(design, "ask", lambda asks, subject: looks.append(asks) or ())
     check_work(plan_trials(load(DESIGN.replace(before, after))))
     assert looks
 
@@ -184,7 +184,7 @@ def test_levels_are_built_once(load: Callable[..., Experiment], monkeypatch: pyt
     text = DESIGN.replace("loss: {bce: 1}", "loss: {dice: 1}").replace("norm: [batch, none]", DICE_TWICE)
     found = check_work(plan_trials(load(text)))
     assert [f.code for f in found if "build numerically the same function" in f.text] == ["SB101"]
-    monkeypatch.setattr(built, "check_levels", lambda *subject, **told: pytest.fail("built again"))
+    monkeypatch.setattr(levels, "check_levels", lambda *subject, **told: pytest.fail("built again"))
     assert check_work(plan_trials(load(text))) == found
 
 
@@ -192,8 +192,8 @@ def test_what_could_not_be_built_is_tried_again(
     load: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = (Finding("SB124", Severity.ERROR, "weights are missing."),)
-    monkeypatch.setattr(built, "check_levels", lambda *subject, **told: broken)
+    monkeypatch.setattr(levels, "check_levels", lambda *subject, **told: broken)
     plan = plan_trials(load())
     assert broken[0] in check_work(plan)
-    monkeypatch.setattr(built, "check_levels", lambda *subject, **told: ())
+    monkeypatch.setattr(levels, "check_levels", lambda *subject, **told: ())
     assert broken[0] not in check_work(plan)

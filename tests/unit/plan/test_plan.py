@@ -14,8 +14,8 @@ from segbench.config.experiment import Experiment, PlannedTrial
 from segbench.config.load import load_experiment
 from segbench.config.trial import TrialConfig
 from segbench.errors import DataError, ExperimentError
-from segbench.guards import Severity, check_plan, storage
-from segbench.guards.storage import estimate_bytes
+from segbench.guards import Severity, check_plan, design
+from segbench.guards.design import estimate_bytes
 from segbench.plan.overview import count_states, last_epoch, log_tail, look_over
 from segbench.plan.plan import Plan, plan_trials, reuse, select
 from segbench.records import EpochRecord, SearchPlace, State, TrialRecord
@@ -324,7 +324,7 @@ def test_too_little_room_refuses_where_sizes_are_known_and_warns_where_not(
     load: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = load()
-    monkeypatch.setattr(storage.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 2**20})())
+    monkeypatch.setattr(design.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 2**20})())
     (finding,) = check_plan(plan_of(experiment))
     assert (finding.code, finding.severity) == ("SB004", Severity.WARNING)
     assert (
