@@ -524,7 +524,7 @@ class Hasher:
     """
 
     def __init__(self) -> None:
-        self._written: dict[tuple[str, int, bool], tuple[Any, str]] = {}
+        self._written: dict[tuple[str, int, bool | Mark], tuple[Any, str]] = {}
         self._digests: dict[tuple[str, int], tuple[Any, dict[str, str]]] = {}
         self._ends: dict[int, tuple[TrialConfig, str, str]] = {}
 
@@ -542,13 +542,25 @@ class Hasher:
         middle = f'"fold":{fold},"numerics":{canonical_json(NUMERICS_VERSION)},"seed":{seed}'
         return _digest(f'{start},"data":{canonical_json(data_fingerprint)},{middle},{end}')
 
+    def key(self, config: TrialConfig, mark: Mark) -> str:
+        """Return `canonical_json` of the configuration's `parts` for a mark, places of files left out."""
+
+        def write(name: str, value: Any) -> Any:
+            hashed = _hashed(name, value, False)
+            return _ABSENT if hashed is _ABSENT else parts({name: hashed}, mark).get(name, _ABSENT)
+
+        return self._text(config, mark, write)
+
     def _config(self, config: TrialConfig, *, has_places: bool) -> str:
+        return self._text(config, has_places, lambda name, value: _hashed(name, value, has_places))
+
+    def _text(self, config: TrialConfig, what: bool | Mark, write: Callable[[str, Any], Any]) -> str:
         parts = []
         for name in sorted(DECLARED):
             value = getattr(config, name)
-            key = name, id(value), has_places
+            key = name, id(value), what
             if key not in self._written:
-                hashed = _hashed(name, value, has_places)
+                hashed = write(name, value)
                 text = "" if hashed is _ABSENT else f"{canonical_json(name)}:{canonical_json(hashed)}"
                 self._written[key] = value, text
             parts.append(self._written[key][1])
@@ -563,6 +575,28 @@ class Hasher:
                 self._digests[key] = value, _digests(name, value)
             found.append(self._digests[key][1])
         return found
+
+
+class Keys:
+    """Tells configurations apart by some of their values: equal values give equal keys.
+
+    The text of a value is worked out once per object, which is kept: large designs share a few objects.
+    """
+
+    def __init__(self) -> None:
+        self.written: dict[int, tuple[Any, str]] = {}
+        """`id` -> the object and its text."""
+
+    def of(self, *values: Any) -> tuple[str, ...]:
+        """Return a key of fields of configurations and plain values."""
+        return tuple(map(self._text, values))
+
+    def _text(self, value: Any) -> str:
+        if value is None or isinstance(value, str | int | float):
+            return repr(value)
+        if id(value) not in self.written:
+            self.written[id(value)] = value, canonical_json(plain(value))
+        return self.written[id(value)][1]
 
 
 def hashed_config(config: TrialConfig, *, has_places: bool) -> dict[str, Any]:

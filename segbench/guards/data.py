@@ -5,11 +5,13 @@ Nothing is decoded here: pixels are looked at where the cache of a data set is t
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import combinations
 from math import ceil
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -17,7 +19,7 @@ from segbench import registry
 from segbench.config.expand import parameter_ends
 from segbench.config.experiment import Axis, Cell, Experiment
 from segbench.config.pairing import Pairing
-from segbench.config.trial import TrialConfig, canonical_json, variant_digests
+from segbench.config.trial import Keys, TrialConfig, canonical_json, variant_digests
 from segbench.data import build_source, find_pixels, fingerprint
 from segbench.data.cache import CachedPixels
 from segbench.data.prepared import (
@@ -60,35 +62,79 @@ def has_work(plan: Plan) -> bool:
     return bool(plan.to_run) or plan.experiment.search is not None or not plan.is_tuned
 
 
-def facts_of(plan: Plan) -> dict[str, Any]:
-    """Return what decides the findings about a plan's work, as plain JSON types: no seeds in it."""
-    experiment = plan.experiment
-    fingerprints = fingerprints_of(plan)
-    return {
-        "experiment": experiment.name,
-        "axes": [[axis.name, axis.baseline, list(axis.labels)] for axis in experiment.axes],
-        "cells": [
-            [dict(cell.levels), cell.config_hash, fingerprints[data_key(cell.config)]]
-            for cell in cells_of(plan)
-        ],
-        "variants": [variant_digests(cell.config) for cell in cells_of(plan)],
-        "allow_flawed": experiment.allow_flawed,
-    }
+@dataclass(frozen=True)
+class Arms:
+    """What is going to be trained: cells without seeds, and the data that they share."""
 
+    plan: Plan
+    cells: tuple[Cell, ...]
+    """From `cells_of`."""
+    keys: Keys = field(default_factory=Keys)
 
-def fingerprints_of(plan: Plan) -> dict[str, str]:
-    """Return `data_key` -> fingerprint of the data and their split, for every cell of the plan."""
-    known = {data_key(e.trial.cell.config): e.trial.data_fingerprint for e in plan.entries}
-    for cell in cells_of(plan):
-        key = data_key(cell.config)
-        if key not in known:
-            known[key] = fingerprint(cell.config, plan.experiment.project)
-    return known
+    @classmethod
+    def of(cls, plan: Plan) -> Arms:
+        return cls(plan, cells_of(plan))
 
+    @property
+    def experiment(self) -> Experiment:
+        return self.plan.experiment
 
-def data_key(config: TrialConfig) -> str:
-    """Name what decides which images go into which part of the split."""
-    return canonical_json([config.dataset.to_json(), config.split.to_json(), config.max_images])
+    def data_key(self, config: TrialConfig) -> tuple[str, ...]:
+        """Name what decides which images go into which part of the split."""
+        return self.keys.of(config.dataset, config.split, config.max_images)
+
+    @cached_property
+    def by_data(self) -> Mapping[tuple[str, ...], tuple[Cell, ...]]:
+        """`data_key` -> the cells that share the data and their split."""
+        found: dict[tuple[str, ...], list[Cell]] = {}
+        for cell in self.cells:
+            found.setdefault(self.data_key(cell.config), []).append(cell)
+        return {key: tuple(cells) for key, cells in found.items()}
+
+    @cached_property
+    def num_train(self) -> Mapping[tuple[str, ...], tuple[int, ...]]:
+        """`data_key` -> training images, fold by fold, from the index of every data set.
+
+        Raises:
+            DataError: A data set is missing, or cannot be split as asked.
+        """
+        found = {}
+        for key, cells in self.by_data.items():
+            config = cells[0].config
+            folds = split_samples(config, build_source(config, self.experiment.project))
+            found[key] = tuple(len(fold["train"]) for fold in folds)
+        return found
+
+    def facts(self) -> str:
+        """Digest what decides the findings about what is trained: no seeds in it."""
+        experiment = self.experiment
+        known = {self.data_key(e.trial.cell.config): e.trial.data_fingerprint for e in self.plan.entries}
+        for key, cells in self.by_data.items():
+            if key not in known:
+                known[key] = fingerprint(cells[0].config, experiment.project)
+        chosen: dict[tuple[str, ...], TrialConfig] = {}
+        for cell in self.cells:
+            names = (choice.name for _, choice in cell.config.choices())
+            chosen.setdefault((cell.config.engine, *names), cell.config)
+        facts = [
+            experiment.name,
+            experiment.allow_flawed,
+            [[axis.name, axis.baseline, list(axis.labels)] for axis in experiment.axes],
+            [[dict(c.levels), c.config_hash, known[self.data_key(c.config)]] for c in self.cells],
+            [variant_digests(config) for config in chosen.values()],
+        ]
+        return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
+
+    def sizes(self, config: TrialConfig) -> tuple[int, ...]:
+        """Return how many images a configuration is trained on, fold by fold."""
+        return self.num_train[self.data_key(config)]
+
+    def steps_per_epoch(self, config: TrialConfig) -> int:
+        """Return the optimiser's steps in an epoch of the first fold."""
+        return ceil(ceil(self.sizes(config)[0] / config.batch_size) / config.accumulate)
+
+    def steps(self, config: TrialConfig) -> int:
+        return config.epochs * self.steps_per_epoch(config)
 
 
 def place(experiment: Experiment, what: str, cells: Sequence[Cell], *, of: Sequence[Cell]) -> str:
@@ -113,7 +159,8 @@ def distinct_data(plan: Plan) -> tuple[TrialConfig, ...]:
         configs = [cell.config for cell in cells_of(plan)]
     else:
         configs = [entry.trial.cell.config for entry in plan.to_run]
-    return tuple({canonical_json(config.dataset.to_json()): config for config in configs}.values())
+    keys = Keys()
+    return tuple({keys.of(config.dataset): config for config in configs}.values())
 
 
 @dataclass(frozen=True)
@@ -358,42 +405,6 @@ _EQUAL_STEPS = 0.01
 """Arms whose numbers of steps differ by no more than this share are trained equally long."""
 
 
-@dataclass(frozen=True)
-class Arms:
-    """The cells of a design, and how many images each is trained on."""
-
-    experiment: Experiment
-    cells: tuple[Cell, ...]
-    num_train: Mapping[str, tuple[int, ...]]
-    """`data_key` -> training images, fold by fold."""
-
-    @classmethod
-    def of(cls, plan: Plan) -> Arms:
-        """Read the index of every data set of a plan.
-
-        Raises:
-            DataError: A data set is missing, or cannot be split as asked.
-        """
-        found: dict[str, tuple[int, ...]] = {}
-        for cell in cells_of(plan):
-            key = data_key(cell.config)
-            if key not in found:
-                folds = split_samples(cell.config, build_source(cell.config, plan.experiment.project))
-                found[key] = tuple(len(fold["train"]) for fold in folds)
-        return cls(plan.experiment, cells_of(plan), found)
-
-    def sizes(self, config: TrialConfig) -> tuple[int, ...]:
-        """Return how many images a configuration is trained on, fold by fold."""
-        return self.num_train[data_key(config)]
-
-    def steps_per_epoch(self, config: TrialConfig) -> int:
-        """Return the optimiser's steps in an epoch of the first fold."""
-        return ceil(ceil(self.sizes(config)[0] / config.batch_size) / config.accumulate)
-
-    def steps(self, config: TrialConfig) -> int:
-        return config.epochs * self.steps_per_epoch(config)
-
-
 @guard("SB110", Severity.WARNING, asks="arms")
 def batch_norm_has_batches(arms: Arms) -> Iterator[str]:
     """Batch normalisation sees more than one image at every step."""
@@ -429,7 +440,7 @@ def batch_norm_has_batches(arms: Arms) -> Iterator[str]:
 @guard("SB119", Severity.WARNING, asks="arms")
 def arms_train_equally_long(arms: Arms) -> Iterator[str]:
     """The levels of an axis train for as many epochs and steps, unless the epochs are the axis."""
-    if arms.experiment.search is not None:
+    if arms.experiment.search is not None or len({arms.steps(cell.config) for cell in arms.cells}) < 2:
         return
     for axis in arms.experiment.axes:
         for level, baseline in _pairs(arms, axis):
@@ -468,9 +479,14 @@ def _pairs(arms: Arms, axis: Axis) -> Iterator[tuple[Cell, Cell]]:
     pairing = Pairing.of(arms.experiment)
     if pairing.is_fraction or pairing.group(axis.name)[0] != axis.name:
         return  # cells of a fraction differ in other axes too; zipped axes are looked at once
+    cells: dict[str, list[Cell]] = {}
+    for cell in arms.cells:
+        cells.setdefault(cell.levels.get(axis.name, ""), []).append(cell)
+    at_baseline = cells.get(axis.baseline, [])
     for label in axis.labels:
         if label != axis.baseline:
-            yield from pairing.pairs(arms.cells, axis.name, label, axis.baseline)[:1]
+            both = [*cells.get(label, []), *at_baseline]
+            yield from pairing.pairs(both, axis.name, label, axis.baseline)[:1]
 
 
 def _targets(arms: Arms, axis: Axis, *cells: Cell) -> set[str]:

@@ -21,7 +21,7 @@ from segbench.config.experiment import Axis, Cell
 from segbench.config.pairing import Pairing
 from segbench.config.trial import TrialConfig, canonical_json
 from segbench.errors import message
-from segbench.guards.data import Arms, DataSubject, cells_of, data_key, facts_of, has_work, place
+from segbench.guards.data import Arms, DataSubject, cells_of, has_work, place
 from segbench.guards.finding import (
     Finding,
     Severity,
@@ -452,9 +452,6 @@ def _check_seeds(plan: Plan) -> tuple[Finding, ...]:
 OnProgress = Callable[[int, int], None]
 """Told (guards asked, guards in all) while networks are built."""
 
-Facts = Mapping[str, Any]
-"""What decides the findings, as plain JSON types."""
-
 
 def check_work(plan: Plan, *, on_progress: OnProgress | None = None) -> tuple[Finding, ...]:
     """Return what the data and the networks tell about a sweep before it starts; errors first.
@@ -468,11 +465,13 @@ def check_work(plan: Plan, *, on_progress: OnProgress | None = None) -> tuple[Fi
     """
     if not has_work(plan):
         return ()
-    facts = facts_of(plan)
+    arms = Arms.of(plan)
+    facts = arms.facts()
+    project = plan.experiment.project
     findings = [
-        *_check_batches(plan, facts),
-        *_check_data(plan, facts),
-        *_check_levels(plan, facts, on_progress),
+        *remembered(project, ["arms", facts], lambda: ask("arms", arms)),
+        *_check_data(arms, facts),
+        *_check_levels(arms, facts, on_progress),
     ]
     return sorted_findings(dict.fromkeys(findings))
 
@@ -482,38 +481,26 @@ def num_guards(plan: Plan) -> int:
     return len(codes() if has_work(plan) else codes("plan", "seeds"))
 
 
-def _check_batches(plan: Plan, facts: Facts) -> tuple[Finding, ...]:
-    return remembered(plan.experiment.project, ["batches", facts], lambda: ask("arms", Arms.of(plan)))
-
-
-def _check_data(plan: Plan, facts: Facts) -> Iterator[Finding]:
-    for key, cells in _sharing(cells_of(plan)).items():
-        subject = ["data", key, facts]
-        known = recall(plan.experiment.project, subject)
+def _check_data(arms: Arms, facts: str) -> Iterator[Finding]:
+    project = arms.experiment.project
+    for key, cells in arms.by_data.items():
+        known = recall(project, ["data", key, facts])
         if known is None:
-            seen = DataSubject.of(plan.experiment, cells)
+            seen = DataSubject.of(arms.experiment, cells)
             known = ask("data", seen)
             if seen.pixels is not None:
-                keep(plan.experiment.project, subject, known)
+                keep(project, ["data", key, facts], known)
         yield from known
 
 
-def _check_levels(plan: Plan, facts: Facts, on_progress: OnProgress | None) -> tuple[Finding, ...]:
-    subject = ["levels", facts]
-    known = recall(plan.experiment.project, subject)
+def _check_levels(arms: Arms, facts: str, on_progress: OnProgress | None) -> tuple[Finding, ...]:
+    project = arms.experiment.project
+    known = recall(project, ["levels", facts])
     if known is None:
         # Not at the top: a plan whose levels were looked at needs no torch.
         from segbench.guards.levels import check_levels
 
-        known = check_levels(plan.experiment, cells_of(plan), on_progress=on_progress)
+        known = check_levels(arms.experiment, arms.cells, on_progress=on_progress)
         if all(finding.code != "SB124" for finding in known):  # what cannot be built now may be tomorrow
-            keep(plan.experiment.project, subject, known)
+            keep(project, ["levels", facts], known)
     return known
-
-
-def _sharing(cells: Iterable[Cell]) -> dict[str, tuple[Cell, ...]]:
-    """Return the cells by the data and split that they share."""
-    found: dict[str, list[Cell]] = {}
-    for cell in cells:
-        found.setdefault(data_key(cell.config), []).append(cell)
-    return {key: tuple(each) for key, each in found.items()}

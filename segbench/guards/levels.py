@@ -182,10 +182,11 @@ def likeness(probes: Probes, one: TrialConfig, other: TrialConfig) -> Likeness |
     found = []
     pair = (one, other)
     for seed, least_width in ((0, 0), (1, WIDTHS[1]), (2, 0)):
-        measured = [probes.measured(config, least_width=least_width, seed=seed) for config in pair]
-        if measured[0] is None or measured[1] is None:
+        first, second = (probes.measured(config, least_width=least_width, seed=seed) for config in pair)
+        if first is None or second is None:
             return None
-        compared = compare(measured[0], measured[1])
+        # Configurations of one network and loss have one measurement.
+        compared = probes.once(("compared", id(first), id(second)), partial(compare, first, second))
         if compared is None:
             return None
         found.append(compared)
@@ -201,7 +202,7 @@ def likeness(probes: Probes, one: TrialConfig, other: TrialConfig) -> Likeness |
 def compare(one: Measurement, other: Measurement) -> Likeness | None:
     """Compare what two networks and losses make of one batch; None where they are two functions."""
     sizes = [(size, other.sizes[name]) for name, size in one.sizes.items()]
-    if any(abs(a - b) > RTOL * max(a, b) for a, b in sizes):
+    if any(abs(a - b) > RTOL * max(a, b) for a, b in sizes) or _sized_apart(one, other):
         return None  # told without a look at every element
     outputs = _largest(one.logits, other.logits, noise=0.0)
     gradients = _largest(one.gradients, other.gradients, noise=NOISE)
@@ -212,6 +213,15 @@ def compare(one: Measurement, other: Measurement) -> Likeness | None:
     is_same = losses <= RTOL
     parts = (_in_parts(one.logits, other.logits), _in_parts(one.gradients, other.gradients))
     return Likeness(max(*parts, losses if is_same else 0.0), apart, is_same)
+
+
+def _sized_apart(one: Measurement, other: Measurement) -> bool:
+    """Whether the sizes of two gradients alone tell that `_largest` will find them different."""
+    if one.gradients.keys() != other.gradients.keys():
+        return True
+    sizes = one.gradient_sizes, other.gradient_sizes
+    apart = np.abs(sizes[0] - sizes[1]) - NOISE * sizes[0].max(initial=0.0)
+    return bool((apart > 2 * RTOL * np.maximum(*sizes)).any())
 
 
 def _largest(one: Mapping[str, Tensor], other: Mapping[str, Tensor], *, noise: float) -> float:
@@ -305,15 +315,15 @@ def levels_are_different_functions(probes: Probes) -> Iterator[str]:
     most = max(1, _MOST_PAIRS // max(1, sum(comb(len(axis.labels), 2) for axis in axes)))
     groups = _Groups(probes)
     for axis in axes:
-        cells = _by_label(probes, axis)
+        cells, contexts = _by_label(probes, axis)
         for first, second in combinations(axis.labels, 2):
             one, other = cells.get(first, {}), cells.get(second, {})
-            shared = [context for context in one if context in other]
+            shared = [number for number in one if number in other]
             found = {
-                context: likeness(probes, one[context].config, other[context].config)
-                if groups.of(one[context]) == groups.of(other[context])
+                contexts[number]: likeness(probes, one[number].config, other[number].config)
+                if groups.of(one[number]) == groups.of(other[number])
                 else None
-                for context in shared[:: ceil(len(shared) / most) or 1]
+                for number in shared[:: ceil(len(shared) / most) or 1]
             }
             alike = {context: each for context, each in found.items() if each is not None}
             if alike:
@@ -335,15 +345,20 @@ def declared_norms_stay(probes: Probes) -> Iterator[str]:
         yield message(probes.place("norm"), rule, see="That is what `norm_scope: double_convs` says")
 
 
-def _by_label(probes: Probes, axis: Axis) -> dict[str, dict[tuple[str, ...], Cell]]:
-    """Return level of an axis -> levels of the other axes -> cell: two cells of one context make a pair."""
-    found: dict[str, dict[tuple[str, ...], Cell]] = {}
+def _by_label(probes: Probes, axis: Axis) -> tuple[dict[str, dict[int, Cell]], tuple[tuple[str, ...], ...]]:
+    """Return level of an axis -> number of a context -> cell, and the contexts: the levels of the other axes.
+
+    Two cells of one context make a pair.
+    """
+    found: dict[str, dict[int, Cell]] = {}
+    numbers: dict[tuple[str, ...], int] = {}
     together = Pairing.of(probes.experiment).group(axis.name)
     for cell in probes.cells:
         if axis.name in cell.levels:
             context = tuple(f"{name}={label}" for name, label in cell.levels.items() if name not in together)
-            found.setdefault(cell.levels[axis.name], {})[context] = cell
-    return found
+            number = numbers.setdefault(context, len(numbers))
+            found.setdefault(cell.levels[axis.name], {})[number] = cell
+    return found, tuple(numbers)
 
 
 class _Groups:
@@ -357,6 +372,7 @@ class _Groups:
         self._probes = probes
         self._known: dict[str, tuple[str, int]] = {}
         self._first: dict[str, list[TrialConfig]] = {}
+        self._stepped: dict[int, Steps] = {}
 
     def of(self, cell: Cell) -> tuple[str, int]:
         if cell.config_hash not in self._known:
@@ -375,8 +391,10 @@ class _Groups:
         return take_equal_steps(one, other, self._steps)
 
     def _steps(self, config: TrialConfig) -> Steps:
-        key = ("steps", config.optimizer, config.schedule, config.grad_clip, config.epochs)
-        return self._probes.once(key, lambda: Steps.of(config))
+        if id(config) not in self._stepped:  # the configurations are those of cells, which are kept
+            key = ("steps", config.optimizer, config.schedule, config.grad_clip, config.epochs)
+            self._stepped[id(config)] = self._probes.once(key, lambda: Steps.of(config))
+        return self._stepped[id(config)]
 
 
 def _same(

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import Any, Final
 
 import numpy as np
@@ -23,7 +23,16 @@ from segbench.engine.instruments import parameters_without_gradient
 from segbench.engine.numerics import seeded
 from segbench.errors import message
 from segbench.guards.finding import Severity, guard
-from segbench.guards.probes import CPU, NetworkProbe, Probes, draw_mask_as_image, draw_scene, one_line, quiet
+from segbench.guards.probes import (
+    CPU,
+    DRAWN,
+    NetworkProbe,
+    Probes,
+    draw_mask_as_image,
+    draw_scene,
+    one_line,
+    quiet,
+)
 from segbench.streams import stream_seed
 
 _MOST_NAMED = 5
@@ -348,11 +357,11 @@ def _single(maps: list[_Map]) -> list[int]:
 def _with_single_images(probes: Probes) -> Iterator[tuple[TrialConfig, NetworkProbe]]:
     """Yield each network that a batch of one image will be trained on, with a configuration that does so."""
     seen = set()
-    for config in probes.configs:
+    for config in probes.distinct("dataset", "split", "max_images", "batch_size", "model", "norm", "init"):
         probe = probes.network(config)
         if probe is None or 1 not in probes.train_sizes(config):
             continue
-        key = repr((probe.config.model, config.norm, config.batch_size, probe.size_px))
+        key = probes.keys.of(probe.config.model, config.norm, config.batch_size, probe.size_px)
         if key not in seen:
             seen.add(key)
             yield config, probe
@@ -376,7 +385,7 @@ _MOST_LEFT = 0.05
 def terms_have_gradients(probes: Probes) -> Iterator[str]:
     """Every term of a loss has a gradient."""
     for term, criterion in _terms(probes):
-        logits = _wavy().requires_grad_()
+        logits = _wavy().clone().requires_grad_()
         with quiet():
             value = criterion(logits, _target())
             if value.requires_grad:
@@ -404,14 +413,14 @@ def losses_get_what_they_take(probes: Probes) -> Iterator[str]:
         elif least is not None:
             rule = f"the term {term.name} squashes logits twice: a perfect answer still costs {least:.3g}"
             yield message(probes.place("loss"), rule, see="Feed it what it takes: logits to `bce`")
-    seen = set()
-    for config in probes.configs:
+    for config in probes.distinct("model", "loss"):
         probe, whole = probes.network(config), probes.criterion(config.loss)
-        if probe is None or whole is None or repr((config.model, config.loss)) in seen:
+        if probe is None or whole is None:
             continue
-        seen.add(repr((config.model, config.loss)))
+        key = ("emits", probe.config.model, probe.config.norm, probe.size_px)
         with quiet(), torch.no_grad():
-            is_wrong = _emits_probabilities(probe) and not _takes_probabilities(whole)
+            emits = probes.once(key, partial(_emits_probabilities, probe))
+            is_wrong = emits and not _takes_probabilities(whole)
         if is_wrong:
             names = " + ".join(term.name for term in config.loss)
             rule = f"{probe.name} emits probabilities, but {names} takes logits and squashes them again"
@@ -420,7 +429,7 @@ def losses_get_what_they_take(probes: Probes) -> Iterator[str]:
 
 def _terms(probes: Probes) -> Iterator[tuple[Choice, nn.Module]]:
     """Yield each term of all losses once."""
-    terms = {repr(term): term for config in probes.configs for term in config.loss}
+    terms = {repr(term): term for config in probes.distinct("loss") for term in config.loss}
     for term in terms.values():
         criterion = probes.criterion((term,))
         if criterion is not None:
@@ -470,6 +479,7 @@ def _target() -> Tensor:
     return target
 
 
+@cache
 def _wavy() -> Tensor:
     return 3 * torch.sin(torch.arange(512.0)).view(2, 1, 16, 16)
 
@@ -549,7 +559,7 @@ def keeps_masks_whole_numbers(probes: Probes) -> Iterator[str]:
 
 def _augmentations(probes: Probes) -> Iterator[tuple[TrialConfig, _Augment]]:
     """Yield each augmentation, at each size of image, once."""
-    found = {(repr(c.augment), probes.image_shape(c)): c for c in probes.configs}
+    found = {(repr(c.augment), probes.image_shape(c)): c for c in probes.distinct(*DRAWN)}
     for config in found.values():
         augment = probes.augmentation(config)
         if augment is not None:

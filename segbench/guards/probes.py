@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -24,7 +24,7 @@ from segbench import registry
 from segbench.axes import loss as losses
 from segbench.axes.dataset import Source
 from segbench.config.experiment import Cell, Experiment
-from segbench.config.trial import Choice, TrialConfig, canonical_json
+from segbench.config.trial import Choice, Keys, TrialConfig
 from segbench.data import build_source
 from segbench.data.batched import BatchAugmentation, device_steps
 from segbench.data.prepared import split_samples
@@ -79,6 +79,10 @@ NUMERICS: Final = Numerics(CPU, "fp32", 1)
 """One thread: the same numbers on every machine. On two, torch 2.15 damages its heap in the backward pass of
 a ResNet-U-Net of width 8 in channels_last, which ends the process."""
 
+DRAWN: Final = ("dataset", "augment", "augment_backend")
+"""Fields that decide what an augmentation draws from."""
+
+_MOST_FORWARDS: Final = 2
 _MOST_KEPT: Final = 4096
 """Elements of a gradient that are kept, evenly spread: enough to tell two functions apart."""
 
@@ -98,6 +102,12 @@ class Measurement:
     def sizes(self) -> Mapping[str, float]:
         """The largest logit of each kind: where these differ, so do the networks."""
         return {name: float(values.abs().max()) for name, values in self.logits.items()}
+
+    @cached_property
+    def gradient_sizes(self) -> np.ndarray:
+        """The largest element of each gradient, in order of their names; 0 of an empty one."""
+        sizes = [float(v.abs().max()) if v.numel() else 0.0 for _, v in sorted(self.gradients.items())]
+        return np.array(sizes)
 
 
 @dataclass(frozen=True)
@@ -128,25 +138,47 @@ class NetworkProbe:
         return ((images - 127.5) / 64).contiguous(memory_format=torch.channels_last), target
 
 
-def measure(probe: NetworkProbe, criterion: nn.Module, seed: int) -> Measurement:
-    """Run a network and a loss forward and backward on the fixed batch."""
-    network = probe.build(seed)
-    images, target = probe.batch(seed)
-    parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
-    with seeded(seed, CPU):
-        with torch.no_grad():
-            evaluated = network.eval()(images)
-        trained = network.train()(images)
-        confident = (8 * trained.detach()).requires_grad_()
-        values = {"train": criterion(trained, target), "confident": criterion(confident, target)}
-    found = dict.fromkeys(parameters)
+@dataclass(frozen=True)
+class Forward:
+    """A network that was run on the fixed batch, ready for the gradients of any loss."""
+
+    parameters: Mapping[str, nn.Parameter]
+    evaluated: Tensor
+    trained: Tensor
+    """With its graph."""
+    target: Tensor
+    seed: int
+
+    @classmethod
+    def of(cls, probe: NetworkProbe, seed: int) -> Forward:
+        """Build the network and run it, in evaluation and in training."""
+        network = probe.build(seed)
+        images, target = probe.batch(seed)
+        parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        with seeded(seed, CPU):
+            with torch.no_grad():
+                evaluated = network.eval()(images)
+            return cls(parameters, evaluated, network.train()(images), target, seed)
+
+
+def measure(forward: Forward, criterion: nn.Module) -> Measurement:
+    """Take a loss of what a network gave, and its gradients."""
+    trained = forward.trained
+    confident = (8 * trained.detach()).requires_grad_()
+    with seeded(forward.seed, CPU):
+        values = {
+            "train": criterion(trained, forward.target),
+            "confident": criterion(confident, forward.target),
+        }
+    found = dict.fromkeys(forward.parameters)
     if values["train"].requires_grad:
-        gradients = torch.autograd.grad(values["train"], [*parameters.values()], allow_unused=True)
-        found = dict(zip(parameters, gradients, strict=True))
+        wanted = [*forward.parameters.values()]
+        gradients = torch.autograd.grad(values["train"], wanted, allow_unused=True, retain_graph=True)
+        found = dict(zip(forward.parameters, gradients, strict=True))
     if values["confident"].requires_grad:
         (found["confident"],) = torch.autograd.grad(values["confident"], [confident], allow_unused=True)
     return Measurement(
-        logits={"eval": evaluated, "train": trained.detach()},
+        logits={"eval": forward.evaluated, "train": trained.detach()},
         losses={name: value.item() for name, value in values.items()},
         gradients={
             name: torch.zeros(1) if gradient is None else thinned(gradient)
@@ -231,23 +263,36 @@ class Probes:
     def __init__(self, experiment: Experiment, cells: Iterable[Cell]) -> None:
         self.experiment = experiment
         self.cells = tuple(cells)
-        self._known: dict[str, Any] = {}
+        self.keys = Keys()
+        self._known: dict[tuple[str, ...], Any] = {}
+        self._distinct: dict[tuple[str, ...], tuple[TrialConfig, ...]] = {}
+        self._forwards: dict[tuple[str, ...], Forward] = {}
+        self._measured: dict[tuple[int, int, int], tuple[TrialConfig, Measurement | None]] = {}
         self._failures: dict[str, None] = {}
 
-    @property
-    def configs(self) -> tuple[TrialConfig, ...]:
-        """The configurations of the cells."""
-        return tuple(cell.config for cell in self.cells)
+    def distinct(self, *names: str) -> tuple[TrialConfig, ...]:
+        """Return one configuration for every combination of some fields that occurs, the first of it.
+
+        Every guard asks in this way: 10,000 cells of 100 learning rates and 100 losses are one network.
+        """
+        if names not in self._distinct:
+            found: dict[tuple[str, ...], TrialConfig] = {}
+            for cell in self.cells:
+                key = self.keys.of(*(getattr(cell.config, name) for name in names))
+                found.setdefault(key, cell.config)
+            self._distinct[names] = tuple(found.values())
+        return self._distinct[names]
 
     @property
     def failures(self) -> tuple[str, ...]:
         """Build all that the cells ask for; return what could not be built, one line each."""
-        for config in self.configs:
-            self.network(config)
-            self.criterion(config.loss)
-            self.augmentation(config)
+        for config in self.distinct("dataset", "model", "norm", "init", "loss"):
             if self.network(config) is not None and self.criterion(config.loss) is not None:
                 self.measured(config)
+        for config in self.distinct("loss"):
+            self.criterion(config.loss)
+        for config in self.distinct(*DRAWN):
+            self.augmentation(config)
         return tuple(self._failures)
 
     def place(self, axis: str) -> str:
@@ -274,14 +319,19 @@ class Probes:
     def networks(self) -> Iterator[NetworkProbe]:
         """Yield each network that could be built once, whatever loss or augmentation stands beside it."""
         found = {}
-        for config in self.configs:
+        for config in self.distinct("dataset", "model", "norm", "init"):
             probe = self.network(config)
             if probe is not None:
-                found[_key("network", probe.config.model, config.norm, probe.size_px)] = probe
+                found[self.keys.of(probe.config.model, config.norm, probe.size_px)] = probe
         yield from found.values()
 
     def network(self, config: TrialConfig, *, least_width: int = 0) -> NetworkProbe | None:
         """Return the narrowest network that works, at least so wide; None where none does."""
+        found = self._narrowest(config, least_width)
+        return None if found is None else replace(found, config=replace(config, model=found.config.model))
+
+    def _narrowest(self, config: TrialConfig, least_width: int) -> NetworkProbe | None:
+        """Return a probe as `network` does, its configuration the first one of such a network."""
         size_px, channels = self.image_shape(config)
 
         def find() -> NetworkProbe | None:
@@ -295,8 +345,7 @@ class Probes:
             return self._attempt(self.place("model"), own.name, lambda: check_runs(own))
 
         key = ("network", config.model, config.norm, config.init, size_px, channels, least_width)
-        found = self.once(key, find)
-        return None if found is None else replace(found, config=replace(config, model=found.config.model))
+        return self.once(key, find)
 
     def criterion(self, terms: tuple[Choice, ...]) -> nn.Module | None:
         """Return the weighted sum of loss terms; None where it cannot be built or fails on a batch."""
@@ -329,23 +378,41 @@ class Probes:
 
     def measured(self, config: TrialConfig, *, least_width: int = 0, seed: int = 0) -> Measurement | None:
         """Return what the narrowed network and the loss of a configuration do; None where they fail."""
-        probe = self.network(config, least_width=least_width)
+        key = id(config), least_width, seed
+        if key not in self._measured:
+            self._measured[key] = config, self._measure(config, least_width, seed)
+        return self._measured[key][1]
+
+    def _measure(self, config: TrialConfig, least_width: int, seed: int) -> Measurement | None:
+        probe = self._narrowest(config, least_width)
         criterion = self.criterion(config.loss)
         if probe is None or criterion is None:
             return None
-        key = ("measured", probe.config.model, config.norm, config.init, config.loss, probe.size_px, seed)
+        built = ("forward", probe.config.model, config.norm, config.init, probe.size_px, seed)
         name = f"{config.model.name} with {' + '.join(term.name for term in config.loss)}"
-        return self.once(
-            key, lambda: self._attempt(self.place("loss"), name, lambda: measure(probe, criterion, seed))
-        )
+
+        def look() -> Measurement:
+            whole = replace(probe, config=replace(config, model=probe.config.model))
+            return measure(self._forward(built, partial(Forward.of, whole, seed)), criterion)
+
+        return self.once((*built, config.loss), lambda: self._attempt(self.place("loss"), name, look))
 
     def once(self, key: tuple[Any, ...], make: Callable[[], Built]) -> Built:
         """Return what `make` gives, made once for a key of choices and plain values."""
-        text = _key(*key)
-        if text not in self._known:
-            self._known[text] = make()
-        known: Built = self._known[text]
+        written = self.keys.of(*key)
+        if written not in self._known:
+            self._known[written] = make()
+        known: Built = self._known[written]
         return known
+
+    def _forward(self, key: tuple[Any, ...], run: Callable[[], Forward]) -> Forward:
+        """Return a network's run, which the next losses share; kept of the last few networks."""
+        written = self.keys.of(*key)
+        if written not in self._forwards:
+            while len(self._forwards) >= _MOST_FORWARDS:
+                del self._forwards[next(iter(self._forwards))]
+            self._forwards[written] = run()
+        return self._forwards[written]
 
     def _source(self, config: TrialConfig) -> Source:
         return build_source(config, self.experiment.project)
@@ -361,13 +428,3 @@ class Probes:
                 message(where, rule, see="`segbench check FILE` runs a variant by itself")
             )
             return None
-
-
-def _key(*parts: Any) -> str:
-    return canonical_json([_plain(part) for part in parts])
-
-
-def _plain(part: Any) -> Any:
-    if isinstance(part, Choice):
-        return part.to_json()
-    return [_plain(each) for each in part] if isinstance(part, tuple) else part

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from segbench.config.experiment import Cell
 from segbench.config.project import Project
-from segbench.config.trial import TrialConfig, canonical_json, hashed_config, parts, variant_digests
+from segbench.config.trial import Hasher, TrialConfig, variant_digests
 from segbench.data import fingerprint
 from segbench.errors import ExperimentError, SegbenchError, message
 from segbench.plan import memory
@@ -317,8 +317,9 @@ def kinds_of(plan: Plan) -> dict[str, list[Cell]]:
     cells = {e.trial.cell.config_hash: e.trial.cell for e in plan.entries}
     cells |= {t.cell.config_hash: t.cell for t in plan.tunings}
     kinds: dict[str, list[Cell]] = {}
+    hasher = Hasher()
     for cell in cells.values():
-        kinds.setdefault(cost_key(cell.config), []).append(cell)
+        kinds.setdefault(hasher.key(cell.config, "cost"), []).append(cell)
     return kinds
 
 
@@ -401,7 +402,7 @@ def _besides_s(records: Iterable[TrialRecord]) -> float | None:
 
 def cost_key(config: TrialConfig) -> str:
     """Return what decides a trial's cost, as text."""
-    return canonical_json(parts(hashed_config(config, has_places=False), "cost"))
+    return Hasher().key(config, "cost")
 
 
 def _by_key(records: Iterable[tuple[ExperimentFolder, TrialRecord]]) -> dict[str, Found]:
