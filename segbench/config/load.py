@@ -6,9 +6,6 @@ used as long as segbench and every file that was read for it are the same.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +15,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints
 
-from segbench import __version__, registry
+from segbench import __version__, memory, registry
 from segbench.config.experiment import Cell, Experiment
 from segbench.config.project import Project
 from segbench.config.trial import Hasher, TrialConfig, canonical_json
@@ -31,11 +28,6 @@ if TYPE_CHECKING:
 FORMAT: Final = 1
 
 
-def folder() -> Path:
-    """Return where entries are kept: `$SEGBENCH_CACHE`, or `~/.cache/segbench`."""
-    return Path(os.environ.get("SEGBENCH_CACHE") or "~/.cache/segbench").expanduser()
-
-
 def key_of(
     file: Path,
     name: str,
@@ -46,7 +38,7 @@ def key_of(
 ) -> str:
     """Return the name of the entry of a file as asked for."""
     own = project.axes.rglob("*.py") if project.axes.is_dir() else ()
-    return digest(
+    return memory.digest(
         canonical_json(
             {
                 "format": FORMAT,
@@ -67,9 +59,7 @@ def key_of(
 def recall(key: str, project: Project) -> Experiment | None:
     """Return the experiment kept under a key, or None where there is none or a file has changed."""
     try:
-        entry = json.loads((folder() / f"{key}.json").read_text(encoding="utf-8"))
-        if entry["of"] != key:
-            return None
+        entry = memory.recall(_entry(key)) or {}
         if any(_content(Path(path)) != content for path, content in entry["files"].items()):
             return None
         return experiment_from_json(entry["experiment"], project)
@@ -79,30 +69,12 @@ def recall(key: str, project: Project) -> Experiment | None:
 
 def keep(key: str, experiment: Experiment, files: Iterable[Path]) -> None:
     """Keep an experiment; a folder that cannot be written is no problem."""
-    entry = {
-        "of": key,
-        "files": {str(path): _content(path) for path in files},
-        "experiment": experiment_to_json(experiment),
-    }
-    keep_entry(key, entry)
+    read = {str(path): _content(path) for path in files}
+    memory.keep(_entry(key), {"files": read, "experiment": experiment_to_json(experiment)})
 
 
-def recall_entry(name: str) -> dict[str, Any]:
-    """Return a mapping kept under a name; an empty one where there is none, or where it is damaged."""
-    try:
-        entry = json.loads((folder() / f"{name}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return entry if isinstance(entry, dict) else {}
-
-
-def keep_entry(name: str, entry: Mapping[str, Any]) -> None:
-    """Keep a mapping of plain JSON types; a folder that cannot be written is no problem."""
-    temporary = folder() / f"{name}.{os.getpid()}.tmp"
-    with contextlib.suppress(OSError):
-        folder().mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(entry), encoding="utf-8")
-        temporary.replace(folder() / f"{name}.json")
+def _entry(key: str) -> Path:
+    return memory.user_folder() / f"{key}.json"
 
 
 def experiment_to_json(experiment: Experiment) -> dict[str, Any]:
@@ -193,17 +165,11 @@ def _source_stamp() -> str:
     """Digest names, sizes and times of segbench's own source, which decides what is valid."""
     package = registry.AXES_FOLDER.parent
     found = [*registry.AXES_FOLDER.rglob("*.py"), *(package / "config").glob("*.py"), *package.glob("*.py")]
-    stamps = [(str(p.relative_to(package)), (s := p.stat()).st_size, s.st_mtime_ns) for p in sorted(found)]
-    return digest(repr(stamps).encode())
+    return memory.stamp(package, found)
 
 
 def _content(path: Path) -> str:
-    return digest(path.read_bytes())
-
-
-def digest(content: bytes) -> str:
-    """Return the SHA-256 of a content, 64 hexadecimal digits."""
-    return hashlib.sha256(content).hexdigest()
+    return memory.digest(path.read_bytes())
 
 
 RECORD: Final = "experiment.yaml"

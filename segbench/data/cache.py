@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from segbench import memory
 from segbench.axes.dataset import Sample, Source
 from segbench.axes.dataset._contents import hash_file
 from segbench.data.in_order import in_order
@@ -90,18 +91,11 @@ def remember(cached: CachedPixels, name: str, measure: Callable[[], Mapping[str,
     """Return what `measure` gives, kept as `<name>.json` in the cache's folder."""
     file = cached.folder / f"{name}.json"
     subject = [cached.folder.name, name]
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        entry = json.loads(file.read_text())
-        if entry["of"] == subject:
-            return dict(entry["value"])
+    known = memory.recall(file, subject)
+    if known is not None and isinstance(known.get("value"), dict):
+        return dict(known["value"])
     value = measure()
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json.dumps({"of": subject, "value": value}))
-        temporary.replace(file)
-    except OSError:  # a read-only cache, or a full disk: it is measured each time
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    memory.keep(file, {"value": value}, subject)
     return value
 
 
@@ -134,7 +128,7 @@ def _is_unchanged(folder: Path, record: dict[str, Any]) -> bool:
             moved = True
     if moved:
         with contextlib.suppress(OSError):
-            _write_json(folder / _RECORD, record)
+            memory.write(folder / _RECORD, json.dumps(record, indent=1))
     return True
 
 
@@ -168,7 +162,8 @@ def _build(source: Source, folder: Path, key: str, on_progress: OnProgress | Non
         _require_space(source, len(samples), temporary)
         digests = _write_pixels(source, samples, temporary, on_progress)
         files = {name: _file_record(temporary / name, digest) for name, digest in digests.items()}
-        _write_json(temporary / _RECORD, {"format": _FORMAT, "key": key, "files": files})
+        record = {"format": _FORMAT, "key": key, "files": files}
+        memory.write(temporary / _RECORD, json.dumps(record, indent=1))
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
     except OSError as error:
@@ -273,12 +268,6 @@ def _write_header(stream: Any, shape: tuple[int, ...]) -> None:
 def _file_record(file: Path, digest: str) -> dict[str, Any]:
     stat = file.stat()
     return {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": digest}
-
-
-def _write_json(file: Path, value: object) -> None:
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value, indent=1))
-    temporary.replace(file)
 
 
 def folder_title(name: str) -> str:

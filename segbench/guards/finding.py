@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
+from segbench import memory
 from segbench.config.project import Project
-from segbench.plan import memory
 
 Subject = TypeVar("Subject")
 
@@ -177,7 +177,7 @@ def remembered(project: Project, subject: Any, look: Callable[[], Iterable[Findi
 
 def recall(project: Project, subject: Any) -> tuple[Finding, ...] | None:
     """Return the findings kept about a subject; None where there are none."""
-    entry = memory.recall(project, FOLDER, subject)
+    entry = memory.recall(_place(project, subject))
     try:
         return None if entry is None else tuple(_finding(found) for found in entry["findings"])
     except (ValueError, KeyError, TypeError):
@@ -186,7 +186,11 @@ def recall(project: Project, subject: Any) -> tuple[Finding, ...] | None:
 
 def keep(project: Project, subject: Any, findings: Iterable[Finding]) -> None:
     """Keep the findings about a subject; a folder that cannot be written is no problem."""
-    memory.keep(project, FOLDER, subject, {"findings": [finding.to_json() for finding in findings]})
+    memory.keep(_place(project, subject), {"findings": [finding.to_json() for finding in findings]})
+
+
+def _place(project: Project, subject: Any) -> Path:
+    return memory.place(project.data / ".cache" / FOLDER, subject)
 
 
 def _finding(written: dict[str, str]) -> Finding:

@@ -11,15 +11,16 @@ import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from segbench import memory
 from segbench.config.experiment import Cell
 from segbench.config.project import Project
 from segbench.config.trial import Hasher, TrialConfig, variant_digests
 from segbench.data import fingerprint
 from segbench.errors import ExperimentError, SegbenchError, message
-from segbench.plan import memory
 from segbench.plan.overview import last_epoch, seconds_per_epoch
 from segbench.plan.plan import Plan
 from segbench.records import State, TrialRecord
@@ -43,7 +44,6 @@ CONTEXT_MIB: Final = 768.0
 FULL: Final = 0.5
 """Share of the matrix rate from which a trial's arithmetic leaves nothing to others beside it."""
 
-_FOLDER: Final = "shares"
 _ASK: Final = ("nvidia-smi", "--format=csv,noheader,nounits")
 
 
@@ -179,15 +179,19 @@ def keep_share(project: Project, config: Mapping[str, Any], device_name: str, sh
         device_name: Of the GPU.
         share: Of the rate of a large matrix product.
     """
-    memory.keep(project, _FOLDER, [shape_of(config), device_name], {"share": share})
+    memory.keep(_share_file(project, config, device_name), {"share": share})
 
 
 def measured_shares(
     project: Project, configs: Sequence[Mapping[str, Any]], device_name: str
 ) -> list[float | None]:
     """Return what `keep_share` was told of each configuration; None: nothing."""
-    found = [memory.recall(project, _FOLDER, [shape_of(config), device_name]) for config in configs]
+    found = [memory.recall(_share_file(project, config, device_name)) for config in configs]
     return [None if each is None else float(each["share"]) for each in found]
+
+
+def _share_file(project: Project, config: Mapping[str, Any], device_name: str) -> Path:
+    return memory.place(project.data / ".cache" / "shares", [shape_of(config), device_name])
 
 
 def check_filled(trials_per_gpu: int, name: str, shares: Sequence[float | None]) -> list[str]:
@@ -236,10 +240,6 @@ def _peak_mib(folder: TrialFolder) -> float | None:
         return max(float(line.split(",")[column]) for line in lines[1:])
     except (OSError, ValueError, IndexError):
         return None
-
-
-_SIZE_FOLDER: Final = "networks"
-_STEPS_FOLDER: Final = "steps"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -424,13 +424,14 @@ def _network(plan: Plan, config: TrialConfig) -> tuple[int | None, int | None]:
         },
     ]
     project = plan.experiment.project
-    known = memory.recall(project, _SIZE_FOLDER, subject)
+    file = memory.place(project.data / ".cache" / "networks", subject)
+    known = memory.recall(file)
     if known is None:
         from segbench.plan.steps import size_network
 
         parameters, flops = size_network(config, project)
         known = {"parameters": parameters, "flops": flops}
-        memory.keep(project, _SIZE_FOLDER, subject, known)
+        memory.keep(file, known)
     return known["parameters"], known["flops"]
 
 
@@ -446,7 +447,7 @@ def _with_steps(
     """Return the cost with time and memory of a few steps, from memory or, where it may, by taking them."""
     project = plan.experiment.project
     subject = _steps_subject(config, project, slot, data_fingerprint)
-    known = memory.recall(project, _STEPS_FOLDER, subject)
+    known = memory.recall(_steps_file(project, subject))
     if known is None and measures:
         known = asdict(take_steps(config, project, slot, data_fingerprint))
     if known is None:
@@ -467,8 +468,12 @@ def take_steps(
 
     steps = time_steps(config, project, slot)
     subject = _steps_subject(config, project, slot, data_fingerprint)
-    memory.keep(project, _STEPS_FOLDER, subject, asdict(steps))
+    memory.keep(_steps_file(project, subject), asdict(steps))
     return steps
+
+
+def _steps_file(project: Project, subject: list[Any]) -> Path:
+    return memory.place(project.data / ".cache" / "steps", subject)
 
 
 def _steps_subject(

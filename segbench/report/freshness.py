@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import segbench
+from segbench import memory
 from segbench.config import load
 from segbench.config.experiment import Experiment
 from segbench.config.trial import canonical_json
@@ -205,12 +206,12 @@ class Stamp:
             *_others(project.results),
             *_data(experiment),
         ]
-        place = load.digest(f"{folder.resolve()} {with_pdf}".encode())
-        return cls(f"report-{place[:32]}", load.digest("\n".join(parts).encode()), folder)
+        place = memory.digest(f"{folder.resolve()} {with_pdf}".encode())
+        return cls(f"report-{place[:32]}", memory.digest("\n".join(parts).encode()), folder)
 
     def recall(self) -> Said | None:
         """Return what was said, where nothing has changed since; else None."""
-        entry = load.recall_entry(self.place)
+        entry = memory.recall(self._entry) or {}
         if entry.get("inputs") != self.inputs or entry.get("written") != self._written():
             return None
         try:
@@ -222,8 +223,8 @@ class Stamp:
 
     def keep(self, said: Said) -> None:
         """Remember the report that stands now."""
-        load.keep_entry(
-            self.place,
+        memory.keep(
+            self._entry,
             {
                 "inputs": self.inputs,
                 "written": self._written(),
@@ -234,8 +235,12 @@ class Stamp:
             },
         )
 
+    @property
+    def _entry(self) -> Path:
+        return memory.user_folder() / f"{self.place}.json"
+
     def _written(self) -> str:
-        return load.digest("\n".join(_files(self.folder)).encode())
+        return memory.digest("\n".join(_files(self.folder)).encode())
 
 
 def records_stamp(experiment: Experiment) -> str:
@@ -251,7 +256,7 @@ def records_stamp(experiment: Experiment) -> str:
         with contextlib.suppress(OSError):
             stat = path.stat()
             found.append(f"{path} {stat.st_size} {stat.st_mtime_ns}")
-    return load.digest("\n".join(found).encode())
+    return memory.digest("\n".join(found).encode())
 
 
 def _files(folder: Path, suffixes: Sequence[str] = ()) -> list[str]:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from segbench.errors import DataError, message
+from segbench.memory import write
 
 _FORMAT = 1
 _SETTLED_NS = 2_000_000_000
@@ -94,11 +95,7 @@ def _read_memory(file: Path) -> dict[str, list[object]]:
 
 
 def _write_memory(file: Path, entries: dict[str, list[object]]) -> None:
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    try:
+    text = json.dumps({"format": _FORMAT, "files": entries}, separators=(",", ":"))
+    with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"format": _FORMAT, "files": entries}, separators=(",", ":")))
-        temporary.replace(file)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        write(file, text)

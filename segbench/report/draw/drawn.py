@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from segbench.config import load
+from segbench import memory
 from segbench.report.draw import figure, layout, matplotlib_files
 from segbench.report.draw.figure import Figure
 from segbench.report.draw.matplotlib_files import draw_files
@@ -51,7 +51,7 @@ class Drawing:
         """
         self._folder = folder
         self._place = _place(folder)
-        self._entry = load.recall_entry(self._place)
+        self._entry = memory.recall(self._place) or {}
         self._wanted: dict[str, str] = {}
         self._drawn: dict[str, Drawn] = {}
         self._waiting = _Waiting()
@@ -90,7 +90,7 @@ class Drawing:
         files = {name: self._drawn[name] for name in self._wanted}
         if self._has_drawn:
             entry = {name: {"of": self._wanted[name], "files": _hashes(files[name])} for name in files}
-            load.keep_entry(self._place, entry)
+            memory.keep(self._place, entry)
         return files
 
     def _start_second(self) -> None:
@@ -136,8 +136,8 @@ class _Waiting:
         return len(self._figures) > 1 and sum(map(_seconds, self._figures)) >= _WORTH_A_PROCESS_S
 
 
-def _place(folder: Path) -> str:
-    return f"drawn-{load.digest(str(folder.resolve()).encode())[:32]}"
+def _place(folder: Path) -> Path:
+    return memory.user_folder() / f"drawn-{memory.digest(str(folder.resolve()).encode())[:32]}.json"
 
 
 def _standing(folder: Path, name: str, known: object, digest: str) -> Drawn | None:

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 
 from benchmarks.report import EXPERIMENT, make_records
 from segbench.cli.app import app
-from segbench.config import load
 from segbench.config.load import load_experiment
 from segbench.errors import ExperimentError
 from segbench.report.analyse import analyse
@@ -173,7 +172,7 @@ def test_two_processes_draw_what_one_draws(project, tmp_path, monkeypatch):
             drawing.add(figure)
         assert drawing.files() == alone
     assert 0 < len(ours) < len(figures)
-    assert load.folder().joinpath(f"{drawn._place(tmp_path / 'nowhere')}.json").is_file()
+    assert drawn._place(tmp_path / "nowhere").is_file()
 
 
 def test_the_second_process_ends_with_a_report_that_fails(tmp_path, monkeypatch):

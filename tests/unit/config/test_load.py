@@ -12,6 +12,7 @@ import pytest
 from messages import said
 
 import segbench
+from segbench import memory
 from segbench.config import load
 from segbench.config.experiment import Experiment
 from segbench.config.load import experiment_names, load_experiment
@@ -110,7 +111,7 @@ def test_an_experiment_survives_json(write: Write, text: str) -> None:
 
 
 def entries() -> list[Path]:
-    return sorted(load.folder().glob("*"))
+    return sorted(memory.user_folder().glob("*"))
 
 
 def test_a_right_file_is_remembered_until_it_changes(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
