@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 
 class SegbenchError(Exception):
@@ -83,7 +84,8 @@ def did_you_mean(word: object, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-_ABSENT = object()
+ABSENT: Final = object()
+"""Stands for `got` where a message shows nothing that was found."""
 _MOST_KNOWN = 30
 
 
@@ -91,7 +93,7 @@ def message(
     where: str,
     rule: str,
     *,
-    got: object = _ABSENT,
+    got: object = ABSENT,
     known: Iterable[str] = (),
     see: str | None = None,
 ) -> str:
@@ -106,10 +108,10 @@ def message(
     """
     known = [str(k) for k in known]
     text = f"{where}: {rule}"
-    if got is not _ABSENT:
+    if got is not ABSENT:
         text += f", got {got!r}"
     text += "."
-    nearest = did_you_mean(got, known) if got is not _ABSENT else None
+    nearest = did_you_mean(got, known) if got is not ABSENT else None
     if nearest:
         text += f" Did you mean {nearest!r}?"
     if known:

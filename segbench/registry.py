@@ -16,7 +16,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.machinery import SourceFileLoader
@@ -117,21 +117,15 @@ def variants(axis: str) -> Mapping[str, Variant]:
         ExperimentError: A project's variant has the name of a built-in one, or a file cannot be read.
     """
     if axis not in axes():
-        raise ExperimentError(
-            message("axis", "there is no such axis", got=axis, known=axes(), see="segbench list")
-        )
-    found = {v.name: v for v in _folder_variants(axis, AXES_FOLDER / axis, origin="built-in")}
-    if _project_axes is not None and (_project_axes / axis).is_dir():
-        for own in _folder_variants(axis, _project_axes / axis, origin="project"):
-            if own.name in found:
-                raise ExperimentError(
-                    message(
-                        str(own.file),
-                        f"a built-in variant of {axis} has this name",
-                        got=own.name,
-                        see="Rename the file and its function",
-                    )
-                )
+        rule = "there is no such axis"
+        raise ExperimentError(message("axis", rule, got=axis, known=axes(), see="segbench list"))
+    found: dict[str, Variant] = {}
+    for origin, file in _files(axis):
+        own = find_variant(axis, file, origin=origin)
+        if own is not None and own.name in found:
+            rule, see = f"a built-in variant of {axis} has this name", "Rename the file and its function"
+            raise ExperimentError(message(str(file), rule, got=own.name, see=see))
+        if own is not None:
             found[own.name] = own
     return {**found, **_presets(axis, found)}
 
@@ -150,11 +144,8 @@ def find(axis: str, name: str) -> Variant:
         if unmarked is not None and unmarked.is_file():
             see = f"Put @variant of segbench.axes.{axis} on the factory"
             raise ExperimentError(message(str(unmarked), NO_VARIANT, see=see))
-        raise ExperimentError(
-            message(
-                axis, f"there is no {axis} of this name", got=name, known=known, see=f"segbench list {axis}"
-            )
-        )
+        rule, see = f"there is no {axis} of this name", f"segbench list {axis}"
+        raise ExperimentError(message(axis, rule, got=name, known=known, see=see))
     return known[name]
 
 
@@ -165,7 +156,7 @@ def read_preset(axis: str, file: Path) -> Variant:
         ExperimentError: The file does not parse, or `PRESET` is not of its form or names what is not there.
     """
     bases = {name: v for name, v in variants(axis).items() if v.preset_of is None}
-    found = _preset(axis, file, bases, origin="project")
+    found = _preset(axis, file, bases, "project")
     if found is None:
         raise ExperimentError(message(str(file), "nothing is assigned to PRESET"))
     return found
@@ -198,35 +189,34 @@ def build(axis: str, name: str, *runtime: Any, **knobs: Any) -> Any:
     return load(find(axis, name))(*runtime, **knobs)
 
 
-def _folder_variants(axis: str, folder: Path, *, origin: str) -> list[Variant]:
-    files = sorted(p for p in folder.glob("*.py") if not p.name.startswith("_"))
-    return [found for file in files if (found := find_variant(axis, file, origin=origin)) is not None]
+def _files(axis: str) -> Iterator[tuple[str, Path]]:
+    """Yield `built-in` or `project` and each source file of an axis, those of segbench first."""
+    folders = {"built-in": AXES_FOLDER / axis}
+    if _project_axes is not None:
+        folders["project"] = _project_axes / axis
+    for origin, folder in folders.items():
+        for file in sorted(folder.glob("[!_]*.py")):
+            yield origin, file
 
 
 def _presets(axis: str, variants: Mapping[str, Variant]) -> dict[str, Variant]:
     """Return the presets of an axis by name, the built-in ones first."""
-    folders = {"built-in": AXES_FOLDER / axis}
-    if _project_axes is not None and (_project_axes / axis).is_dir():
-        folders["project"] = _project_axes / axis
     found: dict[str, Variant] = {}
-    for origin, folder in folders.items():
-        for file in sorted(p for p in folder.glob("*.py") if not p.name.startswith("_")):
-            taken = variants.get(file.stem) or found.get(file.stem)
-            if taken is not None and taken.file == file:
-                continue
-            preset = _preset(axis, file, variants, origin=origin)
-            if preset is None:
-                continue
-            if taken is not None:
-                own, built_in = (preset, taken) if taken.origin == "built-in" else (taken, preset)
-                what = "variant" if built_in.preset_of is None else "preset"
-                rule = f"a built-in {what} of {axis} has this name"
-                raise ExperimentError(message(str(own.file), rule, got=file.stem, see="Rename the file"))
-            found[file.stem] = preset
+    for origin, file in _files(axis):
+        taken = variants.get(file.stem) or found.get(file.stem)
+        preset = None if taken is not None and taken.file == file else _preset(axis, file, variants, origin)
+        if preset is None:
+            continue
+        if taken is not None:
+            own, built_in = (preset, taken) if taken.origin == "built-in" else (taken, preset)
+            what = "variant" if built_in.preset_of is None else "preset"
+            rule = f"a built-in {what} of {axis} has this name"
+            raise ExperimentError(message(str(own.file), rule, got=file.stem, see="Rename the file"))
+        found[file.stem] = preset
     return found
 
 
-def _preset(axis: str, file: Path, variants: Mapping[str, Variant], *, origin: str) -> Variant | None:
+def _preset(axis: str, file: Path, variants: Mapping[str, Variant], origin: str) -> Variant | None:
     preset = find_preset(file)
     if preset is None:
         return None
@@ -248,14 +238,9 @@ def _imported_variant(axis: str, path: str) -> Variant:
     except (ImportError, ValueError):
         spec = None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        raise ExperimentError(
-            message(
-                axis,
-                "there is no Python module of this import path",
-                got=module_name,
-                see="Write package.module:Name; the package must be installed or stand beside experiments/",
-            )
-        )
+        rule = "there is no Python module of this import path"
+        see = "Write package.module:Name; the package must be installed or stand beside experiments/"
+        raise ExperimentError(message(axis, rule, got=module_name, see=see))
     return read_source(axis, Path(spec.origin), origin="import", name=path, callable_name=callable_name)
 
 

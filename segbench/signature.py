@@ -6,6 +6,7 @@ import ast
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,7 +79,7 @@ class Variant:
     @property
     def reference(self) -> str:
         """Text of the docstring's section `Reference:`; empty where there is none."""
-        return _section(self.doc, "Reference")
+        return " ".join(" ".join(_section(self.doc, "Reference")).split())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,18 +105,15 @@ class Preset:
                 where = f"{self.file}:{self.line}"
                 rule = f"the {base.axis} {base.name} has no such knob"
                 raise ExperimentError(message(where, rule, got=name, known=base.knobs))
-        knobs = {
-            name: replace(knob, default=self.knobs.get(name, knob.default))
-            for name, knob in base.knobs.items()
-        }
+        chosen = {name: replace(base.knobs[name], default=value) for name, value in self.knobs.items()}
         return replace(
             base,
             name=self.file.stem,
             file=self.file,
             line=self.line,
-            summary=" ".join(self.doc.split("\n\n")[0].split()),
+            summary=_summary(self.doc),
             doc=self.doc,
-            knobs=knobs,
+            knobs={**base.knobs, **chosen},
             preset_of=base.name,
         )
 
@@ -137,12 +135,9 @@ def read_source(
     """
     found = find_variant(axis, file, origin=origin, name=name, callable_name=callable_name)
     if found is None:
-        rule = f"there is no {callable_name}" if callable_name else NO_VARIANT
-        see = (
-            "Name the module that defines it"
-            if callable_name
-            else f"Put @variant of segbench.axes.{axis} on one"
-        )
+        rule, see = NO_VARIANT, f"Put @variant of segbench.axes.{axis} on one"
+        if callable_name:
+            rule, see = f"there is no {callable_name}", "Name the module that defines it"
         raise ExperimentError(message(str(file), rule, see=see))
     return found
 
@@ -170,27 +165,22 @@ def find_variant(
         rule = "a file holds one variant, but this is the second"
         raise ExperimentError(message(f"{file}:{second.lineno}", rule, got=second.name))
     node, mark = candidates[0]
-    absent = _mark_argument(mark, "absent", dict, file) or {}
-    places = _mark_argument(mark, "places", tuple, file) or ()
-    multiple = _mark_argument(mark, "size_multiple", str | int, file)
-    flawed = _mark_argument(mark, "flawed", str, file)
+    marks = _read_marks(mark, file)
+    absent, places, multiple = marks.get("absent", {}), marks.get("places", ()), marks.get("size_multiple")
     signature = _signature_node(node)
     doc = ast.get_docstring(node) or ""
     helps = _argument_helps(doc)
     arguments = signature.args if signature is not None else ast.arguments([], [], None, [], [], None, [])
-    runtime = tuple(a.arg for a in [*arguments.posonlyargs, *arguments.args] if a.arg not in ("self", "cls"))
     knobs = {}
     for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        where = f"{file}:{argument.lineno}"
-        knobs[argument.arg] = Knob(
-            name=argument.arg,
-            annotation=ast.unparse(argument.annotation) if argument.annotation else "Any",
-            default=REQUIRED
-            if default is None
-            else _literal(default, where, f"the default of knob {argument.arg}"),
-            help=helps.get(argument.arg, ""),
-            absent=absent.get(argument.arg, REQUIRED),
-            is_place=argument.arg in places,
+        name_of_knob, where = argument.arg, f"{file}:{argument.lineno}"
+        knobs[name_of_knob] = Knob(
+            name=name_of_knob,
+            annotation=_annotation(argument),
+            default=_literal(default, where, f"the default of knob {name_of_knob}") if default else REQUIRED,
+            help=helps.get(name_of_knob, ""),
+            absent=absent.get(name_of_knob, REQUIRED),
+            is_place=name_of_knob in places,
         )
     for argument_name, named in (("absent", absent), ("places", places)):
         unknown = [knob for knob in named if knob not in knobs]
@@ -198,18 +188,19 @@ def find_variant(
             where = f"{file}:{node.lineno}"
             rule = f"{argument_name}= names no knob"
             raise ExperimentError(message(where, rule, got=unknown[0], known=knobs))
+    positional = [*arguments.posonlyargs, *arguments.args]
     return Variant(
         axis=axis,
         name=name or file.stem,
         file=file,
         line=node.lineno,
         callable=node.name,
-        summary=" ".join(doc.split("\n\n")[0].split()),
+        summary=_summary(doc),
         doc=doc,
-        runtime=runtime,
+        runtime=tuple(each.arg for each in positional if each.arg not in ("self", "cls")),
         knobs=knobs,
         size_multiple=None if multiple is None else str(multiple),
-        flawed=flawed,
+        flawed=marks.get("flawed"),
         origin=origin,
         digest=None if origin == "built-in" else hashlib.sha256(source).hexdigest(),
     )
@@ -240,15 +231,13 @@ def read_class(file: Path, name: str) -> tuple[str, tuple[str, ...], dict[str, K
     )
     knobs = {}
     for argument, default in pairs:
-        annotation = ast.unparse(argument.annotation) if argument.annotation else "Any"
         try:
             value = REQUIRED if default is None else ast.literal_eval(default)
         except ValueError:
             continue
-        text = " ".join(helps.get(argument.arg, "").split("\n\n")[0].split())
-        knobs[argument.arg] = Knob(name=argument.arg, annotation=annotation, default=value, help=text)
-    bases = tuple(ast.unparse(base) for base in node.bases)
-    return " ".join(doc.split("\n\n")[0].split()), bases, knobs
+        name, text = argument.arg, _summary(helps.get(argument.arg, ""))
+        knobs[name] = Knob(name=name, annotation=_annotation(argument), default=value, help=text)
+    return _summary(doc), tuple(ast.unparse(base) for base in node.bases), knobs
 
 
 def find_preset(file: Path) -> Preset | None:
@@ -304,17 +293,25 @@ def _variant_mark(node: ast.FunctionDef | ast.ClassDef) -> ast.expr | None:
     return None
 
 
-def _mark_argument(mark: ast.expr | None, name: str, kind: Any, file: Path) -> Any:
-    if not isinstance(mark, ast.Call):
-        return None
-    for keyword in mark.keywords:
-        if keyword.arg == name:
-            where = f"{file}:{keyword.lineno}"
-            value = _literal(keyword.value, where, f"{name}= of @variant")
-            if not isinstance(value, kind):
-                raise ExperimentError(message(where, f"{name}= of @variant has the wrong type", got=value))
-            return value
-    return None
+_MARKS: Final[Mapping[str, Any]] = {
+    "absent": dict,
+    "places": tuple,
+    "size_multiple": str | int,
+    "flawed": str,
+}
+"""Argument of `@variant` -> its type; `registry.marker` says what each is for."""
+
+
+def _read_marks(mark: ast.expr | None, file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for keyword in mark.keywords if isinstance(mark, ast.Call) else ():
+        if keyword.arg is not None and keyword.arg in _MARKS:
+            where, what = f"{file}:{keyword.lineno}", f"{keyword.arg}= of @variant"
+            value = _literal(keyword.value, where, what)
+            if not isinstance(value, _MARKS[keyword.arg]):
+                raise ExperimentError(message(where, f"{what} has the wrong type", got=value))
+            found[keyword.arg] = value
+    return found
 
 
 def _signature_node(node: ast.FunctionDef | ast.ClassDef) -> ast.FunctionDef | None:
@@ -330,39 +327,32 @@ def _literal(node: ast.expr, where: str, what: str) -> Any:
         raise ExperimentError(message(where, f"{what} must be a literal", got=ast.unparse(node))) from error
 
 
-def _section(doc: str, title: str) -> str:
-    """Return the text of a section of a Google-style docstring, on one line."""
+def _annotation(argument: ast.arg) -> str:
+    return ast.unparse(argument.annotation) if argument.annotation else "Any"
+
+
+def _summary(doc: str) -> str:
+    """Return the first paragraph on one line."""
+    return " ".join(doc.split("\n\n")[0].split())
+
+
+def _section(doc: str, title: str) -> list[str]:
+    """Return the lines of a section of a Google-style docstring; of `Title: text`, up to an empty one."""
     lines = doc.splitlines()
-    if f"{title}:" not in lines:  # on the line of its title: `Reference: text`
-        start = next((k for k, line in enumerate(lines) if line.startswith(f"{title}: ")), None)
-        if start is None:
-            return ""
-        inside = [lines[start].removeprefix(f"{title}:"), *lines[start + 1 :]]
-        end = next((k for k, line in enumerate(inside) if not line.strip()), len(inside))
-        return " ".join(" ".join(inside[:end]).split())
-    start = lines.index(f"{title}:") + 1
-    inside = []
-    for line in lines[start:]:
-        if line.strip() and not line.startswith(" "):
-            break
-        inside.append(line)
-    return " ".join(" ".join(inside).split())
+    for number, line in enumerate(lines, start=1):
+        if line == f"{title}:":
+            return list(takewhile(lambda line: not line.strip() or line.startswith(" "), lines[number:]))
+        if line.startswith(f"{title}: "):
+            return list(takewhile(str.strip, [line.removeprefix(f"{title}:"), *lines[number:]]))
+    return []
 
 
 def _argument_helps(doc: str) -> dict[str, str]:
     """Read the `Args:` section of a Google-style docstring: name -> text."""
     helps: dict[str, str] = {}
-    in_section, current = False, None
-    for line in doc.splitlines():
-        if line.strip() == "Args:":
-            in_section = True
-            continue
-        if not in_section:
-            continue
-        indent = len(line) - len(line.lstrip())
-        if line.strip() and indent == 0:
-            break
-        if indent == 4 and ":" in line:
+    current = None
+    for line in _section(doc, "Args"):
+        if len(line) - len(line.lstrip()) == 4 and ":" in line:
             current, _, text = line.strip().partition(":")
             helps[current] = text.strip()
         elif current and line.strip():

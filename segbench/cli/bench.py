@@ -16,6 +16,7 @@ from segbench.cli.options import (
     SmokeOption,
     ThreadsOption,
 )
+from segbench.cli.printing import print_json
 
 if TYPE_CHECKING:
     from segbench.plan.bench import Bench, Pace
@@ -66,9 +67,7 @@ def bench(
         on_stage=lambda what: typer.echo(f"measuring {what}", err=True),
     )
     if as_json:
-        import json
-
-        typer.echo(json.dumps(_content(found), indent=2, ensure_ascii=False))
+        print_json(_content(found))
         return
     _print(found, slot.device, slot.threads)
 

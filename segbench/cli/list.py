@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from segbench import registry
+from segbench.cli.printing import print_json
 from segbench.config.load import experiment_files
 from segbench.config.project import Project
 from segbench.config.trial import DECLARED, FIELDS, TrialConfig
@@ -197,10 +198,6 @@ def _variant_json(variant: Variant) -> dict[str, Any]:
             for knob in variant.knobs.values()
         ],
     }
-
-
-def print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def _flaw(variant: Variant) -> str:

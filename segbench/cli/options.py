@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from segbench.sweep.loggers.log import Logger
+
+
+def _without(name: str, text: str, **more: Any) -> Any:
+    """Declare an option whose help says what happens without it, so that no default is shown."""
+    return typer.Option(name, help=text, show_default=False, **more)
+
 
 ExperimentArgument = Annotated[
     str,
@@ -34,22 +40,20 @@ OptionalExperimentArgument = Annotated[
 
 ScaleOption = Annotated[
     str | None,
-    typer.Option(
+    _without(
         "--scale",
+        "One of the file's `scales`; the experiment is then called EXPERIMENT_NAME.",
         metavar="NAME",
-        help="One of the file's `scales`; the experiment is then called EXPERIMENT_NAME.",
-        show_default=False,
     ),
 ]
 
 SetOption = Annotated[
     list[str] | None,
-    typer.Option(
+    _without(
         "--set",
-        metavar="KEY=VALUE",
-        help="Change a field or knob of the baseline, such as epochs=10 or optimizer.lr=1e-3; these are "
+        "Change a field or knob of the baseline, such as epochs=10 or optimizer.lr=1e-3; these are "
         "other trials. May be repeated.",
-        show_default=False,
+        metavar="KEY=VALUE",
     ),
 ]
 
@@ -62,29 +66,24 @@ SmokeOption = Annotated[
 
 OnlyOption = Annotated[
     list[str] | None,
-    typer.Option(
+    _without(
         "--only",
+        "Take only the cells with this level; AXIS=A,B means either. May be repeated: all must hold.",
         metavar="AXIS=LEVEL",
-        help="Take only the cells with this level; AXIS=A,B means either. May be repeated: all must hold.",
-        show_default=False,
     ),
 ]
 
 SeedsOption = Annotated[
-    str | None,
-    typer.Option(
-        "--seeds", metavar="LIST", help="Take only these seeds, such as 0-1 or 0,2,4.", show_default=False
-    ),
+    str | None, _without("--seeds", "Take only these seeds, such as 0-1 or 0,2,4.", metavar="LIST")
 ]
 
 AsOption = Annotated[
     str | None,
-    typer.Option(
+    _without(
         "--as",
-        metavar="NAME",
-        help="Call the experiment NAME in results/ and reports/: a changed file beside old results. The name "
+        "Call the experiment NAME in results/ and reports/: a changed file beside old results. The name "
         "of another experiment, or of its results, is refused.",
-        show_default=False,
+        metavar="NAME",
     ),
 ]
 
@@ -94,33 +93,30 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON for program
 
 StorageOption = Annotated[
     str | None,
-    typer.Option(
+    _without(
         "--storage",
+        "Where the dashboard's studies lie: sqlite:///FILE, postgresql+psycopg://USER@HOST/DATABASE, "
+        "journal:///FILE or FILE.log. Without it: results/optuna.journal.",
         metavar="URL",
         envvar="SEGBENCH_STORAGE",
-        help="Where the dashboard's studies lie: sqlite:///FILE, postgresql+psycopg://USER@HOST/DATABASE, "
-        "journal:///FILE or FILE.log. Without it: results/optuna.journal.",
-        show_default=False,
     ),
 ]
 
 LogOption = Annotated[
     list[Logger] | None,
-    typer.Option(
+    _without(
         "--log",
-        help="Write the same numbers for TensorBoard or wandb (offline unless WANDB_MODE says otherwise), "
+        "Write the same numbers for TensorBoard or wandb (offline unless WANDB_MODE says otherwise), "
         "each an extra of its name. May be repeated.",
-        show_default=False,
     ),
 ]
 
 ProjectOption = Annotated[
     Path | None,
-    typer.Option(
+    _without(
         "--project",
+        "The folder with experiments/, results/ and data/. Without it: around the current folder.",
         metavar="DIR",
-        help="The folder with experiments/, results/ and data/. Without it: around the current folder.",
-        show_default=False,
         exists=True,
         file_okay=False,
     ),
@@ -138,85 +134,72 @@ DeviceOption = Annotated[
 ]
 
 WorkersOption = Annotated[
-    int | None,
-    typer.Option("--workers", min=1, help="Processes; without it one a GPU or CPU core.", show_default=False),
+    int | None, _without("--workers", "Processes; without it one a GPU or CPU core.", min=1)
 ]
 
 TrialsPerGpuOption = Annotated[
     int | None,
-    typer.Option(
+    _without(
         "--trials-per-gpu",
-        min=1,
+        "Trials that share a GPU at a time; refused where their measured memory does not fit.",
         metavar="K",
-        help="Trials that share a GPU at a time; refused where their measured memory does not fit.",
-        show_default=False,
+        min=1,
     ),
 ]
 
 HangTimeoutOption = Annotated[
     str | None,
-    typer.Option(
+    _without(
         "--hang-timeout",
-        metavar="DURATION",
-        help="Silence after a trial's first step for which its worker is killed and the trial tried again, "
+        "Silence after a trial's first step for which its worker is killed and the trial tried again, "
         "such as 10m. Without it: 20 of its usual epochs, at least 5 minutes.",
-        show_default=False,
+        metavar="DURATION",
     ),
 ]
 
 TimeLimitOption = Annotated[
     str | None,
-    typer.Option(
+    _without(
         "--time-limit",
+        "Stop cleanly before so much wall-clock time is over: 90s, 50m, 8h, 1h30m.",
         metavar="DURATION",
-        help="Stop cleanly before so much wall-clock time is over: 90s, 50m, 8h, 1h30m.",
-        show_default=False,
     ),
 ]
 
 ThreadsOption = Annotated[
-    int | None,
-    typer.Option(
-        "--threads", min=1, help="CPU threads of a worker; without it: cores / workers.", show_default=False
-    ),
+    int | None, _without("--threads", "CPU threads of a worker; without it: cores / workers.", min=1)
 ]
 
 NetworkThreadsOption = Annotated[
-    int | None,
-    typer.Option(
-        "--threads", min=1, help="CPU threads of the network; without it: all cores.", show_default=False
-    ),
+    int | None, _without("--threads", "CPU threads of the network; without it: all cores.", min=1)
 ]
 
 BatchSizeOption = Annotated[
     int | None,
-    typer.Option(
+    _without(
         "--batch-size",
-        min=1,
-        help="Images or tiles of the training size that the network takes at once; others count by their "
+        "Images or tiles of the training size that the network takes at once; others count by their "
         "pixels. Without it: the trial's own.",
-        show_default=False,
+        min=1,
     ),
 ]
 
 LoaderWorkersOption = Annotated[
     int | None,
-    typer.Option(
+    _without(
         "--loader-workers",
+        "Loader processes of a worker; they change no number. Without it: none on a CPU.",
         min=0,
-        help="Loader processes of a worker; they change no number. Without it: none on a CPU.",
-        show_default=False,
     ),
 ]
 
 NotifyOption = Annotated[
     str | None,
-    typer.Option(
+    _without(
         "--notify",
-        metavar="COMMAND",
-        help="Run this in a shell when the sweep ends or stops: SEGBENCH_EXPERIMENT, SEGBENCH_STATE and "
+        "Run this in a shell when the sweep ends or stops: SEGBENCH_EXPERIMENT, SEGBENCH_STATE and "
         "SEGBENCH_SUMMARY are set, JSON is on standard input.",
-        show_default=False,
+        metavar="COMMAND",
     ),
 ]
 

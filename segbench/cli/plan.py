@@ -1,9 +1,9 @@
-"""What `segbench plan` prints: the cells with what they cost, and the sweep as a whole."""
+"""`segbench plan`: what a sweep would do, as the cells with their costs and the sweep as a whole."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -20,7 +20,7 @@ from segbench.cli.options import (
     SmokeOption,
     StrictOption,
 )
-from segbench.cli.printing import console, duration
+from segbench.cli.printing import console, duration, file_bar, print_changes, print_json, refusal
 from segbench.wording import counted
 
 if TYPE_CHECKING:
@@ -34,32 +34,23 @@ if TYPE_CHECKING:
 
 def print_plan(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> None:
     """Print a plan, for a sweep with these workers; of a search only what it searches."""
-    from rich.markup import escape
-
     from segbench.config.experiment import Search
+    from segbench.plan.plan import tuning_lines
+    from segbench.sweep.summary import describe_search
 
     experiment = plan.experiment
     to = console()
-    to.print(f"{escape(experiment.name)}: {escape(experiment.question)}", soft_wrap=True)
+    to.out(f"{experiment.name}: {experiment.question}", highlight=False)
     if isinstance(search := experiment.kind, Search):
-        from segbench.sweep.summary import describe_search
-
         names = ", ".join(parameter.name for parameter in search.parameters)
-        to.print(
-            f"A search over {escape(names)}: {escape(describe_search(search))}. "
-            "`segbench status` shows those that were made.",
-            soft_wrap=True,
-        )
+        made = "`segbench status` shows those that were made."
+        to.out(f"A search over {names}: {describe_search(search)}. {made}", highlight=False)
         return
     if plan.entries or not plan.tunings:
         _print_cells(plan, costs, to)
-    if plan.tunings:
-        from segbench.plan.plan import tuning_lines
-
-        for line in tuning_lines(plan):
-            to.print(escape(line), soft_wrap=True)
-    for line in _summary(plan, costs, slots):
-        to.print(escape(line), soft_wrap=True)
+    tunings = tuning_lines(plan) if plan.tunings else []
+    for line in (*tunings, *_summary(plan, costs, slots)):
+        to.out(line, highlight=False)
 
 
 _MOST_WRAPPED = 500
@@ -83,38 +74,32 @@ def _print_cells(plan: Plan, costs: Costs, to: Console) -> None:
         )
     names, numbers = axes or ["cell"], ("done", *known)
     if len(rows) > _MOST_WRAPPED:
-        _print_long(names, numbers, rows, to)
+        _print_unwrapped((*names, *numbers, "state"), rows, range(len(names), len(names) + len(numbers)), to)
         return
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, header_style="bold")
-    for name in names:
-        table.add_column(escape(name))
-    for name in numbers:
-        table.add_column(name, justify="right")
-    table.add_column("state")
+    for name in (*names, *numbers, "state"):
+        table.add_column(escape(name), justify="right" if name in numbers else "left")
     for row in rows:
         table.add_row(*map(escape, row))
     to.print(table)
 
 
-def _print_long(
-    names: Sequence[str], numbers: Sequence[str], rows: Sequence[Sequence[str]], to: Console
+def _print_unwrapped(
+    head: Sequence[str], rows: Sequence[Sequence[str]], right: Container[int], to: Console
 ) -> None:
-    """Print a row a line, as wide as it is."""
+    """Print one line per row, as wide as it is; columns of some numbers stand to the right."""
     from rich.cells import cell_len
 
-    head = (*names, *numbers, "state")
     widths = [max(map(cell_len, column)) for column in zip(head, *rows, strict=True)]
-    lines = []
     for row in (head, *rows):
         padded = []
         for place, (text, width) in enumerate(zip(row, widths, strict=True)):
             room = " " * (width - cell_len(text))
-            padded.append(room + text if len(names) <= place < len(head) - 1 else text + room)
-        lines.append("  ".join(padded).rstrip())
-    to.out("\n".join(lines), highlight=False)
+            padded.append(room + text if place in right else text + room)
+        to.out("  ".join(padded).rstrip(), highlight=False)
 
 
 _COLUMNS: Final[Mapping[str, Callable[[Cost], str]]] = {
@@ -130,43 +115,46 @@ def _text(value: float | None, form: str) -> str:
     return "" if value is None else form.format(value)
 
 
-def _summary(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> list[str]:
-    lines = []
-    if plan.tunings:
-        from segbench.plan.plan import tuning_size
-
-        lines.append(f"{tuning_size(plan)}.")
-    if plan.is_finished:
-        lines.append("Every trial is finished: a sweep has nothing to do.")
-    else:
-        copied = (
-            f", {counted(len(plan.to_reuse), 'trial')} to copy from other experiments"
-            if plan.to_reuse
-            else ""
-        )
-        lines.append(f"{counted(plan.num_to_run, 'trial')} to run{copied}; {_time(plan, costs, slots)}.")
-    lines += _aliases(plan)
-    lines += _look(plan)
-    lines += _whence(costs.values())
-    lines += _resolution(plan)
-    if plan.orphans:
-        lines.append(
-            f"{counted(len(plan.orphans), 'trial')} on disk no longer in the design: kept, not reported."
-        )
-    lines += [f"Left out: {reason}" for _, reason in plan.unreadable]
-    return lines
-
-
-def _look(plan: Plan) -> list[str]:
-    """Say which look the trials belong to, and how many only later looks may ask for."""
-    if not plan.later:
-        return []
-    from segbench.plan.plan import look_words
+def _summary(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> Iterator[str]:
+    """Say what is to run, how long that takes, where the numbers come from and what the seeds can show."""
+    from segbench.config.pairing import alias_lines, title
+    from segbench.plan.plan import look_words, tuning_size
+    from segbench.plan.power import smallest_difference
 
     experiment = plan.experiment
-    now = experiment.first_seeds(len({entry.trial.seed for entry in plan.entries}))
-    later = counted(len(plan.later), "further trial")
-    return [f"{look_words(experiment, now)}; {later} only if a later look asks for them."]
+    if plan.tunings:
+        yield f"{tuning_size(plan)}."
+    if plan.is_finished:
+        yield "Every trial is finished: a sweep has nothing to do."
+    else:
+        reused = counted(len(plan.to_reuse), "trial") if plan.to_reuse else ""
+        copied = f", {reused} to copy from other experiments" if reused else ""
+        yield f"{counted(plan.num_to_run, 'trial')} to run{copied}; {_time(plan, costs, slots)}."
+    if experiment.design.kind == "fractional":
+        lines = alias_lines(experiment.design)
+        head = title(experiment.design, num_cells=len(experiment.cells), num_axes=len(experiment.axes))
+        told = "Effects that it cannot tell from each other:"
+        yield f"{head}. {told if lines else 'No effects of up to two axes have aliases of up to three.'}"
+        yield from (f"  {line}" for line in lines)
+    if plan.later:
+        now = experiment.first_seeds(len({entry.trial.seed for entry in plan.entries}))
+        later = counted(len(plan.later), "further trial")
+        yield f"{look_words(experiment, now)}; {later} only if a later look asks for them."
+    if any(cost.flops for cost in costs.values()):
+        yield "GFLOP: a forward pass of one image; a multiply-add counts as two operations."
+    sources = dict.fromkeys(cost.source for cost in costs.values() if cost.source)
+    if sources:
+        yield f"Time and memory: {'; '.join(sources)}."
+    if (found := smallest_difference(plan)) is not None:
+        difference, spread = found
+        margin = f", the margin is {experiment.margin:g}" if experiment.margin else ""
+        yield (
+            f"{len(experiment.seeds)} seeds show differences in {experiment.outcome} of {difference:.2g} or "
+            f"more with 80 % power{margin}: per-seed differences have {spread.text}."
+        )
+    if plan.orphans:
+        yield f"{counted(len(plan.orphans), 'trial')} on disk no longer in the design: kept, not reported."
+    yield from (f"Left out: {reason}" for _, reason in plan.unreadable)
 
 
 def _time(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> str:
@@ -183,57 +171,12 @@ def _time(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> str:
     return text if workers < 2 else f"{text}; with {workers} workers: about {duration(seconds / workers)}"
 
 
-def _aliases(plan: Plan) -> list[str]:
-    """Return the alias table of a fraction."""
-    experiment = plan.experiment
-    if experiment.design.kind != "fractional":
-        return []
-    from segbench.config.pairing import alias_lines, title
-
-    lines = alias_lines(experiment.design)
-    numbers = {"num_cells": len(experiment.cells), "num_axes": len(experiment.axes)}
-    head = title(experiment.design, **numbers)
-    if not lines:
-        return [f"{head}. No effects of up to two axes have aliases of up to three."]
-    return [f"{head}. Effects that it cannot tell from each other:", *(f"  {line}" for line in lines)]
-
-
-def _whence(costs: Collection[Cost]) -> list[str]:
-    """Say what the columns are, and where times come from."""
-    lines = []
-    if any(cost.flops for cost in costs):
-        lines.append("GFLOP: a forward pass of one image, two operations a multiply-add.")
-    sources = dict.fromkeys(cost.source for cost in costs if cost.source)
-    if sources:
-        lines.append(f"Time and memory: {'; '.join(sources)}.")
-    return lines
-
-
-def _resolution(plan: Plan) -> list[str]:
-    """Say which differences the seeds can show."""
-    from segbench.plan.power import smallest_difference
-
-    found = smallest_difference(plan)
-    if found is None:
-        return []
-    difference, spread = found
-    experiment = plan.experiment
-    margin = f", the margin is {experiment.margin:g}" if experiment.margin else ""
-    return [
-        f"{len(experiment.seeds)} seeds show differences in {experiment.outcome} of {difference:.2g} or more "
-        f"with 80 % power{margin}: per-seed differences have {spread.text}."
-    ]
-
-
 def _states(entries: Sequence[PlanEntry]) -> str:
     states = Counter(
         "copied in" if entry.reusable is not None and not entry.state.is_finished else str(entry.state)
         for entry in entries
     )
     return ", ".join(f"{count} {state}" for state, count in states.items())
-
-
-# `segbench plan`: what a sweep would do.
 
 
 def plan(
@@ -257,7 +200,6 @@ def plan(
     Cells with what they cost, trials to run and done, how long it would take, the smallest difference that
     the seeds can show, and what the guards say. The exit code is 2 where a sweep would be refused.
     """
-    from segbench.cli.printing import print_changes, refusal
     from segbench.config.load import load_experiment
     from segbench.guards import refuses
     from segbench.plan.history import find_changes
@@ -273,11 +215,9 @@ def plan(
     slots = _slots(found, device)
     costs = _costs(found, slots[0], measures=measure)
     if as_json:
-        import json
-
         content = {**_content(found, costs), "findings": [finding.to_json() for finding in findings]}
         content["changes"] = [] if changes is None else [*changes.lines, *changes.effects]
-        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        print_json(content)
     else:
         if changes is not None:
             print_changes(changes)
@@ -291,7 +231,6 @@ def plan(
 
 
 def _findings(plan: Plan) -> tuple[Finding, ...]:
-    from segbench.cli.printing import file_bar
     from segbench.guards import check_plan, check_work, sorted_findings
 
     with file_bar("guards asked", has_lines=False) as on_progress:
@@ -299,8 +238,6 @@ def _findings(plan: Plan) -> tuple[Finding, ...]:
 
 
 def _print_findings(plan: Plan, findings: Sequence[Finding]) -> None:
-    from collections import Counter
-
     from segbench.guards import num_guards
 
     for finding in findings:
@@ -320,7 +257,6 @@ def _slots(plan: Plan, device: str) -> list[Slot]:
 
 
 def _costs(plan: Plan, slot: Slot, *, measures: bool) -> Costs:
-    from segbench.cli.printing import file_bar
     from segbench.data import decode
     from segbench.guards.data import distinct_data
     from segbench.plan.costs import costs_of
@@ -362,7 +298,8 @@ def _content(plan: Plan, costs: Costs) -> dict[str, Any]:
                         "seed": entry.trial.seed,
                         "fold": entry.trial.fold,
                         "state": str(entry.state),
-                        "reusable": _reusable(entry.reusable),
+                        "reusable": entry.reusable
+                        and f"{entry.reusable.experiment.name}/{entry.reusable.hash}",
                     }
                     for entry in entries
                 ],
@@ -374,7 +311,3 @@ def _content(plan: Plan, costs: Costs) -> dict[str, Any]:
         "orphans": [record.hash for record in plan.orphans],
         "unreadable": dict(plan.unreadable),
     }
-
-
-def _reusable(folder: Any) -> str | None:
-    return None if folder is None else f"{folder.experiment.name}/{folder.hash}"

@@ -1,11 +1,12 @@
-"""Numbers as commands print them."""
+"""What commands print: numbers, tables, JSON, progress bars and what changed in a file."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -32,6 +33,11 @@ def size(num_bytes: float) -> str:
     """Write an amount of data: `12.3 MiB`, `4.5 GiB`."""
     mib = num_bytes / 2**20
     return f"{mib:,.1f} MiB" if mib < 1024 else f"{mib / 1024:,.1f} GiB"
+
+
+def print_json(value: Any) -> None:
+    """Print plain values for programs."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 # Tables as a terminal and a pipe show them.
@@ -86,7 +92,7 @@ def file_bar(what: str, *, has_lines: bool = True) -> Iterator[Callable[[int, in
     In a terminal it is redrawn in place; in a pipe a line is printed every tenth where `has_lines` is True.
     """
     if not sys.stderr.isatty():
-        yield _Lines(what) if has_lines else _say_nothing
+        yield _lines(what) if has_lines else lambda done, total: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -103,23 +109,17 @@ def file_bar(what: str, *, has_lines: bool = True) -> Iterator[Callable[[int, in
         yield show
 
 
-def _say_nothing(done: int, total: int) -> None:
-    """Take a step of what is done in seconds."""
+def _lines(what: str) -> Callable[[int, int], None]:
+    printed = 0
 
-
-class _Lines:
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._tenths = 0
-
-    def __call__(self, done: int, total: int) -> None:
+    def show(done: int, total: int) -> None:
+        nonlocal printed
         tenths = 10 * done // max(total, 1)
-        if tenths > self._tenths:
-            self._tenths = tenths
-            print(f"{done:,} of {total:,} {self._what}", file=sys.stderr, flush=True)
+        if tenths > printed:
+            printed = tenths
+            print(f"{done:,} of {total:,} {what}", file=sys.stderr, flush=True)
 
-
-# What a search is after, in one line.
+    return show
 
 
 # What a command says of a file that changed since its last sweep.

@@ -16,9 +16,8 @@ from typing import Any
 from segbench.config import schema
 from segbench.config.axes import (
     LEAVE_ONE_OUT,
-    Change,
+    Applier,
     Dimension,
-    Setting,
     base_of,
     check_writers,
     finish,
@@ -29,7 +28,7 @@ from segbench.config.axes import (
     spell_out,
 )
 from segbench.config.claims import check_estimable, read_claims
-from segbench.config.designs import Combined, read_design
+from segbench.config.designs import Combined, Labels, read_design
 from segbench.config.document import Node, Place, Problems, read_assignments, read_document
 from segbench.config.expand import num_folds
 from segbench.config.experiment import Axis, Cell, Claim, Design, Experiment
@@ -40,7 +39,6 @@ from segbench.config.resolve import (
     check_agreement,
     resolve_baseline,
     resolve_field,
-    set_path,
     with_knob,
 )
 from segbench.config.schema import check_structure
@@ -49,7 +47,6 @@ from segbench.config.slurm import read_slurm
 from segbench.config.trial import DECLARED, FIELDS, Hasher, Objective, Target
 from segbench.errors import ExperimentError, message
 from segbench.quantities import IMAGE_METRICS, TEST_METRICS, VAL_METRICS, is_lower_better
-from segbench.sizes import size_multiple, size_problem
 
 # Several documents in, one out.
 
@@ -109,28 +106,17 @@ def label_levels(document: Node, problems: Problems) -> Node:
             target = target.having(name, axis, target.key_place(name))
         section = section.having(inner, target, section.key_place(inner)) if inner else target
         document = document.having(outer, section, document.key_place(outer))
-    scales = document.get("scales")
-    if scales is not None and scales.is_mapping:
-        for name, scale in scales.items():
-            if scale.is_mapping:
-                scales = scales.having(name, label_levels(scale, problems), scales.key_place(name))
-        document = document.having("scales", scales, document.key_place("scales"))
+    for name, scale in document.entries("scales"):
+        if scale.is_mapping:
+            scales = document["scales"]
+            scales = scales.having(name, label_levels(scale, problems), scales.key_place(name))
+            document = document.having("scales", scales, document.key_place("scales"))
     return document
 
 
 def extend(parent: Node, child: Node, problems: Problems) -> Node:
     """Lay a child over its parent: baseline fields replace, levels add to axes, other keys replace."""
-    merged = parent
-    for key, value in child.items():
-        place = child.key_place(key)
-        above = parent.get(key)
-        if key in ("baseline", "axes") and above is not None and above.is_mapping and value.is_mapping:
-            for name, inner in value.items():
-                if key == "axes" and name in above:
-                    inner = _extended_axis(name, above[name], inner, problems)
-                above = above.having(name, inner, value.key_place(name))
-            value = above
-        merged = merged.having(key, value, place)
+    merged = _laid_over(parent, child, lambda name, old, new: _extended_axis(name, old, new, problems))
     if "search" in child and "axes" not in child:
         merged = merged.without("axes", "design", "only", "exclude", "tune")
     elif "axes" in child and "search" not in child:
@@ -140,17 +126,23 @@ def extend(parent: Node, child: Node, problems: Problems) -> Node:
 
 def apply_scale(document: Node, scale: str, problems: Problems) -> Node:
     """Lay a scale over a document: baseline field by field, an axis or another key whole."""
-    scales = document.get("scales")
-    body = scales.get(scale) if scales is not None else None
-    if body is None or not body.is_mapping:
-        return document
-    for key, value in body.items():
+    body = dict(document.entries("scales")).get(scale)
+    return document if body is None or not body.is_mapping else _laid_over(document, body)
+
+
+def _laid_over(
+    document: Node, other: Node, merge_axes: Callable[[str, Node, Node], Node] = lambda name, old, new: new
+) -> Node:
+    """Lay another document over one: baseline and axes entry by entry, any other key whole."""
+    for key, value in other.items():
         above = document.get(key)
         if key in ("baseline", "axes") and above is not None and above.is_mapping and value.is_mapping:
             for name, inner in value.items():
+                if key == "axes" and name in above:
+                    inner = merge_axes(name, above[name], inner)
                 above = above.having(name, inner, value.key_place(name))
             value = above
-        document = document.having(key, value, body.key_place(key))
+        document = document.having(key, value, other.key_place(key))
     return document
 
 
@@ -261,7 +253,7 @@ def _looks(node: Node, problems: Problems) -> tuple[int, ...]:
     if start.value >= most.value:
         rule = f"max must be larger than start ({start.value}): the first look is not the last"
         problems.add(most.place, rule, got=most.value)
-    if given is None or given.value is None:
+    if given is None:
         return (start.value, most.value)
     looks = given.elements()
     for before, after in pairwise(looks):
@@ -282,21 +274,13 @@ def _check_worth(document: Node, problems: Problems) -> None:
         rule = "a search compares no arms, so it has no looks: give `seeds` as a count or a list"
         problems.add(place, rule)
         return
-    axes = document.get("axes")
-    levels = [axis.get("levels") for _, axis in axes.items()] if axes is not None and axes.is_mapping else []
+    levels = [axis.get("levels") for _, axis in document.entries("axes")]
     if not any(each is not None and len(each.value) > 1 for each in levels):
         rule = "looks need an axis with two levels or more: there is nothing to judge at them"
         problems.add(place, rule)
 
 
 # Combinations of levels to resolved cells.
-
-
-Labels = tuple[str | None, ...]
-"""One label an axis; None where the axis has no level."""
-
-_AGREEING = (("model", "dataset"), ("schedule", "epochs"), ("mix", "batch_size"))
-"""Fields that `check_size` and `check_agreement` look at together."""
 
 
 def build_cells(
@@ -309,87 +293,20 @@ def build_cells(
 ) -> tuple[Cell, ...]:
     """Resolve every combination; fields that contradict each other in one are a problem."""
     names = [axis.name for axis in axes]
-    resolver, hasher = _Resolver(base, problems), Hasher()
+    applier, hasher = Applier(base, problems), Hasher()
     cells: list[Cell] = []
     for labels in combined:
         levels = {name: label for name, label in zip(names, labels, strict=True) if label is not None}
         settings = [dimensions[name].settings[label] for name, label in levels.items()]
-        fields = resolver.fields(settings)
+        fields = applier.apply(settings)
         if fields is None:
             continue
-        resolver.check(fields)
+        applier.check(fields)
         if not problems:
             config = fields.config(objective)
             cells.append(Cell(levels=levels, config=config, config_hash=hasher.config_hash(config)))
     _check_labels(cells, combined, problems)
     return tuple(cells)
-
-
-def check_size(fields: Fields, base: Fields, problems: Problems) -> None:
-    """Record it if the data set's size is no multiple of what the network takes, at what caused it."""
-    if "model" not in fields.values or "dataset" not in fields.values:
-        return
-    model, size_px = fields.values["model"], fields.values["dataset"].knobs.get("size_px")
-    if not isinstance(size_px, int):
-        return
-    place = fields.places["dataset"]
-    if place == base.places.get("dataset") and fields.places["model"] != base.places.get("model"):
-        place = fields.places["model"]
-    try:
-        multiple = size_multiple(model.name, model.knobs)
-    except ExperimentError as error:
-        problems.add_error(place, error)
-        return
-    text = None if multiple is None else size_problem(str(place), size_px, multiple, model.name)
-    if text is not None:
-        problems.add_text(place, text)
-
-
-class _Resolver:
-    """Applies levels to the baseline; what a level makes of a field is worked out once, not once a cell.
-
-    Values are told by their identity (`id`), which stays theirs as long as they are kept here.
-    """
-
-    def __init__(self, base: Fields, problems: Problems) -> None:
-        self._base, self._problems = base, problems
-        self._changed: dict[tuple[int, int], tuple[Any, Any, Place] | None] = {}
-        self._checked: dict[tuple[int, ...], tuple[Any, ...]] = {}
-
-    def fields(self, settings: Sequence[Setting]) -> Fields | None:
-        """Do what `levels.apply` does: first whole fields, then paths; None where that is impossible."""
-        values, places = dict(self._base.values), dict(self._base.places)
-        is_sound = True
-        for setting in settings:
-            is_sound = is_sound and not setting.is_broken
-            for name, (value, place) in setting.whole.items():
-                values[name], places[name] = value, place
-        for setting in settings:
-            for change in setting.paths:
-                name = Target.of(change.target).field
-                changed = self._change(name, values.get(name), change) if name in values else None
-                if changed is None:
-                    return None
-                _, values[name], places[name] = changed
-        return Fields(values, places) if is_sound else None
-
-    def check(self, fields: Fields) -> None:
-        """Record where fields contradict each other; those seen together before are not looked at again."""
-        for pair in _AGREEING:
-            seen = [(fields.values.get(name), fields.places.get(name)) for name in pair]
-            key = tuple(id(each) for both in seen for each in both)
-            if key not in self._checked:
-                self._checked[key] = tuple(seen)
-                check_size(fields, self._base, self._problems)
-                check_agreement(fields, self._base, self._problems)
-
-    def _change(self, name: str, value: Any, change: Change) -> tuple[Any, Any, Place] | None:
-        key = id(value), id(change)
-        if key not in self._changed:
-            alone = Fields({name: value}, {})
-            made = set_path(alone, change.target, change.place, change.node, self._problems)
-            self._changed[key] = None if made is None else (value, made.values[name], made.places[name])
-        return self._changed[key]
 
 
 def _check_labels(cells: Sequence[Cell], combined: Mapping[Labels, Place], problems: Problems) -> None:
@@ -427,7 +344,6 @@ def assemble(
     objective = _objective(document, problems)
     outcome = _outcome(document, problems)
     base = resolve_baseline(document.get("baseline") or Node(document.place, {}), problems)
-    check_size(base, base, problems)
     check_agreement(base, base, problems)
     seeds, looks = read_seeds(document, problems)
     axes_node = document.get("axes") or Node(document.place, {})
@@ -441,40 +357,37 @@ def assemble(
     combined = read_design(document, axes, problems) if is_whole else Combined({}, Design())
     cells = build_cells(base, by_name, axes, combined.cells, objective, problems)
     margin, expected_sd = _number(document, "margin"), _number(document, "expected_seed_sd")
-    has_margin = "margin" in written and written["margin"].value is not None
-    claims_node = document.get("claims")
-    asked = written.get("axes")
-    unread = (
-        [name for name in asked.value if name not in by_name]
-        if asked is not None and asked.is_mapping
-        else []
-    )
+    unread = [name for name, _ in written.entries("axes") if name not in by_name]
     subgroups = _subgroups(document, outcome, problems)
     claims: tuple[Claim, ...] = ()
-    if claims_node is not None and claims_node.is_list:
+    if "claims" in document:
         claims = read_claims(
-            claims_node,
+            document["claims"],
             axes,
             problems,
             outcome=outcome,
-            has_margin=has_margin,
+            has_margin="margin" in written and written["margin"].value is not None,
             subgroups=subgroups,
             unread=unread,
         )
         if not problems:
             pairing = Pairing.of_design(axes, combined.design)
-            check_estimable(claims_node, claims, cells, pairing, combined.design, problems)
-    search_node = document.get("search")
-    search = None
-    if search_node is not None and search_node.is_mapping:
-        search = read_search(search_node, base, problems, name=name)
-    slurm = read_slurm(document.get("slurm"), problems)
-    tune_node = document.get("tune")
-    tune = None
-    if tune_node is not None and tune_node.is_mapping and search_node is None:
+            check_estimable(document["claims"], claims, cells, pairing, combined.design, problems)
+    search = tune = None
+    if "search" in document:
+        search = read_search(document["search"], base, problems, name=name)
+    elif "tune" in document:
         tune = read_tune(
-            tune_node, base, cells, dimensions, axes, seeds=seeds, overrides=overrides, problems=problems
+            document["tune"],
+            base,
+            cells,
+            dimensions,
+            axes,
+            seeds=seeds,
+            overrides=overrides,
+            problems=problems,
         )
+    slurm = read_slurm(document.get("slurm"), problems)
     problems.raise_any()
     baseline = base.config(objective)
     return Experiment(
@@ -498,14 +411,13 @@ def assemble(
         design=combined.design,
         looks=looks,
         tune=tune,
-        allow_flawed=document.get("allow_flawed") is not None and document["allow_flawed"].value is True,
+        allow_flawed="allow_flawed" in document and document["allow_flawed"].value is True,
         overrides=dict(overrides),
     )
 
 
 def _number(document: Node, key: str) -> float | None:
-    node = document.get(key)
-    return None if node is None or node.value is None else float(node.value)
+    return float(document[key].value) if key in document else None
 
 
 def _finished(axes: Node, dimensions: list[Dimension], base: Fields, problems: Problems) -> tuple[Axis, ...]:
@@ -531,7 +443,7 @@ def _has_all(written: Node, key: str, read: Mapping[str, Dimension]) -> bool:
 
 def _objective(document: Node, problems: Problems) -> Objective:
     node = document.get("objective")
-    if node is None or not node.is_mapping:
+    if node is None:
         return Objective()
     metric, direction = node.get("metric"), node.get("direction")
     name = "val_dice" if metric is None else str(metric.value)
@@ -546,7 +458,7 @@ def _objective(document: Node, problems: Problems) -> Objective:
             rule = "the objective must be a validation metric"
             problems.add(metric.place, rule, got=name, known=VAL_METRICS)
     best = "minimize" if is_lower_better(name) else "maximize"
-    if direction is not None and direction.value not in (None, best):
+    if direction is not None and direction.value != best:
         problems.add(direction.place, f"{name} is to {best}", got=direction.value)
     return Objective(name, best)
 
@@ -562,29 +474,21 @@ def _outcome(document: Node, problems: Problems) -> str:
 
 def _check_scales(document: Node, problems: Problems) -> None:
     """Check the fields of every scale, asked for or not."""
-    scales = document.get("scales")
-    if scales is None or not scales.is_mapping:
-        return
-    for _, scale in scales.items():
-        fields = scale.get("baseline")
-        if fields is None:
-            continue
-        for name, node in fields.items():
+    for _, scale in document.entries("scales"):
+        for name, node in scale.entries("baseline"):
             if name in FIELDS:
                 resolve_field(name, node, problems)
             else:
-                problems.add(fields.key_place(name), "there is no such key", got=name, known=FIELDS)
+                place = scale["baseline"].key_place(name)
+                problems.add(place, "there is no such key", got=name, known=FIELDS)
 
 
 def _subgroups(document: Node, outcome: str, problems: Problems) -> tuple[str, ...]:
-    node = document.get("subgroups")
-    if node is None or not node.is_list:
-        return ()
-    if node.value and outcome in TEST_METRICS and outcome not in IMAGE_METRICS:
-        rule = "sub-groups need an outcome with values per test image"
-        problems.add(node.place, rule, got=outcome, known=IMAGE_METRICS)
     found: list[str] = []
-    for each in node.elements():
+    if document.listed("subgroups") and outcome in TEST_METRICS and outcome not in IMAGE_METRICS:
+        rule = "sub-groups need an outcome with values per test image"
+        problems.add(document["subgroups"].place, rule, got=outcome, known=IMAGE_METRICS)
+    for each in document.listed("subgroups"):
         if each.text in found:
             problems.add(each.place, "a sub-group is listed twice", got=each.text)
         found.append(each.text)

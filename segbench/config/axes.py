@@ -14,7 +14,7 @@ from typing import Any, Final
 from segbench import registry
 from segbench.config.document import Node, Place, Problems
 from segbench.config.experiment import Axis, Level
-from segbench.config.resolve import Fields, resolve_field, set_path
+from segbench.config.resolve import AGREEMENTS, Fields, check_agreement, resolve_field, set_path
 from segbench.config.schema import INVALID
 from segbench.config.trial import FIELDS, Target
 from segbench.errors import ExperimentError
@@ -56,6 +56,15 @@ def find_label(node: Node, labels: Iterable[str]) -> str | None:
         equal = [label for label in labels if _number(label) == node.value]
         return equal[0] if len(equal) == 1 else None
     return None
+
+
+def read_label(name: str, node: Node, labels: Iterable[str], problems: Problems) -> str | None:
+    """Return the label of an axis that a node names, or None after recording that there is none."""
+    label = find_label(node, labels) if node.is_scalar else None
+    if label is None:
+        got = node.text if node.is_scalar else node.plain()
+        problems.add(node.place, f"{name} has no level of this label", got=got, known=labels)
+    return label
 
 
 def _number(label: str) -> float | None:
@@ -162,22 +171,18 @@ def read_dimension(name: str, place: Place, node: Node, problems: Problems) -> D
     is_target_broken = len(problems) > count
     settings: dict[str, Setting] = {}
     for label, body in levels.items():
+        label_place = levels.key_place(label)
         if not label.strip():
-            problems.add(levels.key_place(label), "a level's label must not be empty", got=label)
+            problems.add(label_place, "a level's label must not be empty", got=label)
+        changes: list[Change] = []
         if target is not None:
-            changes = [Change(target, target_place, body)]
+            changes += [] if is_target_broken else [Change(target, target_place, body)]
         elif body.is_mapping and body.value:
-            changes = [Change(key, body.key_place(key), value) for key, value in body.items()]
+            changes += [Change(key, body.key_place(key), value) for key, value in body.items()]
         else:
             rule = "an axis that is no field and has no `path:` needs levels such as {label: {norm: none}}"
             problems.add(place, rule, got=name, known=FIELDS)
-            settings[label] = Setting(label, levels.key_place(label), (), {}, True)
-            continue
-        settings[label] = _setting(
-            label, levels.key_place(label), changes, problems, is_checked=target is not None
-        )
-        if is_target_broken:
-            settings[label] = Setting(label, levels.key_place(label), (), {}, True)
+        settings[label] = _setting(label, label_place, changes, problems, is_checked=target is not None)
     return Dimension(name, place, settings, _named_baseline(name, node, settings, problems))
 
 
@@ -192,16 +197,51 @@ def check_target(target: str, place: Place, problems: Problems) -> None:
 
 def apply(fields: Fields, settings: Sequence[Setting], problems: Problems) -> Fields | None:
     """Apply levels to a configuration: first whole fields, then paths; None where that is impossible."""
-    for setting in settings:
-        for name, (value, place) in setting.whole.items():
-            fields = fields.having(name, value, place)
-    for setting in settings:
-        for change in setting.paths:
-            changed = set_path(fields, change.target, change.place, change.node, problems)
-            if changed is None:
-                return None
-            fields = changed
-    return None if any(setting.is_broken for setting in settings) else fields
+    return Applier(fields, problems).apply(settings)
+
+
+class Applier:
+    """Applies levels to a baseline; what a level makes of a field is worked out once, not once per cell.
+
+    Values are told by their identity (`id`), which stays theirs as long as they are kept here.
+    """
+
+    def __init__(self, base: Fields, problems: Problems) -> None:
+        self._base, self._problems = base, problems
+        self._changed: dict[tuple[int, int], tuple[Any, Any, Place] | None] = {}
+        self._checked: dict[tuple[int, ...], tuple[Any, ...]] = {}
+
+    def apply(self, settings: Sequence[Setting]) -> Fields | None:
+        """Do what `apply` does."""
+        values, places = dict(self._base.values), dict(self._base.places)
+        for setting in settings:
+            for name, (value, place) in setting.whole.items():
+                values[name], places[name] = value, place
+        for setting in settings:
+            for change in setting.paths:
+                name = Target.of(change.target).field
+                changed = self._change(name, values.get(name), change) if name in values else None
+                if changed is None:
+                    return None
+                _, values[name], places[name] = changed
+        return None if any(setting.is_broken for setting in settings) else Fields(values, places)
+
+    def check(self, fields: Fields) -> None:
+        """Record where fields contradict each other; those seen together before are not looked at again."""
+        for *pair, _ in AGREEMENTS:
+            seen = [(fields.values.get(name), fields.places.get(name)) for name in pair]
+            key = tuple(id(each) for both in seen for each in both)
+            if key not in self._checked:
+                self._checked[key] = tuple(seen)
+                check_agreement(fields, self._base, self._problems)
+
+    def _change(self, name: str, value: Any, change: Change) -> tuple[Any, Any, Place] | None:
+        key = id(value), id(change)
+        if key not in self._changed:
+            alone = Fields({name: value}, {})
+            made = set_path(alone, change.target, change.place, change.node, self._problems)
+            self._changed[key] = None if made is None else (value, made.values[name], made.places[name])
+        return self._changed[key]
 
 
 def finish(
@@ -251,18 +291,15 @@ def _setting(
                 whole[change.target] = (value, change.node.place)
         elif not is_checked:
             check_target(change.target, change.place, problems)
-    return Setting(label, place, tuple(changes), whole, len(problems) > count)
+    return Setting(label, place, tuple(changes), whole, not changes or len(problems) > count)
 
 
 def _named_baseline(name: str, node: Node, settings: Mapping[str, Setting], problems: Problems) -> str | None:
     named = node.get("baseline")
     if named is None or (named.value is None and "null" not in settings):
         return None
-    label = find_label(named, settings)
-    if label is None:
-        problems.add(named.place, f"{name} has no level of this label", got=named.text, known=settings)
-        return next(iter(settings))  # so that its lack is not reported again
-    return label
+    # Another label stands in for an unknown one, so that its lack is not reported again.
+    return read_label(name, named, settings, problems) or next(iter(settings))
 
 
 # `leave_one_out: r3` of an axis: the recipe, and the recipe without each of its steps, as levels.
@@ -299,12 +336,11 @@ def spell_out(name: str, axis: Node, problems: Problems) -> Node:
     for label, steps in _without_each(_steps(recipe, problems)):
         node = _level(name, Node.of(steps or "none", recipe.place), asked)
         levels = levels.having(label, node, asked.place)
-    written = axis.get("levels")
-    if written is not None and written.is_mapping:
-        for label, node in written.items():
-            if label in levels:
-                problems.add(written.key_place(label), "two levels have one label", got=label)
-            levels = levels.having(label, node, written.key_place(label))
+    for label, node in axis.entries("levels"):
+        place = axis["levels"].key_place(label)
+        if label in levels:
+            problems.add(place, "two levels have one label", got=label)
+        levels = levels.having(label, node, place)
     axis = axis.without(LEAVE_ONE_OUT).having("levels", levels, axis.key_place(LEAVE_ONE_OUT))
     return axis if "baseline" in axis else axis.having("baseline", Node(asked.place, whole, text=whole))
 
@@ -391,18 +427,38 @@ def read_conditions(
 ) -> dict[str, Condition]:
     """Read `when:` of every axis that has one, each after those that it depends on."""
     found: dict[str, Condition] = {}
+    labels = {name: dimension.settings for name, dimension in dimensions.items()}
     for name, node in axes.items():
-        when = node.get(WHEN)
-        if name not in dimensions or when is None or not when.is_mapping:
-            continue
-        labels = {
-            other: known
-            for other, value in when.items()
-            if (known := _labels(name, when, other, value, dimensions, problems))
-        }
-        if len(labels) == len(when.value):
-            found[name] = Condition(when.place, labels)
+        count = len(problems)
+        when = read_when(node, labels, problems, itself=name) if name in dimensions else {}
+        if when and len(problems) == count:
+            found[name] = Condition(node[WHEN].place, when)
     return _in_order(found, problems)
+
+
+def read_when(
+    holder: Node, labels: Mapping[str, Iterable[str]], problems: Problems, *, itself: str = ""
+) -> dict[str, tuple[str, ...]]:
+    """Read `when: {optimizer: sgd}`, or a list of labels, any of which will do.
+
+    Args:
+        holder: The axis or the parameter that has `when`, or none.
+        labels: Axis -> its labels.
+        problems: Takes axes and labels that there are not.
+        itself: The axis, which must not depend on itself.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for name, node in holder.entries(WHEN):
+        place = holder[WHEN].key_place(name)
+        if name == itself:
+            problems.add(place, "an axis must not depend on itself", got=name)
+        elif name not in labels:
+            known = [each for each in labels if each != itself]
+            problems.add(place, "there is no such axis", got=name, known=known)
+        else:
+            read = [read_label(name, each, labels[name], problems) for each in node.each()]
+            found[name] = tuple(dict.fromkeys(label for label in read if label is not None))
+    return found
 
 
 def is_conditional(axis: Node) -> bool:
@@ -457,32 +513,6 @@ def order_of(axes: Sequence[Axis]) -> tuple[Axis, ...]:
     for axis in axes:
         visit(axis)
     return tuple(found.values())
-
-
-def _labels(
-    name: str,
-    when: Node,
-    other: str,
-    value: Node,
-    dimensions: Mapping[str, Dimension],
-    problems: Problems,
-) -> tuple[str, ...]:
-    if other == name:
-        problems.add(when.key_place(other), "an axis must not depend on itself", got=other)
-        return ()
-    if other not in dimensions:
-        known = [each for each in dimensions if each != name]
-        problems.add(when.key_place(other), "there is no such axis", got=other, known=known)
-        return ()
-    labels = dimensions[other].settings
-    found = []
-    for node in value.elements() if value.is_list else (value,):
-        label = find_label(node, labels) if node.is_scalar else None
-        if label is None:
-            problems.add(node.place, f"{other} has no level of this label", got=node.text, known=labels)
-            return ()
-        found.append(label)
-    return tuple(dict.fromkeys(found))
 
 
 def _in_order(conditions: dict[str, Condition], problems: Problems) -> dict[str, Condition]:

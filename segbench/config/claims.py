@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from segbench.config.axes import find_label
+from segbench.config.axes import read_label
 from segbench.config.document import Node, Problems
 from segbench.config.experiment import Axis, Cell, Claim, Design
 from segbench.config.pairing import Pairing
@@ -253,10 +253,7 @@ def _compared(node: Node, axis: Axis, problems: Problems) -> tuple[str, str, str
         return None
     found = []
     for part in (parts[0], parts[2]):
-        label = find_label(_as_scalar(part, node), axis.labels)
-        if label is None:
-            problems.add(node.place, f"{axis.name} has no level of this label", got=part, known=axis.labels)
-        found.append(label)
+        found.append(read_label(axis.name, _as_scalar(part, node), axis.labels, problems))
     if found[0] is None or found[1] is None:
         return None
     if found[0] == found[1]:
@@ -290,45 +287,36 @@ def _nearest_first(word: Any, known: Sequence[str]) -> list[str]:
 def _at(
     node: Node, axes: Sequence[Axis], about: Axis, problems: Problems, unread: Sequence[str]
 ) -> dict[str, str]:
-    given = node.get("at")
-    if given is None:
-        return {}
-    if not given.is_mapping or not given.value:
-        problems.add(given.place, "at must be a mapping of levels such as {model: unet}", got=given.plain())
-        return {}
     found = {}
-    for name, level in given.items():
+    for name, level in _entries(node, "at", "of levels such as {model: unet}", problems):
         axis = next((axis for axis in axes if axis.name == name), None)
         if axis is None:
             if name not in unread:
                 names = [axis.name for axis in axes if axis is not about]
-                problems.add(given.key_place(name), "there is no such axis", got=name, known=names)
+                problems.add(node["at"].key_place(name), "there is no such axis", got=name, known=names)
             continue
         if axis is about:
-            problems.add(given.key_place(name), "the claim is about this axis already", got=name)
+            problems.add(node["at"].key_place(name), "the claim is about this axis already", got=name)
             continue
-        label = find_label(level, axis.labels) if level.is_scalar else None
-        if label is None:
-            got = level.text if level.is_scalar else level.plain()
-            problems.add(level.place, f"{name} has no level of this label", got=got, known=axis.labels)
-        else:
+        label = read_label(name, level, axis.labels, problems)
+        if label is not None:
             found[name] = label
     return found
 
 
+def _entries(node: Node, key: str, example: str, problems: Problems) -> Iterator[tuple[str, Node]]:
+    given = node.get(key)
+    if given is not None and not (given.is_mapping and given.value):
+        problems.add(given.place, f"{key} must be a mapping {example}", got=given.plain())
+    return node.entries(key)
+
+
 def _among(node: Node, subgroups: Sequence[str], problems: Problems) -> dict[str, str]:
-    given = node.get("among")
-    if given is None:
-        return {}
-    if not given.is_mapping or not given.value:
-        rule = "among must be a mapping such as {species: cat} or {tone_likeness: high}"
-        problems.add(given.place, rule, got=given.plain())
-        return {}
     found = {}
-    for name, label in given.items():
+    for name, label in _entries(node, "among", "such as {species: cat} or {tone_likeness: high}", problems):
         if name not in subgroups:
             rule = "a claim's sub-group must be listed under `subgroups:`"
-            problems.add(given.key_place(name), rule, got=name, known=subgroups)
+            problems.add(node["among"].key_place(name), rule, got=name, known=subgroups)
         elif not label.is_scalar:
             problems.add(label.place, "among takes one label", got=label.plain())
         elif name in FACTS and label.text not in THIRDS:

@@ -27,23 +27,26 @@ from itertools import combinations
 from operator import xor
 from typing import Final, TypeAlias
 
-from segbench.config.axes import find_label, order_of
+from segbench.config.axes import order_of, read_label
 from segbench.config.document import Node, Place, Problems
 from segbench.config.experiment import Alias, Axis, Design
 
-CellLabels: TypeAlias = tuple[str | None, ...]
-Matches: TypeAlias = Callable[[CellLabels], bool]
+Labels: TypeAlias = tuple[str | None, ...]
+"""One label per axis, in the order of the axes; None where the axis has no level."""
+
+Found: TypeAlias = dict[Labels, Place]
+"""Combination -> the place that asks for it."""
 
 
 def filtered(
     document: Node,
-    found: Mapping[CellLabels, Place],
+    found: Found,
     axes: Sequence[Axis],
     problems: Problems,
     *,
-    baseline: CellLabels | None,
+    baseline: Labels | None,
     kind: str,
-) -> dict[CellLabels, Place]:
+) -> Found:
     """Return the combinations that some rule of `only:` matches and no rule of `exclude:` does.
 
     Args:
@@ -54,13 +57,12 @@ def filtered(
         baseline: The combination that must stay; None: any may go.
         kind: What messages call the design.
     """
-    kept = _only(document, dict(found), axes, problems)
+    kept = _only(document, found, axes, problems)
     if baseline is not None and kept and baseline not in kept:
         place = document.key_place("only")
         problems.add(place, f"the baseline cell is left out, which {kind} compares with", got=_text(baseline))
         return kept
-    node = document.get("exclude")
-    for rule in node.elements() if node is not None and node.is_list else ():
+    for rule in document.listed("exclude"):
         matches = _rule(rule, axes, problems)
         if matches is None:
             continue
@@ -84,33 +86,21 @@ def known_label(holder: Node, name: str, node: Node, axes: Sequence[Axis], probl
         names = [axis.name for axis in axes]
         problems.add(holder.key_place(name), "there is no such axis", got=name, known=names)
         return None
-    label = find_label(node, axis.labels)
-    if label is None:
-        problems.add(node.place, f"{name} has no level of this label", got=node.text, known=axis.labels)
-    return label
+    return read_label(name, node, axis.labels, problems)
 
 
-def _only(
-    document: Node, found: dict[CellLabels, Place], axes: Sequence[Axis], problems: Problems
-) -> dict[CellLabels, Place]:
-    node = document.get("only")
-    if node is None or not node.is_list or not node.value:
+def _only(document: Node, found: Found, axes: Sequence[Axis], problems: Problems) -> Found:
+    rules = [(rule, _rule(rule, axes, problems)) for rule in document.listed("only")]
+    matching = [matches for _, matches in rules if matches is not None]
+    if not rules or len(matching) < len(rules):
         return found
-    rules = [(rule, _rule(rule, axes, problems)) for rule in node.elements()]
-    if any(matches is None for _, matches in rules):
-        return found
-    kept = {
-        labels: place
-        for labels, place in found.items()
-        if any(matches(labels) for _, matches in rules if matches is not None)
-    }
     for rule, matches in rules:
         if found and matches is not None and not any(map(matches, found)):
             problems.add(rule.place, "no cell of the design is like this", got=rule.plain())
-    return kept
+    return {labels: at for labels, at in found.items() if any(matches(labels) for matches in matching)}
 
 
-def _rule(rule: Node, axes: Sequence[Axis], problems: Problems) -> Matches | None:
+def _rule(rule: Node, axes: Sequence[Axis], problems: Problems) -> Callable[[Labels], bool] | None:
     """Return whether a combination is meant by `{norm: none, lr: [1e-3, 1e-2]}`; None: it has mistakes."""
     if not rule.is_mapping:
         return None
@@ -118,7 +108,7 @@ def _rule(rule: Node, axes: Sequence[Axis], problems: Problems) -> Matches | Non
     wanted: list[tuple[int, frozenset[str]]] = []
     is_known = True
     for name, node in rule.items():
-        nodes = node.elements() if node.is_list else (node,)
+        nodes = node.each()
         labels = [known_label(rule, name, each, axes, problems) for each in nodes if each.is_scalar]
         known = frozenset(label for label in labels if label is not None)
         is_known = is_known and None not in labels and 0 < len(labels) == len(nodes)
@@ -126,7 +116,7 @@ def _rule(rule: Node, axes: Sequence[Axis], problems: Problems) -> Matches | Non
     return (lambda labels: all(labels[i] in allowed for i, allowed in wanted)) if is_known else None
 
 
-def _text(labels: CellLabels) -> str:
+def _text(labels: Labels) -> str:
     return ", ".join(label for label in labels if label is not None)
 
 
@@ -268,12 +258,6 @@ def _rows(vectors: Sequence[int], num_base: int) -> tuple[tuple[bool, ...], ...]
 
 # The designs.
 
-
-Labels = tuple[str | None, ...]
-"""One label an axis, in the order of the axes; None where the axis has no level."""
-
-Found = dict[Labels, Place]
-"""Combination -> the place that asks for it."""
 
 MOST_CELLS: Final = 100_000
 """A design of more is taken for a mistake."""
@@ -430,9 +414,7 @@ class _Reader:
     def _zip(self, body: Node, place: Place) -> Found:
         elements = body.elements()
         is_nested = any(each.is_list for each in elements)
-        nodes = (
-            [each.elements() if each.is_list else (each,) for each in elements] if is_nested else [elements]
-        )
+        nodes = [each.each() for each in elements] if is_nested else [elements]
         count = len(self.problems)
         groups = [self._group(group, place) for group in nodes]
         names = [name for group in groups for name in group]
@@ -483,8 +465,7 @@ class _Reader:
         return found
 
     def _fractional(self, body: Node | None, place: Place, *, is_member: bool) -> Found:
-
-        asked = body.get("resolution") if body is not None and body.is_mapping else None
+        asked = None if body is None else body.get("resolution")
         resolution = 4 if asked is None or asked.value is None else int(asked.value)
         count = len(self.problems)
         if is_member:

@@ -8,7 +8,7 @@ Keys are always text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -20,12 +20,9 @@ from yaml.reader import Reader
 from yaml.resolver import BaseResolver
 from yaml.scanner import Scanner
 
-from segbench.errors import ExperimentError, message
+from segbench.errors import ABSENT, ExperimentError, message
 
 # Places in files, and the collection of everything wrong with them.
-
-
-_ABSENT = object()
 
 
 @dataclass(frozen=True, order=True)
@@ -57,16 +54,12 @@ class Problems:
         place: Place,
         rule: str,
         *,
-        got: object = _ABSENT,
+        got: object = ABSENT,
         known: Iterable[str] = (),
         see: str | None = None,
     ) -> None:
         """Record one problem in the form of `segbench.errors.message`; the same one twice counts once."""
-        if got is _ABSENT:
-            text = message(str(place), rule, known=known, see=see)
-        else:
-            text = message(str(place), rule, got=got, known=known, see=see)
-        self.add_text(place, text)
+        self.add_text(place, message(str(place), rule, got=got, known=known, see=see))
 
     def add_text(self, place: Place, text: str) -> None:
         """Record a message that is written already."""
@@ -157,6 +150,20 @@ class Node:
         """Return the nodes of a list."""
         found: tuple[Node, ...] = self.value
         return found
+
+    def entries(self, key: str) -> Iterator[tuple[str, Node]]:
+        """Iterate over the entries of the mapping under a key; over none if there is no such mapping."""
+        inner = self.get(key)
+        return inner.items() if inner is not None and inner.is_mapping else iter(())
+
+    def listed(self, key: str) -> tuple[Node, ...]:
+        """Return the nodes of the list under a key; none if there is no such list."""
+        inner = self.get(key)
+        return inner.elements() if inner is not None and inner.is_list else ()
+
+    def each(self) -> tuple[Node, ...]:
+        """Return the nodes of a list, or anything else as the only node."""
+        return self.elements() if self.is_list else (self,)
 
     def key_place(self, key: str) -> Place:
         return self.key_places.get(key, self.place)
@@ -367,7 +374,7 @@ class _Converter:
 
     def _merge_sources(self, node: yaml.Node) -> Sequence[Node]:
         source = self.node(node)
-        found = source.elements() if source.is_list else (source,)
+        found = source.each()
         if all(each.is_mapping for each in found):
             return found
         self._problems.add(source.place, "`<<` takes a mapping or a list of mappings", got=source.plain())
@@ -376,27 +383,28 @@ class _Converter:
     def _scalar(self, node: yaml.ScalarNode, place: Place) -> Node:
         text: str = node.value
         kind = node.tag.removeprefix(_TAG)
+        if kind not in _READERS:
+            self._problems.add(place, "tags are not used in experiments", got=node.tag)
+            return Node(place, text, text=text)
         try:
-            if kind in ("str", "merge", "!"):
-                return Node(place, text, text=text)
-            if kind == "null":
-                return Node(place, None, text=text or "null")
-            if kind == "bool":
-                return Node(place, text.lower() == "true", text=text)
-            if kind == "int":
-                return Node(place, _integer(text), text=text)
-            if kind == "float":
-                return Node(
-                    place, float(text.lower().replace(".inf", "inf").replace(".nan", "nan")), text=text
-                )
+            value = _READERS[kind](text)
         except ValueError:
             self._problems.add(place, f"this is no {kind}", got=text)
-            return Node(place, text, text=text)
-        self._problems.add(place, "tags are not used in experiments", got=node.tag)
-        return Node(place, text, text=text)
+            value = text
+        return Node(place, value, text=text or scalar_text(value))
 
 
 def _integer(text: str) -> int:
     if text.startswith("0o"):
         return int(text[2:], 8)
     return int(text[2:], 16) if text.startswith("0x") else int(text)
+
+
+_READERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    **dict.fromkeys(("str", "merge", "!"), str),
+    "null": lambda text: None,
+    "bool": lambda text: text.lower() == "true",
+    "int": _integer,
+    "float": lambda text: float(text.lower().replace(".inf", "inf").replace(".nan", "nan")),
+}
+"""Kind of scalar -> what reads its text."""

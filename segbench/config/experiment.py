@@ -142,6 +142,12 @@ class SearchParameter:
     when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Of a tuning: axis -> labels; cells with another level are tuned without it."""
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Return what it writes: the targets of its levels, each once, else its path."""
+        changed = dict.fromkeys(target for level in self.levels for target in level.changes)
+        return tuple(changed) or (self.path,)
+
     def holds_in(self, levels: Mapping[str, str]) -> bool:
         """Whether a cell of these levels has the parameter."""
         return all(levels.get(axis) in labels for axis, labels in self.when.items())
@@ -183,13 +189,13 @@ class Search:
     """A space handed to an Optuna sampler instead of a design."""
 
     parameters: tuple[SearchParameter, ...]
-    sampler: str
+    sampler: str = "tpe"
     """Short name of a sampler of Optuna."""
-    sampler_seed: int
-    pruner: str
+    sampler_seed: int = 0
+    pruner: str = "none"
     """Short name of a pruner of Optuna."""
-    pruner_warmup_epochs: int
-    num_trials: int
+    pruner_warmup_epochs: int = 0
+    num_trials: int = 1
     sampler_settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the sampler that the file gives, without its seed."""
     pruner_settings: Mapping[str, Any] = field(default_factory=dict)

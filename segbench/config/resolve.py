@@ -12,11 +12,11 @@ from __future__ import annotations
 import importlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import annotated_types
 from pydantic import TypeAdapter, ValidationError
@@ -38,6 +38,9 @@ from segbench.config.trial import (
 )
 from segbench.errors import ExperimentError, message
 from segbench.registry import REQUIRED, Knob, Variant
+from segbench.sizes import size_multiple, size_problem
+
+T = TypeVar("T")
 
 NAMESPACE: Final[dict[str, Any]] = {
     "Annotated": Annotated,
@@ -155,11 +158,7 @@ def resolve_choice(axis: str, spec: Any, where: str = "spec") -> Choice:
         ExperimentError: With everything wrong with the spec.
     """
     problems = Problems()
-    found = choice(axis, Node.of(spec, Place(where)), problems)
-    if found is None:
-        problems.raise_all()
-    problems.raise_any()
-    return found
+    return _sound(choice(axis, Node.of(spec, Place(where)), problems), problems)
 
 
 def resolve_loss(spec: Any, where: str = "spec") -> tuple[Choice, ...]:
@@ -169,10 +168,12 @@ def resolve_loss(spec: Any, where: str = "spec") -> tuple[Choice, ...]:
         ExperimentError: With everything wrong with the spec.
     """
     problems = Problems()
-    found = loss_terms(Node.of(spec, Place(where)), problems)
-    if found is None:
+    return _sound(loss_terms(Node.of(spec, Place(where)), problems), problems)
+
+
+def _sound(found: T | None, problems: Problems) -> T:
+    if found is None or problems:
         problems.raise_all()
-    problems.raise_any()
     return found
 
 
@@ -252,11 +253,6 @@ def loss_terms(node: Node, problems: Problems) -> tuple[Choice, ...] | None:
 def find_variant(axis: str, name: str, place: Place, problems: Problems) -> Variant | None:
     """Return a variant by name or import path, or None after recording that there is none."""
     try:
-        if ":" not in name and name not in registry.variants(axis):
-            known = registry.variants(axis)
-            see = f"segbench list {axis}"
-            problems.add(place, f"there is no {axis} of this name", got=name, known=known, see=see)
-            return None
         return registry.find(axis, name)
     except ExperimentError as error:
         problems.add_error(place, error, where=axis)
@@ -472,7 +468,7 @@ def import_files(config: TrialConfig) -> list[Path]:
     return [variant.file for variant in found]
 
 
-# What fields ask of each other, apart from image sizes (`assemble.check_size`).
+# What fields ask of each other.
 
 
 def check_agreement(fields: Fields, base: Fields, problems: Problems) -> None:
@@ -483,13 +479,28 @@ def check_agreement(fields: Fields, base: Fields, problems: Problems) -> None:
         base: The baseline that it was made from.
         problems: Takes what is wrong.
     """
-    values = fields.values
-    if "schedule" in values and "epochs" in values:
-        place = _cause(fields, base, "schedule", "epochs")
-        _add(place, warmup_problem(str(place), values["schedule"], values["epochs"]), problems)
-    if "mix" in values and "batch_size" in values:
-        place = _cause(fields, base, "mix", "batch_size")
-        _add(place, mixing_problem(str(place), values["mix"], values["batch_size"]), problems)
+    values, places = fields.values, fields.places
+    for first, second, problem_of in AGREEMENTS:
+        if first not in values or second not in values:
+            continue
+        # The second field is the cause where only that differs from the baseline.
+        is_first = places[first] != base.places.get(first) or places[second] == base.places.get(second)
+        place = places[first if is_first else second]
+        try:
+            text = problem_of(str(place), values[first], values[second])
+        except ExperimentError as error:
+            problems.add_error(place, error)
+            continue
+        if text is not None:
+            problems.add_text(place, text)
+
+
+def image_size_problem(where: str, dataset: Choice, model: Choice) -> str | None:
+    """Return the message for images whose size is no multiple of what the network takes, or None."""
+    size_px = dataset.knobs.get("size_px")
+    if not isinstance(size_px, int) or (multiple := size_multiple(model.name, model.knobs)) is None:
+        return None
+    return size_problem(where, size_px, multiple, model.name)
 
 
 def warmup_problem(where: str, schedule: Choice, epochs: int) -> str | None:
@@ -517,17 +528,9 @@ def mixing_problem(where: str, mix: Choice, batch_size: int) -> str | None:
     )
 
 
-def _cause(fields: Fields, base: Fields, first: str, second: str) -> Place:
-    """Return the place of the first field, or of the second where only that differs from the baseline."""
-    place = fields.places[first]
-    is_of_baseline = place == base.places.get(first)
-    return (
-        fields.places[second]
-        if is_of_baseline and fields.places[second] != base.places.get(second)
-        else place
-    )
-
-
-def _add(place: Place, text: str | None, problems: Problems) -> None:
-    if text is not None:
-        problems.add_text(place, text)
+AGREEMENTS: Final[tuple[tuple[str, str, Callable[[str, Any, Any], str | None]], ...]] = (
+    ("dataset", "model", image_size_problem),
+    ("schedule", "epochs", warmup_problem),
+    ("mix", "batch_size", mixing_problem),
+)
+"""Two fields, and what returns the message if they contradict each other."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
-from typing import Annotated, Any, Final, Literal, get_type_hints
+from typing import Annotated, Any, Final, Literal, TypeVar, get_type_hints
 
 from pydantic import (
     BaseModel,
@@ -42,11 +43,7 @@ def _shape(value: Any) -> str:
 
 def one_of(wanted: str) -> Discriminator:
     """Choose the arm of a union by the value's shape alone, so that one error is about one arm."""
-    return Discriminator(
-        _shape,
-        custom_error_type="shape",
-        custom_error_message=wanted,
-    )
+    return Discriminator(_shape, custom_error_type="shape", custom_error_message=wanted)
 
 
 Count = Annotated[int, Field(gt=0)]
@@ -92,6 +89,19 @@ class Parameter(Model):
     levels: Levels | None = Field(None, description="Values to choose from, instead of bounds.")
 
 
+P = TypeVar("P", bound=Parameter)
+Space = Annotated[
+    dict[
+        str,
+        Annotated[
+            Annotated[list[Any], Field(min_length=1), Tag("list")] | Annotated[P, Tag("mapping")],
+            one_of("a list of values or a mapping with `path`, `low` and `high`"),
+        ],
+    ],
+    Field(min_length=1),
+]
+"""Parameters by name."""
+
 _MEASURE: Final = f"A validation metric, or a cost: {', '.join(LIMITS)}."
 
 
@@ -127,16 +137,7 @@ class SpaceBody(Model):
 class SearchBody(SpaceBody):
     """A space handed to an Optuna sampler."""
 
-    space: Annotated[
-        dict[
-            str,
-            Annotated[
-                Annotated[list[Any], Field(min_length=1), Tag("list")] | Annotated[Parameter, Tag("mapping")],
-                one_of("a list of values or a mapping with `path`, `low` and `high`"),
-            ],
-        ],
-        Field(min_length=1),
-    ]
+    space: Space[Parameter]
     sampler: Choice = Field("tpe", description="Optuna's sampler: its class, or its short name.")
     goals: (
         Annotated[
@@ -171,17 +172,7 @@ class TunedParameter(Parameter):
 class TuneBody(SpaceBody):
     """A study of its own for every cell."""
 
-    space: Annotated[
-        dict[
-            str,
-            Annotated[
-                Annotated[list[Any], Field(min_length=1), Tag("list")]
-                | Annotated[TunedParameter, Tag("mapping")],
-                one_of("a list of values or a mapping with `path`, `low` and `high`"),
-            ],
-        ],
-        Field(min_length=1),
-    ] = Field(description="Nuisance knobs, none of which is an axis.")
+    space: Space[TunedParameter] = Field(description="Nuisance knobs, none of which is an axis.")
     sampler: Choice = Field("tpe", description="Optuna's sampler: its class, or its short name.")
     trials: Count = Field(description="How many tuning trials each cell gets.")
     seed: Annotated[int, Field(ge=0)] = Field(
@@ -387,16 +378,26 @@ _WANTED: Final = {
     "dict_type": "a mapping",
     "finite_number": "a finite number",
     "float_type": "a number",
+    "greater_than": "greater than {gt:.15g}",
+    "greater_than_equal": "at least {ge:.15g}",
     "int_from_float": "a whole number",
     "int_parsing_size": "a whole number of less than 4300 digits",
     "int_type": "a whole number",
+    "less_than": "less than {lt:.15g}",
+    "less_than_equal": "at most {le:.15g}",
     "list_type": "a list",
+    "literal_error": "one of the known words",
+    "missing": "complete (an element is missing)",
     "model_type": "a mapping",
+    "multiple_of": "a multiple of {multiple_of:.15g}",
     "none_required": "null",
     "string_too_short": "text that is not empty",
     "string_type": "text",
+    "too_long": "at most {max_length} long",
+    "too_short": "at least {min_length} long",
     "tuple_type": "a list",
 }
+"""Kind of pydantic's error -> what the value must be, with the error's context."""
 
 
 def rule_of(errors: Sequence[Any]) -> tuple[str, tuple[str, ...]]:
@@ -414,26 +415,10 @@ def rule_of(errors: Sequence[Any]) -> tuple[str, tuple[str, ...]]:
         kind, context = error["type"], error.get("ctx", {})
         if kind == "literal_error":
             known += re.findall(r"'([^']*)'", context["expected"]) or [context["expected"]]
-            wanted.append("one of the known words")
+        if kind == "too_short" and context["min_length"] == 1:
+            wanted.append("not empty")
         elif kind in _WANTED:
-            wanted.append(_WANTED[kind])
-        elif kind == "greater_than":
-            wanted.append(f"greater than {_number(context['gt'])}")
-        elif kind == "greater_than_equal":
-            wanted.append(f"at least {_number(context['ge'])}")
-        elif kind == "less_than":
-            wanted.append(f"less than {_number(context['lt'])}")
-        elif kind == "less_than_equal":
-            wanted.append(f"at most {_number(context['le'])}")
-        elif kind == "multiple_of":
-            wanted.append(f"a multiple of {_number(context['multiple_of'])}")
-        elif kind == "too_short":
-            least = context["min_length"]
-            wanted.append("not empty" if least == 1 else f"at least {least} long")
-        elif kind == "too_long":
-            wanted.append(f"at most {context['max_length']} long")
-        elif kind == "missing":
-            wanted.append("complete (an element is missing)")
+            wanted.append(_WANTED[kind].format_map(context))
         elif kind == "shape":
             wanted.append(error["msg"])
         else:
@@ -442,34 +427,23 @@ def rule_of(errors: Sequence[Any]) -> tuple[str, tuple[str, ...]]:
     return "must not be empty" if text == "not empty" else f"must be {text}", tuple(dict.fromkeys(known))
 
 
-def _number(value: Any) -> str:
-    return str(int(value)) if float(value).is_integer() else str(value)
-
-
 # A document checked against the models, with every mistake at its place.
 
 
 def check_structure(document: Node, problems: Problems) -> Node:
-    """Record everything wrong with the structure, and return the document less the entries that are wrong."""
+    """Record everything wrong with the structure, and return the document less the entries that are wrong.
+
+    A key of which null is the default is left out where it is null.
+    """
     try:
         ExperimentFile.model_validate(document.plain())
     except ValidationError as error:
-        grouped: dict[Place, list[Any]] = {}
-        broken: list[tuple[str, ...]] = []
-        for details in error.errors(include_url=False):
-            path, node, rest = _walk(document, details["loc"])
-            if details["type"] == "missing" and rest:
-                place = document.place if not path else node.place
-                problems.add(place, f"the key `{rest[0]}` is missing", see=_MISSING.get(str(rest[0])))
-            elif details["type"] == "extra_forbidden":
-                _unknown_key(document, path, problems)
-            else:
-                grouped.setdefault(node.place, []).append((path, node, details))
-            broken.append(path)
-        for found in grouped.values():
-            _add(found, problems)
-        for path in broken:
+        for path in _record(error, document, problems):
             document = _pruned(document, path)
+    document = _given(document)
+    for key in ("objective", "search", "seeds", "slurm", "tune"):
+        if key in document:
+            document = document.having(key, _given(document[key], is_deep=True), document.key_place(key))
     return document
 
 
@@ -478,25 +452,41 @@ def check_field(name: str, node: Node, problems: Problems) -> Any:
     try:
         return _field_adapter(name).validate_python(node.plain(), strict=True)
     except ValidationError as error:
-        rest: list[tuple[tuple[str, ...], Node, Any]] = []
-        for details in error.errors(include_url=False):
-            path, at, missing = _walk(node, details["loc"])
-            if details["type"] == "extra_forbidden":
-                problems.add(
-                    node.key_place(path[-1]),
-                    "there is no such key",
-                    got=path[-1],
-                    known=Stopping.model_fields,
-                )
-            elif details["type"] == "missing" and missing:
-                problems.add(at.place, f"the key `{missing[0]}` is missing")
-            else:
-                rest.append((path, at, details))
-        for place in dict.fromkeys(at.place for _, at, _ in rest):
-            same = [item for item in rest if item[1].place == place]
-            rule, known = rule_of([details for _, _, details in same])
-            problems.add(place, f"{name} {rule}", got=same[0][1].plain(), known=known)
+        _record(error, node, problems, within=("baseline", name))
     return INVALID
+
+
+def _record(
+    error: ValidationError, root: Node, problems: Problems, *, within: tuple[str, ...] = ()
+) -> list[tuple[str, ...]]:
+    """Record what pydantic found in a document, or in the part of one at a path, and return where."""
+    broken: list[tuple[str, ...]] = []
+    grouped: dict[Place, list[tuple[str, Node, Any]]] = {}
+    for details in error.errors(include_url=False):
+        path, node, rest = _walk(root, details["loc"])
+        broken.append(path)
+        if details["type"] == "missing" and rest:
+            problems.add(node.place, f"the key `{rest[0]}` is missing", see=_MISSING.get(str(rest[0])))
+        elif details["type"] == "extra_forbidden":
+            _unknown_key(root, path, problems, within)
+        else:
+            name = next((part for part in reversed((*within, *path)) if not part.isdigit()), "")
+            grouped.setdefault(node.place, []).append((name, node, details))
+    for place, found in grouped.items():
+        name, node, _ = found[0]
+        rule, known = rule_of([details for *_, details in found])
+        problems.add(place, f"{name} {rule}".strip(), got=node.plain(), known=known)
+    return broken
+
+
+def _given(node: Node, *, is_deep: bool = False) -> Node:
+    """Return a mapping less its entries that are null, and less those of mappings in it; levels stay."""
+    if not node.is_mapping:
+        return node
+    node = node.without(*(key for key, value in node.items() if value.is_scalar and value.value is None))
+    if not is_deep:
+        return node
+    return replace(node, value={k: v if k == "levels" else _given(v, is_deep=True) for k, v in node.items()})
 
 
 INVALID: Final = object()
@@ -511,14 +501,11 @@ _MISSING: Final = {
 }
 
 
-_FINITE: Final = ConfigDict(allow_inf_nan=False)
-
-
 @cache
 def _field_adapter(name: str) -> TypeAdapter[Any]:
     info = Baseline.model_fields[name]
     annotation: Any = Annotated[info.annotation, info]
-    return TypeAdapter(annotation, config=_FINITE)
+    return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
 
 
 def _walk(document: Node, loc: tuple[int | str, ...]) -> tuple[tuple[str, ...], Node, tuple[int | str, ...]]:
@@ -543,21 +530,20 @@ def _is_arm(part: int | str) -> bool:
     return isinstance(part, str) and (part in ("int", "float", "str", "none", "Stopping") or "[" in part)
 
 
-def _unknown_key(document: Node, path: tuple[str, ...], problems: Problems) -> None:
-    parent = document
+def _unknown_key(root: Node, path: tuple[str, ...], problems: Problems, within: tuple[str, ...]) -> None:
+    parent = root
     for part in path[:-1]:
         parent = parent.elements()[int(part)] if parent.is_list else parent[part]
-    key = path[-1]
-    place = parent.key_place(key)
-    known = _keys_at(path[:-1])
+    key, whole = path[-1], (*within, *path)
     see = None
-    if len(path) == 1 and key in Baseline.model_fields:
+    if len(whole) == 1 and key in Baseline.model_fields:
         see = "This field stands under `baseline:`"
-    elif len(path) == 1 and key in SeedsBody.model_fields:
+    elif len(whole) == 1 and key in SeedsBody.model_fields:
         see = "This key stands under `seeds:`"
-    elif path[0] == "baseline" and key in ExperimentFile.model_fields:
+    elif whole[0] == "baseline" and key in ExperimentFile.model_fields:
         see = "This key stands at the top of the file"
-    problems.add(place, "there is no such key", got=key, known=known, see=see)
+    known = _keys_at(whole[:-1])
+    problems.add(parent.key_place(key), "there is no such key", got=key, known=known, see=see)
 
 
 def _keys_at(path: tuple[str, ...]) -> tuple[str, ...]:
@@ -581,14 +567,6 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models(inner)
 
 
-def _add(found: list[tuple[tuple[str, ...], Node, Any]], problems: Problems) -> None:
-    path, node, _ = found[0]
-    value = node.plain()
-    rule, known = rule_of([details for *_, details in found])
-    name = next((part for part in reversed(path) if not part.isdigit()), "")
-    problems.add(node.place, f"{name} {rule}".strip(), got=value, known=known)
-
-
 def _pruned(document: Node, path: tuple[str, ...]) -> Node:
     """Take out the smallest entry around a problem that the rest of the file can do without."""
     if not path:
@@ -597,12 +575,13 @@ def _pruned(document: Node, path: tuple[str, ...]) -> Node:
     inner = document.get(head)
     if inner is None:
         return document
-    if head == "baseline" and inner.is_mapping and len(path) > 1:
-        return document.having(head, inner.without(path[1]), document.key_place(head))
-    if head == "axes" and inner.is_mapping and len(path) > 1:
-        return document.having(head, inner.without(path[1]), document.key_place(head))
-    if head == "search" and inner.is_mapping and len(path) > 1 and path[1] not in ("space", "trials"):
+    is_in_entry = inner.is_mapping and len(path) > 1
+    if is_in_entry and (head in ("baseline", "axes") or (head == "search" and path[1] not in _NEEDED)):
         return document.having(head, inner.without(path[1]), document.key_place(head))
     if head in ("claims", "exclude", "only") and inner.is_list and len(path) > 1:
         return document  # each entry is read on its own
     return document if path == ("baseline",) and inner.is_mapping else document.without(head)
+
+
+_NEEDED: Final = ("space", "trials")
+"""Keys without which nothing else of `search:` can be read."""

@@ -14,8 +14,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-from segbench.config.axes import Dimension, apply, check_target, find_label, name_problem, read_dimension
-from segbench.config.document import Node, Place, Problems, scalar_text
+from segbench.config.axes import (
+    Dimension,
+    apply,
+    check_target,
+    name_problem,
+    read_dimension,
+    read_label,
+    read_when,
+)
+from segbench.config.document import Node, Place, Problems
 from segbench.config.expand import num_folds, tuned_cell
 from segbench.config.experiment import Axis, Cell, Constraint, Goal, Search, SearchParameter, Tune
 from segbench.config.resolve import (
@@ -117,7 +125,7 @@ def read_choice(
         problems: Takes what is wrong.
         is_tuning: Whether samplers that go by generations are refused.
     """
-    if node is None or node.value is None:
+    if node is None:
         return default, {}
     place, written, body = node.place, str(node.value), None
     if node.is_mapping:
@@ -242,27 +250,27 @@ _GRID: Final = 1e-9
 """A value stands on a grid of steps where it is within this share of a step from it."""
 
 
-def read_goals(node: Node | None, problems: Problems) -> tuple[Goal, ...]:
+def read_goals(search: Node, problems: Problems) -> tuple[Goal, ...]:
     """Return the goals; none where the objective alone counts."""
     goals: list[Goal] = []
-    for each in () if node is None or not node.is_list else node.elements():
+    for each in search.listed("goals"):
         metric = each["metric"] if each.is_mapping else each
         best = _direction(metric, problems)
         if best is None:
             continue
-        direction = each.get("direction") if each.is_mapping else None
+        direction = each.get("direction")
         if direction is not None and direction.value not in (None, best):
             problems.add(direction.place, f"{metric.value} is to {best}", got=direction.value)
         if any(goal.metric == metric.value for goal in goals):
             problems.add(metric.place, "a goal is listed twice", got=metric.value)
-        goals.append(Goal(metric=str(metric.value), direction=best))
+        goals.append(Goal(metric=metric.value, direction=best))
     return tuple(goals)
 
 
-def read_constraints(node: Node | None, problems: Problems) -> tuple[Constraint, ...]:
+def read_constraints(search: Node, problems: Problems) -> tuple[Constraint, ...]:
     """Return the constraints, each with a bound at least."""
     constraints: list[Constraint] = []
-    for each in () if node is None or not node.is_list else node.elements():
+    for each in search.listed("constraints"):
         metric = each["metric"]
         if _direction(metric, problems) is None:
             continue
@@ -274,34 +282,33 @@ def read_constraints(node: Node | None, problems: Problems) -> tuple[Constraint,
             problems.add(each["high"].place, "high must not be less than low", got=high)
         if any(constraint.metric == metric.value for constraint in constraints):
             problems.add(metric.place, "a metric is constrained twice", got=metric.value)
-        constraints.append(Constraint(metric=str(metric.value), low=low, high=high))
+        constraints.append(Constraint(metric=metric.value, low=low, high=high))
     return tuple(constraints)
 
 
-def read_enqueue(node: Node | None, search: Search, problems: Problems) -> tuple[dict[str, Any], ...]:
+def read_enqueue(node: Node, search: Search, problems: Problems) -> tuple[dict[str, Any], ...]:
     """Return the points that come first, each complete and within the space."""
     points: list[dict[str, Any]] = []
     known = {parameter.name: parameter for parameter in search.parameters}
-    for each in () if node is None or not node.is_list else node.elements():
+    for each in node.listed("enqueue"):
         count = len(problems)
-        point = {}
-        for name, value in each.items():
+        for name in each.value:
             if name not in known:
                 problems.add(each.key_place(name), "the space has no such parameter", got=name, known=known)
-                continue
-            point[name] = _point_value(known[name], value, problems)
-        for name in known:
-            if name not in each:
+        point = {}
+        for name, parameter in known.items():
+            if name in each:
+                point[name] = _point_value(parameter, each[name], problems)
+            else:
                 problems.add(each.place, f"a point must be complete: it lacks {name}")
         if len(problems) > count:
             continue
-        point = {name: point[name] for name in known}
         if point in points:
             problems.add(each.place, "a point is listed twice", got=each.plain())
         points.append(point)
-    if node is not None and len(points) > search.num_trials:
+    if len(points) > search.num_trials:
         rule = f"these are {len(points)} proposals, and `trials` allows {search.num_trials}"
-        problems.add(node.place, rule)
+        problems.add(node["enqueue"].place, rule)
     return tuple(points)
 
 
@@ -309,10 +316,7 @@ def _point_value(parameter: SearchParameter, node: Node, problems: Problems) -> 
     """Return a parameter's value as samplers propose it: the text of a label, a number within bounds."""
     if parameter.levels:
         labels = [level.label for level in parameter.levels]
-        text = scalar_text(node.value)
-        if text not in labels:
-            problems.add(node.place, f"{parameter.name} has no level of this label", got=text, known=labels)
-        return text
+        return read_label(parameter.name, node, labels, problems)
     value, name = _number(node), parameter.name
     if value is None:
         problems.add(node.place, f"{name} must be a number", got=node.value)
@@ -385,7 +389,7 @@ def read_search(
         parameter = _parameter(parameter_name, place, body, base, problems)
         if parameter is None:
             continue
-        for target in _targets(parameter):
+        for target in parameter.targets:
             if target in writers:
                 problems.add(place, f"the parameter {writers[target]} sets {target} too; one may set it")
             writers.setdefault(target, parameter_name)
@@ -395,7 +399,7 @@ def read_search(
         node.get("sampler"), "sampler", "tpe", problems, is_tuning=is_tuning
     )
     pruner, pruner_settings = read_choice(node.get("pruner"), "pruner", "none", problems)
-    goals = read_goals(node.get("goals"), problems)
+    goals = read_goals(node, problems)
     search = Search(
         parameters=tuple(parameters),
         sampler=sampler,
@@ -406,19 +410,14 @@ def read_search(
         pruner_settings=pruner_settings,
         num_trials=1 if trials is None else trials.value,
         goals=goals,
-        constraints=read_constraints(node.get("constraints"), problems),
-        warm_start=_warm_start(node.get("warm_start"), name, problems),
+        constraints=read_constraints(node, problems),
+        warm_start=_warm_start(node, name, problems),
         num_replicated=_num_replicated(node.get("replicate"), goals, problems),
     )
     check_sampler(search, node, problems)
     if len(parameters) < len(node["space"].value):
         return search  # what is enqueued cannot be judged by part of the space
-    return replace(search, enqueue=read_enqueue(node.get("enqueue"), search, problems))
-
-
-def _targets(parameter: SearchParameter) -> set[str]:
-    levels = {target for level in parameter.levels for target in level.changes}
-    return levels or {parameter.path}
+    return replace(search, enqueue=read_enqueue(node, search, problems))
 
 
 def _parameter(
@@ -426,8 +425,6 @@ def _parameter(
 ) -> SearchParameter | None:
     if not body.is_mapping:
         return None
-    nulls = [key for key, value in body.items() if value.is_scalar and value.value is None]
-    body = body.without(*nulls)
     bounds = [key for key in _BOUNDS if key in body]
     if "levels" in body:
         if bounds:
@@ -448,8 +445,7 @@ def _parameter(
         problems.add(place, rule, got=name)
         return None
     count = len(problems)
-    path_node = body.get("path")
-    path = _path(name, body)
+    path_node, path = body.get("path"), _path(name, body)
     target_place = place if path_node is None else path_node.place
     if path_node is None and name not in FIELDS:
         problems.add(place, "a parameter that is no field needs `path:`", got=name, known=FIELDS)
@@ -505,16 +501,16 @@ def _path(name: str, body: Node) -> str:
 
 
 def _num_replicated(node: Node | None, goals: tuple[Goal, ...], problems: Problems) -> int:
-    if node is None or node.value is None:
+    if node is None:
         return _FRONT_REPLICATED if goals else 1
     if not goals:
         problems.add(node.place, "a search for one goal replicates its best: `replicate` goes with `goals`")
     return int(node.value)
 
 
-def _warm_start(node: Node | None, experiment: str, problems: Problems) -> tuple[str, ...]:
+def _warm_start(node: Node, experiment: str, problems: Problems) -> tuple[str, ...]:
     found: list[str] = []
-    for each in () if node is None else node.elements():
+    for each in node.listed("warm_start"):
         if each.value == experiment:
             problems.add(each.place, "a search cannot be warmed by itself", got=each.value)
         elif each.value in found:
@@ -558,12 +554,12 @@ def read_tune(
     """
     count = len(problems)
     space = node["space"]
-    names = {axis.name for axis in axes}
+    labels = {axis.name: axis.labels for axis in axes}
     for name in space.value:
-        if name in names:
+        if name in labels:
             rule = "an axis has this name too; a parameter needs one of its own"
             problems.add(space.key_place(name), rule, got=name)
-    whens = {name: _read_when(body, axes, problems) for name, body in space.items()}
+    whens = {name: read_when(body, labels, problems) for name, body in space.items()}
     search = _read_in_cells(node, base, cells, axes, whens, problems)
     if any(num_folds(cell.config) > 1 for cell in cells):
         see = "Tune with one fold: images that one fold tunes on are tested in another"
@@ -574,29 +570,6 @@ def read_tune(
     if len(problems) == count:
         _check_distinct(node, tune, cells, problems)
     return None if len(problems) > count else tune
-
-
-def _read_when(body: Node, axes: Sequence[Axis], problems: Problems) -> dict[str, tuple[str, ...]]:
-    """Read `when: {optimizer: sgd}`, or a list of labels."""
-    when = body.get("when")
-    if when is None or not when.is_mapping:
-        return {}
-    by_name = {axis.name: axis for axis in axes}
-    found: dict[str, tuple[str, ...]] = {}
-    for name, node in when.items():
-        if name not in by_name:
-            problems.add(when.key_place(name), "there is no such axis", got=name, known=by_name)
-            continue
-        labels = []
-        for each in node.elements() if node.is_list else (node,):
-            label = find_label(each, by_name[name].labels)
-            if label is None:
-                rule = f"{name} has no level of this label"
-                problems.add(each.place, rule, got=each.text, known=by_name[name].labels)
-            else:
-                labels.append(label)
-        found[name] = tuple(labels)
-    return found
 
 
 def _read_in_cells(
@@ -629,7 +602,8 @@ def _read_in_cells(
             without.append(label)
             continue
         scratch = Problems()
-        search = read_search(node.having("space", space.without(*left_out)), fields, scratch, is_tuning=True)
+        left = node.having("space", space.without(*left_out))
+        search = read_search(left, fields, scratch, is_tuning=True)
         read.update({parameter.name: parameter for parameter in search.parameters})
         for text, place in scratch.items():
             wrong.setdefault(text, (place, []))[1].append(label)
@@ -641,14 +615,7 @@ def _read_in_cells(
         rule = f"no parameter is left for {_listed(without)}"
         problems.add(node.key_place("space"), rule, see="Exclude these cells, or give them a parameter")
     if search is None:
-        return Search(
-            parameters=(),
-            sampler="tpe",
-            sampler_seed=0,
-            pruner="none",
-            pruner_warmup_epochs=0,
-            num_trials=1,
-        )
+        return Search(parameters=())
     whole = [replace(read[name], when=whens[name]) for name in node["space"].value if name in read]
     return replace(search, parameters=tuple(whole))
 
@@ -668,18 +635,13 @@ def _check_targets(
     axis_of = {target: dimension.name for dimension in dimensions for target in dimension.targets}
     for parameter in search.parameters:
         place = space.key_place(parameter.name)
-        for target in _tuned_targets(parameter):
+        for target in parameter.targets:
             if target in axis_of:
                 rule = f"the axis {axis_of[target]} sets {target} too; one may set it"
                 problems.add(place, rule, got=parameter.name)
             if target in overrides:
                 rule = f"the parameter {parameter.name} is tuned, so `--set` must not set it"
                 problems.add(place, rule, got=target)
-
-
-def _tuned_targets(parameter: SearchParameter) -> list[str]:
-    changed = dict.fromkeys(target for level in parameter.levels for target in level.changes)
-    return list(changed) or [parameter.path]
 
 
 def _check_seeds(node: Node, tune: Tune, seeds: Sequence[int], problems: Problems) -> None:

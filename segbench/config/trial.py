@@ -58,9 +58,9 @@ def all_but(knob: str) -> Part:
     return part
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Marks:
-    """What part of a field decides what; None: no part of it."""
+    """What part of a field decides what; None: no part of it. Every declaration gives all five."""
 
     shapes: Part | None
     """Which tensors a trial needs, and so its memory: trials alike in it share measured memory and what is
@@ -87,7 +87,7 @@ class Member:
     """One sentence for the schema and the docs."""
     default: Any
     """As a file writes it; REQUIRED: a file must give it."""
-    bounds: Mapping[str, float] = field(default_factory=dict)
+    bounds: Mapping[str, float]
     """`gt`, `ge`, `lt` or `min_length`, as pydantic names them."""
     is_axis: bool = False
     """Whether its value names a variant of the axis of its name."""
@@ -105,35 +105,31 @@ class Field(Member):
     marks: Marks
 
 
-def _axis(text: str, *, default: Any, absent: Any, marks: Marks) -> Any:
+def _axis(text: str, default: Any, marks: Marks, *, absent: Any = NEVER) -> Any:
     """Declare a field that names a variant; the constructor may do without it if old records do."""
-    about = Field(text=text, default=default, absent=absent, marks=marks, is_axis=True)
+    about = Field(text=text, default=default, bounds={}, absent=absent, marks=marks, is_axis=True)
     made = MISSING if absent is NEVER else Choice.from_json(absent)
     return field(default=made, metadata={"declared": about})
 
 
 def _value(
-    default: Any,
     text: str,
-    *,
-    absent: Any,
+    default: Any,
     marks: Marks,
-    bounds: Mapping[str, float] | None = None,
+    *,
+    absent: Any = NEVER,
     is_in_baseline: bool = True,
+    **bounds: float,
 ) -> Any:
     """Declare a field of a plain type."""
-    about = Field(
-        text=text,
+    known = {"absent": absent, "marks": marks, "is_in_baseline": is_in_baseline}
+    return field(
         default=default,
-        bounds=bounds or {},
-        absent=absent,
-        marks=marks,
-        is_in_baseline=is_in_baseline,
+        metadata={"declared": Field(text=text, default=default, bounds=bounds, **known)},
     )
-    return field(default=default, metadata={"declared": about})
 
 
-def _member(text: str, *, bounds: Mapping[str, float], default: Any = REQUIRED) -> Any:
+def _member(text: str, default: Any = REQUIRED, **bounds: float) -> Any:
     """Declare a part of a field."""
     made = MISSING if default is REQUIRED else default
     return field(default=made, metadata={"declared": Member(text=text, default=default, bounds=bounds)})
@@ -174,10 +170,8 @@ class Choice:
 class EarlyStopping:
     """Stop when the objective has not improved by more than `min_delta` for `patience` epochs."""
 
-    patience: int = _member("Epochs without improvement after which a trial stops.", bounds={"gt": 0})
-    min_delta: float = _member(
-        "An improvement is larger than this difference of the objective.", bounds={"ge": 0}, default=0.0
-    )
+    patience: int = _member("Epochs without improvement after which a trial stops.", gt=0)
+    min_delta: float = _member("An improvement is larger than this difference of the objective.", 0.0, ge=0)
 
 
 @dataclass(frozen=True)
@@ -203,179 +197,129 @@ class TrialConfig:
     The order of the fields is that of a record's JSON: new ones are added before the last.
     """
 
-    dataset: Choice = _axis(
-        "Images and masks.",
-        default=REQUIRED,
-        absent=NEVER,
-        # `group` names what images have in common, which splits and intervals use.
-        marks=Marks(shapes=whole, step=None, cost=whole, pixels=all_but("group"), is_probed=False),
-    )
+    # Marks: shapes, step, cost, pixels, is_probed.
+
+    # `group` names what images have in common, which splits and intervals use.
+    dataset: Choice = _axis("Images and masks.", REQUIRED, Marks(whole, None, whole, all_but("group"), False))
     split: Choice = _axis(
         "Which images train, validate and test; fixed across seeds.",
-        default="course",
-        absent=NEVER,
-        marks=Marks(shapes=whole, step=None, cost=whole, pixels=None, is_probed=False),
+        "course",
+        Marks(whole, None, whole, None, False),
     )
     input: Choice = _axis(
-        "How pixels are scaled before the network.",
-        default="imagenet",
-        absent=NEVER,
-        marks=Marks(shapes=whole, step=None, cost=None, pixels=None, is_probed=True),
+        "How pixels are scaled before the network.", "imagenet", Marks(whole, None, None, None, True)
     )
-    model: Choice = _axis(
-        "The network.",
-        default="unet",
-        absent=NEVER,
-        marks=Marks(shapes=whole, step=whole, cost=whole, pixels=None, is_probed=True),
-    )
+    model: Choice = _axis("The network.", "unet", Marks(whole, whole, whole, None, True))
     norm: Choice = _axis(
-        "The normalisation layers of the network.",
-        default="batch",
-        absent=NEVER,
-        marks=Marks(shapes=whole, step=whole, cost=whole, pixels=None, is_probed=True),
+        "The normalisation layers of the network.", "batch", Marks(whole, whole, whole, None, True)
     )
-    init: Choice = _axis(
-        "How weights start.",
-        default="default",
-        absent=NEVER,
-        marks=Marks(shapes=None, step=None, cost=None, pixels=None, is_probed=True),
-    )
+    init: Choice = _axis("How weights start.", "default", Marks(None, None, None, None, True))
+    # On the device a recipe needs copies of a few batches, and before the network needs its memory.
     augment: Choice = _axis(
         "A recipe's name, or a list of albumentations transforms.",
-        default="none",
-        absent=NEVER,
-        # On the device a recipe needs copies of a few batches, and before the network needs its memory.
-        marks=Marks(shapes=None, step=None, cost=whole, pixels=None, is_probed=True),
+        "none",
+        Marks(None, None, whole, None, True),
     )
+    # A term needs a few maps of one channel, where the network keeps hundreds.
     loss: tuple[Choice, ...] = _axis(
         "Weighted sum of terms: name -> weight or knobs.",
-        default={"bce": 1, "dice": 1},
-        absent=NEVER,
-        # A term needs a few maps of one channel, where the network keeps hundreds.
-        marks=Marks(shapes=None, step=whole, cost=whole, pixels=None, is_probed=True),
+        {"bce": 1, "dice": 1},
+        Marks(None, whole, whole, None, True),
     )
     """Each term's knobs hold its `weight`."""
-    optimizer: Choice = _axis(
-        "The optimiser.",
-        default="adam",
-        absent=NEVER,
-        # Buffers beside each weight depend on the optimiser and on which knobs are zero. The recorded step
-        # holds every knob as a number but the learning rate, which is a tensor.
-        marks=Marks(shapes=form, step=all_but("lr"), cost=names, pixels=None, is_probed=True),
-    )
+    # Buffers beside each weight depend on the optimiser and on which knobs are zero. The recorded step holds
+    # every knob as a number but the learning rate, which is a tensor.
+    optimizer: Choice = _axis("The optimiser.", "adam", Marks(form, all_but("lr"), names, None, True))
     schedule: Choice = _axis(
-        "The learning rate over the epochs.",
-        default="constant",
-        absent=NEVER,
-        marks=Marks(shapes=None, step=None, cost=None, pixels=None, is_probed=True),
+        "The learning rate over the epochs.", "constant", Marks(None, None, None, None, True)
     )
     grad_clip: float | None = _value(
-        None,
-        "Largest norm of the gradient; null: no clipping.",
-        bounds={"gt": 0},
-        absent=NEVER,
-        marks=Marks(shapes=None, step=whole, cost=None, pixels=None, is_probed=True),
+        "Largest norm of the gradient; null: no clipping.", None, Marks(None, whole, None, None, True), gt=0
     )
     batch_size: int = _value(
-        8,
         "Images in a batch; `accumulate` batches make a step.",
-        bounds={"gt": 0},
-        absent=NEVER,
-        marks=Marks(shapes=whole, step=whole, cost=whole, pixels=None, is_probed=False),
+        8,
+        Marks(whole, whole, whole, None, False),
+        gt=0,
     )
-    epochs: int = _value(
-        100,
-        "Passes over the training images.",
-        bounds={"gt": 0},
-        absent=NEVER,
-        marks=Marks(shapes=None, step=None, cost=None, pixels=None, is_probed=False),
-    )
+    epochs: int = _value("Passes over the training images.", 100, Marks(None, None, None, None, False), gt=0)
     precision: Literal["fp32", "tf32", "bf16"] = _value(
-        "fp32",
         "Arithmetic of the network: fp32 (TF32 off), tf32 or bf16 autocast.",
-        absent=NEVER,
-        marks=Marks(shapes=whole, step=whole, cost=whole, pixels=None, is_probed=False),
+        "fp32",
+        Marks(whole, whole, whole, None, False),
     )
     early_stopping: EarlyStopping | None = _value(
-        None,
-        "When to stop early; null: never.",
-        absent=NEVER,
-        marks=Marks(shapes=None, step=None, cost=None, pixels=None, is_probed=False),
+        "When to stop early; null: never.", None, Marks(None, None, None, None, False)
     )
     engine: str = _value(
-        "segbench",
         "`segbench`, or the import path of a function that takes the loop's place.",
-        bounds={"min_length": 1},
-        absent=NEVER,
-        marks=Marks(shapes=whole, step=whole, cost=whole, pixels=None, is_probed=False),
+        "segbench",
+        Marks(whole, whole, whole, None, False),
+        min_length=1,
     )
+    # A GPU holds the pixels of all images.
     max_images: int | None = _value(
-        None,
         "At most this many images of each part of the split, evenly spaced; null: all.",
-        bounds={"gt": 0},
+        None,
+        Marks(whole, None, whole, None, False),
         absent=None,
-        # A GPU holds the pixels of all images.
-        marks=Marks(shapes=whole, step=None, cost=whole, pixels=None, is_probed=False),
+        gt=0,
     )
     mix: Choice = _axis(
         "How the images of a training batch are mixed with each other.",
-        default="none",
+        "none",
+        Marks(None, None, whole, None, True),
         absent={"none": {}},
-        marks=Marks(shapes=None, step=None, cost=whole, pixels=None, is_probed=True),
     )
     """Images are mixed after each was augmented by itself."""
+    # The device augments several batches at a time, as floats.
     augment_backend: Literal["cpu", "device"] = _value(
-        "cpu",
         "Where images are augmented: one by one on the CPU, or in batches on the device.",
+        "cpu",
+        Marks(whole, None, whole, None, False),
         absent="cpu",
-        # The device augments several batches at a time, as floats.
-        marks=Marks(shapes=whole, step=None, cost=whole, pixels=None, is_probed=False),
     )
     """The draws are others there, and so are a trial's numbers."""
+    # From two on, gradients are kept while the next batch goes through the network.
     accumulate: int = _value(
-        1,
-        "Batches whose gradients make one step.",
-        bounds={"gt": 0},
-        absent=1,
-        # From two on, gradients are kept while the next batch goes through the network.
-        marks=Marks(shapes=whole, step=whole, cost=whole, pixels=None, is_probed=False),
+        "Batches whose gradients make one step.", 1, Marks(whole, whole, whole, None, False), absent=1, gt=0
     )
+    # Deterministic kernels have workspaces of their own.
     deterministic: bool = _value(
-        False,
         "Whether a trial gives the same record twice on a GPU, at the price of speed; a CPU always does.",
-        absent=False,
-        # Deterministic kernels have workspaces of their own.
-        marks=Marks(shapes=whole, step=whole, cost=whole, pixels=None, is_probed=False),
-    )
-    compile: bool = _value(
         False,
+        Marks(whole, whole, whole, None, False),
+        absent=False,
+    )
+    # Compiled code keeps other activations for the backward pass.
+    compile: bool = _value(
         "Whether torch.compile compiles the network for training; `segbench bench` says after how many steps "
         "that pays.",
+        False,
+        Marks(whole, whole, whole, None, False),
         absent=False,
-        # Compiled code keeps other activations for the backward pass.
-        marks=Marks(shapes=whole, step=whole, cost=whole, pixels=None, is_probed=False),
     )
     """Compiling changes rounding. Evaluations are not compiled."""
+    # The average is a second copy of the weights, whatever its decay. It is updated beside the step.
     ema: float | None = _value(
-        None,
         "Decay of the running average of weights that is evaluated and kept; null: the weights.",
-        bounds={"gt": 0, "lt": 1},
+        None,
+        Marks(form, None, whole, None, False),
         absent=None,
-        # The average is a second copy of the weights, whatever its decay. It is updated beside the step.
-        marks=Marks(shapes=form, step=None, cost=whole, pixels=None, is_probed=False),
+        gt=0,
+        lt=1,
     )
     surface_tolerance_px: float = _value(
-        2.0,
         "How far apart two outlines may lie and still agree, for surface_dice.",
-        bounds={"ge": 0},
+        2.0,
+        Marks(None, None, None, None, False),
         absent=2.0,
-        marks=Marks(shapes=None, step=None, cost=None, pixels=None, is_probed=False),
+        ge=0,
     )
     objective: Objective = _value(
-        Objective(),
         "Validation metric that selects weights and drives a search.",
-        absent=NEVER,
-        marks=Marks(shapes=None, step=None, cost=None, pixels=None, is_probed=False),
+        Objective(),
+        Marks(None, None, None, None, False),
         is_in_baseline=False,
     )
 
