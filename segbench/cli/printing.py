@@ -1,14 +1,16 @@
-"""Numbers as commands print them."""
+"""What commands print: numbers, paths, tables, progress, and what changed since the last sweep."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import typer
 
+from segbench.config.load import shown_path
 from segbench.wording import counted
 
 if TYPE_CHECKING:
@@ -32,6 +34,11 @@ def size(num_bytes: float) -> str:
     """Write an amount of data: `12.3 MiB`, `4.5 GiB`."""
     mib = num_bytes / 2**20
     return f"{mib:,.1f} MiB" if mib < 1024 else f"{mib / 1024:,.1f} GiB"
+
+
+def say_file(path: Path, *, is_changed: bool) -> None:
+    """Print a file that was to be written; one that stood as it should is unchanged."""
+    typer.echo(f"{shown_path(path)}{'' if is_changed else ' (unchanged)'}")
 
 
 # Tables as a terminal and a pipe show them.
@@ -117,9 +124,6 @@ class _Lines:
         if tenths > self._tenths:
             self._tenths = tenths
             print(f"{done:,} of {total:,} {self._what}", file=sys.stderr, flush=True)
-
-
-# What a search is after, in one line.
 
 
 # What a command says of a file that changed since its last sweep.
