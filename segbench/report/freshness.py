@@ -142,7 +142,7 @@ def _code_digest() -> str:
     parts: list[bytes] = []
     for package in _CODE:
         root = Path(str(resources.files(package)))
-        files = (f for f in root.rglob("*") if f.suffix in (".py", ".css", ".js"))
+        files = (f for f in root.rglob("*") if f.suffix in (".py", ".css", ".js", ".jinja"))
         for file in sorted(files, key=lambda file: file.relative_to(root).as_posix()):
             parts += [file.relative_to(root).as_posix().encode(), _content(file)]
     return _digest(parts)
@@ -200,7 +200,7 @@ class Stamp:
             str(project.root),
             str(with_pdf and shutil.which("pdflatex")),
             str(shutil.get_terminal_size().columns),
-            *_files(Path(segbench.__file__).parent, (".py", ".css", ".js", ".tex")),
+            *_files(Path(segbench.__file__).parent, (".py", ".css", ".js", ".jinja", ".tex")),
             *_files(project.results / experiment.name),
             *_others(project.results),
             *_data(experiment),
