@@ -36,8 +36,8 @@ def explain(
     analysis, results, _ = asked.analysed()
     from segbench.report.explain import explain as text_of
     from segbench.report.explain import find
-    from segbench.report.pages.macros import macro_rows
-    from segbench.report.style import read_style
+    from segbench.report.labels import read_style
+    from segbench.report.pages.number_files import macro_rows
     from segbench.report.topics.walk import trace_all
     from segbench.store.layout import ResultsFolder
 

@@ -117,7 +117,7 @@ def write_one(
         analysis, results, made_from = asked.analysed()
 
         from segbench.report.build import write_report
-        from segbench.report.style import read_style
+        from segbench.report.labels import read_style
         from segbench.report.topics.panels import make_panels
 
         style = read_style(target / "style.yaml")
@@ -145,9 +145,8 @@ def answer_text(analysis: Analysis, folder: Path) -> str:
     from rich.console import Console
     from rich.text import Text
 
-    from segbench.report.labels import Labels
+    from segbench.report.labels import Labels, read_style
     from segbench.report.numbers import percent, typographic
-    from segbench.report.style import read_style
     from segbench.report.topics import claims, effects
 
     console = Console(highlight=False, record=True, file=io.StringIO(), width=Console().width)
@@ -294,7 +293,7 @@ def check_report(asked: Asked) -> None:
         ResultsError: There are no results.
     """
     from segbench.report.freshness import differences
-    from segbench.report.style import read_style
+    from segbench.report.labels import read_style
 
     experiment = asked.load()
     asked.results(experiment)

@@ -22,15 +22,13 @@ from segbench.report.draw.drawn import Drawing, Drawn
 from segbench.report.draw.figure import Figure
 from segbench.report.draw.pgfplots import draw_pgfplots
 from segbench.report.freshness import NUMBERS_FILE, described, recorded
-from segbench.report.labels import Labels
+from segbench.report.labels import Labels, create_style, read_style
 from segbench.report.pages.content import Content, PanelPicture, make_content
 from segbench.report.pages.html import write_html
 from segbench.report.pages.latex import Compiled, compile_pdf, write_latex, write_table
-from segbench.report.pages.macros import write_numbers
 from segbench.report.pages.markdown import write_markdown
-from segbench.report.pages.numbers_json import write_numbers_json
+from segbench.report.pages.number_files import write_numbers, write_numbers_json
 from segbench.report.pages.xlsx import XLSX_FILE, is_installed, write_xlsx
-from segbench.report.style import create_style, read_style
 from segbench.report.topics.panels import PANELS_FILE, Panels
 from segbench.report.topics.replicated import file_name
 from segbench.report.topics.walk import DATA_NAMES, FIGURE_NAMES, TABLE_NAMES, make_figures, trace_all

@@ -23,15 +23,14 @@ from segbench.records import State, TrialRecord, axis_column
 from segbench.report.analysis import Analysis
 from segbench.report.build import csv, write_changed
 from segbench.report.freshness import recorded
-from segbench.report.labels import Labels
+from segbench.report.labels import Labels, Style
 from segbench.report.numbers import MINUS, NONE, Numbers, count, typographic
 from segbench.report.pages.content import Content, Section
 from segbench.report.pages.html import write_html
 from segbench.report.pages.latex import write_table
 from segbench.report.pages.markdown import write_markdown
-from segbench.report.pages.numbers_json import write_numbers_json
+from segbench.report.pages.number_files import write_numbers_json
 from segbench.report.study import Estimator, evidence
-from segbench.report.style import Style
 from segbench.report.table import Field, tone_of
 from segbench.report.topics.claims import divergence_text
 from segbench.report.topics.topic import Column, Frame, Number, TablePart, Text, interval

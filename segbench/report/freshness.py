@@ -20,7 +20,7 @@ import segbench
 from segbench.config import load
 from segbench.config.experiment import Experiment
 from segbench.config.trial import canonical_json
-from segbench.report.style import TEMPLATE, Style
+from segbench.report.labels import TEMPLATE, Style
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.scan import scan
 from segbench.store.untuned import find_untuned

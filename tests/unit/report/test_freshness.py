@@ -14,8 +14,8 @@ from segbench.errors import ResultsError, StaleReport
 from segbench.report import freshness
 from segbench.report.build import write_report
 from segbench.report.freshness import Said
+from segbench.report.labels import Style
 from segbench.report.pages.html import Entry, short, verdict_counts, write_index_html, write_index_markdown
-from segbench.report.style import Style
 from segbench.report.topics.panels import Panels
 from segbench.store.layout import ResultsFolder
 
