@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from segbench.cli.analysed import analysed, as_named_or_swept, shown
-from segbench.cli.options import ProjectOption
-from segbench.cli.printing import grid
+from segbench.cli.options import Asked, ProjectOption, as_named_or_swept
+from segbench.cli.printing import grid, say_file
 from segbench.errors import ResultsError, message
 from segbench.report.numbers import MINUS
 
@@ -72,7 +71,7 @@ def compare(
     _print(compare_content(found), found)
     if to is not None:
         for path, is_changed in write_compare(found, to):
-            typer.echo(f"{shown(path)}{'' if is_changed else ' (unchanged)'}")
+            say_file(path, is_changed=is_changed)
     if found.is_refused:
         where = f"{sides[0].name} and {sides[1].name}"
         raise ResultsError(message(where, f"outcomes are not compared: {'; '.join(found.refused)}"))
@@ -88,7 +87,7 @@ def _side(name: str, start: Path | None) -> Side:
     from segbench.store.layout import ResultsFolder
     from segbench.store.scan import scan
 
-    analysis, results, _ = as_named_or_swept(name, start, analysed)
+    analysis, results, _ = as_named_or_swept(name, start, Asked.analysed)
     experiment = analysis.experiment
     folder = ResultsFolder(experiment.project.results).experiment(experiment.name)
     return Side(analysis=analysis, results=results, records=scan(folder).records)

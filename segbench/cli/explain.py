@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from segbench.cli.analysed import Asked, analysed, shown
-from segbench.cli.options import AsOption, ExperimentArgument, ProjectOption, ScaleOption, SetOption
+from segbench.cli.options import Asked, AsOption, ExperimentArgument, ProjectOption, ScaleOption, SetOption
+from segbench.config.load import shown_path
 
 
 def explain(
@@ -33,11 +33,11 @@ def explain(
     Holm's correction. Writes nothing.
     """
     asked = Asked(experiment=experiment, scale=scale, overrides=set_ or (), name=as_, project=project)
-    analysis, results, _ = analysed(asked)
+    analysis, results, _ = asked.analysed()
     from segbench.report.explain import explain as text_of
     from segbench.report.explain import find
-    from segbench.report.pages.macros import macro_rows
-    from segbench.report.style import read_style
+    from segbench.report.labels import read_style
+    from segbench.report.pages.number_files import macro_rows
     from segbench.report.topics.walk import trace_all
     from segbench.store.layout import ResultsFolder
 
@@ -46,5 +46,5 @@ def explain(
     traces = trace_all(analysis, style.digits)
     frame, subject = find(traces, number, macro_rows(analysis, traces))
     records = ResultsFolder(of.project.results).experiment(of.name).trials
-    where = Path(shown(records))
+    where = Path(shown_path(records))
     typer.echo(text_of(analysis, traces, frame, subject, records=where, epochs=results.epochs))

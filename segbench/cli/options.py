@@ -1,13 +1,26 @@
-"""Arguments and options that several commands share, declared once."""
+"""Arguments and options that several commands share, declared once; and the experiment that they name."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from segbench.config.load import shown_path
+from segbench.errors import ResultsError, SegbenchError, message
 from segbench.sweep.loggers.log import Logger
+
+if TYPE_CHECKING:
+    from segbench.config.experiment import Experiment
+    from segbench.report.analysis import Analysis
+    from segbench.store.layout import ExperimentFolder
+    from segbench.store.results import Results
+
+Read = TypeVar("Read")
 
 
 def _without(name: str, text: str, **more: Any) -> Any:
@@ -209,3 +222,107 @@ DetachOption = Annotated[
         "--detach", help="Check everything here, then go on without this terminal (`segbench stop`)."
     ),
 ]
+
+
+# The experiment that arguments and options name, as reports read it.
+
+
+class NothingYet(ResultsError):
+    """No trial has ended."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """An experiment as the command line names it."""
+
+    experiment: str
+    scale: str | None = None
+    overrides: Sequence[str] = ()
+    is_smoke: bool = False
+    name: str | None = None
+    project: Path | None = None
+    contrasts: Sequence[str] = ()
+    """Comparisons to show besides, as `report --contrast` takes them."""
+
+    def load(self) -> Experiment:
+        """Load it; `--project` says where to look, so that a name means the same everywhere."""
+        from segbench.config.load import load_experiment
+
+        return load_experiment(
+            self.experiment,
+            scale=self.scale,
+            overrides=self.overrides,
+            smoke=self.is_smoke,
+            start=self.project,
+            name=self.name,
+        )
+
+    def command(self, name: str) -> str:
+        """Return `segbench NAME` of this experiment."""
+        words = ["segbench", name, self.experiment]
+        words += ["--scale", self.scale] if self.scale else []
+        for override in self.overrides:
+            words += ["--set", override]
+        words += ["--as", self.name] if self.name else []
+        return shlex.join([*words, "--smoke"] if self.is_smoke else words)
+
+    def results(self, experiment: Experiment) -> ExperimentFolder:
+        """Return the folder of its results.
+
+        Raises:
+            NothingYet: There is none.
+        """
+        from segbench.store.layout import ResultsFolder
+
+        folder = ResultsFolder(experiment.project.results).experiment(experiment.name)
+        if not folder.root.is_dir():
+            rule = "there are no results of this experiment"
+            raise NothingYet(message(shown_path(folder.root), rule, see=f"Run: {self.command('sweep')}"))
+        return folder
+
+    def analysed(self) -> tuple[Analysis, Results, Mapping[str, Any]]:
+        """Read and analyse its results; the last item says what was read, as `recorded` does.
+
+        Raises:
+            NothingYet: There are none yet.
+            ExperimentError: A contrast is none of this design.
+        """
+        loaded = self.load()
+        folder = self.results(loaded).root
+
+        from segbench.report.study import read_contrasts
+
+        read_contrasts(self.contrasts, loaded)
+        from segbench.report.analyse import analyse
+        from segbench.report.freshness import recorded
+        from segbench.store.results import read_results
+
+        made_from = recorded(loaded)
+        results = read_results(folder)
+        analysis = analyse(loaded, results, project=loaded.project, contrasts=self.contrasts)
+        if analysis.seeds.empty and analysis.failures.empty and analysis.search.empty:
+            rule = "no trial of this experiment has ended"
+            raise NothingYet(message(shown_path(folder), rule, see=f"Run: {self.command('sweep')}"))
+        return analysis, results, made_from
+
+
+def as_named_or_swept(name: str, start: Path | None, read: Callable[[Asked], Read]) -> Read:
+    """Read an experiment as its name means it; where that cannot be, as `results/NAME/` says it was swept.
+
+    Args:
+        name: As the command line has it.
+        start: Where to look for the project; None: the current folder.
+        read: Reads what is asked for.
+
+    Raises:
+        SegbenchError: It can be read neither way.
+    """
+    from segbench.config.project import Project
+
+    try:
+        return read(Asked(experiment=name, project=start))
+    except SegbenchError:
+        record = Project.around(start or Path.cwd()).results / name / "experiment.yaml"
+        if not record.is_file():
+            raise
+        return read(Asked(experiment=str(record), project=start))

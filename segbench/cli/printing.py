@@ -1,4 +1,4 @@
-"""What commands print: numbers, tables, JSON, progress bars and what changed in a file."""
+"""What commands print: numbers, paths, tables, JSON, progress, and what changed since the last sweep."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
+from segbench.config.load import shown_path
 from segbench.wording import counted
 
 if TYPE_CHECKING:
@@ -38,6 +40,11 @@ def size(num_bytes: float) -> str:
 def print_json(value: Any) -> None:
     """Print plain values for programs."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def say_file(path: Path, *, is_changed: bool) -> None:
+    """Print a file that was to be written; one that stood as it should is unchanged."""
+    typer.echo(f"{shown_path(path)}{'' if is_changed else ' (unchanged)'}")
 
 
 # Tables as a terminal and a pipe show them.

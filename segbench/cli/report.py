@@ -1,25 +1,171 @@
-"""`segbench report --watch`: the page while a sweep runs."""
+"""`segbench report`: turn the records of experiments, or a table made elsewhere, into pages and files."""
 
 from __future__ import annotations
 
+import gc
+import io
+import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from segbench.cli.analysed import Asked, NothingYet, as_named_or_swept, say_pages, shown, write_one
-from segbench.cli.options import AsOption, ProjectOption, ScaleOption, SetOption, SmokeOption
-from segbench.cli.reported import report_one
+from segbench.cli.options import (
+    Asked,
+    AsOption,
+    NothingYet,
+    ProjectOption,
+    ScaleOption,
+    SetOption,
+    SmokeOption,
+    as_named_or_swept,
+)
+from segbench.cli.printing import grid, say_file
+from segbench.config.load import shown_path
 from segbench.errors import ResultsError, SegbenchError, StaleReport, message
+from segbench.report.freshness import Said, Stamp
 
 if TYPE_CHECKING:
     from segbench.config.project import Project
     from segbench.report.analysis import Analysis
     from segbench.report.build import Written
+
+_SHOWN_EFFECTS: Final = {
+    "Contrast": "contrast",
+    "Metric": "metric",
+    "Difference": "difference",
+    "p (Holm)": "p (Holm)",
+    "Verdict": "verdict",
+}
+_SHOWN_CLAIMS: Final = {"Claim": "claim", "Verdict": "verdict"}
+"""Columns that fit a terminal: title on the pages -> title here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reported:
+    """What was said, and which of its pages changed."""
+
+    folder: Path
+    said: Said
+    changed: tuple[Path, ...] = ()
+
+    def tell(self, *, open_: bool) -> None:
+        """Print the answer, warnings and pages, and show the page if asked."""
+        typer.echo(self.said.answer, nl=False)
+        self.tell_pages()
+        if open_:
+            typer.launch(str(self.folder / "report.html"))
+
+    def tell_pages(self) -> None:
+        """Print warnings and pages; those that did not change stayed as they were."""
+        for warning in self.said.warnings:
+            typer.echo(f"Warning: {warning}", err=True)
+        for page in self.said.pages:
+            say_file(page, is_changed=page in self.changed)
+
+
+def report_one(asked: Asked, *, with_pdf: bool, with_xlsx: bool = False) -> Reported:
+    """Write a report; where nothing that enters it has changed, nothing is read.
+
+    Raises:
+        SegbenchError: It cannot be written.
+    """
+    from segbench.report.pages.xlsx import XLSX_FILE
+
+    stamp = Stamp.of(asked.load(), with_pdf=with_pdf, contrasts=asked.contrasts)
+    # A workbook that is there is of this state.
+    is_there = not with_xlsx or (stamp.folder / XLSX_FILE).is_file()
+    if is_there and (last := stamp.recall()) is not None:
+        return Reported(folder=stamp.folder, said=last)
+    with _collector_paused():
+        analysis, written = write_one(asked, with_pdf=with_pdf, with_xlsx=with_xlsx)
+    from segbench.report.pages.html import Entry
+
+    answer = answer_text(analysis, written.folder)
+    said = Said(answer, written.warnings, written.pages, asdict(Entry.of(analysis)))
+    if not analysis.is_partial:
+        stamp.keep(said)
+    return Reported(folder=written.folder, said=said, changed=written.changed)
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Look for no cycles while a report is made: a tenth of its time, and it leaves hardly any."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def write_one(
+    asked: Asked, *, with_pdf: bool, with_xlsx: bool = False, is_watched: bool = False
+) -> tuple[Analysis, Written]:
+    """Write one experiment's report."""
+    from segbench.report.draw.drawn import Drawing
+
+    loaded = asked.load()
+    target = loaded.project.reports / loaded.name
+    with Drawing(target / "figures", num_cells=len(loaded.cells)) as drawing:
+        analysis, results, made_from = asked.analysed()
+
+        from segbench.report.build import write_report
+        from segbench.report.labels import read_style
+        from segbench.report.topics.panels import make_panels
+
+        style = read_style(target / "style.yaml")
+        panels = make_panels(analysis, results.images, loaded.project, style)
+        written = write_report(
+            analysis,
+            target,
+            panels=panels,
+            with_pdf=with_pdf,
+            with_xlsx=with_xlsx,
+            is_watched=is_watched,
+            made_from=made_from,
+            drawing=drawing,
+        )
+    return analysis, written
+
+
+def answer_text(analysis: Analysis, folder: Path) -> str:
+    """Return question, answer, effects and claims as a terminal shows them, with colours.
+
+    Args:
+        analysis: The report.
+        folder: Where it lies, with the user's style.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from segbench.report.labels import Labels, read_style
+    from segbench.report.numbers import percent, typographic
+    from segbench.report.topics import claims, effects
+
+    console = Console(highlight=False, record=True, file=io.StringIO(), width=Console().width)
+    console.print(Text(analysis.experiment.question, style="bold"))
+    console.print(Text(typographic(analysis.answer)))
+    labels = Labels(analysis, read_style(folder / "style.yaml"))
+    interval = f"{percent(analysis.level)} interval"
+    shown_effects = {**_SHOWN_EFFECTS, f"{interval}, this test set": interval}
+    for topic, titles in ((effects.TOPIC, shown_effects), (claims.TOPIC, _SHOWN_CLAIMS)):
+        table = topic.tables[0].make(labels)
+        if not table.rows:
+            continue
+        console.print()
+        console.print(grid(table, titles))
+    console.print()
+    return console.export_text(styles=True)
+
+
+# `segbench report --watch`: the page while a sweep runs.
 
 
 POLL_S: Final = 3.0
@@ -69,7 +215,7 @@ def watch_report(asked: Asked, finish: Callable[[], None], *, open_: bool, poll_
                 line = f"Warning: {error}"
             else:
                 is_complete = not analysis.is_partial
-                line = f"{shown(page)}: {analysis.head.get('trials', '')}"
+                line = f"{shown_path(page)}: {analysis.head.get('trials', '')}"
                 if open_ and not has_page:
                     typer.launch(str(page))
                 has_page = True
@@ -80,7 +226,7 @@ def watch_report(asked: Asked, finish: Callable[[], None], *, open_: bool, poll_
     except KeyboardInterrupt:
         if has_page:
             write_one(asked, with_pdf=False)
-            typer.echo(f"{shown(page)}: no longer watched")
+            typer.echo(f"{shown_path(page)}: no longer watched")
         raise typer.Exit(130) from None
     finish()
 
@@ -101,8 +247,8 @@ def report_all(start: Path | None, *, with_pdf: bool, with_xlsx: bool = False) -
     Raises:
         SegbenchError: Some could not be reported, or there is nothing to report.
     """
+    from segbench.report.build import write_changed
     from segbench.report.pages.html import Entry, write_index_html, write_index_markdown
-    from segbench.store.atomic import write_bytes
 
     project = _project(start)
     entries, errors = [], []
@@ -114,15 +260,11 @@ def report_all(start: Path | None, *, with_pdf: bool, with_xlsx: bool = False) -
             errors.append(error)
             continue
         entries.append(Entry(**reported.said.entry))
-        say_pages(reported.said.warnings, reported.said.pages, reported.changed)
-    project.reports.mkdir(parents=True, exist_ok=True)
+        reported.tell_pages()
     pages = {"index.html": write_index_html(entries), "index.md": write_index_markdown(entries)}
     for file, text in pages.items():
-        path, content = project.reports / file, text.encode("utf-8")
-        is_same = path.is_file() and path.read_bytes() == content
-        if not is_same:
-            write_bytes(path, content)
-        typer.echo(f"{shown(path)}{' (unchanged)' if is_same else ''}")
+        path = project.reports / file
+        say_file(path, is_changed=write_changed(path, text.encode("utf-8")))
     _raise(errors)
     return project.reports / "index.html"
 
@@ -151,20 +293,16 @@ def check_report(asked: Asked) -> None:
         ResultsError: There are no results.
     """
     from segbench.report.freshness import differences
-    from segbench.report.style import read_style
-    from segbench.store.layout import ResultsFolder
+    from segbench.report.labels import read_style
 
     experiment = asked.load()
-    results = ResultsFolder(experiment.project.results).experiment(experiment.name).root
-    if not results.is_dir():
-        see = f"Run: {asked.sweep_command}"
-        raise ResultsError(message(shown(results), "there are no results of this experiment", see=see))
+    asked.results(experiment)
     folder = experiment.project.reports / experiment.name
     found = differences(folder, experiment, read_style(folder / "style.yaml"))
     if found:
-        see = f"Run: {asked.sweep_command.replace('segbench sweep', 'segbench report', 1)}"
-        raise StaleReport(message(shown(folder), f"out of date: {'; '.join(found)}", see=see))
-    typer.echo(f"{shown(folder)}: up to date")
+        see = f"Run: {asked.command('report')}"
+        raise StaleReport(message(shown_path(folder), f"out of date: {'; '.join(found)}", see=see))
+    typer.echo(f"{shown_path(folder)}: up to date")
 
 
 def _project(start: Path | None) -> Project:
@@ -180,7 +318,7 @@ def _names(project: Project) -> list[str]:
     names = [folder.name for folder in folders if not folder.name.endswith("_smoke")]
     if not names:
         rule = "there are no results to report"
-        raise ResultsError(message(shown(project.results), rule, see="segbench sweep makes them"))
+        raise ResultsError(message(shown_path(project.results), rule, see="segbench sweep makes them"))
     return names
 
 
@@ -261,29 +399,29 @@ NameOption = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class ForeignOptions:
-    """What was asked besides the file."""
+    """What was asked besides the file; each field is called as its option is."""
 
-    baseline: Sequence[str]
-    question: str | None
-    margin: float | None
-    metric: str | None
-    direction: str | None
-    name: str | None
-    claims: Sequence[str] = ()
+    baseline: Sequence[str] = ()
+    claim: Sequence[str] = ()
+    question: str | None = None
+    margin: float | None = None
+    metric: str | None = None
+    direction: str | None = None
+    name: str | None = None
 
     @property
-    def given(self) -> list[str]:
-        """Return the options that were given."""
-        values = {
-            "--baseline": self.baseline,
-            "--question": self.question,
-            "--margin": self.margin,
-            "--metric": self.metric,
-            "--direction": self.direction,
-            "--name": self.name,
-            "--claim": self.claims,
-        }
-        return [option for option, value in values.items() if value not in (None, (), [])]
+    def given(self) -> dict[str, Sequence[str] | str | float]:
+        """Return the options that were given, with their values."""
+        values = {f"--{each.name}": getattr(self, each.name) for each in fields(self)}
+        return {option: value for option, value in values.items() if value not in (None, (), [])}
+
+    def command(self, path: Path) -> str:
+        """Return the command that makes the report again."""
+        words = ["segbench", "report", "--from", path.name]
+        for option, value in self.given.items():
+            for each in [value] if isinstance(value, str | float) else value:
+                words += [option, f"{each:g}" if isinstance(each, float) else each]
+        return shlex.join(words)
 
 
 def refuse_with_file(experiment: str | None, *others: object) -> None:
@@ -312,7 +450,7 @@ def refuse_without_file(options: ForeignOptions) -> None:
 
 def report_from(
     path: Path, options: ForeignOptions, *, project: Path | None, with_pdf: bool, with_xlsx: bool = False
-) -> tuple[Analysis, Written]:
+) -> Reported:
     """Write `reports/NAME/` from a table.
 
     Raises:
@@ -338,14 +476,15 @@ def report_from(
         metric=options.metric,
         direction=options.direction,
         margin=options.margin,
-        claims=options.claims,
+        claims=options.claim,
     )
     with declared(foreign.directions):
-        analysis = analyse_foreign(foreign, _command(path, options))
+        analysis = analyse_foreign(foreign, options.command(path))
         written = write_report(
             analysis, home.reports / name, panels=Panels(), with_pdf=with_pdf, with_xlsx=with_xlsx
         )
-    return analysis, written
+    said = Said(answer_text(analysis, written.folder), written.warnings, written.pages, {})
+    return Reported(folder=written.folder, said=said, changed=written.changed)
 
 
 def _name(path: Path, name: str | None, results: Path) -> str:
@@ -359,26 +498,7 @@ def _name(path: Path, name: str | None, results: Path) -> str:
     return chosen
 
 
-def _command(path: Path, options: ForeignOptions) -> str:
-    import shlex
-
-    words = ["segbench", "report", "--from", path.name]
-    for each in options.baseline:
-        words += ["--baseline", each]
-    for each in options.claims:
-        words += ["--claim", each]
-    for option, value in (
-        ("--question", options.question),
-        ("--margin", options.margin),
-        ("--metric", options.metric),
-        ("--direction", options.direction),
-        ("--name", options.name),
-    ):
-        words += [] if value is None else [option, f"{value:g}" if isinstance(value, float) else value]
-    return shlex.join(words)
-
-
-# `segbench report`: turn an experiment's records into pages, tables and figures.
+# The command.
 
 
 def report(
@@ -458,7 +578,7 @@ def report(
         metric=metric,
         direction=direction,
         name=name,
-        claims=claim or (),
+        claim=claim or (),
     )
     if contrast and (check or from_ is not None):
         raise typer.BadParameter("it goes with neither --check nor --from", param_hint="--contrast")
@@ -470,13 +590,8 @@ def report(
         check_installed()
     if from_ is not None:
         refuse_with_file(experiment, scale, set_, smoke, as_, all_, check)
-        analysis, written = report_from(from_, foreign, project=project, with_pdf=not no_pdf, with_xlsx=xlsx)
-        from segbench.cli.reported import answer_text
-
-        typer.echo(answer_text(analysis, written.folder), nl=False)
-        say_pages(written.warnings, written.pages, written.changed)
-        if open_:
-            typer.launch(str(written.folder / "report.html"))
+        made = report_from(from_, foreign, project=project, with_pdf=not no_pdf, with_xlsx=xlsx)
+        made.tell(open_=open_)
         return
     refuse_without_file(foreign)
 
@@ -506,20 +621,16 @@ def report(
     if check:
         check_report(asked)
         return
+    report_whole = partial(report_one, asked, with_pdf=not no_pdf, with_xlsx=xlsx)
     if watch:
-
-        def finish() -> None:
-            _report_one(asked, with_pdf=not no_pdf, with_xlsx=xlsx, open_=False)
-
-        watch_report(asked, finish, open_=open_)
+        watch_report(asked, lambda: report_whole().tell(open_=False), open_=open_)
         return
-    _report_one(asked, with_pdf=not no_pdf, with_xlsx=xlsx, open_=open_)
+    report_whole().tell(open_=open_)
     if into is not None:
         _put_into(into, asked)
 
 
 def _put_into(target: Path, asked: Asked) -> None:
-    from segbench.cli.analysed import shown
     from segbench.report.build import write_into
 
     experiment = asked.load()
@@ -530,19 +641,9 @@ def _put_into(target: Path, asked: Asked) -> None:
         ("kept, as it was edited", placed.kept),
     ):
         for path in paths:
-            typer.echo(f"{shown(path)} ({word})")
+            typer.echo(f"{shown_path(path)} ({word})")
     if not (placed.changed or placed.removed):
-        typer.echo(f"{shown(target)} (unchanged)")
-
-
-def _report_one(asked: Asked, *, with_pdf: bool, with_xlsx: bool, open_: bool) -> None:
-    from segbench.cli.reported import report_one
-
-    reported = report_one(asked, with_pdf=with_pdf, with_xlsx=with_xlsx)
-    typer.echo(reported.said.answer, nl=False)
-    say_pages(reported.said.warnings, reported.said.pages, reported.changed)
-    if open_:
-        typer.launch(str(reported.folder / "report.html"))
+        typer.echo(f"{shown_path(target)} (unchanged)")
 
 
 def _refuse_one(experiment: str | None, is_all: bool, options: Mapping[str, object]) -> None:

@@ -22,15 +22,13 @@ from segbench.report.draw.drawn import Drawing, Drawn
 from segbench.report.draw.figure import Figure
 from segbench.report.draw.pgfplots import draw_pgfplots
 from segbench.report.freshness import NUMBERS_FILE, described, recorded
-from segbench.report.labels import Labels
+from segbench.report.labels import Labels, create_style, read_style
 from segbench.report.pages.content import Content, PanelPicture, make_content
 from segbench.report.pages.html import write_html
 from segbench.report.pages.latex import Compiled, compile_pdf, write_latex, write_table
-from segbench.report.pages.macros import write_numbers
 from segbench.report.pages.markdown import write_markdown
-from segbench.report.pages.numbers_json import write_numbers_json
+from segbench.report.pages.number_files import write_numbers, write_numbers_json
 from segbench.report.pages.xlsx import XLSX_FILE, is_installed, write_xlsx
-from segbench.report.style import create_style, read_style
 from segbench.report.topics.panels import PANELS_FILE, Panels
 from segbench.report.topics.replicated import file_name
 from segbench.report.topics.walk import DATA_NAMES, FIGURE_NAMES, TABLE_NAMES, make_figures, trace_all
@@ -99,7 +97,7 @@ def write_report(
     if picture is not None:
         files[f"figures/{PANELS_FILE}"] = picture.content
         files[f"figures/{_CAPTION_FILE}"] = picture.caption.encode()
-    changed = [folder / name for name, data in files.items() if _write(folder / name, data)]
+    changed = [folder / name for name, data in files.items() if write_changed(folder / name, data)]
     best = file_name(analysis.experiment.name)
     for name in (owned_names() | {best}) - set(files):
         if not (is_watched and name.endswith(".tex")):
@@ -111,14 +109,14 @@ def write_report(
     warnings += [made.warning] if made.warning else []
     if made.pdf is not None:
         pages.append(folder / "report.pdf")
-        changed += [folder / "report.pdf"] if _write(folder / "report.pdf", made.pdf) else []
+        changed += [folder / "report.pdf"] if write_changed(folder / "report.pdf", made.pdf) else []
     elif made.is_failure or changed:
         # An older PDF would contradict the other pages.
         (folder / "report.pdf").unlink(missing_ok=True)
     if with_xlsx or (folder / XLSX_FILE).is_file():
         if with_xlsx or is_installed():
             pages.append(folder / XLSX_FILE)
-            changed += [folder / XLSX_FILE] if _write(folder / XLSX_FILE, write_xlsx(content)) else []
+            changed += [folder / XLSX_FILE] if write_changed(folder / XLSX_FILE, write_xlsx(content)) else []
         elif changed:
             (folder / XLSX_FILE).unlink()
             warnings.append(f"{XLSX_FILE} was older than the records and is removed: openpyxl is missing")
@@ -238,7 +236,12 @@ def owned_names() -> set[str]:
     }
 
 
-def _write(path: Path, content: bytes) -> bool:
+def write_changed(path: Path, content: bytes) -> bool:
+    """Write a file unless it stands with this content; return whether it was written.
+
+    Raises:
+        ResultsError: The disk refuses.
+    """
     if path.is_file() and path.read_bytes() == content:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)

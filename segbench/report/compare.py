@@ -6,8 +6,10 @@ no verdict but those that each experiment's own report has.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,20 +18,23 @@ import pandas as pd
 from segbench.config.differences import describe_changes, differing, short
 from segbench.config.experiment import Cell, Experiment
 from segbench.config.pairing import Pairing
-from segbench.quantities import find_quantity
+from segbench.quantities import is_lower_better
 from segbench.records import State, TrialRecord, axis_column
 from segbench.report.analysis import Analysis
+from segbench.report.build import csv, write_changed
 from segbench.report.freshness import recorded
+from segbench.report.labels import Labels, Style
 from segbench.report.numbers import MINUS, NONE, Numbers, count, typographic
 from segbench.report.pages.content import Content, Section
 from segbench.report.pages.html import write_html
 from segbench.report.pages.latex import write_table
 from segbench.report.pages.markdown import write_markdown
-from segbench.report.pages.numbers_json import write_numbers_json
-from segbench.report.study import EVIDENCE, Estimator, evidence
-from segbench.report.table import Column, Field, Table, tone_of
+from segbench.report.pages.number_files import write_numbers_json
+from segbench.report.study import Estimator, evidence
+from segbench.report.table import Field, tone_of
 from segbench.report.topics.claims import divergence_text
-from segbench.report.trace import Source, Trace, Traces, is_known, key_of, rows_of
+from segbench.report.topics.topic import Column, Frame, Number, TablePart, Text, interval
+from segbench.report.trace import Measured, Row, Source, Traces, show_of
 from segbench.stats.effects import Effect
 from segbench.stats.intervals import LEVEL
 from segbench.stats.pairs import Contrast
@@ -39,10 +44,6 @@ from segbench.wording import counted, listed
 SAME, OTHER, ONLY_A, ONLY_B = "same configuration", "same name", "only in A", "only in B"
 """How a cell stands in both: what it is, what it is called, or not at all."""
 
-COLUMNS: Final = (
-    *("cell", "differs", "remark", "n", "mean_a", "mean_b", "difference", "low", "high", "low_new"),
-    *("high_new", "trials", *EVIDENCE),
-)
 _STUDY: Final = "study"
 _CELL: Final = "cell"
 """Axes that pair the trials of two experiments."""
@@ -109,28 +110,55 @@ class Comparison:
     a: Side
     b: Side
     changes: tuple[str, ...]
-    """From A's file to B's, a line each."""
+    """From A's file to B's, one line per change."""
     cells: tuple[SharedCell, ...]
     same_trials: tuple[str, ...]
     """Hashes of the trials that are recorded in both."""
     other_numbers: tuple[str, ...]
     """Those of them that say something else."""
     outcomes: pd.DataFrame
-    """A row a compared cell, then a row for cells that differ alike, together: `COLUMNS`. `remark`: why there
-    is no difference."""
+    """One row per compared cell, then one for cells that differ alike, together: `cell`, `differs`, `remark`
+    (why there is no difference), `n`, `mean_a`, `mean_b`, `difference`, `low`, `high`, `low_new`, `high_new`,
+    `trials` and the columns of `study.EVIDENCE`."""
     refused: Mapping[str, tuple[str, ...]]
     """Why outcomes are not compared -> the cells."""
     contrasts: pd.DataFrame
-    """A row a contrast that both reports show, with the columns of `Analysis.effects` and `_b` behind B's."""
-
-    @property
-    def shared(self) -> list[SharedCell]:
-        return [cell for cell in self.cells if cell.a is not None and cell.b is not None]
+    """One row per contrast that both reports show: columns of `Analysis.effects`, B's end in `_b`."""
 
     @property
     def is_refused(self) -> bool:
         """Whether there are cells in both and none of them may be compared."""
         return bool(self.refused) and self.outcomes.empty
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Return what the tables are made from: A's analysis with the frames of the comparison, unstyled."""
+        own = {each.name: getattr(self.a.analysis, each.name) for each in fields(Analysis) if each.init}
+        rows = []
+        for cell in self.cells:
+            seeds = [
+                {record.seed for record in side.of(of)} for side, of in ((self.a, cell.a), (self.b, cell.b))
+            ]
+            both = len(seeds[0] & seeds[1]) if cell.a is not None and cell.b is not None else None
+            rows.append((cell.label, cell.kind, cell.differs, len(seeds[0]), len(seeds[1]), both))
+        matches = pd.DataFrame(rows, columns=["cell", "match", "differs", "in_a", "in_b", "in_both"])
+        frames = _Compared(**own, matches=matches, outcomes=self.outcomes, contrasts=self.contrasts)
+        return Labels(frames, Style())
+
+    @cached_property
+    def traces(self) -> Traces:
+        """Return where the numbers of the outcomes come from: hashes and values by seed."""
+        found = OUTCOMES.traces(self.labels.analysis, self.labels.style.digits)
+        return Traces(tuple(trace for trace in found.all if trace.value is not None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Compared(Analysis):
+    """An analysis beside which the frames of a comparison stand, for the tables below."""
+
+    matches: pd.DataFrame
+    outcomes: pd.DataFrame
+    contrasts: pd.DataFrame
 
 
 def compare(a: Side, b: Side) -> Comparison:
@@ -159,7 +187,7 @@ def compare(a: Side, b: Side) -> Comparison:
         cells=cells,
         same_trials=same,
         other_numbers=tuple(hash for hash in same if not _say_the_same(a.records[hash], b.records[hash])),
-        outcomes=pd.DataFrame(rows, columns=list(COLUMNS)),
+        outcomes=pd.DataFrame(rows),
         refused={reason: tuple(labels) for reason, labels in refused.items()},
         contrasts=_contrasts(a.analysis, b.analysis),
     )
@@ -200,16 +228,13 @@ def _shared_cells(a: Side, b: Side) -> Iterator[SharedCell]:
     tuned = _tune_difference(a.experiment, b.experiment)
     left = list(b.experiment.cells)
     found: dict[str, Cell] = {}
-    for cell in a.experiment.cells:
-        twin = next((other for other in left if other.config_hash == cell.config_hash), None)
-        if twin is not None:
-            found[cell.label] = twin
-            left.remove(twin)
-    for cell in a.experiment.cells:
-        namesake = next((other for other in left if other.label == cell.label), None)
-        if cell.label not in found and namesake is not None:
-            found[cell.label] = namesake
-            left.remove(namesake)
+    for attribute in ("config_hash", "label"):
+        key = attrgetter(attribute)
+        for cell in a.experiment.cells:
+            match = next((other for other in left if key(other) == key(cell)), None)
+            if cell.label not in found and match is not None:
+                found[cell.label] = match
+                left.remove(match)
     for cell in a.experiment.cells:
         other = found.get(cell.label)
         if other is None:
@@ -260,13 +285,10 @@ def _outcome(a: Side, b: Side, cells: Sequence[SharedCell]) -> dict[str, Any]:
     outcome = a.experiment.outcome
     label = cells[0].label if len(cells) == 1 else f"all {len(cells)} cells with {cells[0].differs}"
     row: dict[str, Any] = {"cell": label, "differs": cells[0].differs, "remark": ""}
-    sides = [
-        (side, [side.measured(cell.a if side is a else cell.b).assign(cell=cell.label) for cell in cells])
-        for side in (a, b)
-    ]
     parts, images = [], []
-    for word, (side, frames) in zip("AB", sides, strict=True):
-        frame = pd.concat(frames, ignore_index=True)
+    for word, side in (("A", a), ("B", b)):
+        own = [(cell.label, cell.a if side is a else cell.b) for cell in cells]
+        frame = pd.concat([side.measured(cell).assign(cell=name) for name, cell in own], ignore_index=True)
         names = {trial: f"{word}/{trial}" for trial in map(str, frame["trial"])}
         frame["trial"] = frame["trial"].map(names)
         frame[axis_column(_STUDY)], frame[axis_column(_CELL)] = word, frame["cell"]
@@ -358,10 +380,8 @@ def write_answer(found: Comparison) -> str:
     if found.other_numbers:
         parts.append(f"{len(found.other_numbers)} of them say something else in B than in A.")
     parts += [f"Not compared: {reason} ({listed(labels)})." for reason, labels in found.refused.items()]
-    measured = [row for row in found.outcomes.to_dict("records") if row["difference"] == row["difference"]]
-    if measured:
-        metric = find_quantity(found.a.experiment.outcome)
-        way = "lower" if metric is not None and metric.is_lower_better else "higher"
+    if any(row["difference"] == row["difference"] for row in found.outcomes.to_dict("records")):
+        way = "lower" if is_lower_better(found.a.experiment.outcome) else "higher"
         parts.append(
             f"Differences are B minus A in {found.a.experiment.outcome}, {way} the better, paired by seed "
             "over the seeds that both have. They are exploratory: intervals, no verdicts."
@@ -372,202 +392,167 @@ def write_answer(found: Comparison) -> str:
 # The tables of `segbench compare`: cells, outcomes side by side, contrasts that both reports show.
 
 
-FRAME: Final = "outcomes"
+def _plain_text(name: str, title: str) -> Text:
+    return Text(name=name, title=title, text=lambda labels, row: str(row[name]) or NONE)
 
 
-def compare_tables(found: Comparison, digits: int = 3) -> tuple[Table, ...]:
-    """Return the tables that have rows."""
-    numbers = Numbers(digits)
-    tables = (_cells(found), _outcomes(found, numbers), _contrasts_table(found, numbers))
-    return tuple(table for table in tables if table.rows)
-
-
-def trace_outcomes(found: Comparison, digits: int = 3) -> Traces:
-    """Return where the numbers of the outcomes come from: hash and values by seed."""
-    numbers = Numbers(digits)
-    traces = [trace for row in rows_of(found.outcomes) for trace in _traces(found, row, numbers)]
-    return Traces(tuple(traces))
-
-
-def _cells(found: Comparison) -> Table:
-    rows = []
-    for cell in found.cells:
-        is_shared = cell.kind in (SAME, OTHER)
-        seeds = [
-            {record.seed for record in side.of(of)} for side, of in ((found.a, cell.a), (found.b, cell.b))
-        ]
-        rows.append(
-            (
-                Field(text=cell.label),
-                Field(text=cell.kind, is_bold=cell.kind == OTHER),
-                Field(text=cell.differs or NONE),
-                Field(text=count(len(seeds[0])), sort=len(seeds[0])),
-                Field(text=count(len(seeds[1])), sort=len(seeds[1])),
-                Field(text=count(len(seeds[0] & seeds[1])) if is_shared else NONE),
-            )
-        )
-    columns = (
-        Column(title="Cell", is_number=False),
-        Column(title="Match", is_number=False),
-        Column(title="Differs in (A -> B)", is_number=False),
-        Column(title="Seeds in A"),
-        Column(title="in B"),
-        Column(title="in both"),
-    )
-    return Table(
-        name="compare-cells",
-        caption="Cells of the two designs.",
-        columns=columns,
-        rows=tuple(rows),
-        note="Same configuration: every key that can change a number is equal, whatever the level is called. "
-        "Same name: the label is equal and the configuration is not. Seeds: of complete trials.",
+def _whole_number(name: str, title: str) -> Text:
+    return Text(
+        name=name,
+        title=title,
+        is_number=True,
+        text=lambda labels, row: Field(text=count(row[name]), sort=row[name]),
     )
 
 
-def _outcomes(found: Comparison, numbers: Numbers) -> Table:
-    metric = found.a.experiment.outcome
-    traces = {trace.key: trace for trace in trace_outcomes(found, numbers.digits).all}
-    frame = rows_of(found.outcomes)
-    has_new = any(is_known(row["low_new"]) for row in frame)
-    rows = []
-    for row in frame:
-
-        def traced(name: str, subject: str = str(row["cell"])) -> str:
-            trace = traces.get(key_of(FRAME, subject, name))
-            return "" if trace is None else trace.hover
-
-        mean_a, mean_b = (numbers.of(metric, row[name]) for name in ("mean_a", "mean_b"))
-        this = numbers.interval_of(metric, row["low"], row["high"])
-        new = numbers.interval_of(metric, row["low_new"], row["high_new"])
-        rows.append(
-            (
-                Field(text=str(row["cell"])),
-                Field(text=str(row["differs"]) or NONE),
-                Field(text=count(row["n"]), sort=row["n"]),
-                Field(text=mean_a, sort=row["mean_a"], hover=traced("mean_a")),
-                Field(text=mean_b, sort=row["mean_b"], hover=traced("mean_b")),
-                Field(
-                    text=numbers.of(metric, row["difference"], is_difference=True),
-                    sort=row["difference"],
-                    hover=traced("difference"),
-                ),
-                Field(text=this, sort=row["low"], high=row["high"], hover=traced("interval")),
-                *(
-                    [Field(text=new, sort=row["low_new"], high=row["high_new"], hover=traced("interval_new"))]
-                    if has_new
-                    else []
-                ),
-                Field(text=str(row["remark"]) or NONE),
-            )
-        )
-    columns = (
-        Column(title="Cell", is_number=False),
-        Column(title="Differs in (A -> B)", is_number=False),
-        Column(title="n"),
-        Column(title="A"),
-        Column(title="B"),
-        Column(title=f"B {MINUS} A"),
-        Column(title="95 % interval, this test set"),
-        *([Column(title="new images")] if has_new else []),
-        Column(title="Remark", is_number=False),
-    )
-    return Table(
-        name="compare-outcomes",
-        caption=f"{metric} of the cells in both, exploratory.",
-        columns=columns,
-        rows=tuple(rows),
-        note="Means over the n seeds that both have; the difference is paired by seed. Exploratory: "
-        "intervals without correction, no verdicts. The same trials: both experiments report the same ones.",
-    )
+MATCHES: Final = TablePart(
+    name="compare-cells",
+    caption="Cells of the two designs.",
+    note=lambda labels, rows: (
+        "Same configuration: every key that can change a number is equal, whatever the level is called. "
+        "Same name: the label is equal and the configuration is not. Seeds: of complete trials."
+    ),
+    frame=Frame(
+        name="matches",
+        columns=lambda analysis: [
+            _plain_text("cell", "Cell"),
+            Text(
+                name="match",
+                title="Match",
+                text=lambda labels, row: Field(text=row["match"], is_bold=row["match"] == OTHER),
+            ),
+            _plain_text("differs", "Differs in (A -> B)"),
+            _whole_number("in_a", "Seeds in A"),
+            _whole_number("in_b", "in B"),
+            Text(
+                name="in_both",
+                title="in both",
+                is_number=True,
+                text=lambda labels, row: count(row["in_both"]),
+            ),
+        ],
+    ),
+)
 
 
-def _contrasts_table(found: Comparison, numbers: Numbers) -> Table:
-    rows = []
-    for row in rows_of(found.contrasts):
-        at = f" ({row['at']})" if row["at"] else ""
-        rows.append(
-            (
-                Field(text=f"{row['axis']}: {row['level']} {MINUS} {row['baseline']}{at}"),
-                Field(text=str(row["metric"])),
-                *_said(row, "", numbers),
-                *_said(row, "_b", numbers),
-            )
-        )
-    titles = ("difference", "95 % interval", "verdict")
-    columns = (
-        Column(title="Contrast", is_number=False),
-        Column(title="Metric", is_number=False),
-        *(
-            Column(title=f"{side}: {title}", is_number=title != "verdict")
-            for side in "AB"
-            for title in titles
+def _outcome_columns(analysis: Analysis) -> list[Column]:
+    metric = analysis.experiment.outcome
+    show = show_of(metric)
+    mean = "Mean over the seeds that both have, of the means over a seed's cells and folds."
+    t_interval = "Student's t-interval over the seeds' differences, 95 %"
+    return [
+        _plain_text("cell", "Cell"),
+        _plain_text("differs", "Differs in (A -> B)"),
+        _whole_number("n", "n"),
+        Number(name="mean_a", title="A", words="mean in A", formula=mean, show=show, behind="in A"),
+        Number(name="mean_b", title="B", words="mean in B", formula=mean, show=show, behind="in B"),
+        Number(
+            name="difference",
+            title=f"B {MINUS} A",
+            words="B minus A",
+            formula="Mean over seeds of B minus A.",
+            show=show_of(metric, is_difference=True),
         ),
-    )
-    return Table(
-        name="compare-contrasts",
-        caption="Contrasts that both reports show.",
-        columns=columns,
-        rows=tuple(rows),
-        note="As each experiment's own report has them, judged within its own family; intervals are those of "
-        "that report. That one of them is resolved and the other is not does not show that the two differ.",
-    )
+        interval(
+            "interval, this test set",
+            f"{t_interval}.",
+            show,
+            title="95 % interval, this test set",
+            behind="B minus A",
+        ),
+        interval(
+            "interval, new images",
+            f"{t_interval}, with the images' part.",
+            show,
+            name="interval_new",
+            columns=("low_new", "high_new"),
+            title="new images",
+            behind="B minus A",
+            is_optional=True,
+        ),
+        _plain_text("remark", "Remark"),
+    ]
 
 
-def _said(row: Mapping[str, Any], ending: str, numbers: Numbers) -> Iterable[Field]:
-    metric, verdict = row["metric"], str(row[f"verdict{ending}"] or "")
-    low, high = row[f"low{ending}"], row[f"high{ending}"]
-    difference = row[f"difference{ending}"]
-    yield Field(text=numbers.of(metric, difference, is_difference=True), sort=difference)
-    yield Field(text=numbers.interval_of(metric, low, high), sort=low, high=high)
-    yield Field(text=verdict or NONE, tone=tone_of(verdict))
-
-
-def _traces(found: Comparison, row: Mapping[str, Any], numbers: Numbers) -> Iterable[Trace]:
-    metric, subject = found.a.experiment.outcome, str(row["cell"])
+def _outcome_source(measured: Measured, row: Row, number: Number) -> Source:
+    """Return the trials and values of a side, of the differences, or of all three."""
+    metric, side = measured.analysis.experiment.outcome, number.behind
     by_seed = {
         f"{metric} in A": row["baseline_by_seed"],
         f"{metric} in B": row["level_by_seed"],
         "B minus A": row["difference_by_seed"],
     }
-    trials = tuple(str(trial) for trial in row["trials"])
-    mean = "Mean over the seeds that both have, of the means over a seed's cells and folds."
-    interval = "Student's t-interval over the seeds' differences, 95 %"
-    for name, columns, what, formula, keys in (
-        ("mean_a", ("mean_a",), "mean in A", mean, [f"{metric} in A"]),
-        ("mean_b", ("mean_b",), "mean in B", mean, [f"{metric} in B"]),
-        ("difference", ("difference",), "B minus A", "Mean over seeds of B minus A.", list(by_seed)),
-        ("interval", ("low", "high"), "interval, this test set", f"{interval}.", ["B minus A"]),
-        (
-            "interval_new",
-            ("low_new", "high_new"),
-            "interval, new images",
-            f"{interval}, with the images' part.",
-            ["B minus A"],
-        ),
-    ):
-        values = tuple(row[column] for column in columns)
-        if not all(is_known(value) for value in values):
-            continue
-        plain = float(values[0]) if len(values) == 1 else tuple(float(value) for value in values)
-        yield Trace(
-            key=key_of(FRAME, subject, name),
-            frame=FRAME,
-            subject=subject,
-            name=name,
-            quantity=f"{what}, {subject}",
-            value=plain,
-            printed=(
-                numbers.interval_of(metric, *values)
-                if len(values) > 1
-                else numbers.of(metric, values[0], is_difference=name == "difference")
-            ),
-            formula=formula,
-            source=Source(
-                trials=tuple(t for t in trials if not name.startswith("mean") or t[0].lower() == name[-1]),
-                seeds=tuple(row["seeds"]),
-                by_seed={key: by_seed[key] for key in keys},
-            ),
-        )
+    return Source(
+        trials=tuple(t for t in row["trials"] if not side.startswith("in ") or t[0] == side[-1]),
+        seeds=tuple(row["seeds"]),
+        by_seed={name: values for name, values in by_seed.items() if name.endswith(side)},
+    )
+
+
+OUTCOMES: Final = Frame(
+    name="outcomes",
+    subject=lambda analysis, row: str(row["cell"]),
+    columns=_outcome_columns,
+    source=_outcome_source,
+)
+
+OUTCOMES_TABLE: Final = TablePart(
+    name="compare-outcomes",
+    caption=lambda labels: f"{labels.analysis.experiment.outcome} of the cells in both, exploratory.",
+    note=lambda labels, rows: (
+        "Means over the n seeds that both have; the difference is paired by seed. Exploratory: "
+        "intervals without correction, no verdicts. The same trials: both experiments report the same ones."
+    ),
+    frame=OUTCOMES,
+)
+
+
+def _contrast(labels: Labels, row: Row) -> str:
+    at = f" ({row['at']})" if row["at"] else ""
+    return f"{row['axis']}: {row['level']} {MINUS} {row['baseline']}{at}"
+
+
+def _of_side(side: str, ending: str) -> list[Text]:
+    """Return what the report of a side says of a contrast."""
+
+    def difference(labels: Labels, row: Row) -> Field:
+        value = row[f"difference{ending}"]
+        text = Numbers(labels.style.digits).of(row["metric"], value, is_difference=True)
+        return Field(text=text, sort=value)
+
+    def ends(labels: Labels, row: Row) -> Field:
+        low, high = row[f"low{ending}"], row[f"high{ending}"]
+        text = Numbers(labels.style.digits).interval_of(row["metric"], low, high)
+        return Field(text=text, sort=low, high=high)
+
+    def verdict(labels: Labels, row: Row) -> Field:
+        text = str(row[f"verdict{ending}"] or "")
+        return Field(text=text or NONE, tone=tone_of(text))
+
+    return [
+        Text(name=f"difference{ending}", title=f"{side}: difference", is_number=True, text=difference),
+        Text(name=f"interval{ending}", title=f"{side}: 95 % interval", is_number=True, text=ends),
+        Text(name=f"verdict{ending}", title=f"{side}: verdict", text=verdict),
+    ]
+
+
+CONTRASTS: Final = TablePart(
+    name="compare-contrasts",
+    caption="Contrasts that both reports show.",
+    note=lambda labels, rows: (
+        "As each experiment's own report has them, judged within its own family; intervals are those of "
+        "that report. That one of them is resolved and the other is not does not show that the two differ."
+    ),
+    frame=Frame(
+        name="contrasts",
+        columns=lambda analysis: [
+            Text(name="contrast", title="Contrast", text=_contrast),
+            _plain_text("metric", "Metric"),
+            *_of_side("A", ""),
+            *_of_side("B", "_b"),
+        ],
+    ),
+)
 
 
 # The pages of `segbench compare`: the same HTML and Markdown that reports are made of.
@@ -578,26 +563,27 @@ NUMBERS_FILE: Final = "compare.json"
 
 def compare_content(found: Comparison) -> Content:
     """Arrange a comparison as a report is arranged."""
-    tables = {table.name: table for table in compare_tables(found)}
-
-    def chosen(name: str) -> tuple:  # type: ignore[type-arg]
-        return (tables[name],) if name in tables else ()
-
-    refused = tuple(f"Not compared: {reason}: {', '.join(cells)}." for reason, cells in found.refused.items())
+    cells, outcomes, contrasts = (
+        tuple(table for table in (part.make(found.labels),) if table.rows)
+        for part in (MATCHES, OUTCOMES_TABLE, CONTRASTS)
+    )
+    refused = tuple(
+        f"Not compared: {reason}: {', '.join(labels)}." for reason, labels in found.refused.items()
+    )
     sections = (
         Section(
             key="files",
             title="What differs in the files, from A to B",
             lines=found.changes or ("Nothing: the two ask the same.",),
         ),
-        Section(key="cells", title="Cells", tables=chosen("compare-cells")),
+        Section(key="cells", title="Cells", tables=cells),
         Section(
             key="outcomes",
             title="Outcomes",
-            tables=chosen("compare-outcomes"),
+            tables=outcomes,
             lines=tuple(typographic(line) for line in refused),
         ),
-        Section(key="contrasts", title="Contrasts in both", tables=chosen("compare-contrasts")),
+        Section(key="contrasts", title="Contrasts in both", tables=contrasts),
     )
     return Content(
         name=f"{found.a.name} and {found.b.name}",
@@ -610,15 +596,12 @@ def compare_content(found: Comparison) -> Content:
 
 def compare_files(found: Comparison) -> dict[str, bytes]:
     """Return file name -> content of `segbench compare --to`."""
-    from segbench.report.build import csv
-
     content = compare_content(found)
     made_from = {side.name: recorded(side.experiment) for side in (found.a, found.b)}
-    traces = trace_outcomes(found)
     texts = {
         "compare.html": write_html(content),
         "compare.md": write_markdown(content),
-        NUMBERS_FILE: write_numbers_json(traces, name=content.name, made_from=made_from),
+        NUMBERS_FILE: write_numbers_json(found.traces, name=content.name, made_from=made_from),
         **{f"tables/{table.name}.tex": write_table(table) for table in content.tables},
     }
     for name, frame in (("outcomes", found.outcomes), ("contrasts", found.contrasts)):
@@ -633,17 +616,9 @@ def write_compare(found: Comparison, folder: Path) -> list[tuple[Path, bool]]:
     Raises:
         ResultsError: The disk refuses.
     """
-    from segbench.store.atomic import write_bytes
-
-    written = []
-    for name, content in compare_files(found).items():
-        path = folder / name
-        is_changed = not (path.is_file() and path.read_bytes() == content)
-        if is_changed:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(path, content)
-        written.append((path, is_changed))
-    return [(path, is_changed) for path, is_changed in written if path.suffix in (".html", ".md")]
+    written = [(folder / name, content) for name, content in compare_files(found).items()]
+    done = [(path, write_changed(path, content)) for path, content in written]
+    return [(path, is_changed) for path, is_changed in done if path.suffix in (".html", ".md")]
 
 
 def _question(found: Comparison) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from segbench.errors import ExperimentError, did_you_mean, message
 from segbench.report.analysis import Analysis
-from segbench.report.pages.macros import MacroRow
+from segbench.report.pages.number_files import MacroRow
 from segbench.report.steps import Asked, columns_of, number_text
 from segbench.report.topics.walk import frame_of
 from segbench.report.trace import Measured, Row, Trace, Traces

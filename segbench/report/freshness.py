@@ -1,4 +1,7 @@
-"""What a report was made from, as digests: one that is older than its results is found without drawing."""
+"""What a report was made from, as digests: a report that is older than its results is found without drawing.
+
+A `Stamp` remembers sizes and times of all files that enter a report: where nothing changed, nothing is read.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -18,14 +21,16 @@ from segbench import memory
 from segbench.config import load
 from segbench.config.experiment import Experiment
 from segbench.config.trial import canonical_json
-from segbench.report.style import TEMPLATE, Style
+from segbench.report.labels import TEMPLATE, Style
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.scan import scan
 from segbench.store.untuned import find_untuned
+from segbench.wording import counted
 
 NUMBERS_FILE: Final = "numbers.json"
 _DIGITS: Final = 16
 _CODE: Final = ("segbench.report", "segbench.stats")
+_SOURCES: Final = (".py", ".css", ".js", ".jinja")
 _MOST_NAMED: Final = 3
 
 
@@ -56,7 +61,7 @@ def described(experiment: Experiment, style: Style) -> dict[str, str]:
 
 
 def differences(folder: Path, experiment: Experiment, style: Style) -> list[str]:
-    """Return what a report is older than, a sentence part each; nothing: it is up to date.
+    """Return what a report is older than, one part of a sentence each; nothing: it is up to date.
 
     Args:
         folder: The report's.
@@ -104,8 +109,7 @@ def _named(trials: list[str], word: str) -> str:
     shown = ", ".join(trials[:_MOST_NAMED])
     if len(trials) > _MOST_NAMED:
         shown += f" and {len(trials) - _MOST_NAMED} more"
-    is_one = len(trials) == 1
-    return f"{len(trials):,} trial{'' if is_one else 's'} {'is' if is_one else 'are'} {word} ({shown})"
+    return f"{counted(len(trials), 'trial')} {'is' if len(trials) == 1 else 'are'} {word} ({shown})"
 
 
 def _trials(folder: ExperimentFolder) -> dict[str, str]:
@@ -117,8 +121,6 @@ def _trials(folder: ExperimentFolder) -> dict[str, str]:
 
 def _untuned(experiment: Experiment, folder: ExperimentFolder) -> list[Path]:
     """Return other experiments' records that a tuned design is set against."""
-    if experiment.tune is None:
-        return []
     fingerprints = {record.data_fingerprint for record in scan(folder).records.values()}
     return [trial.folder.record for trial in find_untuned(experiment, fingerprints)]
 
@@ -143,7 +145,7 @@ def _code_digest() -> str:
     parts: list[bytes] = []
     for package in _CODE:
         root = Path(str(resources.files(package)))
-        files = (f for f in root.rglob("*") if f.suffix in (".py", ".css", ".js"))
+        files = (f for f in root.rglob("*") if f.suffix in _SOURCES)
         for file in sorted(files, key=lambda file: file.relative_to(root).as_posix()):
             parts += [file.relative_to(root).as_posix().encode(), _content(file)]
     return _digest(parts)
@@ -152,10 +154,9 @@ def _code_digest() -> str:
 # Whether a report would come out as it stands: everything that enters it, by sizes and times of files.
 #
 # A stamp of what was read, the experiment, segbench itself and the report's own folder is remembered beside
-# segbench's other entries (`$SEGBENCH_CACHE`), with what the command said. While all of it is the same the
-# command says it again and reads nothing. A report on unfinished trials is never remembered: whether a
-# running
-# trial's worker is alive, files do not tell.
+# segbench's other entries (`$SEGBENCH_CACHE`), with what the command said. While all of it is the same, the
+# command says it again and reads nothing. A report on unfinished trials is never remembered: files do not
+# tell whether a running trial's worker is alive.
 
 
 _WHILE_IT_RUNS: Final = ("log.txt", "sweep.log", "queue.json", "queue.lock")
@@ -201,9 +202,10 @@ class Stamp:
             str(project.root),
             str(with_pdf and shutil.which("pdflatex")),
             str(shutil.get_terminal_size().columns),
-            *_files(Path(segbench.__file__).parent, (".py", ".css", ".js", ".tex")),
+            *_files(Path(segbench.__file__).parent, (*_SOURCES, ".tex")),
             *_files(project.results / experiment.name),
-            *_others(project.results),
+            # The head says who else has read the test images.
+            *_seen(project.results.glob("*/trials/*/trial.json")),
             *_data(experiment),
         ]
         place = memory.digest(f"{folder.resolve()} {with_pdf}".encode())
@@ -252,53 +254,35 @@ def records_stamp(experiment: Experiment) -> str:
     style = experiment.project.reports / experiment.name / "style.yaml"
     # A report writes the template where no style stands: that is no change.
     found = [style.read_text(encoding="utf-8", errors="replace") if style.is_file() else TEMPLATE]
-    for path in (folder.index, folder.history, folder.samples, *sorted(folder.trials.glob("*/trial.json"))):
-        with contextlib.suppress(OSError):
-            stat = path.stat()
-            found.append(f"{path} {stat.st_size} {stat.st_mtime_ns}")
+    found += _seen([folder.index, folder.history, folder.samples, *folder.trials.glob("*/trial.json")])
     return memory.digest("\n".join(found).encode())
 
 
-def _files(folder: Path, suffixes: Sequence[str] = ()) -> list[str]:
-    """Return path, size and time of every file below a folder, in order."""
+def _files(folder: Path, suffixes: tuple[str, ...] = ("",)) -> list[str]:
+    """Return path, size and time of every file below a folder that a report may read."""
+    files = []
+    for root, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        kept = [name for name in names if name.endswith(suffixes) and name not in _WHILE_IT_RUNS]
+        files += [Path(root) / name for name in kept]
+    return _seen(files)
+
+
+def _seen(paths: Iterable[Path]) -> list[str]:
+    """Return path, size and time of the files that are there, in order."""
     found = []
-    for entry in _walk(str(folder)):
-        if entry.name not in _WHILE_IT_RUNS and (not suffixes or entry.name.endswith(tuple(suffixes))):
-            stat = entry.stat()
-            found.append(f"{entry.path} {stat.st_size} {stat.st_mtime_ns}")
-    return sorted(found)
-
-
-def _walk(folder: str) -> Iterator[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir():
-                    yield from _walk(entry.path) if entry.name != "__pycache__" else ()
-                elif entry.is_file():
-                    yield entry
-    except OSError:
-        return
-
-
-def _others(results: Path) -> list[str]:
-    """Return the records of all experiments: the head says who else has read the test images."""
-    found = []
-    for path in results.glob("*/trials/*/trial.json"):
-        stat = path.stat()
-        found.append(f"{path} {stat.st_size} {stat.st_mtime_ns}")
+    for path in paths:
+        with contextlib.suppress(OSError):
+            stat = path.stat()
+            found.append(f"{path} {stat.st_size} {stat.st_mtime_ns}")
     return sorted(found)
 
 
 def _data(experiment: Experiment) -> list[str]:
     """Return what tells whether the data sets are here, for the pictures of test images."""
     project = experiment.project
-    folders = [project.data, *(path for path in project.data.glob("*") if path.is_dir())]
     configs = [cell.config for cell in experiment.cells] or [experiment.baseline]
-    for text in {v for c in configs for v in c.dataset.knobs.values() if isinstance(v, str)}:
-        folders.append(project.root / text)
-    found = []
-    for path in sorted({*folders, *(p for folder in folders[:1] for p in folder.glob("*/*"))}):
-        if path.exists():
-            found.append(f"{path} {path.stat().st_mtime_ns}")
-    return found
+    named = {v for config in configs for v in config.dataset.knobs.values() if isinstance(v, str)}
+    folders = [project.data, *(path for path in project.data.glob("*") if path.is_dir())]
+    paths = {*folders, *project.data.glob("*/*"), *(project.root / text for text in named)}
+    return [f"{path} {path.stat().st_mtime_ns}" for path in sorted(paths) if path.exists()]

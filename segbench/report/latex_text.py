@@ -62,47 +62,21 @@ _SYMBOLS: Final = {
     "\u2009": r"\,",
     "\u200b": "",
 }
-_GREEK_NAMES: Final = {
-    "α": "alpha",
-    "β": "beta",
-    "γ": "gamma",
-    "δ": "delta",
-    "ε": "varepsilon",
-    "ζ": "zeta",
-    "η": "eta",
-    "θ": "theta",
-    "ι": "iota",
-    "κ": "kappa",
-    "λ": "lambda",
-    "μ": "mu",
-    "ν": "nu",
-    "ξ": "xi",
-    "π": "pi",
-    "ρ": "rho",
-    "σ": "sigma",
-    "τ": "tau",
-    "υ": "upsilon",
-    "φ": "varphi",
-    "χ": "chi",
-    "ψ": "psi",
-    "ω": "omega",
-    "Γ": "Gamma",
-    "Δ": "Delta",
-    "Θ": "Theta",
-    "Λ": "Lambda",
-    "Ξ": "Xi",
-    "Π": "Pi",
-    "Σ": "Sigma",
-    "Υ": "Upsilon",
-    "Φ": "Phi",
-    "Ψ": "Psi",
-    "Ω": "Omega",
-}
-_GREEK: Final = {
-    **{letter: rf"\ensuremath{{\{name}}}" for letter, name in _GREEK_NAMES.items()},
-    "ς": r"\ensuremath{\varsigma}",
-    **dict(zip("οΑΒΕΖΗΙΚΜΝΟΡΤΧ", "oABEZHIKMNOPTX", strict=True)),
-}
+_GREEK_LIKE_LATIN: Final = dict(zip("οΑΒΕΖΗΙΚΜΝΟΡΤΧ", "oABEZHIKMNOPTX", strict=True))
+_GREEK_COMMANDS: Final = {"ε": "varepsilon", "φ": "varphi", "ς": "varsigma", "λ": "lambda", "Λ": "Lambda"}
+"""Letters whose command is not their name in Unicode, which calls lambda LAMDA."""
+
+
+def _greek(letter: str) -> str:
+    """Return a letter as TeX knows it: its command, or the Latin letter that looks the same."""
+    if letter in _GREEK_LIKE_LATIN:
+        return _GREEK_LIKE_LATIN[letter]
+    name = unicodedata.name(letter).removeprefix("GREEK SMALL LETTER ").removeprefix("GREEK CAPITAL LETTER ")
+    command = _GREEK_COMMANDS.get(letter, name.lower() if letter.islower() else name.title())
+    return rf"\ensuremath{{\{command}}}"
+
+
+_GREEK: Final = {letter: _greek(letter) for letter in "αβγδεζηθικλμνξοπρςστυφχψωΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩ"}
 
 
 def escape(text: str) -> str:

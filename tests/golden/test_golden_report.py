@@ -17,11 +17,10 @@ from PIL import Image
 from segbench.report.draw.figure import Figure
 from segbench.report.draw.matplotlib_files import draw_files, page_svg
 from segbench.report.draw.pgfplots import draw_pgfplots
-from segbench.report.labels import Labels
+from segbench.report.labels import Labels, Style
 from segbench.report.pages.html import write_sheet
 from segbench.report.pages.latex import write_table
 from segbench.report.pages.markdown import table as write_markdown_table
-from segbench.report.style import Style
 from segbench.report.topics.walk import make_figures, make_tables
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "report"))

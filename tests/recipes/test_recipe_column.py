@@ -18,11 +18,11 @@ from segbench.report.labels import Labels
 from segbench.report.pages.content import make_content
 from segbench.report.pages.html import write_html
 from segbench.report.pages.latex import write_table
-from segbench.report.pages.macros import write_numbers
+from segbench.report.pages.number_files import write_numbers
 from segbench.report.pages.markdown import write_markdown
-from segbench.report.pages.numbers_json import write_numbers_json
+from segbench.report.pages.number_files import write_numbers_json
 from segbench.report.pages.xlsx import write_xlsx
-from segbench.report.style import Style
+from segbench.report.labels import Style
 from segbench.report.topics.walk import trace_all
 
 analysis = fake.make_analysis()

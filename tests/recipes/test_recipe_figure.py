@@ -16,7 +16,7 @@ from segbench.report.pages.content import make_content
 from segbench.report.pages.html import write_html
 from segbench.report.pages.latex import write_latex
 from segbench.report.pages.markdown import write_markdown
-from segbench.report.style import Style
+from segbench.report.labels import Style
 from segbench.report.topics.walk import make_figures
 
 analysis = fake.make_analysis()

@@ -1,1 +1,1 @@
-"""The three pages of a report: `content.py` and `tables.py` decide what they say, one file writes each."""
+"""The pages and files of a report: `content.py` decides what they say, one file writes each format."""

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from segbench.report.analysis import Analysis
 from segbench.report.draw.figure import Figure
-from segbench.report.labels import Labels
+from segbench.report.labels import Labels, Style
 from segbench.report.numbers import NONE, typographic
-from segbench.report.style import Style
 from segbench.report.table import Table
 from segbench.report.topics.topic import FigurePart, TablePart
 from segbench.report.topics.walk import SECTIONS, TOPICS, make_figures, make_tables, parts_of

@@ -16,9 +16,8 @@ from segbench.data.pictures import as_rgb, overlay
 from segbench.errors import SegbenchError
 from segbench.report.analysis import Analysis
 from segbench.report.draw.layout import shortened
-from segbench.report.labels import Labels
+from segbench.report.labels import Labels, Style
 from segbench.report.numbers import Numbers
-from segbench.report.style import Style
 from segbench.samples import IGNORED
 from segbench.store.layout import ExperimentFolder
 from segbench.store.masks import read_masks

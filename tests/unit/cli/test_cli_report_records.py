@@ -20,8 +20,7 @@ from segbench.errors import ExperimentError
 from segbench.report.analyse import analyse
 from segbench.report.draw import drawn
 from segbench.report.draw.figure import Figure
-from segbench.report.labels import Labels
-from segbench.report.style import Style
+from segbench.report.labels import Labels, Style
 from segbench.report.topics.walk import make_figures
 from segbench.store.results import Results, read_results
 

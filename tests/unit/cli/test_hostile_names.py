@@ -15,9 +15,8 @@ from segbench.errors import ExperimentError
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
 from segbench.report.build import csv as frame_csv
-from segbench.report.labels import Labels
-from segbench.report.pages.macros import macro_rows
-from segbench.report.style import Style
+from segbench.report.labels import Labels, Style
+from segbench.report.pages.number_files import macro_rows
 from segbench.report.topics.walk import make_figures, make_tables, trace_all
 from segbench.store.index import read_index
 from segbench.store.results import read_results

@@ -14,8 +14,7 @@ import pytest
 from segbench.config.experiment import Constraint, Experiment, Goal, Search, SearchParameter
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
-from segbench.report.labels import Labels
-from segbench.report.style import Style
+from segbench.report.labels import Labels, Style
 from segbench.report.topics.search import front_figure, history_figure
 from segbench.report.topics.walk import make_tables
 from segbench.stats.intervals import t_interval

@@ -18,9 +18,8 @@ from segbench.config.experiment import Alias, Claim, Design, Experiment
 from segbench.errors import ExperimentError, ResultsError
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
-from segbench.report.labels import Labels
+from segbench.report.labels import Labels, Style, read_style
 from segbench.report.study import read_contrasts
-from segbench.report.style import Style, read_style
 from segbench.report.topics.walk import make_tables
 from segbench.stats.signflip import sign_flip_p
 

@@ -14,11 +14,10 @@ import pandas as pd
 import pytest
 
 from segbench.report.analysis import Analysis
-from segbench.report.labels import Labels
+from segbench.report.labels import Labels, Style
 from segbench.report.pages.content import PanelPicture, make_content
 from segbench.report.pages.html import write_html
 from segbench.report.pages.latex import write_table
-from segbench.report.style import Style
 from segbench.report.topics.walk import make_tables
 
 pytestmark = [

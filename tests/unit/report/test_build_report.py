@@ -13,10 +13,9 @@ import pandas as pd
 import pytest
 
 from segbench.report.build import csv, write_report
-from segbench.report.labels import Labels
+from segbench.report.labels import Labels, Style
 from segbench.report.pages import latex as compiling
 from segbench.report.pages.latex import compile_pdf, error_lines
-from segbench.report.style import Style
 from segbench.report.topics.panels import Panels
 from segbench.report.topics.walk import make_figures, make_tables
 

@@ -14,9 +14,8 @@ import fake_analysis as fake
 import made_study
 
 from segbench.report.analyse import analyse
-from segbench.report.labels import Labels
+from segbench.report.labels import Labels, Style
 from segbench.report.numbers import Numbers
-from segbench.report.style import Style
 from segbench.report.topics.walk import make_tables
 
 AXES = {"norm": ("batch", "none")}

@@ -21,8 +21,7 @@ from segbench.records import axis_column
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
 from segbench.report.explain import explain, find
-from segbench.report.labels import Labels
-from segbench.report.style import Style
+from segbench.report.labels import Labels, Style
 from segbench.report.topics.walk import FIGURE_NAMES, TABLE_NAMES, make_figures, make_tables, trace_all
 
 AXES = {"model": ("unet", "resnet"), "norm": ("batch", "none", "dyt")}

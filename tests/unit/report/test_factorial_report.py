@@ -16,8 +16,7 @@ import made_study
 from segbench.config.experiment import Experiment
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
-from segbench.report.labels import Labels
-from segbench.report.style import Style
+from segbench.report.labels import Labels, Style
 from segbench.report.topics.factorial import interactions_figure
 from segbench.report.topics.walk import make_tables
 

@@ -12,8 +12,7 @@ import pytest
 from segbench.config.experiment import Axis, Level, Search, SearchParameter
 from segbench.report.draw.figure import COLOURS, Figure, dodge, linear, logarithmic, verdict_look
 from segbench.report.draw.layout import place, shortened, text_width, wrapped
-from segbench.report.labels import Labels
-from segbench.report.style import Style
+from segbench.report.labels import Labels, Style
 from segbench.report.topics.arrangement import axes_of_loss, lay_out, slug, unique_slugs
 from segbench.report.topics.walk import FIGURE_NAMES, make_figures
 

@@ -15,8 +15,7 @@ from segbench.report.draw.figure import Facet, Figure, Look, Mark, linear
 from segbench.report.draw.layout import place
 from segbench.report.draw.matplotlib_files import draw_files, page_colours, page_svg
 from segbench.report.draw.pgfplots import draw_pgfplots
-from segbench.report.labels import Labels
-from segbench.report.style import Style
+from segbench.report.labels import Labels, Style
 from segbench.report.topics.walk import make_figures
 
 

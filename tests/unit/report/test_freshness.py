@@ -8,15 +8,14 @@ from dataclasses import asdict, replace
 import fake_analysis as fake
 import pytest
 
-from segbench.cli import analysed as cli_analysed
 from segbench.cli import report as cli_all
-from segbench.cli.reported import Reported
+from segbench.cli.options import Asked
 from segbench.errors import ResultsError, StaleReport
 from segbench.report import freshness
 from segbench.report.build import write_report
 from segbench.report.freshness import Said
+from segbench.report.labels import Style
 from segbench.report.pages.html import Entry, short, verdict_counts, write_index_html, write_index_markdown
-from segbench.report.style import Style
 from segbench.report.topics.panels import Panels
 from segbench.store.layout import ResultsFolder
 
@@ -94,7 +93,7 @@ def test_check_raises_with_its_own_exit_code_and_writes_nothing(written, monkeyp
     experiment, _, folder = written
     monkeypatch.setattr("segbench.config.load.load_experiment", lambda *args, **kwargs: experiment)
     monkeypatch.chdir(tmp_path)
-    asked = cli_analysed.Asked(experiment="quickstart", scale="small")
+    asked = Asked(experiment="quickstart", scale="small")
     cli_all.check_report(asked)
     assert capsys.readouterr().out == "reports/quickstart: up to date\n"
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
@@ -112,7 +111,7 @@ def test_check_raises_with_its_own_exit_code_and_writes_nothing(written, monkeyp
 
 def reported(analysis, made):
     said = Said("", made.warnings, made.pages, asdict(Entry.of(analysis)))
-    return Reported(folder=made.folder, said=said, changed=made.changed)
+    return cli_all.Reported(folder=made.folder, said=said, changed=made.changed)
 
 
 def test_all_writes_every_report_and_an_index_and_goes_on_after_an_error(tmp_path, monkeypatch, capsys):

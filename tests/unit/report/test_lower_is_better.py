@@ -11,8 +11,7 @@ import pytest
 from segbench.config.experiment import Claim, Experiment
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
-from segbench.report.labels import Labels
-from segbench.report.style import Style
+from segbench.report.labels import Labels, Style
 from segbench.report.topics.effects import forest_figure
 from segbench.store.results import Results
 

@@ -12,9 +12,8 @@ import pandas as pd
 import pytest
 
 from segbench.report.explain import find
-from segbench.report.labels import Labels
-from segbench.report.pages.macros import macro_rows, write_numbers
-from segbench.report.style import Style
+from segbench.report.labels import Labels, Style
+from segbench.report.pages.number_files import macro_rows, write_numbers
 from segbench.report.topics.walk import trace_all
 
 needs_latex = pytest.mark.skipif(

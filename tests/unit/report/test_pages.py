@@ -12,16 +12,15 @@ import pandas as pd
 import pytest
 
 from segbench.errors import ResultsError
-from segbench.report.labels import Labels
+from segbench.report.labels import TEMPLATE, Labels, Style, create_style, read_style
 from segbench.report.latex_text import escape as latex
 from segbench.report.numbers import Numbers, count, magnitude, p_value, significant, typographic
 from segbench.report.pages.content import PanelPicture, make_content
 from segbench.report.pages.html import write_html
 from segbench.report.pages.latex import write_latex, write_table
-from segbench.report.pages.macros import write_numbers
 from segbench.report.pages.markdown import escape as markdown
 from segbench.report.pages.markdown import write_markdown
-from segbench.report.style import TEMPLATE, Style, create_style, read_style
+from segbench.report.pages.number_files import write_numbers
 from segbench.report.topics.walk import make_tables
 
 

@@ -12,8 +12,7 @@ from made_study import make_experiment, make_results
 from segbench.config.experiment import Claim, Experiment
 from segbench.report.analyse import analyse, judge_look
 from segbench.report.analysis import Analysis
-from segbench.report.labels import Labels
-from segbench.report.style import Style
+from segbench.report.labels import Labels, Style
 from segbench.report.topics.walk import make_tables
 from segbench.stats.intervals import t_interval
 from segbench.store.history import append_history, describe

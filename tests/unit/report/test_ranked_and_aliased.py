@@ -19,8 +19,7 @@ from segbench.config.pairing import aliased_with
 from segbench.report.analyse import analyse
 from segbench.report.analysis import Analysis
 from segbench.report.draw.figure import Figure
-from segbench.report.labels import Labels
-from segbench.report.style import Style
+from segbench.report.labels import Labels, Style
 from segbench.report.topics.effects import forest_figure
 from segbench.report.topics.walk import make_tables
 from segbench.stats.questions import is_ranked

@@ -20,8 +20,7 @@ from segbench.report.build import write_report
 from segbench.report.draw.figure import Figure
 from segbench.report.draw.matplotlib_files import draw_files, page_svg
 from segbench.report.draw.pgfplots import draw_pgfplots
-from segbench.report.labels import Labels
-from segbench.report.style import Style
+from segbench.report.labels import Labels, Style
 from segbench.report.topics import importance
 from segbench.report.topics.panels import Panels
 from segbench.report.topics.walk import make_figures, make_tables

@@ -18,11 +18,10 @@ from segbench.config.project import Project
 from segbench.errors import ExperimentError
 from segbench.report.analyse import analyse
 from segbench.report.explain import explain, find
-from segbench.report.labels import Labels
+from segbench.report.labels import Labels, Style
 from segbench.report.pages.content import make_content
 from segbench.report.pages.html import write_html
-from segbench.report.pages.numbers_json import write_numbers_json
-from segbench.report.style import Style
+from segbench.report.pages.number_files import write_numbers_json
 from segbench.report.topics.cells import CELLS
 from segbench.report.topics.topic import Frame
 from segbench.report.topics.walk import make_tables, trace_all

@@ -13,8 +13,7 @@ from segbench.config.load import load_experiment
 from segbench.records import Role, State
 from segbench.report.analysis import Analysis
 from segbench.report.freshness import differences, recorded
-from segbench.report.labels import Labels
-from segbench.report.style import Style
+from segbench.report.labels import Labels, Style
 from segbench.report.topics.tuning import NO_DEFAULT, NO_VAL
 from segbench.report.topics.walk import make_figures, make_tables
 from segbench.stats.intervals import t_interval

@@ -12,10 +12,9 @@ import pytest
 
 from segbench.errors import ExperimentError
 from segbench.report.build import write_report
-from segbench.report.labels import Labels
+from segbench.report.labels import Labels, Style
 from segbench.report.pages.content import Content, Section, make_content
 from segbench.report.pages.xlsx import XLSX_FILE, check_installed, number_format, sheet_names, write_xlsx
-from segbench.report.style import Style
 from segbench.report.table import Column, Field, Table
 from segbench.report.topics.panels import Panels
 from segbench.report.topics.walk import make_tables
