@@ -26,7 +26,7 @@ from benchmarks.scan import write
 from segbench.config.experiment import Search, SearchParameter
 from segbench.config.searches import optuna_classes
 from segbench.records import Origin, SearchPlace, State
-from segbench.sweep.search_records import Proposal
+from segbench.sweep.search import Proposal
 
 MOST_OF = {"gp": 1000}
 NUM_ASKS = 3
@@ -56,7 +56,7 @@ import sys, time
 from segbench.config.load import load_experiment
 from segbench.store.layout import ExperimentFolder
 from segbench.plan.plan import Planner
-from segbench.sweep.search import SearchRun
+from segbench.sweep.sources import SearchRun
 import segbench.sweep.searches
 experiment = load_experiment(sys.argv[1])
 folder = ExperimentFolder(experiment.project.results / experiment.name)

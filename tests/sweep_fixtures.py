@@ -13,7 +13,7 @@ from segbench.config.load import load_experiment
 from segbench.plan.plan import plan_trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import QueuedTrial
-from segbench.trial.warm import WarmData
+from segbench.trial.picking import WarmData
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segbench.sweep.loggers.log import Logger
+from segbench.sweep.loggers import Logger
 
 ExperimentArgument = Annotated[
     str,

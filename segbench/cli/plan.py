@@ -42,7 +42,7 @@ def print_plan(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> None:
     to = console()
     to.print(f"{escape(experiment.name)}: {escape(experiment.question)}", soft_wrap=True)
     if isinstance(search := experiment.kind, Search):
-        from segbench.sweep.summary import describe_search
+        from segbench.sweep.studies import describe_search
 
         names = ", ".join(parameter.name for parameter in search.parameters)
         to.print(

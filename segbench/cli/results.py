@@ -10,7 +10,7 @@ import typer
 
 from segbench.cli.options import ProjectOption, StorageOption
 from segbench.store.gc import Keep
-from segbench.sweep.loggers.log import Logger
+from segbench.sweep.loggers import Logger
 from segbench.wording import counted
 
 app = typer.Typer(help="Look after what lies under results/.", no_args_is_help=True)
@@ -89,7 +89,7 @@ def log(
     from segbench.config.project import Project
     from segbench.errors import ExperimentError, message
     from segbench.store.layout import ResultsFolder
-    from segbench.sweep.loggers.log import Log, check_installed
+    from segbench.sweep.loggers import Log, check_installed
 
     if not to:
         raise ExperimentError(message("results log", "say which logger with --to", known=list(Logger)))

@@ -76,8 +76,8 @@ def run(
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
     from segbench.sweep.worker import settle_process
+    from segbench.trial.picking import WarmData
     from segbench.trial.run import Resources, run_trial
-    from segbench.trial.warm import WarmData
 
     settle_process(slot.threads)
     launch.write_document(loaded, job.folder)

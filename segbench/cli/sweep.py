@@ -270,11 +270,10 @@ def sweep(
     from segbench.dashboard.address import find_address
     from segbench.dashboard.mirror import check_storage
     from segbench.sweep import launch
-    from segbench.sweep.claim import only_supervisor, tidy_up
     from segbench.sweep.launch import describe_test_images
     from segbench.sweep.launchers import Request
-    from segbench.sweep.loggers.log import check_installed, logging
-    from segbench.sweep.summary import notifying
+    from segbench.sweep.loggers import check_installed, logging
+    from segbench.sweep.process import notifying, only_supervisor, tidy_up
     from segbench.trial.limits import Deadline, parse_duration
 
     check_installed(log or (), "--log")
@@ -360,8 +359,8 @@ def _carry_out(job: Job, how: _How, *, only: list[str] | None, seeds: str | None
     """
     from segbench.errors import Interrupted
     from segbench.sweep import launch
-    from segbench.sweep.claim import only_supervisor
     from segbench.sweep.launch import describe_test_images
+    from segbench.sweep.process import only_supervisor
     from segbench.trial.limits import StopRequest
 
     loaded = job.experiment
@@ -400,7 +399,7 @@ def _detach(job: Job, deadline: Deadline | None) -> None:
     """Let the same command go on in a session of its own, and say how to watch and stop it."""
     import sys
 
-    from segbench.sweep.claim import detach, without_detach
+    from segbench.sweep.process import detach, without_detach
 
     left_s = None if deadline is None else max(1.0, deadline.left_s())
     pid = detach(without_detach(sys.argv[1:], left_s), job.folder)

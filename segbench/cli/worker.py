@@ -59,7 +59,7 @@ def worker(
     from segbench.config.load import results_name
     from segbench.config.project import Project
     from segbench.store.layout import ResultsFolder
-    from segbench.sweep.stop import StopFile
+    from segbench.sweep.process import StopFile
     from segbench.trial import devices
     from segbench.trial.limits import Deadline, StopRequest, parse_duration
 

@@ -291,10 +291,7 @@ class Mirror:
             self._has_headline, self._headline_s = False, time.monotonic()
 
     def _read(self, trial_hash: str) -> TrialRecord | None:
-        try:
-            return trials.read_trial(self._frame.folder.trial(trial_hash))
-        except SegbenchError:
-            return None
+        return trials.peek_trial(self._frame.folder.trial(trial_hash))
 
     def _complain(self, error: Exception) -> None:
         if not self._has_complained:

@@ -43,7 +43,7 @@ from segbench.config.searches import optuna_classes
 from segbench.dashboard.study import STATES, freeze, is_number, to_distribution
 from segbench.errors import ExperimentError, message
 from segbench.records import DECIMALS, Origin, State
-from segbench.sweep.search_records import Proposal
+from segbench.sweep.search import Proposal
 
 
 class SearchStudy:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from segbench.errors import SegbenchError, TrialError, message
+from segbench.errors import TrialError, message
 from segbench.records import FailureKind, State, TrialRecord
 from segbench.store import trials
 from segbench.store.atomic import write_errors
@@ -24,14 +24,14 @@ from segbench.store.lease import Lease, holder, is_leased, place
 from segbench.store.queue import Queue, QueuedTrial
 from segbench.sweep.display import Display
 from segbench.sweep.launchers import Exit, Launcher
-from segbench.sweep.stop import StopFile
+from segbench.sweep.process import StopFile
 from segbench.trial.events import EpochFinished, Event, TrialFinished, TrialRefused, TrialStarted, label_trial
 from segbench.trial.limits import OUT_OF_TIME, RESERVE_S, Deadline, StopRequest, Watchdog
 from segbench.trial.provenance import now
 
 if TYPE_CHECKING:
     from segbench.dashboard.mirror import Mirror
-    from segbench.sweep.studies import TrialSource
+    from segbench.sweep.sources import TrialSource
 
 
 @dataclass
@@ -97,10 +97,10 @@ class Follower:
     ) -> Iterator[Event]:
         stamp = _stamp(folder)
         if stamp != seen.stamp or seen.record is None:
-            try:
-                seen.record, seen.stamp = trials.read_trial(folder), stamp
-            except SegbenchError:
+            record = trials.peek_trial(folder)
+            if record is None:
                 return  # the worker that takes it says what is wrong
+            seen.record, seen.stamp = record, stamp
         elif seen.record.state is not State.RUNNING:
             return
         record = seen.record
@@ -143,14 +143,11 @@ def _new_epochs(folder: TrialFolder, seen: _Seen) -> Iterator[EpochFinished]:
     """Yield the rows that were not told; those of earlier attempts too, for whoever lacks them."""
     try:
         size = folder.epochs.stat().st_size
-        if size == seen.epochs_size:
-            return
-        header, body = trials.split_epochs(str(folder.epochs), folder.epochs.read_bytes())
-        columns = header.split(",")
-        rows = [dict(zip(columns, map(float, line.split(",")), strict=True)) for line in body.splitlines()]
-    except (OSError, ValueError, SegbenchError):
+    except OSError:
         return
-    seen.epochs_size = size
+    rows = trials.read_rows(folder) if size != seen.epochs_size else []
+    if rows:
+        seen.epochs_size = size
     for row in rows[seen.epochs_told :]:
         seen.epochs_told += 1
         yield EpochFinished(hash=folder.hash, epoch=int(row["epoch"]), row=row)
@@ -482,16 +479,11 @@ class Supervisor:
             self._queued[trial.hash] = trial
             if self.mirror is not None:
                 self.mirror.add(trial)
-            if not self._has_record_ended(trial.hash):
+            record = trials.peek_trial(self.folder.trial(trial.hash))
+            if record is None or not record.state.has_ended:
                 self._open.add(trial.hash)
                 self.display.view.add_waiting(trial.hash, int(trial.config["epochs"]))
         self._write_queue()
-
-    def _has_record_ended(self, trial_hash: str) -> bool:
-        try:
-            return trials.read_trial(self.folder.trial(trial_hash)).state.has_ended
-        except SegbenchError:
-            return False
 
     def _write_queue(self) -> None:
         source = self.source

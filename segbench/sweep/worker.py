@@ -22,9 +22,8 @@ from segbench.store.queue import Queue, QueuedTrial
 from segbench.sweep.launchers import Exit, Launcher
 from segbench.trial.events import Event, TrialFinished, TrialRefused, TrialStarted, write_event
 from segbench.trial.limits import OUT_OF_TIME, StopRequest, TimeLimit, Watchdog
-from segbench.trial.picking import Picker, shape_of
+from segbench.trial.picking import Picker, WarmData, shape_of
 from segbench.trial.run import Resources, run_trial
-from segbench.trial.warm import WarmData
 
 if TYPE_CHECKING:
     from segbench.config.project import Project

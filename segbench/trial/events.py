@@ -83,14 +83,19 @@ def label_trial(levels: Mapping[str, str], search: SearchPlace | None) -> str:
     cell = ", ".join(levels.values()) or "baseline"
     if search is None:
         return cell
-    settings = ", ".join(
-        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in search.parameters.items()
-    )
+    settings = write_settings(search.parameters)
     if search.role is None:
         return settings
     what = "tuned" if search.number is None else f"tuning {search.number}"
     return f"{cell}, {what}: {settings}"
+
+
+def write_settings(parameters: Mapping[str, Any]) -> str:
+    """Return such as `lr 0.001, width 8`."""
+    return ", ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in parameters.items()
+    )
 
 
 def write_event(event: Event) -> str:

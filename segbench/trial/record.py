@@ -19,7 +19,7 @@ import numpy as np
 
 from segbench.config.trial import TrialConfig, identity, variant_digests
 from segbench.data.pictures import as_rgb, overlay
-from segbench.errors import ResultsError, SegbenchError, message
+from segbench.errors import ResultsError, message
 from segbench.quantities import QUANTITIES, OverEpochs
 from segbench.records import State, TrialRecord
 from segbench.store import trials
@@ -305,12 +305,4 @@ def _over_epochs(how: OverEpochs, column: Mapping[int, float], selected: int | N
 
 def read_column(folder: TrialFolder, metric: str) -> dict[int, float]:
     """Return epoch -> value of a column of `epochs.csv`; empty where there is none yet."""
-    try:
-        header, body = trials.split_epochs(str(folder.epochs), folder.epochs.read_bytes())
-    except (OSError, SegbenchError):
-        return {}
-    columns = header.split(",")
-    if metric not in columns:
-        return {}
-    rows = [line.split(",") for line in body.splitlines()]
-    return {int(row[0]): float(row[columns.index(metric)]) for row in rows}
+    return {int(row["epoch"]): row[metric] for row in trials.read_rows(folder) if metric in row}

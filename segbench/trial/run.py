@@ -33,7 +33,7 @@ from segbench.store.lease import Lease, LeaseLost
 from segbench.store.queue import QueuedTrial
 from segbench.trial.events import EpochFinished, EpochProgress, Event, TrialStarted, label_trial
 from segbench.trial.limits import OutOfTime, Pulse, TimeLimit
-from segbench.trial.picking import shape_of
+from segbench.trial.picking import WarmData, shape_of
 from segbench.trial.provenance import now, write_diff
 from segbench.trial.record import (
     Resources,
@@ -46,7 +46,6 @@ from segbench.trial.record import (
     path_of,
     write_outcome,
 )
-from segbench.trial.warm import WarmData
 
 if TYPE_CHECKING:
     from segbench.config.project import Project

@@ -34,7 +34,7 @@ from segbench.store.atomic import write_text
 from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import JOB_VARIABLE
 from segbench.store.queue import Queue
-from segbench.sweep import stop
+from segbench.sweep import process
 from segbench.sweep.launchers import Exit, Launcher, Request
 from segbench.trial.events import Event
 from segbench.trial.provenance import now
@@ -639,7 +639,7 @@ class SlurmLauncher(Launcher):
         if number == signal.SIGKILL:
             self._cancel(self.jobs)
         else:
-            stop.ask(self._folder, is_now=number == signal.SIGINT)
+            process.ask(self._folder, is_now=number == signal.SIGINT)
             self._cancel(self.jobs, "--state=PENDING")
         self._hurry()
 

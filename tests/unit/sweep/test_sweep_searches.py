@@ -16,7 +16,7 @@ from segbench.config.experiment import Constraint, Goal, Level, Search, SearchPa
 from segbench.config.searches import optuna_classes
 from segbench.errors import ExperimentError
 from segbench.records import State
-from segbench.sweep.search_records import Proposal
+from segbench.sweep.search import Proposal
 from segbench.sweep.searches import SearchStudy
 
 NUMBERS = (

@@ -23,8 +23,8 @@ from segbench.store.index import read_index
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import Queue
 from segbench.sweep import launch
-from segbench.sweep.search_records import read_past
-from segbench.sweep.tune import TuneRun
+from segbench.sweep.search import read_past
+from segbench.sweep.sources import TuneRun
 from segbench.trial.run import Resources, run_trial
 
 TUNED_DESIGN = DOCUMENT + (

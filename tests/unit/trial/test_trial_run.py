@@ -23,8 +23,8 @@ from segbench.store.lease import Lease
 from segbench.store.masks import read_masks
 from segbench.store.queue import QueuedTrial
 from segbench.trial.events import EpochFinished, EpochProgress, Event, TrialFinished, TrialStarted
+from segbench.trial.picking import WarmData
 from segbench.trial.run import Resources, run_trial
-from segbench.trial.warm import WarmData
 
 RESOURCES = Resources(device="cpu", threads=1)
 
@@ -375,7 +375,7 @@ def test_freed_memory_goes_back_before_a_trial_of_another_shape(
     monkeypatch.setattr(WarmData, "_load", lambda self, config, fold: fake_data())
     seen: list[int] = []
     returned: list[int] = []
-    monkeypatch.setattr("segbench.trial.warm.return_freed_memory", lambda: returned.append(len(seen)))
+    monkeypatch.setattr("segbench.trial.picking.return_freed_memory", lambda: returned.append(len(seen)))
     warm = WarmData(experiment.project)
     config = TrialConfig.from_json(queued[0].config)
     for batch_size, lr in [(2, 0.1), (2, 0.2), (4, 0.2), (4, 0.1), (2, 0.1)]:
