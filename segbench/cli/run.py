@@ -87,9 +87,8 @@ def run(
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.getLogger("segbench").addHandler(handler)
-    if loader_workers is None:
-        loader_workers = devices.loader_workers(slot.device, slot.threads)
-    resources = Resources(device=slot.device, threads=slot.threads, loader_workers=loader_workers)
+    loaders = devices.loader_workers(slot.device, slot.threads, loader_workers)
+    resources = Resources(device=slot.device, threads=slot.threads, loader_workers=loaders)
     warm = WarmData(loaded.project, _prepare)
     record = run_trial(
         QueuedTrial.of(entry.trial), loaded.project, job.folder, resources, should_stop=stop, warm=warm

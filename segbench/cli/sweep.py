@@ -270,10 +270,10 @@ def sweep(
     from segbench.dashboard.address import find_address
     from segbench.dashboard.mirror import check_storage
     from segbench.sweep import launch
-    from segbench.sweep.launch import describe_test_images
     from segbench.sweep.launchers import Request
     from segbench.sweep.loggers import check_installed, logging
     from segbench.sweep.process import notifying, only_supervisor, tidy_up
+    from segbench.sweep.studies import study_of
     from segbench.trial.limits import Deadline, parse_duration
 
     check_installed(log or (), "--log")
@@ -284,12 +284,13 @@ def sweep(
     loaded = load_experiment(
         experiment, scale=scale, overrides=set_ or (), slurm=slurm or (), smoke=smoke, start=project, name=as_
     )
-    job = launch.plan_job(loaded, only=only, seeds=seeds, retries_failed=retry is not None)
+    study = study_of(loaded)
+    job = study.job(only=only, seeds=seeds, retries_failed=retry is not None)
     if verify:
         with only_supervisor(job.folder, say=typer.echo):
             for line in launch.reopen_damaged(job):
                 typer.echo(f"damaged  {line}", err=True)
-        job = launch.plan_job(loaded, only=only, seeds=seeds, retries_failed=retry is not None)
+        job = study.job(only=only, seeds=seeds, retries_failed=retry is not None)
     check_changes(job.design, may_supersede=supersede or smoke)
     announce(job)
     address = None if no_study else find_address(storage, loaded.project.results)
@@ -298,7 +299,7 @@ def sweep(
     while job.is_over:
         tidy_up(job.folder)
         launch.write_document(loaded, job.folder)
-        describe_test_images(loaded, job.folder, is_new=False)
+        launch.describe_test_images(loaded, job.folder, is_new=False)
         is_more = needs_more(job)
         launch.write_index(loaded)
         if not is_more:
@@ -308,7 +309,7 @@ def sweep(
                 pass  # one look: what is finished is written
             end(job, is_new=False)
             return
-        job = launch.plan_job(loaded, retries_failed=retry is not None)
+        job = study.job(retries_failed=retry is not None)
         announce(job)
     request = Request(
         experiment=loaded,
@@ -359,11 +360,10 @@ def _carry_out(job: Job, how: _How, *, only: list[str] | None, seeds: str | None
     """
     from segbench.errors import Interrupted
     from segbench.sweep import launch
-    from segbench.sweep.launch import describe_test_images
     from segbench.sweep.process import only_supervisor
     from segbench.trial.limits import StopRequest
 
-    loaded = job.experiment
+    loaded, study = job.experiment, job.study
     stop = StopRequest()
     stop.install()  # one for all looks: a request between two of them counts
     with only_supervisor(job.folder, say=typer.echo) as claim:
@@ -374,13 +374,13 @@ def _carry_out(job: Job, how: _How, *, only: list[str] | None, seeds: str | None
                     f"reused   {', '.join(record.levels.values())}, seed {record.seed}: {record.reused_from}"
                 )
             launch.reset_failed(job)
-            describe_test_images(loaded, job.folder, is_new=True)
+            launch.describe_test_images(loaded, job.folder, is_new=True)
             _run(job, how, claim, stop)
-            after = launch.plan_job(loaded, only=only, seeds=seeds)
+            after = study.job(only=only, seeds=seeds)
             is_more = after.is_over and needs_more(after)
             launch.write_index(loaded)
             if is_more:
-                after = launch.plan_job(loaded)
+                after = study.job()
             if stop() or not is_more:
                 break
             job = after
@@ -426,7 +426,6 @@ def _run(job: Job, how: _How, claim: Lease, stop: StopRequest) -> None:
         stop=stop,
         console=Console(),
         max_failures=how.max_failures,
-        has_study=how.storage is not None,
         storage=how.storage,
         deadline=how.request.deadline,
         hang_timeout_s=how.request.hang_timeout_s,

@@ -136,14 +136,11 @@ class _Work:
         from segbench.trial.limits import Watchdog
 
         Queue.read(self.folder.queue)  # without one this says what to do, before anything starts
-        loader_workers = self.loader_workers
-        if loader_workers is None:
-            loader_workers = devices.loader_workers(slots[0].device, slots[0].threads)
         launcher = LocalLauncher(
             self.folder,
             self.project.root,
             slots,
-            loader_workers,
+            devices.loader_workers(slots[0].device, slots[0].threads, self.loader_workers),
             deadline=self.deadline,
             hang_timeout_s=self.hang_timeout_s,
         )
@@ -164,13 +161,11 @@ class _Work:
         from segbench.trial.run import Resources
 
         settle_process(threads)
-        loader_workers = self.loader_workers
-        if loader_workers is None:
-            loader_workers = devices.loader_workers(device, threads)
+        loaders = devices.loader_workers(device, threads, self.loader_workers)
         worker = Worker(
             self.project,
             self.folder,
-            Resources(device=device, threads=threads, loader_workers=loader_workers),
+            Resources(device=device, threads=threads, loader_workers=loaders),
             self.stop,
             on_event,
             limit=TimeLimit(self.deadline) if self.deadline is not None else None,

@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from segbench.config.load import load_experiment
 from segbench.config.project import Project
 from segbench.dashboard.address import StorageAddress, default_address
-from segbench.dashboard.shown import Asked, Frame, ShownTrial, read_answer, read_objectives, write_headline
+from segbench.dashboard.shown import Asked, Frame, ShownTrial, read_answer, write_headline
 from segbench.errors import ResultsError, SegbenchError, message
 from segbench.records import TrialRecord
 from segbench.store import trials
@@ -27,6 +27,7 @@ from segbench.store.lease import is_leased
 from segbench.store.queue import Queue, QueuedTrial
 from segbench.store.scan import scan
 from segbench.trial.events import EpochFinished, Event, TrialFinished, TrialStarted
+from segbench.trial.record import read_column
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -153,7 +154,7 @@ class Mirror:
     ) -> None:
         self._address, self._frame, self._report, self._note = address, frame, report, note
         self._inbox = Inbox()
-        self._trials: dict[str, QueuedTrial] = {}
+        self._trials: dict[str, Asked] = {}
         self._records: Mapping[str, TrialRecord] | None = {}
         self._shown: dict[str, ShownTrial] = {}
         self._stop = threading.Event()
@@ -170,7 +171,20 @@ class Mirror:
         """
         self._open().close()
 
-    def start(self, planned: Sequence[QueuedTrial], records: Mapping[str, TrialRecord] | None = None) -> None:
+    def write(self, asked: Sequence[Asked], records: Mapping[str, TrialRecord]) -> bool:
+        """Write the whole study at once, without a thread; return whether it was written anew.
+
+        Raises:
+            ResultsError: As `check`.
+        """
+        self._trials, self._records = {trial.hash: trial for trial in asked}, records
+        study = self._open()
+        try:
+            return self._synchronise(study)
+        finally:
+            study.close()
+
+    def start(self, planned: Sequence[Asked], records: Mapping[str, TrialRecord] | None = None) -> None:
         """Show what is planned, with what the records say of it, and take events from now on.
 
         Args:
@@ -250,7 +264,7 @@ class Mirror:
             attributes={"question": frame.question, "objective": ", ".join(frame.metrics)},
         )
 
-    def _synchronise(self, study: StudyMirror) -> None:
+    def _synchronise(self, study: StudyMirror) -> bool:
         records = self._records
         if records is None:  # not the first time: what waits to be told stands in the files
             self._inbox.clear()
@@ -258,11 +272,12 @@ class Mirror:
         self._records = None
         asked = list(self._trials.values())
         self._shown = {trial.hash: self._frame.show(trial, records.get(trial.hash)) for trial in asked}
-        study.synchronise(
+        is_rebuilt = study.synchronise(
             list(self._shown.values()), lambda trial: self._frame.detail(trial, records.get(trial.hash))
         )
         self._has_headline = True
         self._write_headline(study)
+        return is_rebuilt
 
     def _write(self, study: StudyMirror, trial_hash: str, change: Change) -> None:
         frame, record = self._frame, self._read(trial_hash)
@@ -272,7 +287,7 @@ class Mirror:
             study.add(trial)
         epochs = change.epochs
         if change.has_more_epochs:
-            epochs = read_objectives(frame.folder.trial(trial_hash), frame.metrics[0])
+            epochs = read_column(frame.folder.trial(trial_hash), frame.metrics[0])
         for epoch, value in epochs.items():
             study.report(trial_hash, epoch, value)
         if change.has_state:
@@ -359,15 +374,13 @@ class SyncReport:
     pruned: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Line:
+class _Line(NamedTuple):
     """A trial that is planned and has no record."""
 
     hash: str
     levels: Mapping[str, str]
     seed: int
     fold: int
-    search: Mapping[str, Any] | None = None
 
 
 def synchronise(
@@ -420,36 +433,10 @@ def _synchronise(folder: ExperimentFolder, project: Project, address: StorageAdd
         asked = _asked(folder, found.records)
         if not asked:
             return Synced(name=folder.name, skipped="no trials")
-        frame = _frame(folder, project, found.records, asked)
-        return _write(frame, project, address, asked, found.records)
-
-
-def _write(
-    frame: Frame,
-    project: Project,
-    address: StorageAddress,
-    asked: Sequence[Asked],
-    records: Mapping[str, TrialRecord],
-) -> Synced:
-    from segbench.dashboard.study import StudyMirror
-
-    shown = {trial.hash: frame.show(trial, records.get(trial.hash)) for trial in asked}
-    study = StudyMirror(
-        address,
-        name=frame.folder.name,
-        directions=frame.directions,
-        metrics=frame.metrics,
-        attributes={"question": frame.question, "objective": ", ".join(frame.metrics)},
-    )
-    try:
-        is_rebuilt = study.synchronise(
-            list(shown.values()), lambda trial: frame.detail(trial, records.get(trial.hash))
-        )
-        answer = read_answer(project.reports / frame.folder.name / "report.md")
-        study.set_note(write_headline(frame, shown, answer=answer))
-    finally:
-        study.close()
-    return Synced(name=frame.folder.name, num_trials=len(shown), is_rebuilt=is_rebuilt)
+        report = project.reports / folder.name / "report.md"
+        mirror = Mirror(address, _frame(folder, found.records, asked), report=report)
+        is_rebuilt = mirror.write(asked, found.records)
+        return Synced(name=folder.name, num_trials=len(asked), is_rebuilt=is_rebuilt)
 
 
 def _asked(folder: ExperimentFolder, records: Mapping[str, TrialRecord]) -> list[Asked]:
@@ -461,7 +448,7 @@ def _asked(folder: ExperimentFolder, records: Mapping[str, TrialRecord]) -> list
     found: dict[str, Asked] = {}
     for row in index:
         levels = {axis: label for axis, label in row.levels.items() if label}
-        found[row.hash] = _Line(hash=row.hash, levels=levels, seed=row.seed, fold=row.fold)
+        found[row.hash] = _Line(row.hash, levels, row.seed, row.fold)
     try:
         queued = Queue.read(folder.queue).trials
     except SegbenchError:
@@ -480,12 +467,7 @@ def _by_age(record: TrialRecord) -> tuple[float, str, str]:
     return (float("inf") if number is None else number, record.started or "", record.hash)
 
 
-def _frame(
-    folder: ExperimentFolder,
-    project: Project,
-    records: Mapping[str, TrialRecord],
-    asked: Collection[Asked],
-) -> Frame:
+def _frame(folder: ExperimentFolder, records: Mapping[str, TrialRecord], asked: Collection[Asked]) -> Frame:
     """Return the frame of the experiment; if it cannot be loaded (a variant or a data set is gone), the one
     that its records tell."""
     try:
@@ -497,10 +479,8 @@ def _frame(
         for axis, label in trial.levels.items():
             if label not in axes.setdefault(axis, []):
                 axes[axis].append(label)
-    objective = {"metric": "val_dice", "direction": "maximize"}
-    for record in records.values():
-        objective = record.config["objective"]
-        break
+    configs = [record.config for record in records.values()]
+    objective = configs[0]["objective"] if configs else {"metric": "val_dice", "direction": "maximize"}
     return Frame(
         folder=folder,
         question="",

@@ -147,6 +147,12 @@ def without_detach(arguments: Sequence[str], left_s: float | None) -> list[str]:
     return [*(a for a in arguments[:end] if a != "--detach"), *limit, *arguments[end:]]
 
 
+def python_path() -> str:
+    """Return a `PYTHONPATH` by which another process imports this very segbench, installed or not."""
+    package = str(Path(segbench.__file__).parent.parent)
+    return os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+
+
 def detach(
     arguments: Sequence[str],
     folder: ExperimentFolder,
@@ -157,22 +163,20 @@ def detach(
     """Start `segbench` with these arguments in its own session and return its process id once it has begun.
 
     Its output goes to `sweep.log` in the experiment's folder. It has begun when it holds the experiment's
-    claim, or has ended in peace because nothing was left.
+    claim, or has ended because nothing was left.
 
     Raises:
         TrialError: It ended before it began; the text holds what it said.
     """
     folder.root.mkdir(parents=True, exist_ok=True)
     began_at = folder.sweep_log.stat().st_size if folder.sweep_log.exists() else 0
-    package = str(Path(segbench.__file__).parent.parent)
-    path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     with folder.sweep_log.open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "segbench", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONPATH": python_path(), "PYTHONUNBUFFERED": "1"},
             start_new_session=True,
         )
     until = clock() + most_s

@@ -28,6 +28,7 @@ from segbench.sweep.process import StopFile
 from segbench.trial.events import EpochFinished, Event, TrialFinished, TrialRefused, TrialStarted, label_trial
 from segbench.trial.limits import OUT_OF_TIME, RESERVE_S, Deadline, StopRequest, Watchdog
 from segbench.trial.provenance import now
+from segbench.trial.record import finished_event
 
 if TYPE_CHECKING:
     from segbench.dashboard.mirror import Mirror
@@ -109,7 +110,7 @@ class Follower:
         elif record.state.has_ended:
             yield from _new_epochs(folder, seen)
             seen.attempt = None
-            yield _ended(trial, record)
+            yield replace(finished_event(record), label=_name(trial))
         elif seen.attempt is not None:
             yield from _new_epochs(folder, seen)
             seen.attempt = None
@@ -166,17 +167,8 @@ def _started(trial: QueuedTrial, record: TrialRecord, folder: TrialFolder) -> Tr
     )
 
 
-def _ended(trial: QueuedTrial, record: TrialRecord) -> TrialFinished:
-    return TrialFinished(
-        hash=trial.hash,
-        state=record.state,
-        failure=None if record.failure is None else str(record.failure),
-        reason=record.reason,
-        objective=record.objective,
-        test=dict(record.test),
-        commit=record.commit,
-        label=f"{label_trial(trial.levels, trial.search)}, seed {trial.seed}",
-    )
+def _name(trial: QueuedTrial) -> str:
+    return f"{label_trial(trial.levels, trial.search)}, seed {trial.seed}"
 
 
 def _stamp(folder: TrialFolder) -> tuple[int, int] | None:
@@ -218,7 +210,7 @@ class _Losses:
 class Supervisor:
     """Runs the trials of a queue with the workers of a launcher.
 
-    It writes no record but that of a trial given up; a sweep whose supervisor is killed is whole.
+    It writes a record only for a trial that it gives up on, so killing it corrupts nothing.
     """
 
     folder: ExperimentFolder
@@ -333,7 +325,7 @@ class Supervisor:
         for hang in self._watchdog.hangs():
             self._silent[hang.pid] = hang.silent_s
             silence = f"no sign of life for {hang.silent_s:.0f} s"
-            self.display.note(f"{self._name(hang.hash)}: {silence}; its worker is killed")
+            self.display.note(f"{_name(self._queued[hang.hash])}: {silence}; its worker is killed")
             self.launcher.kill(hang.pid)
 
     def _has_work(self) -> bool:
@@ -423,7 +415,7 @@ class Supervisor:
     def _on_loss(self, trial_hash: str, exit_: Exit) -> None:
         losses = self._losses.setdefault(trial_hash, _Losses(0))
         losses.count += 1
-        name = self._name(trial_hash)
+        name = _name(self._queued[trial_hash])
         silent_s = self._silent.pop(exit_.worker, None)
         cause = exit_.cause if silent_s is None else f"{silent_s:.0f} s without a sign of life"
         if losses.count < MOST_LOSSES:
@@ -432,10 +424,6 @@ class Supervisor:
             return
         reason = f"its worker died {losses.count} times after epoch {losses.epochs_done}, by {cause}"
         self._give_up(trial_hash, reason)
-
-    def _name(self, trial_hash: str) -> str:
-        trial = self._queued[trial_hash]
-        return f"{label_trial(trial.levels, trial.search)}, seed {trial.seed}"
 
     def _give_up(self, trial_hash: str, reason: str) -> None:
         folder = self.folder.trial(trial_hash)

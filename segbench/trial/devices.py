@@ -97,8 +97,10 @@ def _memory_gib() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
 
 
-def loader_workers(device: str, threads: int) -> int:
-    """Return how many loader processes feed a trial unless the user says: none on a CPU."""
+def loader_workers(device: str, threads: int, asked: int | None = None) -> int:
+    """Return how many loader processes feed a trial: as many as asked for; else none on a CPU."""
+    if asked is not None:
+        return asked
     return 0 if device == "cpu" else min(8, max(0, threads - 1))
 
 

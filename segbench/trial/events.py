@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, get_args
 
 from segbench.records import SearchPlace, State
 
@@ -73,9 +73,7 @@ class TrialRefused:
 
 Event: TypeAlias = TrialStarted | EpochProgress | EpochFinished | TrialFinished | TrialRefused
 
-_KINDS: Final[Mapping[str, type[Event]]] = {
-    kind.__name__: kind for kind in (TrialStarted, EpochProgress, EpochFinished, TrialFinished, TrialRefused)
-}
+_KINDS: Final[Mapping[str, type[Event]]] = {kind.__name__: kind for kind in get_args(Event)}
 
 
 def label_trial(levels: Mapping[str, str], search: SearchPlace | None) -> str:

@@ -143,7 +143,7 @@ class WarmData:
 
     def __init__(self, project: Project, prepare: Callable[..., PreparedData] | None = None) -> None:
         self._project = project
-        self._prepare = prepare
+        self._prepare = prepare or _prepare
         self._key: str | None = None
         self._shape: str | None = None
         self._data: PreparedData | None = None
@@ -158,7 +158,7 @@ class WarmData:
         key = canonical_json([fold, fingerprint, *(chosen[name] for name in ("dataset", "split", "input"))])
         if key != self._key:
             self._key = self._data = None  # let go of the old memory map before the new one is made
-            self._data = self._load(config, fold)
+            self._data = self._prepare(config, self._project, fold=fold)
             if self._data.fingerprint != fingerprint:
                 raise DataError(
                     message(
@@ -177,9 +177,8 @@ class WarmData:
         assert self._data is not None
         return self._data
 
-    def _load(self, config: TrialConfig, fold: int) -> PreparedData:
-        if self._prepare is not None:
-            return self._prepare(config, self._project, fold=fold)
-        from segbench.data import prepare
 
-        return prepare(config, self._project, fold=fold)
+def _prepare(config: TrialConfig, project: Project, *, fold: int) -> PreparedData:
+    from segbench.data import prepare
+
+    return prepare(config, project, fold=fold)

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -108,21 +108,6 @@ def begin(before: TrialRecord, trial: QueuedTrial, resources: Resources, root: P
         is_dirty=commit.is_dirty,
         versions=read_versions(),
     )
-
-
-def facts(run: TrainingRun) -> dict[str, Any]:
-    """Return what the record says of a network."""
-    return {
-        "parameters": run.parameters,
-        "trainable_parameters": run.trainable_parameters,
-        "flops": run.flops,
-    }
-
-
-def path_of(run: TrainingRun) -> dict[str, Any] | None:
-    """Return how a run computes; None: a user's engine that does not say."""
-    path: dict[str, Any] | None = getattr(run, "path", None)
-    return path
 
 
 def finished_event(record: TrialRecord) -> TrialFinished:
