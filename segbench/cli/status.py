@@ -45,7 +45,7 @@ def status(
 ) -> None:
     """Show where an experiment stands.
 
-    Cell by cell, with what runs, what failed and why, and the time left; without a name, a line for each
+    Cell by cell, with what runs, what failed and why, and the time left; without a name, one line per
     experiment.
     """
     from segbench.errors import ExperimentError, message

@@ -1,4 +1,8 @@
-"""What `segbench sweep` does when the trials that were asked for are complete: notes it, judges a look."""
+"""`segbench sweep`: train what an experiment lacks, and judge its looks.
+
+The parts, in order: what follows once the trials that were asked for are complete; which workers are started;
+what is printed before and after training; the command.
+"""
 
 from __future__ import annotations
 
@@ -434,7 +438,7 @@ def _run(job: Job, how: _How, claim: Lease, stop: StopRequest) -> None:
 
 
 def _check_memory(job: Job, slots: Sequence[Slot], trials_per_gpu: int) -> None:
-    """Refuse more trials a GPU than were measured to fit or to be of use, and say what is not known."""
+    """Refuse more trials per GPU than were measured to fit or to be of use, and say what is not known."""
     from segbench.plan import costs
     from segbench.store.layout import ResultsFolder
     from segbench.trial.picking import shape_of

@@ -127,7 +127,7 @@ class _Work:
         self._say_end(ended, is_out_of_time=is_out_of_time)
 
     def together(self, slots: list[Slot]) -> None:
-        """Start a process a slot and pass on what they say."""
+        """Start one process per slot and pass on what they say."""
         from segbench.errors import TrialError, message
         from segbench.store.queue import Queue
         from segbench.sweep.launchers.local import LocalLauncher

@@ -77,15 +77,12 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._changes)
 
-    def put_new(self, trial_hash: str) -> None:
-        """Say that a trial was added."""
+    def put(self, trial_hash: str, *, is_new: bool = False, has_state: bool = False) -> None:
+        """Say that a trial was added, or that its record has changed."""
         with self._condition:
-            self._change(trial_hash).is_new = True
-
-    def put_state(self, trial_hash: str) -> None:
-        """Say that a trial's record has changed."""
-        with self._condition:
-            self._change(trial_hash).has_state = True
+            change = self._change(trial_hash)
+            change.is_new |= is_new
+            change.has_state |= has_state
 
     def put_epoch(self, trial_hash: str, epoch: int, value: float) -> None:
         """Give a trial's objective after an epoch."""
@@ -199,7 +196,7 @@ class Mirror:
         """Show one more trial."""
         if trial.hash not in self._trials:
             self._trials[trial.hash] = trial
-            self._inbox.put_new(trial.hash)
+            self._inbox.put(trial.hash, is_new=True)
 
     def handle(self, event: Event) -> None:
         """Show an event; never wait for the storage."""
@@ -210,7 +207,7 @@ class Mirror:
             if self._frame.is_single and metric in event.row:
                 self._inbox.put_epoch(event.hash, event.epoch, event.row[metric])
         elif isinstance(event, TrialStarted | TrialFinished):
-            self._inbox.put_state(event.hash)
+            self._inbox.put(event.hash, has_state=True)
 
     def close(self, timeout_s: float | None = 20.0) -> None:
         """Write what is left, for at most this long; None to write all of it."""

@@ -62,16 +62,10 @@ def describe_test_images(experiment: Experiment, folder: ExperimentFolder, *, is
     columns = list(dict.fromkeys(name for row in rows for name in row))
     missing = [name for name in experiment.subgroups if name not in columns]
     if missing:
-        places = [message("subgroups", _RULE, got=name, known=_divisions(columns)) for name in missing]
-        raise ExperimentError(places)
+        rule = "the data set says nothing of this name about its images"
+        names = [*(name for name in columns if name not in ("image", *FACTS)), *FACTS]
+        raise ExperimentError([message("subgroups", rule, got=name, known=names) for name in missing])
     write_samples(folder, rows)
-
-
-_RULE = "the data set says nothing of this name about its images"
-
-
-def _divisions(columns: list[str]) -> list[str]:
-    return [*(name for name in columns if name not in ("image", *FACTS)), *FACTS]
 
 
 def check_job(
@@ -128,7 +122,7 @@ def reopen_damaged(job: Job) -> list[str]:
     """Read every file of the finished trials, and have those with a damaged one run again.
 
     Returns:
-        A line for each of them.
+        One line per trial.
     """
     asked = {entry.trial.hash for entry in job.entries}
     records = [r for h, r in scan(job.folder).records.items() if h in asked or r.search is not None]

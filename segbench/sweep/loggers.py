@@ -63,7 +63,7 @@ class LoggedTrial:
 
     @property
     def settings(self) -> dict[str, str | float | bool]:
-        """Return the configuration with one key a knob, the levels, seed and fold."""
+        """Return the configuration with one key per knob, the levels, seed and fold."""
         flat: dict[str, str | float | bool] = {
             f"axis/{axis}": label for axis, label in self.record.levels.items()
         }
@@ -244,7 +244,7 @@ def _seconds(moment: str | None) -> float:
 
 
 class Wandb:
-    """Runs in `wandb/`, one a trial that has ended: `wandb sync` uploads them.
+    """Runs in `wandb/`, one per trial that has ended: `wandb sync` uploads them.
 
     Args:
         folder: Where runs lie.
@@ -385,7 +385,7 @@ class Log:
 def logging(
     loggers: Sequence[Logger], folder: ExperimentFolder, note: Callable[[str], None]
 ) -> Iterator[None]:
-    """Keep loggers like the files while a block runs, from a thread each; what fails is said once.
+    """Keep loggers like the files while a block runs, each in its own thread; what fails is said once.
 
     Args:
         loggers: Which; none: nothing happens.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from segbench.config.expand import num_folds, search_space
@@ -160,25 +160,25 @@ def read_known(experiment: Experiment) -> list[Proposal]:
 def _known_of(
     folder: ExperimentFolder, experiment: Experiment, search: Search, *, first: int
 ) -> list[Proposal]:
-    numbered: list[tuple[int, TrialRecord, Mapping[str, Any]]] = []
-    for trial_folder in folder.trial_folders():
-        record = trials.peek_trial(trial_folder)
-        if record is None or record.state is not State.COMPLETE or record.search is None:
+    numbered: list[tuple[int, str, TrialRecord]] = []
+    for record in filter(None, map(trials.peek_trial, folder.trial_folders())):
+        place = record.search
+        if record.state is not State.COMPLETE or place is None or place.number is None:
             continue
-        number, parameters = record.search.number, record.search.parameters
-        if record.role is not None:
+        if place.role is not None:
             continue  # of a tuned design: proposals of one cell of many
-        has_objective = record.config["objective"]["metric"] == experiment.baseline.objective.metric
-        if number is not None and has_objective and _is_within(search, parameters):
-            numbered.append((number, record, parameters))
+        metric = record.config["objective"]["metric"]
+        is_alike = record.objective is not None and metric == experiment.baseline.objective.metric
+        if is_alike and _is_within(search, place.parameters):
+            numbered.append((place.number, record.hash, record))
     found: list[Proposal] = []
-    for _, record, parameters in sorted(numbered, key=lambda each: (each[0], each[1].hash)):
+    for *_, record in sorted(numbered, key=lambda each: each[:2]):
         measured = measure_trial(record, folder.trial(record.hash), search.measures)
-        if record.objective is not None and all(name in measured for name in search.measures):
+        if record.search is not None and all(name in measured for name in search.measures):
             found.append(
                 Proposal(
                     number=first + len(found),
-                    parameters={p.name: parameters[p.name] for p in search.parameters},
+                    parameters={p.name: record.search.parameters[p.name] for p in search.parameters},
                     state=record.state,
                     objective=record.objective,
                     measured=measured,
@@ -233,17 +233,9 @@ def _study_of(place: SearchPlace) -> tuple[object, ...]:
 
 
 def _queued(record: TrialRecord, number: int) -> QueuedTrial:
-    search = record.search or SearchPlace()
-    return QueuedTrial(
-        identity=record.identity,
-        config=record.config,
-        config_hash=record.config_hash,
-        levels=record.levels,
-        seed=record.seed,
-        fold=record.fold,
-        data_fingerprint=record.data_fingerprint,
-        search=replace(search, number=number, repeats=(), repeated={}),
-    )
+    search = replace(record.search or SearchPlace(), number=number, repeats=(), repeated={})
+    asked = {f.name: getattr(record, f.name) for f in fields(QueuedTrial) if f.name != "is_tested"}
+    return QueuedTrial(**asked | {"search": search})
 
 
 def left_queue(folder: ExperimentFolder) -> Sequence[QueuedTrial]:

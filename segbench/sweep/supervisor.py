@@ -136,7 +136,12 @@ class Follower:
             return
         if seen.attempt != record.attempts:
             seen.attempt = record.attempts
-            yield _started(trial, record, folder)
+            yield TrialStarted.of(
+                trial,
+                epochs_done=trials.count_epochs(folder),
+                started=record.started or "",
+                device=record.device or "",
+            )
         yield from _new_epochs(folder, seen)
 
 
@@ -152,19 +157,6 @@ def _new_epochs(folder: TrialFolder, seen: _Seen) -> Iterator[EpochFinished]:
     for row in rows[seen.epochs_told :]:
         seen.epochs_told += 1
         yield EpochFinished(hash=folder.hash, epoch=int(row["epoch"]), row=row)
-
-
-def _started(trial: QueuedTrial, record: TrialRecord, folder: TrialFolder) -> TrialStarted:
-    return TrialStarted(
-        hash=trial.hash,
-        label=label_trial(trial.levels, trial.search),
-        seed=trial.seed,
-        fold=trial.fold,
-        epochs=int(trial.config["epochs"]),
-        epochs_done=trials.count_epochs(folder),
-        started=record.started or "",
-        device=record.device or "",
-    )
 
 
 def _name(trial: QueuedTrial) -> str:

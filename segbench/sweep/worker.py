@@ -225,7 +225,9 @@ class Crew:
                 for worker, what in said:
                     if not isinstance(what, Exit):
                         deaths = 0 if isinstance(what, TrialFinished) else deaths
-                        self._hear(worker, what, talkers[worker])
+                        self.num_ended += isinstance(what, TrialFinished)
+                        self.watchdog.hear(worker, what)
+                        talkers[worker](what)
                         continue
                     self.watchdog.forget(worker)
                     self.is_out_of_time |= what.code == OUT_OF_TIME
@@ -239,8 +241,3 @@ class Crew:
             self.launcher.signal(signal.SIGINT)
             raise
         return deaths < MOST_DEATHS
-
-    def _hear(self, pid: int, event: Event, talker: PlainEvents) -> None:
-        self.watchdog.hear(pid, event)
-        self.num_ended += isinstance(event, TrialFinished)
-        talker(event)

@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 
 from segbench.records import SearchPlace, State
+
+if TYPE_CHECKING:
+    from segbench.store.queue import QueuedTrial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,19 @@ class TrialStarted:
     """More than 0 where the trial goes on from its last saved epoch."""
     started: str
     device: str
+
+    @classmethod
+    def of(cls, trial: QueuedTrial, *, epochs_done: int, started: str, device: str) -> TrialStarted:
+        return cls(
+            hash=trial.hash,
+            label=label_trial(trial.levels, trial.search),
+            seed=trial.seed,
+            fold=trial.fold,
+            epochs=int(trial.config["epochs"]),
+            epochs_done=epochs_done,
+            started=started,
+            device=device,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,19 +63,9 @@ def check_identity(trial: QueuedTrial) -> None:
 
 def new_record(trial: QueuedTrial, experiment: ExperimentFolder) -> TrialRecord:
     """Return the record of a trial that has never run."""
-    return TrialRecord(
-        hash=trial.hash,
-        identity=trial.identity,
-        experiment=experiment.name,
-        levels=trial.levels,
-        config=trial.config,
-        config_hash=trial.config_hash,
-        seed=trial.seed,
-        fold=trial.fold,
-        data_fingerprint=trial.data_fingerprint,
-        variant_digests=variant_digests(TrialConfig.from_json(trial.config)),
-        search=trial.search,
-    )
+    digests = variant_digests(TrialConfig.from_json(trial.config))
+    asked = {name: value for name, value in vars(trial).items() if name != "is_tested"}
+    return TrialRecord(hash=trial.hash, experiment=experiment.name, variant_digests=digests, **asked)
 
 
 def begin(before: TrialRecord, trial: QueuedTrial, resources: Resources, root: Path) -> TrialRecord:
@@ -174,7 +164,7 @@ _GAP_PX: Final = 4
 
 
 def write_panels(data: PreparedData, selected: Evaluation, folder: TrialFolder) -> None:
-    """Draw a row an image: the image, its mask, the prediction (white: found, vermilion: false positive,
+    """Draw one row per image: the image, its mask, the prediction (white: found, vermilion: false positive,
     blue: missed, grey: not counted).
 
     Args:

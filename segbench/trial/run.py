@@ -341,7 +341,8 @@ class _Attempt:
             "attempt %d of %s, seed %d, fold %d", record.attempts, self.label, record.seed, record.fold
         )
         try:
-            self._announce()
+            epochs_done, device = trials.count_epochs(self.folder), self.resources.device
+            self.on_event(TrialStarted.of(self.trial, epochs_done=epochs_done, started=now(), device=device))
             data = self.warm.get(self.config, fold=self.trial.fold, fingerprint=self.trial.data_fingerprint)
             self.pulse.beat()
             record = self._run_within_memory(data, record)
@@ -370,20 +371,6 @@ class _Attempt:
             self.folder.stop_request.unlink(missing_ok=True)
         self.log.info("%s%s", record.state, f": {record.reason}" if record.reason else "")
         return record
-
-    def _announce(self) -> None:
-        self.on_event(
-            TrialStarted(
-                hash=self.trial.hash,
-                label=self.label,
-                seed=self.trial.seed,
-                fold=self.trial.fold,
-                epochs=self.config.epochs,
-                epochs_done=trials.count_epochs(self.folder),
-                started=now(),
-                device=self.resources.device,
-            )
-        )
 
     def _run_within_memory(self, data: PreparedData, record: TrialRecord) -> TrialRecord:
         """Run the trial; where memory runs out, go on with parts of batches if that changes nothing."""
