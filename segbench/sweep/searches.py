@@ -46,7 +46,7 @@ from segbench.records import DECIMALS, Origin, State
 from segbench.sweep.search import Proposal
 
 
-class SearchStudy:
+class ProposalStudy:
     """Proposes configurations of a search space and says which trials to prune.
 
     What the file enqueues comes first. The sampler of proposal k draws from hash(sampler seed, k) and the

@@ -37,7 +37,7 @@ from segbench.trial.run import is_wrongly_refused, limits_of
 
 if TYPE_CHECKING:
     from segbench.plan.plan import Planner
-    from segbench.sweep.searches import SearchStudy
+    from segbench.sweep.searches import ProposalStudy
 
 
 class TrialSource(ABC):
@@ -131,7 +131,7 @@ class Proposals:
         """Ended trials whose records do not hold all of their proposals yet."""
         self._folder, self._metric, self._epochs = folder, metric, epochs
 
-    def study(self) -> SearchStudy:
+    def study(self) -> ProposalStudy:
         """Return the study."""
         raise NotImplementedError
 
@@ -211,7 +211,7 @@ class SearchRun(Proposals, TrialSource):
         *,
         ahead: int,
     ) -> None:
-        from segbench.sweep.searches import SearchStudy
+        from segbench.sweep.searches import ProposalStudy
 
         baseline = experiment.baseline
         super().__init__(folder, baseline.objective.metric, baseline.epochs)
@@ -223,7 +223,7 @@ class SearchRun(Proposals, TrialSource):
         """What was proposed so far, by number, then the replicates."""
         self._replicated: list[QueuedTrial] = []
         past = [self._reopened(proposal) for proposal in read_past(folder, self._space)]
-        self._study = SearchStudy(
+        self._study = ProposalStudy(
             experiment.name,
             self._search,
             direction=baseline.objective.direction,
@@ -274,7 +274,7 @@ class SearchRun(Proposals, TrialSource):
             added += self._replicated
         return added
 
-    def study(self) -> SearchStudy:
+    def study(self) -> ProposalStudy:
         return self._study
 
     def measured(self, trial_hash: str) -> dict[str, float]:
@@ -472,7 +472,7 @@ class _CellStudy(Proposals):
         self.has_replicated = False
         self._experiment, self._planner, self._ahead = experiment, planner, ahead
         self._queued: dict[int, QueuedTrial] = {}
-        self._study: SearchStudy | None = None
+        self._study: ProposalStudy | None = None
 
     @property
     def is_over(self) -> bool:
@@ -501,15 +501,15 @@ class _CellStudy(Proposals):
             self._read_again()
         return added
 
-    def study(self) -> SearchStudy:
+    def study(self) -> ProposalStudy:
         """Return the study, made when it is first needed: optuna is slow to import."""
         if self._study is None:
-            from segbench.sweep.searches import SearchStudy
+            from segbench.sweep.searches import ProposalStudy
 
             tune, repeat = self._experiment.tune, self.tuning.repeat
             assert tune is not None
             search = tune.search_of(self.tuning.cell)
-            self._study = SearchStudy(
+            self._study = ProposalStudy(
                 f"{self._experiment.name}/{repeat}",
                 replace(search, sampler_seed=search.sampler_seed + repeat),
                 direction=self.tuning.objective.direction,
