@@ -137,8 +137,8 @@ def work(plan: Any, trial_s: float, seconds: float, told: Any) -> None:
     from segbench.engine import protocol
     from segbench.sweep.worker import Worker
     from segbench.trial.limits import StopRequest
+    from segbench.trial.picking import WarmData
     from segbench.trial.run import Resources, _Attempt
-    from segbench.trial.warm import WarmData
 
     draw = random.Random(os.getpid())
     lengths = lambda *_, **__: Sleeper(trial_s * draw.uniform(0.7, 1.3))  # noqa: E731

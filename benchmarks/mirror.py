@@ -25,7 +25,7 @@ from pathlib import Path
 from benchmarks.machine import heading, table
 from segbench.dashboard.address import StorageAddress, find_address
 from segbench.dashboard.mirror import Inbox
-from segbench.dashboard.shown import ShownTrial, level_dimension
+from segbench.dashboard.shown import ShownTrial
 from segbench.dashboard.study import StudyMirror
 from segbench.records import State
 from segbench.store.layout import ExperimentFolder
@@ -169,7 +169,7 @@ def ended(number: int, name: str, root: Path) -> ShownTrial:
         fold=0,
         state=State.COMPLETE,
         parameters={"norm": LABELS[number % 4], "lr": LABELS[number // 4 % 4]},
-        space={axis: level_dimension(LABELS) for axis in ("norm", "lr")},
+        space={axis: {"levels": list(LABELS)} for axis in ("norm", "lr")},
         objective=0.5,
         intermediate={epoch: epoch / 10 for epoch in range(1, NUM_EPOCHS + 1)},
         started="2026-11-01T10:00:00+00:00",

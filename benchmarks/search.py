@@ -2,7 +2,7 @@
 
 `python -m benchmarks.search [MOST] [SAMPLER ...]`
 
-Two tables. The first: seconds of one `SearchStudy.ask` with 100, 1,000, ... up to MOST (10,000) complete
+Two tables. The first: seconds of one `ProposalStudy.ask` with 100, 1,000, ... up to MOST (10,000) complete
 proposals told before, median of three asks, each told before the next; three parameters, one of them whole.
 GP fits a matrix of all proposals, cubic in their number: it is asked up to 1,000. The second: seconds from
 records on disk (about 3 kB of JSON each, in the page cache) to a search that can ask, in a process of its
@@ -26,7 +26,7 @@ from benchmarks.scan import write
 from segbench.config.experiment import Search, SearchParameter
 from segbench.config.searches import optuna_classes
 from segbench.records import Origin, SearchPlace, State
-from segbench.sweep.search_records import Proposal
+from segbench.sweep.search import Proposal
 
 MOST_OF = {"gp": 1000}
 NUM_ASKS = 3
@@ -56,7 +56,7 @@ import sys, time
 from segbench.config.load import load_experiment
 from segbench.store.layout import ExperimentFolder
 from segbench.plan.plan import Planner
-from segbench.sweep.search import SearchRun
+from segbench.sweep.sources import SearchRun
 import segbench.sweep.searches
 experiment = load_experiment(sys.argv[1])
 folder = ExperimentFolder(experiment.project.results / experiment.name)
@@ -94,7 +94,7 @@ def main(most: int = 10_000, samplers: tuple[str, ...] = SAMPLERS) -> None:
 
 def ask(sampler: str, count: int) -> list[float]:
     """Return the seconds of three asks of a study that knows so many proposals."""
-    from segbench.sweep.searches import SearchStudy
+    from segbench.sweep.searches import ProposalStudy
 
     search = Search(
         parameters=PARAMETERS,
@@ -115,7 +115,7 @@ def ask(sampler: str, count: int) -> list[float]:
         )
         for number, parameters in enumerate(draw(count))
     ]
-    study = SearchStudy("bench", search, direction="maximize", epochs=4, proposals=past)
+    study = ProposalStudy("bench", search, direction="maximize", epochs=4, proposals=past)
     study.tell(study.ask().number, State.FAILED, None)  # the first one imports
     took = []
     for _ in range(NUM_ASKS):

@@ -13,14 +13,13 @@ from segbench.config.load import load_experiment
 from segbench.plan.plan import plan_trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import QueuedTrial
-from segbench.trial.warm import WarmData
 
 
 @pytest.fixture
 def fake_engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     engine = FakeEngine()
     monkeypatch.setattr("segbench.engine.protocol.build_run", engine.build)
-    monkeypatch.setattr(WarmData, "_load", lambda self, config, fold: fake_data())
+    monkeypatch.setattr("segbench.trial.picking._prepare", lambda config, project, *, fold: fake_data())
     return engine
 
 

@@ -12,7 +12,7 @@ import typer
 
 from segbench.config.load import shown_path
 from segbench.errors import ResultsError, SegbenchError, message
-from segbench.sweep.loggers.log import Logger
+from segbench.sweep.loggers import Logger
 
 if TYPE_CHECKING:
     from segbench.config.experiment import Experiment

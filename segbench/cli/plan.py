@@ -36,12 +36,13 @@ def print_plan(plan: Plan, costs: Costs, slots: Sequence[Slot]) -> None:
     """Print a plan, for a sweep with these workers; of a search only what it searches."""
     from segbench.config.experiment import Search
     from segbench.plan.plan import tuning_lines
-    from segbench.sweep.summary import describe_search
 
     experiment = plan.experiment
     to = console()
     to.out(f"{experiment.name}: {experiment.question}", highlight=False)
     if isinstance(search := experiment.kind, Search):
+        from segbench.sweep.studies import describe_search
+
         names = ", ".join(parameter.name for parameter in search.parameters)
         made = "`segbench status` shows those that were made."
         to.out(f"A search over {names}: {describe_search(search)}. {made}", highlight=False)

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segbench.cli.options import ProjectOption, StorageOption
 from segbench.store.gc import Keep
-from segbench.sweep.loggers.log import Logger
+from segbench.sweep.loggers import Logger
 from segbench.wording import counted
+
+if TYPE_CHECKING:
+    from segbench.store.layout import ExperimentFolder
+
+ExperimentsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[EXPERIMENT]...", help="Names under results/. Without them: all.", show_default=False
+    ),
+]
 
 app = typer.Typer(help="Look after what lies under results/.", no_args_is_help=True)
 
 
 @app.command()
 def sync(
-    experiments: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[EXPERIMENT]...",
-            help="Names under results/. Without them: all.",
-            show_default=False,
-        ),
-    ] = None,
+    experiments: ExperimentsArgument = None,
     storage: StorageOption = None,
     prune: Annotated[
         bool,
@@ -70,12 +73,7 @@ def sync(
 
 @app.command()
 def log(
-    experiments: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[EXPERIMENT]...", help="Names under results/. Without: all.", show_default=False
-        ),
-    ] = None,
+    experiments: ExperimentsArgument = None,
     to: Annotated[
         list[Logger] | None, typer.Option("--to", help="Which logger. May be repeated.", show_default=False)
     ] = None,
@@ -85,20 +83,13 @@ def log(
 
     For trials that ran without `sweep --log`, or whose logs were lost; a second call changes nothing.
     """
-
-    from segbench.config.project import Project
     from segbench.errors import ExperimentError, message
-    from segbench.store.layout import ResultsFolder
-    from segbench.sweep.loggers.log import Log, check_installed
+    from segbench.sweep.loggers import Log, check_installed
 
     if not to:
         raise ExperimentError(message("results log", "say which logger with --to", known=list(Logger)))
     check_installed(to, "--to")
-    folders = ResultsFolder(Project.around(project or Path.cwd()).results).experiments()
-    names = _names("results log", experiments, [folder.name for folder in folders])
-    for folder in folders:
-        if experiments and folder.name not in names:
-            continue
+    for folder in _chosen("results log", experiments, project):
         for logger in dict.fromkeys(to):
             written = Log(logger, folder)
             num_written, num_found = written.update()
@@ -108,25 +99,24 @@ def log(
             typer.echo(f"{folder.name}: {num_written} of {counted(num_found, 'trial')} written to {where}")
 
 
-def _names(where: str, asked: Iterable[str] | None, known: Sequence[str]) -> list[str]:
+def _chosen(where: str, asked: Iterable[str] | None, project: Path | None) -> list[ExperimentFolder]:
     from segbench.config.load import results_name
+    from segbench.config.project import Project
     from segbench.errors import ResultsError, message
+    from segbench.store.layout import ResultsFolder
 
+    found = {f.name: f for f in ResultsFolder(Project.around(project or Path.cwd()).results).experiments()}
     names = [results_name(name) for name in asked or ()]
     for name in names:
-        if name not in known:
-            raise ResultsError(message(where, "there are no results of this name", got=name, known=known))
-    return names
+        if name not in found:
+            rule = "there are no results of this name"
+            raise ResultsError(message(where, rule, got=name, known=list(found)))
+    return [folder for name, folder in found.items() if not names or name in names]
 
 
 @app.command()
 def gc(
-    experiments: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[EXPERIMENT]...", help="Names under results/. Without: all.", show_default=False
-        ),
-    ] = None,
+    experiments: ExperimentsArgument = None,
     keep: Annotated[
         Keep, typer.Option("--keep", help="What stays of a finished trial besides its record.")
     ] = Keep.BEST,
@@ -143,16 +133,10 @@ def gc(
     that may go on or runs.
     """
     from segbench.cli.printing import size
-    from segbench.config.project import Project
     from segbench.store.gc import find_garbage, remove_garbage
-    from segbench.store.layout import ResultsFolder
 
-    folders = ResultsFolder(Project.around(project or Path.cwd()).results).experiments()
-    names = _names("results gc", experiments, [folder.name for folder in folders])
     total = 0
-    for folder in folders:
-        if experiments and folder.name not in names:
-            continue
+    for folder in _chosen("results gc", experiments, project):
         found = find_garbage(folder, keep) if dry_run else remove_garbage(folder, keep)
         room = sum(garbage.num_bytes for garbage in found)
         total += room

@@ -76,8 +76,8 @@ def run(
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
     from segbench.sweep.worker import settle_process
+    from segbench.trial.picking import WarmData
     from segbench.trial.run import Resources, run_trial
-    from segbench.trial.warm import WarmData
 
     settle_process(slot.threads)
     launch.write_document(loaded, job.folder)
@@ -87,9 +87,8 @@ def run(
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.getLogger("segbench").addHandler(handler)
-    if loader_workers is None:
-        loader_workers = devices.loader_workers(slot.device, slot.threads)
-    resources = Resources(device=slot.device, threads=slot.threads, loader_workers=loader_workers)
+    loaders = devices.loader_workers(slot.device, slot.threads, loader_workers)
+    resources = Resources(device=slot.device, threads=slot.threads, loader_workers=loaders)
     warm = WarmData(loaded.project, _prepare)
     record = run_trial(
         QueuedTrial.of(entry.trial), loaded.project, job.folder, resources, should_stop=stop, warm=warm

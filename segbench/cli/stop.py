@@ -31,7 +31,7 @@ def stop(
     from segbench.config.project import Project
     from segbench.errors import ResultsError, TrialError, message
     from segbench.store.layout import ResultsFolder
-    from segbench.sweep.stop import saved_line, stop_sweep
+    from segbench.sweep.process import saved_line, stop_sweep
     from segbench.trial.limits import parse_duration
 
     results = ResultsFolder(Project.around(project or Path.cwd()).results)

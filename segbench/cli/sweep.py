@@ -1,4 +1,8 @@
-"""What `segbench sweep` does when the trials that were asked for are complete: notes it, judges a look."""
+"""`segbench sweep`: train what an experiment lacks, and judge its looks.
+
+The parts, in order: what follows once the trials that were asked for are complete; which workers are started;
+what is printed before and after training; the command.
+"""
 
 from __future__ import annotations
 
@@ -270,11 +274,10 @@ def sweep(
     from segbench.dashboard.address import find_address
     from segbench.dashboard.mirror import check_storage
     from segbench.sweep import launch
-    from segbench.sweep.claim import only_supervisor, tidy_up
-    from segbench.sweep.launch import describe_test_images
     from segbench.sweep.launchers import Request
-    from segbench.sweep.loggers.log import check_installed, logging
-    from segbench.sweep.summary import notifying
+    from segbench.sweep.loggers import check_installed, logging
+    from segbench.sweep.process import notifying, only_supervisor, tidy_up
+    from segbench.sweep.studies import study_of
     from segbench.trial.limits import Deadline, parse_duration
 
     check_installed(log or (), "--log")
@@ -285,12 +288,13 @@ def sweep(
     loaded = load_experiment(
         experiment, scale=scale, overrides=set_ or (), slurm=slurm or (), smoke=smoke, start=project, name=as_
     )
-    job = launch.plan_job(loaded, only=only, seeds=seeds, retries_failed=retry is not None)
+    study = study_of(loaded)
+    job = study.job(only=only, seeds=seeds, retries_failed=retry is not None)
     if verify:
         with only_supervisor(job.folder, say=typer.echo):
             for line in launch.reopen_damaged(job):
                 typer.echo(f"damaged  {line}", err=True)
-        job = launch.plan_job(loaded, only=only, seeds=seeds, retries_failed=retry is not None)
+        job = study.job(only=only, seeds=seeds, retries_failed=retry is not None)
     check_changes(job.design, may_supersede=supersede or smoke)
     announce(job)
     address = None if no_study else find_address(storage, loaded.project.results)
@@ -299,7 +303,7 @@ def sweep(
     while job.is_over:
         tidy_up(job.folder)
         launch.write_document(loaded, job.folder)
-        describe_test_images(loaded, job.folder, is_new=False)
+        launch.describe_test_images(loaded, job.folder, is_new=False)
         is_more = needs_more(job)
         launch.write_index(loaded)
         if not is_more:
@@ -309,7 +313,7 @@ def sweep(
                 pass  # one look: what is finished is written
             end(job, is_new=False)
             return
-        job = launch.plan_job(loaded, retries_failed=retry is not None)
+        job = study.job(retries_failed=retry is not None)
         announce(job)
     request = Request(
         experiment=loaded,
@@ -360,11 +364,10 @@ def _carry_out(job: Job, how: _How, *, only: list[str] | None, seeds: str | None
     """
     from segbench.errors import Interrupted
     from segbench.sweep import launch
-    from segbench.sweep.claim import only_supervisor
-    from segbench.sweep.launch import describe_test_images
+    from segbench.sweep.process import only_supervisor
     from segbench.trial.limits import StopRequest
 
-    loaded = job.experiment
+    loaded, study = job.experiment, job.study
     stop = StopRequest()
     stop.install()  # one for all looks: a request between two of them counts
     with only_supervisor(job.folder, say=typer.echo) as claim:
@@ -375,13 +378,13 @@ def _carry_out(job: Job, how: _How, *, only: list[str] | None, seeds: str | None
                     f"reused   {', '.join(record.levels.values())}, seed {record.seed}: {record.reused_from}"
                 )
             launch.reset_failed(job)
-            describe_test_images(loaded, job.folder, is_new=True)
+            launch.describe_test_images(loaded, job.folder, is_new=True)
             _run(job, how, claim, stop)
-            after = launch.plan_job(loaded, only=only, seeds=seeds)
+            after = study.job(only=only, seeds=seeds)
             is_more = after.is_over and needs_more(after)
             launch.write_index(loaded)
             if is_more:
-                after = launch.plan_job(loaded)
+                after = study.job()
             if stop() or not is_more:
                 break
             job = after
@@ -400,7 +403,7 @@ def _detach(job: Job, deadline: Deadline | None) -> None:
     """Let the same command go on in a session of its own, and say how to watch and stop it."""
     import sys
 
-    from segbench.sweep.claim import detach, without_detach
+    from segbench.sweep.process import detach, without_detach
 
     left_s = None if deadline is None else max(1.0, deadline.left_s())
     pid = detach(without_detach(sys.argv[1:], left_s), job.folder)
@@ -427,7 +430,6 @@ def _run(job: Job, how: _How, claim: Lease, stop: StopRequest) -> None:
         stop=stop,
         console=Console(),
         max_failures=how.max_failures,
-        has_study=how.storage is not None,
         storage=how.storage,
         deadline=how.request.deadline,
         hang_timeout_s=how.request.hang_timeout_s,
@@ -436,7 +438,7 @@ def _run(job: Job, how: _How, claim: Lease, stop: StopRequest) -> None:
 
 
 def _check_memory(job: Job, slots: Sequence[Slot], trials_per_gpu: int) -> None:
-    """Refuse more trials a GPU than were measured to fit or to be of use, and say what is not known."""
+    """Refuse more trials per GPU than were measured to fit or to be of use, and say what is not known."""
     from segbench.plan import costs
     from segbench.store.layout import ResultsFolder
     from segbench.trial.picking import shape_of

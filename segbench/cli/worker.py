@@ -59,7 +59,7 @@ def worker(
     from segbench.config.load import results_name
     from segbench.config.project import Project
     from segbench.store.layout import ResultsFolder
-    from segbench.sweep.stop import StopFile
+    from segbench.sweep.process import StopFile
     from segbench.trial import devices
     from segbench.trial.limits import Deadline, StopRequest, parse_duration
 
@@ -127,7 +127,7 @@ class _Work:
         self._say_end(ended, is_out_of_time=is_out_of_time)
 
     def together(self, slots: list[Slot]) -> None:
-        """Start a process a slot and pass on what they say."""
+        """Start one process per slot and pass on what they say."""
         from segbench.errors import TrialError, message
         from segbench.store.queue import Queue
         from segbench.sweep.launchers.local import LocalLauncher
@@ -136,14 +136,11 @@ class _Work:
         from segbench.trial.limits import Watchdog
 
         Queue.read(self.folder.queue)  # without one this says what to do, before anything starts
-        loader_workers = self.loader_workers
-        if loader_workers is None:
-            loader_workers = devices.loader_workers(slots[0].device, slots[0].threads)
         launcher = LocalLauncher(
             self.folder,
             self.project.root,
             slots,
-            loader_workers,
+            devices.loader_workers(slots[0].device, slots[0].threads, self.loader_workers),
             deadline=self.deadline,
             hang_timeout_s=self.hang_timeout_s,
         )
@@ -164,13 +161,11 @@ class _Work:
         from segbench.trial.run import Resources
 
         settle_process(threads)
-        loader_workers = self.loader_workers
-        if loader_workers is None:
-            loader_workers = devices.loader_workers(device, threads)
+        loaders = devices.loader_workers(device, threads, self.loader_workers)
         worker = Worker(
             self.project,
             self.folder,
-            Resources(device=device, threads=threads, loader_workers=loader_workers),
+            Resources(device=device, threads=threads, loader_workers=loaders),
             self.stop,
             on_event,
             limit=TimeLimit(self.deadline) if self.deadline is not None else None,

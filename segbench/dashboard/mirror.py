@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from segbench.config.load import load_experiment
 from segbench.config.project import Project
 from segbench.dashboard.address import StorageAddress, default_address
-from segbench.dashboard.shown import Asked, Frame, ShownTrial, read_answer, read_objectives, write_headline
+from segbench.dashboard.shown import Asked, Frame, ShownTrial, read_answer, write_headline
 from segbench.errors import ResultsError, SegbenchError, message
 from segbench.records import TrialRecord
 from segbench.store import trials
@@ -27,6 +27,7 @@ from segbench.store.lease import is_leased
 from segbench.store.queue import Queue, QueuedTrial
 from segbench.store.scan import scan
 from segbench.trial.events import EpochFinished, Event, TrialFinished, TrialStarted
+from segbench.trial.record import read_column
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,15 +77,12 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._changes)
 
-    def put_new(self, trial_hash: str) -> None:
-        """Say that a trial was added."""
+    def put(self, trial_hash: str, *, is_new: bool = False, has_state: bool = False) -> None:
+        """Say that a trial was added, or that its record has changed."""
         with self._condition:
-            self._change(trial_hash).is_new = True
-
-    def put_state(self, trial_hash: str) -> None:
-        """Say that a trial's record has changed."""
-        with self._condition:
-            self._change(trial_hash).has_state = True
+            change = self._change(trial_hash)
+            change.is_new |= is_new
+            change.has_state |= has_state
 
     def put_epoch(self, trial_hash: str, epoch: int, value: float) -> None:
         """Give a trial's objective after an epoch."""
@@ -153,7 +151,7 @@ class Mirror:
     ) -> None:
         self._address, self._frame, self._report, self._note = address, frame, report, note
         self._inbox = Inbox()
-        self._trials: dict[str, QueuedTrial] = {}
+        self._trials: dict[str, Asked] = {}
         self._records: Mapping[str, TrialRecord] | None = {}
         self._shown: dict[str, ShownTrial] = {}
         self._stop = threading.Event()
@@ -170,7 +168,20 @@ class Mirror:
         """
         self._open().close()
 
-    def start(self, planned: Sequence[QueuedTrial], records: Mapping[str, TrialRecord] | None = None) -> None:
+    def write(self, asked: Sequence[Asked], records: Mapping[str, TrialRecord]) -> bool:
+        """Write the whole study at once, without a thread; return whether it was written anew.
+
+        Raises:
+            ResultsError: As `check`.
+        """
+        self._trials, self._records = {trial.hash: trial for trial in asked}, records
+        study = self._open()
+        try:
+            return self._synchronise(study)
+        finally:
+            study.close()
+
+    def start(self, planned: Sequence[Asked], records: Mapping[str, TrialRecord] | None = None) -> None:
         """Show what is planned, with what the records say of it, and take events from now on.
 
         Args:
@@ -185,7 +196,7 @@ class Mirror:
         """Show one more trial."""
         if trial.hash not in self._trials:
             self._trials[trial.hash] = trial
-            self._inbox.put_new(trial.hash)
+            self._inbox.put(trial.hash, is_new=True)
 
     def handle(self, event: Event) -> None:
         """Show an event; never wait for the storage."""
@@ -196,7 +207,7 @@ class Mirror:
             if self._frame.is_single and metric in event.row:
                 self._inbox.put_epoch(event.hash, event.epoch, event.row[metric])
         elif isinstance(event, TrialStarted | TrialFinished):
-            self._inbox.put_state(event.hash)
+            self._inbox.put(event.hash, has_state=True)
 
     def close(self, timeout_s: float | None = 20.0) -> None:
         """Write what is left, for at most this long; None to write all of it."""
@@ -250,7 +261,7 @@ class Mirror:
             attributes={"question": frame.question, "objective": ", ".join(frame.metrics)},
         )
 
-    def _synchronise(self, study: StudyMirror) -> None:
+    def _synchronise(self, study: StudyMirror) -> bool:
         records = self._records
         if records is None:  # not the first time: what waits to be told stands in the files
             self._inbox.clear()
@@ -258,11 +269,12 @@ class Mirror:
         self._records = None
         asked = list(self._trials.values())
         self._shown = {trial.hash: self._frame.show(trial, records.get(trial.hash)) for trial in asked}
-        study.synchronise(
+        is_rebuilt = study.synchronise(
             list(self._shown.values()), lambda trial: self._frame.detail(trial, records.get(trial.hash))
         )
         self._has_headline = True
         self._write_headline(study)
+        return is_rebuilt
 
     def _write(self, study: StudyMirror, trial_hash: str, change: Change) -> None:
         frame, record = self._frame, self._read(trial_hash)
@@ -272,7 +284,7 @@ class Mirror:
             study.add(trial)
         epochs = change.epochs
         if change.has_more_epochs:
-            epochs = read_objectives(frame.folder.trial(trial_hash), frame.metrics[0])
+            epochs = read_column(frame.folder.trial(trial_hash), frame.metrics[0])
         for epoch, value in epochs.items():
             study.report(trial_hash, epoch, value)
         if change.has_state:
@@ -291,10 +303,7 @@ class Mirror:
             self._has_headline, self._headline_s = False, time.monotonic()
 
     def _read(self, trial_hash: str) -> TrialRecord | None:
-        try:
-            return trials.read_trial(self._frame.folder.trial(trial_hash))
-        except SegbenchError:
-            return None
+        return trials.peek_trial(self._frame.folder.trial(trial_hash))
 
     def _complain(self, error: Exception) -> None:
         if not self._has_complained:
@@ -362,15 +371,13 @@ class SyncReport:
     pruned: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Line:
+class _Line(NamedTuple):
     """A trial that is planned and has no record."""
 
     hash: str
     levels: Mapping[str, str]
     seed: int
     fold: int
-    search: Mapping[str, Any] | None = None
 
 
 def synchronise(
@@ -423,36 +430,10 @@ def _synchronise(folder: ExperimentFolder, project: Project, address: StorageAdd
         asked = _asked(folder, found.records)
         if not asked:
             return Synced(name=folder.name, skipped="no trials")
-        frame = _frame(folder, project, found.records, asked)
-        return _write(frame, project, address, asked, found.records)
-
-
-def _write(
-    frame: Frame,
-    project: Project,
-    address: StorageAddress,
-    asked: Sequence[Asked],
-    records: Mapping[str, TrialRecord],
-) -> Synced:
-    from segbench.dashboard.study import StudyMirror
-
-    shown = {trial.hash: frame.show(trial, records.get(trial.hash)) for trial in asked}
-    study = StudyMirror(
-        address,
-        name=frame.folder.name,
-        directions=frame.directions,
-        metrics=frame.metrics,
-        attributes={"question": frame.question, "objective": ", ".join(frame.metrics)},
-    )
-    try:
-        is_rebuilt = study.synchronise(
-            list(shown.values()), lambda trial: frame.detail(trial, records.get(trial.hash))
-        )
-        answer = read_answer(project.reports / frame.folder.name / "report.md")
-        study.set_note(write_headline(frame, shown, answer=answer))
-    finally:
-        study.close()
-    return Synced(name=frame.folder.name, num_trials=len(shown), is_rebuilt=is_rebuilt)
+        report = project.reports / folder.name / "report.md"
+        mirror = Mirror(address, _frame(folder, found.records, asked), report=report)
+        is_rebuilt = mirror.write(asked, found.records)
+        return Synced(name=folder.name, num_trials=len(asked), is_rebuilt=is_rebuilt)
 
 
 def _asked(folder: ExperimentFolder, records: Mapping[str, TrialRecord]) -> list[Asked]:
@@ -464,7 +445,7 @@ def _asked(folder: ExperimentFolder, records: Mapping[str, TrialRecord]) -> list
     found: dict[str, Asked] = {}
     for row in index:
         levels = {axis: label for axis, label in row.levels.items() if label}
-        found[row.hash] = _Line(hash=row.hash, levels=levels, seed=row.seed, fold=row.fold)
+        found[row.hash] = _Line(row.hash, levels, row.seed, row.fold)
     try:
         queued = Queue.read(folder.queue).trials
     except SegbenchError:
@@ -483,12 +464,7 @@ def _by_age(record: TrialRecord) -> tuple[float, str, str]:
     return (float("inf") if number is None else number, record.started or "", record.hash)
 
 
-def _frame(
-    folder: ExperimentFolder,
-    project: Project,
-    records: Mapping[str, TrialRecord],
-    asked: Collection[Asked],
-) -> Frame:
+def _frame(folder: ExperimentFolder, records: Mapping[str, TrialRecord], asked: Collection[Asked]) -> Frame:
     """Return the frame of the experiment; if it cannot be loaded (a variant or a data set is gone), the one
     that its records tell."""
     try:
@@ -500,10 +476,8 @@ def _frame(
         for axis, label in trial.levels.items():
             if label not in axes.setdefault(axis, []):
                 axes[axis].append(label)
-    objective = {"metric": "val_dice", "direction": "maximize"}
-    for record in records.values():
-        objective = record.config["objective"]
-        break
+    configs = [record.config for record in records.values()]
+    objective = configs[0]["objective"] if configs else {"metric": "val_dice", "direction": "maximize"}
     return Frame(
         folder=folder,
         question="",

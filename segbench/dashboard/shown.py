@@ -33,7 +33,7 @@ class ShownTrial:
     label: str = ""
     """The trial's name: its levels, or what a search asked for."""
     space: Mapping[str, Mapping[str, Any]]
-    """Parameter -> its dimension (`level_dimension`, `search_space`)."""
+    """Parameter -> its dimension, as `search_space` writes it."""
     objective: float | None = None
     goals: tuple[float | None, ...] = ()
     """The values of several goals; empty if the objective is the only goal."""
@@ -71,11 +71,6 @@ class ShownTrial:
             **{f"test_{name}": value for name, value in self.test.items()},
         }
         return {key: value for key, value in shown.items() if value is not None}
-
-
-def level_dimension(labels: Sequence[str]) -> dict[str, Any]:
-    """Return the dimension of an axis: its labels, without an order."""
-    return {"levels": list(labels)}
 
 
 class Asked(Protocol):
@@ -127,7 +122,7 @@ class Frame:
         search = getattr(asked, "search", None) or (record.search if record is not None else None)
         levels = {axis: asked.levels[axis] for axis in self.axes if axis in asked.levels}
         parameters: dict[str, Any] = dict(levels)
-        space = {axis: level_dimension(self.axes[axis]) for axis in levels}
+        space = {axis: {"levels": list(self.axes[axis])} for axis in levels}
         if search is not None:
             parameters.update(search.parameters)
             space.update(search.space or {})
@@ -161,7 +156,7 @@ class Frame:
         folder = self.folder.trial(trial.hash)
         return replace(
             trial,
-            intermediate=read_objectives(folder, self.metrics[0]) if self.is_single else {},
+            intermediate=read_column(folder, self.metrics[0]) if self.is_single else {},
             details=describe_trial(record, folder),
             picture=folder if record.state.is_finished and folder.panels.is_file() else None,
         )
@@ -170,11 +165,6 @@ class Frame:
         """Return the values of the goals, as the search and its report measure them."""
         known = measure_trial(record, self.folder.trial(record.hash), self.metrics)
         return tuple(known.get(name) for name in self.metrics)
-
-
-def read_objectives(folder: TrialFolder, metric: str) -> dict[int, float]:
-    """Return epoch -> objective from `epochs.csv`; empty where there is none yet."""
-    return read_column(folder, metric)
 
 
 def describe_trial(record: TrialRecord, folder: TrialFolder) -> dict[str, Any]:

@@ -199,7 +199,6 @@ class StudyMirror:
 
     def _open(self) -> None:
         study = self._create()
-        self._study_id = self._storage.get_study_id_from_name(self._name)
         if not self._is_own(study):
             raise ResultsError(
                 message(
@@ -211,7 +210,6 @@ class StudyMirror:
         if [d.name.lower() for d in study.directions] != self._directions:
             self._storage.delete_study(self._study_id)
             study = self._create()
-            self._study_id = self._storage.get_study_id_from_name(self._name)
         self._known, self._note = {}, ""
         attributes = {**self._attributes, OPENED: datetime.now(UTC).isoformat(timespec="milliseconds")}
         before = study.user_attrs
@@ -224,12 +222,12 @@ class StudyMirror:
                 study.set_metric_names(self._metrics)
 
     def _create(self) -> optuna.Study:
-        return optuna.create_study(
-            storage=self._storage,
-            study_name=self._name,
-            directions=[StudyDirection[each.upper()] for each in self._directions],
-            load_if_exists=True,
+        directions = [StudyDirection[each.upper()] for each in self._directions]
+        study = optuna.create_study(
+            storage=self._storage, study_name=self._name, directions=directions, load_if_exists=True
         )
+        self._study_id = self._storage.get_study_id_from_name(self._name)
+        return study
 
     def _is_own(self, study: optuna.Study) -> bool:
         """Whether the study may be written; every study of the storage under `results/` may."""

@@ -128,6 +128,14 @@ def find_trial(folder: TrialFolder) -> TrialRecord | None:
     return record
 
 
+def peek_trial(folder: TrialFolder) -> TrialRecord | None:
+    """Return the record; None where there is none that can be read."""
+    try:
+        return find_trial(folder)
+    except ResultsError:
+        return None
+
+
 def open_trial(folder: TrialFolder, identity: str) -> TrialRecord | None:
     """Return the record in the folder, or None where there is none yet, if it is the trial of that identity.
 
@@ -260,6 +268,16 @@ def split_epochs(where: str, content: bytes) -> tuple[str, str]:
     if any(line.count(",") != num_commas for line in body.splitlines()):
         raise ResultsError(message(where, f"each line must hold {len(columns)} values"))
     return header, body
+
+
+def read_rows(folder: TrialFolder) -> list[dict[str, float]]:
+    """Return the rows of `epochs.csv` without pandas; none where there is no such file that can be read."""
+    try:
+        header, body = split_epochs(str(folder.epochs), folder.epochs.read_bytes())
+        columns = header.split(",")
+        return [dict(zip(columns, map(float, line.split(",")), strict=True)) for line in body.splitlines()]
+    except (OSError, ValueError, ResultsError):
+        return []
 
 
 def count_epochs(folder: TrialFolder) -> int:

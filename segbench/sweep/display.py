@@ -6,10 +6,11 @@ import math
 import sys
 import termios
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group
@@ -264,29 +265,29 @@ PLAIN_EPOCHS: Final = 10
 """A pipe gets one line in this many epochs of a trial."""
 
 
-class Display(Protocol):
+class Display(ABC):
     """Shows a sweep while it runs."""
-
-    view: SweepView
-
-    def handle(self, event: Event) -> None:
-        """Take an event and show it."""
-
-    def note(self, text: str) -> None:
-        """Show one line that stays."""
-
-    def refresh(self) -> None:
-        """Redraw where the display is one that is redrawn."""
-
-    def close(self) -> None:
-        """Leave the terminal as it was found."""
-
-
-class PlainDisplay:
-    """One line at a trial's start and end, and one in ten epochs: what a log file wants."""
 
     def __init__(self, view: SweepView, console: Console) -> None:
         self.view, self._console = view, console
+
+    @abstractmethod
+    def handle(self, event: Event) -> None:
+        """Take an event and show it."""
+
+    @abstractmethod
+    def note(self, text: str) -> None:
+        """Show one line that stays."""
+
+    def refresh(self) -> None:  # noqa: B027 - lines are not redrawn
+        """Redraw where the display is one that is redrawn."""
+
+    def close(self) -> None:  # noqa: B027 - nothing to do for lines
+        """Leave the terminal as it was found."""
+
+
+class PlainDisplay(Display):
+    """One line at a trial's start and end, and one in ten epochs: what a log file wants."""
 
     def handle(self, event: Event) -> None:
         trial = self.view.running.get(event.hash)
@@ -294,33 +295,24 @@ class PlainDisplay:
         self.view.handle(event)
         if isinstance(event, TrialStarted):
             on = f" from epoch {event.epochs_done + 1}" if event.epochs_done else ""
-            self._write(f"start    {event.label}, {replicate(event.seed, event.fold)}{on} ({event.hash})")
+            self.note(f"start    {event.label}, {replicate(event.seed, event.fold)}{on} ({event.hash})")
         elif isinstance(event, EpochFinished) and trial is not None and event.epoch > epochs_before:
             if event.epoch % PLAIN_EPOCHS == 0 and event.epoch < trial.epochs:
-                self._write(f"epoch    {_name(trial)}: {event.epoch}/{trial.epochs}, {_numbers(trial)}")
+                self.note(f"epoch    {_name(trial)}: {event.epoch}/{trial.epochs}, {_numbers(trial)}")
         elif isinstance(event, TrialFinished):
-            self._write(finished_line(event, trial))
+            self.note(finished_line(event, trial))
 
     def note(self, text: str) -> None:
-        self._write(text)
-
-    def refresh(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-    def _write(self, text: str) -> None:
         count = f"[{self.view.done}/{self.view.total}]"
         self._console.print(f"{count} {text}", markup=False, highlight=False, soft_wrap=True)
         self._console.file.flush()
 
 
-class LiveDisplay:
-    """One bar for the sweep and one line a running trial, redrawn in place."""
+class LiveDisplay(Display):
+    """One bar for the sweep and one line per running trial, redrawn in place."""
 
     def __init__(self, view: SweepView, console: Console) -> None:
-        self.view, self._console = view, console
+        super().__init__(view, console)
         self._live = Live(
             console=console, get_renderable=self._render, auto_refresh=False, vertical_overflow="ellipsis"
         )

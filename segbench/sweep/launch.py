@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from segbench.config.document import dump
@@ -62,34 +62,10 @@ def describe_test_images(experiment: Experiment, folder: ExperimentFolder, *, is
     columns = list(dict.fromkeys(name for row in rows for name in row))
     missing = [name for name in experiment.subgroups if name not in columns]
     if missing:
-        places = [message("subgroups", _RULE, got=name, known=_divisions(columns)) for name in missing]
-        raise ExperimentError(places)
+        rule = "the data set says nothing of this name about its images"
+        names = [*(name for name in columns if name not in ("image", *FACTS)), *FACTS]
+        raise ExperimentError([message("subgroups", rule, got=name, known=names) for name in missing])
     write_samples(folder, rows)
-
-
-_RULE = "the data set says nothing of this name about its images"
-
-
-def _divisions(columns: list[str]) -> list[str]:
-    return [*(name for name in columns if name not in ("image", *FACTS)), *FACTS]
-
-
-def plan_job(
-    experiment: Experiment,
-    *,
-    only: Sequence[str] | None = None,
-    seeds: str | None = None,
-    retries_failed: bool = False,
-) -> Job:
-    """Work out what is left to do.
-
-    A trial whose worker was lost is tried again by every sweep; one that failed for a reason of its own only
-    where that is asked for.
-
-    Raises:
-        ExperimentError: A selection names what is not there, or the data set is missing.
-    """
-    return study_of(experiment).job(only=only, seeds=seeds, retries_failed=retries_failed)
 
 
 def check_job(
@@ -146,7 +122,7 @@ def reopen_damaged(job: Job) -> list[str]:
     """Read every file of the finished trials, and have those with a damaged one run again.
 
     Returns:
-        A line for each of them.
+        One line per trial.
     """
     asked = {entry.trial.hash for entry in job.entries}
     records = [r for h, r in scan(job.folder).records.items() if h in asked or r.search is not None]
@@ -178,14 +154,25 @@ def run_job(
     stop: StopRequest,
     console: Console,
     max_failures: int | None = None,
-    has_study: bool = True,
-    storage: StorageAddress | None = None,
+    storage: StorageAddress | None,
     deadline: Deadline | None = None,
     hang_timeout_s: float | None = None,
     claim: Lease | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Run what is left with a supervisor, showing progress, and write the index.
+    """Run what is left with a supervisor, showing progress.
+
+    Args:
+        job: What is left.
+        launcher: Starts the workers.
+        stop: Asked whether to stop.
+        console: Where progress is shown.
+        max_failures: Failed trials after which the sweep stops; None: it never does.
+        storage: Where the dashboard's study is written; None: nowhere.
+        deadline: When it must have ended.
+        hang_timeout_s: Silence after which a worker is killed; None: by the usual epoch of its trial.
+        claim: On the experiment; where it is lost, another supervisor has taken over.
+        clock: Seconds that only grow.
 
     Raises:
         ResultsError: Another sweep of the experiment is running, or the disk refuses.
@@ -206,7 +193,7 @@ def run_job(
     )
     display = make_display(view, console)
     launcher.note = display.note
-    mirror = make_mirror(experiment, job.folder, display.note, storage) if has_study else None
+    mirror = make_mirror(experiment, job.folder, display.note, storage) if storage is not None else None
     try:
         if mirror is not None:
             job.study.start_mirror(mirror, source.asked)
@@ -229,7 +216,7 @@ def run_job(
             mirror.close()
 
 
-def mirror_only(job: Job, storage: StorageAddress | None = None) -> None:
+def mirror_only(job: Job, storage: StorageAddress) -> None:
     """Bring the study up to date where nothing ran but something was copied in."""
     from segbench.dashboard.mirror import make_mirror
 

@@ -1,262 +1,273 @@
-"""A search: proposals in, trials out; what it knows it reads from the records."""
+"""What the records say of a search: proposals so far, what they measured, which of them are best."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
-from segbench.config.expand import apply_parameters, num_folds, search_space
-from segbench.config.experiment import Cell, Experiment, PlannedTrial
+from segbench.config.expand import num_folds, search_space
+from segbench.config.experiment import Experiment, Search
 from segbench.config.trial import TrialConfig
+from segbench.errors import ExperimentError, SegbenchError, message
 from segbench.records import Origin, SearchPlace, State, TrialRecord
 from segbench.store import trials
-from segbench.store.layout import ExperimentFolder
-from segbench.store.queue import QueuedTrial
-from segbench.sweep.search_records import (
-    PastProposal,
-    Proposal,
-    chosen_proposals,
-    note_proposals,
-    read_known,
-    read_past,
-    read_record,
-)
-from segbench.trial.events import EpochFinished, Event, TrialFinished, TrialRefused
-from segbench.trial.record import measure_trial, read_column
-from segbench.trial.run import is_wrongly_refused, limits_of
+from segbench.store.layout import ExperimentFolder, ResultsFolder
+from segbench.store.queue import Queue, QueuedTrial
+from segbench.trial.record import measure_trial
+from segbench.trial.run import is_wrongly_refused
 
-if TYPE_CHECKING:
-    from segbench.sweep.searches import SearchStudy
+LEAST_KNOWN_CMAES = 10
+"""CMA-ES makes its first distribution from the best tenth of what it knows."""
 
 
-class SearchRun:
-    """Drives a search: asks ahead, tells what became of proposals, stops the pruned, then replicates the
-    best.
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """One configuration that a search asks for, and what became of it."""
 
-    Proposals use the first seed. When the last one has ended, the best configuration (with several goals:
-    points of the Pareto front) is trained with the other seeds (and folds), so that what the report says of
-    it does not rest on the seed that chose it.
+    number: int
+    parameters: Mapping[str, Any]
+    state: State = State.WAITING
+    objective: float | None = None
+    intermediate: Mapping[int, float] = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)
+    """Goals and constraints: metric -> value; what was not measured is missing."""
+    origin: Origin = field(default_factory=Origin)
 
-    Args:
-        experiment: One with a `search`.
-        folder: Where its records are.
-        plan: (cell, seed, fold) -> the trial with its identity.
-        ahead: Proposals that may be open at a time: one a worker.
+
+@dataclass(frozen=True, kw_only=True)
+class PastProposal:
+    """One proposal as its record holds it, or the queue where it has none yet."""
+
+    number: int
+    trial: QueuedTrial
+    record: TrialRecord | None
+    origin: Origin = field(default_factory=Origin)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.record is not None and self.record.state.has_ended
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        return (self.trial.search or SearchPlace()).parameters
+
+
+def read_past(folder: ExperimentFolder, space: Mapping[str, Any]) -> list[PastProposal]:
+    """Return what a search over this space has proposed, by number; each record is read once.
+
+    It stands in the records, and in a queue left behind for proposals that have none yet.
+    """
+    found: dict[int, PastProposal] = {}
+    records: dict[str, TrialRecord | None] = {}
+    for trial_folder in folder.trial_folders():
+        record = records[trial_folder.hash] = trials.peek_trial(trial_folder)
+        if record is None or record.search is None or record.search.space != space:
+            continue
+        if record.role is not None:
+            continue  # a tuned design of this name stood here
+        for number, origin in record.search.origins.items():
+            found[number] = PastProposal(
+                number=number, trial=_queued(record, number), record=record, origin=origin
+            )
+    for trial in left_queue(folder):
+        search = trial.search
+        if search is None or search.number is None or search.space != space or search.role is not None:
+            continue
+        if search.number not in found:
+            found[search.number] = PastProposal(
+                number=search.number,
+                trial=trial,
+                record=records.get(trial.hash),
+                origin=search.origin,
+            )
+    return [found[number] for number in sorted(found)]
+
+
+def chosen_proposals(
+    experiment: Experiment, folder: ExperimentFolder, past: Sequence[PastProposal]
+) -> list[PastProposal]:
+    """Return the proposals that are trained with the other seeds.
+
+    Of one goal the best, the first of equals; of several, points of the Pareto front, as many as the file
+    asks for. Only complete proposals that keep every constraint count.
+    """
+    search = experiment.search
+    assert search is not None
+    objective = experiment.baseline.objective
+    directions = [goal.direction for goal in search.goals] or [objective.direction]
+    fit: dict[str, PastProposal] = {}
+    values: list[list[float]] = []
+    for proposal in past:
+        if proposal.trial.hash in fit:
+            continue
+        point = _point(search, folder, proposal)
+        if point is not None:
+            fit[proposal.trial.hash] = proposal
+            values.append(point)
+    from segbench.stats.pareto import pareto_front, spread_out
+
+    front = pareto_front(values, directions)
+    kept = list(fit.values())
+    return [kept[row] for row in spread_out(front, search.num_replicated)]
+
+
+def _point(search: Search, folder: ExperimentFolder, proposal: PastProposal) -> list[float] | None:
+    """Return a proposal's values of the goals; None where it is not complete or breaks a constraint."""
+    record = proposal.record
+    if record is None or record.state is not State.COMPLETE or record.objective is None:
+        return None
+    measured = measure_trial(record, folder.trial(record.hash), search.measures) if search.measures else {}
+    if any(each.violation(measured.get(each.metric)) > 0 for each in search.constraints):
+        return None
+    values = [measured.get(goal.metric) for goal in search.goals] or [record.objective]
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    return known if len(known) == len(values) else None
+
+
+def read_known(experiment: Experiment) -> list[Proposal]:
+    """Return the finished proposals of the searches that warm this one, in their order.
+
+    A proposal counts that is complete, has a value within bounds for each parameter of this space and no
+    other parameter, had the same objective, and holds every goal and constraint.
 
     Raises:
-        ExperimentError: A search that is to warm this one has left nothing.
+        ExperimentError: A search has left nothing that counts, or too little for the sampler.
     """
-
-    def __init__(
-        self,
-        experiment: Experiment,
-        folder: ExperimentFolder,
-        plan: Callable[[Cell, int, int], PlannedTrial],
-        *,
-        ahead: int,
-    ) -> None:
-        from segbench.sweep.searches import SearchStudy
-
-        assert experiment.search is not None
-        self._experiment, self._search, self._folder = experiment, experiment.search, folder
-        self._plan, self._ahead = plan, ahead
-        self._space = search_space(experiment.search)
-        self._metric = experiment.baseline.objective.metric
-        self._has_pruner = experiment.search.pruner != "none"
-        self._open: dict[str, dict[int, Origin]] = {}
-        """Hash -> the proposals that it stands for, with their origins."""
-        self.asked: list[QueuedTrial] = []
-        """What was proposed so far, by number, then the replicates."""
-        self._unnoted: set[str] = set()
-        """Ended trials whose records do not hold all of their proposals yet."""
-        self._replicated: list[QueuedTrial] = []
-        past = [self._reopened(proposal) for proposal in read_past(folder, self._space)]
-        self._study: SearchStudy = SearchStudy(
-            experiment.name,
-            experiment.search,
-            direction=experiment.baseline.objective.direction,
-            epochs=experiment.baseline.epochs,
-            proposals=[self._proposal(proposal) for proposal in past],
-            known=read_known(experiment),
-        )
-        for proposal in past:
-            if self._is_settled(proposal):
-                self.asked.append(proposal.trial)
-            else:
-                self._follow(proposal.number, proposal.trial, proposal.origin)
-        self._has_replicated = False
-
-    @property
-    def trials(self) -> list[QueuedTrial]:
-        """The queue: proposals that no record holds for good yet, then the replicates.
-
-        Of thousands of proposals few are open, and the queue is written with each new one.
-        """
-        waiting = [t for t in self.asked if t.hash in self._open or t.hash in self._unnoted]
-        return [*waiting, *self._replicated]
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether no trial will be added any more."""
-        return self._has_replicated
-
-    @property
-    def num_expected(self) -> int:
-        """Trials of the whole search, as far as one can tell: proposals may repeat each other."""
-        others = len(self._experiment.seeds) * self._experiment.num_folds - 1
-        return self._search.num_trials + self._search.num_replicated * others
-
-    @property
-    def num_ended(self) -> int:
-        return len({t.hash for t in self.asked} - self._open.keys())
-
-    def open_trials(self) -> list[QueuedTrial]:
-        """Return the proposals of an earlier sweep that have not ended."""
-        return list({t.hash: t for t in self.asked if t.hash in self._open}.values())
-
-    def advance(self) -> list[QueuedTrial]:
-        """Return the trials to add to the queue now: further proposals, or the replicates."""
-        added: list[QueuedTrial] = []
-        while self._study.num_proposals < self._search.num_trials and len(self._open) < self._ahead:
-            proposal = self._study.ask()
-            place = SearchPlace(
-                number=proposal.number,
-                origin=proposal.origin,
-                parameters=dict(proposal.parameters),
-                space=self._space,
-                limits=limits_of(self._search),
+    search = experiment.search
+    assert search is not None
+    results = ResultsFolder(experiment.project.results)
+    problems: list[str] = []
+    known: list[Proposal] = []
+    for name in search.warm_start:
+        found = _known_of(results.experiment(name), experiment, search, first=len(known))
+        if not found:
+            rule = (
+                f"search.warm_start: {name} has left no complete proposal over "
+                f"{', '.join(p.name for p in search.parameters)} with {experiment.baseline.objective.metric}"
             )
-            trial = self._queued(place, self._experiment.seeds[0], 0)
-            added.append(trial)
-            self._follow(proposal.number, trial, proposal.origin)
-        if self._study.num_proposals >= self._search.num_trials and not self._open and not self.is_closed:
-            self._has_replicated = True
-            self._replicated = self._replicates()
-            self.asked += self._replicated
-            added += self._replicated
-        return added
+            problems.append(message(experiment.name, rule, see=f"segbench status {name}"))
+        known += found
+    if search.sampler == "cmaes" and not problems and 0 < len(known) < LEAST_KNOWN_CMAES:
+        rule = f"search.warm_start: cmaes starts from {LEAST_KNOWN_CMAES} proposals or more"
+        problems.append(message(experiment.name, rule, got=len(known)))
+    if problems:
+        raise ExperimentError(problems)
+    return known
 
-    def handle(self, event: Event) -> None:
-        """Take an event of a running proposal."""
-        if event.hash not in self._open:
-            return
-        if isinstance(event, EpochFinished):
-            self._report(event.hash, {event.epoch: event.row[self._metric]})
-        elif isinstance(event, TrialFinished) and event.state.has_ended:
-            self._tell(event.hash, event.state, event.objective)
-        elif isinstance(event, TrialRefused):
-            self._tell(event.hash, State.FAILED, None)
 
-    def _report(self, trial_hash: str, objectives: Mapping[int, float]) -> None:
-        epochs = self._experiment.baseline.epochs
-        for epoch, value in objectives.items():
-            wants_stop = [self._study.report(number, epoch, value) for number in self._open[trial_hash]]
-            if all(wants_stop) and epoch < epochs:
-                self._folder.trial(trial_hash).stop_request.touch()
-
-    def _tell(self, trial_hash: str, state: State, objective: float | None) -> None:
-        origins = self._open.pop(trial_hash)
-        record = read_record(self._folder, trial_hash) if self._search.measures else None
-        measured = self._measured(record) if record is not None else {}
-        for number in origins:
-            self._study.tell(number, state, objective, measured)
-        trial = next(t for t in reversed(self.asked) if t.hash == trial_hash)
-        assert trial.search is not None
-        if not note_proposals(self._folder, trial_hash, origins, trial.search.parameters, self._space):
-            self._unnoted.add(trial_hash)
-
-    def _measured(self, record: TrialRecord) -> dict[str, float]:
-        return measure_trial(record, self._folder.trial(record.hash), self._search.measures)
-
-    def _follow(self, number: int, trial: QueuedTrial, origin: Origin) -> None:
-        """Watch a proposal; one that equals a trial that has ended is told at once."""
-        self.asked.append(trial)
-        self._open.setdefault(trial.hash, {})[number] = origin
-        record = read_record(self._folder, trial.hash)
-        if record is None:
-            return
-        self._report(trial.hash, self._objectives(trial.hash))
-        if record.state.has_ended:
-            self._folder.trial(trial.hash).stop_request.unlink(missing_ok=True)
-            self._tell(trial.hash, record.state, record.objective)
-
-    def _objectives(self, trial_hash: str) -> dict[int, float]:
-        """Return the objective by epoch, which only pruners ask for."""
-        return read_column(self._folder.trial(trial_hash), self._metric) if self._has_pruner else {}
-
-    def _is_settled(self, proposal: PastProposal) -> bool:
-        """Whether a proposal has ended, and its record says that it stands for it."""
-        found = proposal.record.search if proposal.record is not None else None
-        is_noted = found is not None and found.space == self._space and proposal.number in found.numbers
-        return proposal.has_ended and is_noted
-
-    def _proposal(self, past: PastProposal) -> Proposal:
-        record = past.record
-        has_result = record is not None and record.state.has_ended
-        return Proposal(
-            number=past.number,
-            parameters=past.parameters,
-            state=record.state if record is not None and has_result else State.WAITING,
-            objective=record.objective if record is not None else None,
-            intermediate=self._objectives(past.trial.hash) if record is not None else {},
-            measured=self._measured(record) if record is not None and self._search.measures else {},
-            origin=past.origin,
-        )
-
-    def _reopened(self, past: PastProposal) -> PastProposal:
-        """Have a proposal wait again that was refused untrained by a bound which no longer holds."""
-        record = past.record
-        if record is None or not is_wrongly_refused(self._search, record):
-            return past
-        limits = limits_of(self._search)
-        search = replace(record.search or SearchPlace(), limits=limits)
-        waiting = replace(record, state=State.WAITING, reason=None, finished=None, search=search)
-        if not trials.rewrite_if_free(self._folder.trial(record.hash), waiting):
-            return past
-        queued = replace(past.trial, search=replace(past.trial.search or SearchPlace(), limits=limits))
-        return replace(past, record=waiting, trial=queued)
-
-    def _replicates(self) -> list[QueuedTrial]:
-        chosen = chosen_proposals(self._experiment, self._folder, read_past(self._folder, self._space))
-        return [
-            self._queued(
-                SearchPlace(replicate_of=of.trial.hash, parameters=dict(of.parameters), space=self._space),
-                seed,
-                fold,
+def _known_of(
+    folder: ExperimentFolder, experiment: Experiment, search: Search, *, first: int
+) -> list[Proposal]:
+    numbered: list[tuple[int, str, TrialRecord]] = []
+    for record in filter(None, map(trials.peek_trial, folder.trial_folders())):
+        place = record.search
+        if record.state is not State.COMPLETE or place is None or place.number is None:
+            continue
+        if place.role is not None:
+            continue  # of a tuned design: proposals of one cell of many
+        metric = record.config["objective"]["metric"]
+        is_alike = record.objective is not None and metric == experiment.baseline.objective.metric
+        if is_alike and _is_within(search, place.parameters):
+            numbered.append((place.number, record.hash, record))
+    found: list[Proposal] = []
+    for *_, record in sorted(numbered, key=lambda each: each[:2]):
+        measured = measure_trial(record, folder.trial(record.hash), search.measures)
+        if record.search is not None and all(name in measured for name in search.measures):
+            found.append(
+                Proposal(
+                    number=first + len(found),
+                    parameters={p.name: record.search.parameters[p.name] for p in search.parameters},
+                    state=record.state,
+                    objective=record.objective,
+                    measured=measured,
+                )
             )
-            for of in chosen
-            for seed, fold in _other_replicates(self._experiment, of.trial)
-        ]
+    return found
 
-    def _queued(self, place: SearchPlace, seed: int, fold: int) -> QueuedTrial:
-        cell = apply_parameters(self._experiment, place.parameters)
-        return QueuedTrial.of(self._plan(cell, seed, fold), search=place)
+
+def _is_within(search: Search, parameters: Mapping[str, Any]) -> bool:
+    if parameters.keys() != {parameter.name for parameter in search.parameters}:
+        return False
+    for parameter in search.parameters:
+        value = parameters[parameter.name]
+        if parameter.levels:
+            if value not in [level.label for level in parameter.levels]:
+                return False
+        elif isinstance(value, str) or not (parameter.low or 0.0) <= value <= (parameter.high or 0.0):
+            return False
+    return True
+
+
+def note_proposals(
+    folder: ExperimentFolder, trial_hash: str, origins: Mapping[int, Origin], place: SearchPlace
+) -> bool:
+    """Have a trial's record say for which proposals it stands, where it does not say so yet.
+
+    A record holds the first in `search.number` and equal ones that came later in `search.repeats`.
+
+    Args:
+        folder: Where the record is.
+        trial_hash: The trial's.
+        origins: The proposals' numbers, each with how the search came to it.
+        place: What a record says that stands for no proposal of this study yet.
+
+    Returns:
+        Whether the record says so now.
+    """
+    record = trials.peek_trial(folder.trial(trial_hash))
+    if record is None:
+        return False
+    known = record.search
+    is_same = known is not None and known.number is not None and _study_of(known) == _study_of(place)
+    search = (known if known is not None and is_same else place).standing_for(origins)
+    if search == known:
+        return True
+    # Where somebody holds it, the numbers stay in the queue, and the next sweep writes them.
+    return trials.rewrite_if_free(folder.trial(trial_hash), replace(record, search=search))
+
+
+def _study_of(place: SearchPlace) -> tuple[object, ...]:
+    return place.role, place.cell, place.repeat, place.space
+
+
+def _queued(record: TrialRecord, number: int) -> QueuedTrial:
+    search = replace(record.search or SearchPlace(), number=number, repeats=(), repeated={})
+    asked = {f.name: getattr(record, f.name) for f in fields(QueuedTrial) if f.name != "is_tested"}
+    return QueuedTrial(**asked | {"search": search})
+
+
+def left_queue(folder: ExperimentFolder) -> Sequence[QueuedTrial]:
+    """Return the queue that an earlier sweep has left behind; empty where there is none."""
+    try:
+        return Queue.read(folder.queue).trials
+    except SegbenchError:
+        return ()
 
 
 def is_over(experiment: Experiment, folder: ExperimentFolder) -> bool:
     """Whether every proposal and every replicate of the best has ended; asks no sampler."""
-    assert experiment.search is not None
-    past = read_past(folder, search_space(experiment.search))
-    if len(past) < experiment.search.num_trials or not all(proposal.has_ended for proposal in past):
+    search = experiment.search
+    assert search is not None
+    past = read_past(folder, search_space(search))
+    if len(past) < search.num_trials or not all(proposal.has_ended for proposal in past):
         return False
-    if any(is_wrongly_refused(experiment.search, proposal.record) for proposal in past):
+    if any(is_wrongly_refused(search, proposal.record) for proposal in past):
         return False
+    replicated = {
+        (record.search.replicate_of, record.seed, record.fold)
+        for trial_folder in folder.trial_folders()
+        if (record := trials.peek_trial(trial_folder)) is not None
+        and record.search is not None
+        and record.state.has_ended
+    }
     chosen = chosen_proposals(experiment, folder, past)
-    if not chosen:
-        return True
-    replicated: dict[str, set[tuple[int, int]]] = {}
-    for trial_folder in folder.trial_folders():
-        record = read_record(folder, trial_folder.hash)
-        of = None if record is None or record.search is None else record.search.replicate_of
-        if record is not None and of is not None and record.state.has_ended:
-            replicated.setdefault(of, set()).add((record.seed, record.fold))
-    return all(
-        replicated.get(of.trial.hash, set()) >= set(_other_replicates(experiment, of.trial)) for of in chosen
-    )
+    asked = {(of.trial.hash, *pair) for of in chosen for pair in other_replicates(experiment, of.trial)}
+    return asked <= replicated
 
 
-def _other_replicates(experiment: Experiment, of: QueuedTrial) -> list[tuple[int, int]]:
+def other_replicates(experiment: Experiment, of: QueuedTrial) -> list[tuple[int, int]]:
     """Return (seed, fold) of the replicates that the search itself has not trained."""
     folds = min(experiment.num_folds, num_folds(TrialConfig.from_json(of.config)))
     pairs = [(seed, fold) for seed in experiment.seeds for fold in range(folds)]

@@ -1,9 +1,9 @@
 """Optuna's samplers and pruners in a search: what proposes configurations and says which trials to prune.
 
 A proposal depends on nothing but what a record holds. Random, TPE and GP draw from the proposals told before;
-a new sampler draws each proposal, so it has no state. QMC counts, and is told the count. NSGA-II and CMA-ES
-go by generations: the generation of a proposal, and the proposals that it descends from, are handed out with
-the proposal, kept in its record, and put back when a search goes on.
+a new sampler draws each proposal, so it has no state. QMC counts its points, and draws those again that it
+gave. NSGA-II and CMA-ES go by generations: the generation of a proposal, and the proposals that it descends
+from, are handed out with the proposal, kept in its record, and put back when a search goes on.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ from segbench.config.searches import optuna_classes
 from segbench.dashboard.study import STATES, freeze, is_number, to_distribution
 from segbench.errors import ExperimentError, message
 from segbench.records import DECIMALS, Origin, State
-from segbench.sweep.search_records import Proposal
+from segbench.sweep.search import Proposal
 
 
-class SearchStudy:
+class ProposalStudy:
     """Proposes configurations of a search space and says which trials to prune.
 
     What the file enqueues comes first. The sampler of proposal k draws from hash(sampler seed, k) and the
@@ -92,6 +92,7 @@ class SearchStudy:
             self._study = optuna.create_study(
                 storage=self._storage, study_name=name, directions=directions, pruner=self._pruner.pruner
             )
+        self._study_id = self._storage.get_study_id_from_name(name)
         self._ids: list[int] = []
         """Optuna's trial of each proposal. Its `Trial` objects would ask the sampler on being made."""
         self._taken: set[tuple[Any, ...]] = set()
@@ -102,11 +103,13 @@ class SearchStudy:
         with _quiet():
             _checked(name, "sampler", lambda: self._make_sampler(0, 0))
         for trial in in_study:
-            self._storage.create_new_trial(self._study._study_id, trial)
+            self._storage.create_new_trial(self._study_id, trial)
         for proposal in sorted(proposals, key=lambda p: p.number):
             while len(self._ids) < proposal.number:
                 self._add(freeze(TrialState.FAIL))  # its record is gone; later ones keep their numbers
             self._replay(proposal)
+        if issubclass(self._kind, QMCSampler):
+            self._go_on_with_sequence()
 
     @property
     def num_proposals(self) -> int:
@@ -117,9 +120,11 @@ class SearchStudy:
         """Propose the next configuration."""
         number = self.num_proposals
         waiting = self._next_enqueued()
+        # a point of the sequence would be lost on what the file gives
+        first = int(waiting is not None and issubclass(self._kind, QMCSampler))
         with _quiet():
             self._study.sampler = Proposer(
-                lambda draw: self._make_sampler(number, draw),
+                lambda draw: self._make_sampler(number, first + draw),
                 self._jointly,
                 self._space,
                 self._taken,
@@ -128,7 +133,7 @@ class SearchStudy:
             if waiting is not None:
                 self._study.enqueue_trial(dict(waiting))
             trial = self._study.ask(self._space)
-        self._ids.append(trial._trial_id)
+        self._ids.append(self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number))
         self._note(trial.params, is_enqueued=waiting is not None)
         return Proposal(
             number=number,
@@ -144,7 +149,7 @@ class SearchStudy:
         if trial.state.is_finished():
             return False
         if epoch not in trial.intermediate_values:
-            self._storage.set_trial_intermediate_value(trial._trial_id, epoch, _rounded(value))
+            self._storage.set_trial_intermediate_value(self._ids[number], epoch, _rounded(value))
         return bool(self._pruner.pruner.prune(self._study, self._trial(number)))
 
     def tell(
@@ -181,12 +186,9 @@ class SearchStudy:
                 self._generations, self._space, self._study, seed=seed, source_trials=source, **settings
             )
         if issubclass(self._kind, QMCSampler):
-            place = number - self._num_enqueued
-            return (
-                Qmc(sample=place, seed=search.sampler_seed, **settings)
-                if draw == 0
-                else RandomSampler(seed=seed)
-            )
+            if draw:
+                return RandomSampler(seed=seed)
+            return self._kind(seed=search.sampler_seed, warn_independent_sampling=False, **settings)
         return self._kind(seed=seed, **settings)  # type: ignore[call-arg]
 
     def _jointly(self, sampler: BaseSampler, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -246,7 +248,7 @@ class SearchStudy:
         place: dict[str, Any] = {"generation": generation}
         parents = self._generations.parents
         if issubclass(self._kind, BaseGASampler) and generation and generation not in parents:
-            attributes = self._storage.get_study_system_attrs(self._study._study_id)
+            attributes = self._storage.get_study_system_attrs(self._study_id)
             kept = attributes[_parents_key(self._kind, generation)]
             parents[generation] = [_number_of(trial_id, self._num_known) for trial_id in kept]
         if generation in parents and generation not in self._announced:
@@ -255,7 +257,7 @@ class SearchStudy:
         return place
 
     def _add(self, trial: FrozenTrial) -> None:
-        self._ids.append(self._storage.create_new_trial(self._study._study_id, trial))
+        self._ids.append(self._storage.create_new_trial(self._study_id, trial))
 
     def _replay(self, proposal: Proposal) -> None:
         place = proposal.origin.place or {}
@@ -271,7 +273,14 @@ class SearchStudy:
             if issubclass(self._kind, BaseGASampler):
                 kept = [_id_of(number, self._num_known) for number in parents]
                 key = _parents_key(self._kind, generation)
-                self._storage.set_study_system_attr(self._study._study_id, key, kept)
+                self._storage.set_study_system_attr(self._study_id, key, kept)
+
+    def _go_on_with_sequence(self) -> None:
+        """Draw the points again that earlier proposals were made of: Optuna counts them in its storage."""
+        with _quiet():
+            sampler, trial = self._make_sampler(0, 0), freeze(TrialState.RUNNING)
+        for _ in range(self.num_proposals - self._num_enqueued):
+            sampler.sample_relative(self._study, trial, dict(self._jointly(sampler, trial)))
 
     def _frozen(self, proposal: Proposal, *, generation: int | None) -> FrozenTrial:
         told, values, constraints = self._outcome(proposal.state, proposal.objective, proposal.measured)
@@ -419,17 +428,6 @@ class Proposer(BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         raise AssertionError(f"{param_name} is drawn with the others")
-
-
-class Qmc(QMCSampler):
-    """A point of the sequence by its number, which Optuna counts in the storage."""
-
-    def __init__(self, *, sample: int, **settings: Any) -> None:
-        super().__init__(warn_independent_sampling=False, **settings)
-        self._sample = sample
-
-    def _find_sample_id(self, study: optuna.Study, search_space: dict[str, BaseDistribution]) -> int:
-        return self._sample
 
 
 class Generations:

@@ -6,87 +6,153 @@ do, where the trials come from, what the dashboard shows and how the table at th
 
 from __future__ import annotations
 
+import statistics
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 from segbench.config.experiment import Design, Experiment, Search, Tune
 from segbench.errors import ExperimentError, message
 from segbench.plan.plan import Plan, PlanEntry, Planner, plan_trials, present, tuning_lines, tuning_size
-from segbench.records import FailureKind, State, TrialRecord
+from segbench.quantities import QUANTITIES
+from segbench.records import FailureKind, SearchPlace, State, TrialRecord
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder, TrialFolder
 from segbench.store.queue import QueuedTrial
-from segbench.sweep.summary import cell_table, describe_search, proposal_table, search_records
-from segbench.trial.events import Event
+from segbench.sweep.search import is_over, read_known
+from segbench.sweep.sources import FixedTrials, SearchRun, TrialSource, TuneRun
+from segbench.trial.events import write_settings
+from segbench.trial.record import measure_trial
 from segbench.wording import counted
 
 if TYPE_CHECKING:
+    from segbench.config.experiment import Constraint
     from segbench.dashboard.mirror import Mirror
 
 
-class TrialSource(Protocol):
-    """What the supervisor asks for trials, and tells what became of them.
-
-    A design knows all of its trials before it starts (`FixedTrials`). A search asks for more as others end.
-    """
-
-    @property
-    def trials(self) -> Sequence[QueuedTrial]:
-        """The queue: what is to be run, in order; what has ended may be left out."""
-
-    @property
-    def asked(self) -> Sequence[QueuedTrial]:
-        """Everything asked for so far, in order: what the dashboard shows."""
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether no trial will be added any more."""
-
-    @property
-    def num_expected(self) -> int:
-        """Trials in all, as far as one can tell."""
-
-    @property
-    def num_ended(self) -> int:
-        """Trials that need no worker any more."""
-
-    def open_trials(self) -> list[QueuedTrial]:
-        """Return the trials that are to be run and were asked for before this sweep began."""
-
-    def advance(self) -> list[QueuedTrial]:
-        """Return the trials to add to the queue now."""
-
-    def handle(self, event: Event) -> None:
-        """Take an event of a running trial."""
+MOST_PROPOSALS = 10
 
 
-class FixedTrials:
-    """The trials of a design.
+def cell_table(plan: Plan) -> list[str]:
+    """Return the cells with the means of their complete trials; no intervals: the report has them."""
+    objective = plan.experiment.baseline.objective.metric
+    rows = [["cell", "n", objective, plan.experiment.outcome, ""]]
+    for label in dict.fromkeys(entry.trial.cell.label for entry in plan.entries):
+        entries = [e for e in plan.entries if e.trial.cell.label == label]
+        complete = [e.record for e in entries if e.record is not None and e.state is State.COMPLETE]
+        others = Counter(str(e.state) for e in entries if e.state is not State.COMPLETE)
+        numbers = [_mean([r.objective for r in complete]), _outcome(plan.experiment, complete)]
+        words = ", ".join(f"{count} {state}" for state, count in others.items())
+        rows.append([label, str(len(complete)), *numbers, words])
+    return _align(rows)
 
-    Args:
-        trials: What is to be run, in order; nothing of it has ended.
-        num_ended: Trials of the design that need no worker any more.
-        num_expected: Trials in all; None: these and those that have ended.
-    """
 
-    def __init__(
-        self, trials: Sequence[QueuedTrial], *, num_ended: int = 0, num_expected: int | None = None
-    ) -> None:
-        self.trials = self.asked = tuple(trials)
-        self.is_closed = True
-        self.num_ended = num_ended
-        self.num_expected = len(self.trials) + num_ended if num_expected is None else num_expected
+def proposal_table(experiment: Experiment, search: Search, folder: ExperimentFolder) -> list[str]:
+    """Return a search's best proposals, the best first, and its replicates."""
+    if search.goals:
+        return _front_table(experiment, search, folder)
+    objective = experiment.baseline.objective
+    valued = [(r.objective, r) for r in search_records(folder) if r.objective is not None]
+    valued.sort(key=lambda pair: pair[0], reverse=objective.direction == "maximize")
+    rows = [["proposal", "seed", "state", objective.metric, experiment.outcome, "parameters"]]
+    for _, record in valued[:MOST_PROPOSALS]:
+        number = _number(record) + ("" if _is_within(folder, search, record) else " (breaks a constraint)")
+        numbers = [_mean([record.objective]), _outcome(experiment, [record])]
+        rows.append([number, str(record.seed), str(record.state), *numbers, _settings(record)])
+    return _align(rows)
 
-    def open_trials(self) -> list[QueuedTrial]:
-        return list({trial.hash: trial for trial in self.trials}.values())
 
-    def advance(self) -> list[QueuedTrial]:
-        return []
+def _front_table(experiment: Experiment, search: Search, folder: ExperimentFolder) -> list[str]:
+    """Return the proposals on the Pareto front, marked, best in the first goal first; then the others."""
+    from segbench.stats.pareto import pareto_front
 
-    def handle(self, event: Event) -> None:
-        pass
+    metrics = [goal.metric for goal in search.goals]
+    rows: list[tuple[TrialRecord, dict[str, float]]] = []
+    for record in search_records(folder):
+        measured = measure_trial(record, folder.trial(record.hash), search.measures)
+        if record.state is State.COMPLETE and all(name in measured for name in metrics):
+            rows.append((record, measured))
+    own = [
+        k
+        for k, (record, _) in enumerate(rows)
+        if record.search is not None and record.search.numbers and _is_within(folder, search, record)
+    ]
+    values = [[rows[k][1][name] for name in metrics] for k in own]
+    front = [own[k] for k in pareto_front(values, [goal.direction for goal in search.goals])]
+    others = [k for k in range(len(rows)) if k not in front]
+    shown = [["proposal", "", "seed", *metrics, experiment.outcome, "settings"]]
+    for k in [*front, *others[: max(0, MOST_PROPOSALS - len(front))]]:
+        record, measured = rows[k]
+        mark = "Pareto" if k in front else "" if _is_within(folder, search, record) else "breaks a constraint"
+        numbers = [*(_goal(name, measured[name]) for name in metrics), _outcome(experiment, [record])]
+        shown.append([_number(record), mark, str(record.seed), *numbers, _settings(record)])
+    return _align(shown)
+
+
+def _is_within(folder: ExperimentFolder, search: Search, record: TrialRecord) -> bool:
+    if not search.constraints:
+        return True
+    measured = measure_trial(record, folder.trial(record.hash), search.measures)
+    return all(each.violation(measured.get(each.metric)) <= 0 for each in search.constraints)
+
+
+def _number(record: TrialRecord) -> str:
+    search = record.search or SearchPlace()
+    if search.replicate_of is not None:
+        return "replicate"
+    return "" if search.number is None else str(search.number)
+
+
+def _settings(record: TrialRecord) -> str:
+    return "" if record.search is None else write_settings(record.search.parameters)
+
+
+def _goal(metric: str, value: float) -> str:
+    if not QUANTITIES[metric].is_cost:
+        return f"{value:.4f}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def search_records(folder: ExperimentFolder) -> list[TrialRecord]:
+    """Return the readable records of what a search or a tuning asked for."""
+    found = map(trials.peek_trial, folder.trial_folders())
+    return [record for record in found if record is not None and record.search is not None]
+
+
+def _mean(values: list[float | None]) -> str:
+    known = [v for v in values if v is not None]
+    return f"{statistics.fmean(known):.4f}" if known else "-"
+
+
+def _outcome(experiment: Experiment, records: Sequence[TrialRecord]) -> str:
+    return _mean([record.test.get(experiment.outcome.removeprefix("test_")) for record in records])
+
+
+def _align(rows: list[list[str]]) -> list[str]:
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def describe_search(search: Search) -> str:
+    """Return such as `40 proposals by tpe, pruner median, for val_dice and parameters`."""
+    parts = [f"{search.num_trials} proposals by {search.sampler}, pruner {search.pruner}"]
+    if search.goals:
+        parts.append(f"for {' and '.join(goal.metric for goal in search.goals)}")
+    if search.constraints:
+        parts.append(f"with {', '.join(_bounds(each) for each in search.constraints)}")
+    if search.enqueue:
+        parts.append(f"{len(search.enqueue)} of them given")
+    if search.warm_start:
+        parts.append(f"warmed by {', '.join(search.warm_start)}")
+    return ", ".join(parts)
+
+
+def _bounds(constraint: Constraint) -> str:
+    low = "" if constraint.low is None else f"{constraint.low:g} <= "
+    high = "" if constraint.high is None else f" <= {constraint.high:g}"
+    return f"{low}{constraint.metric}{high}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,8 +337,6 @@ class TunedStudy(DesignStudy):
         return replace(designed, is_search_over=designed.plan.is_tuned and not again, tuning_to_retry=again)
 
     def source(self, job: Job, *, ahead: int) -> TrialSource:
-        from segbench.sweep.tune import TuneRun
-
         asked = present(self.experiment, job.folder)
         return TuneRun(asked, job.folder, job.plan.tunings, Planner(self.experiment), workers=ahead)
 
@@ -306,15 +370,11 @@ class SearchStudy(Study):
         self.search = search
 
     def check(self) -> None:
-        from segbench.sweep.search_records import read_known
-
         read_known(self.experiment)
 
     def job(
         self, *, only: Sequence[str] | None = None, seeds: str | None = None, retries_failed: bool = False
     ) -> Job:
-        from segbench.sweep.search import is_over
-
         if only or seeds:
             rule = "a search has no cells to choose from: --only and --seeds do not go with it"
             raise ExperimentError(message(self.experiment.name, rule))
@@ -323,8 +383,6 @@ class SearchStudy(Study):
         return Job(study=self, plan=plan, design=plan, is_search_over=is_over(self.experiment, plan.folder))
 
     def source(self, job: Job, *, ahead: int) -> TrialSource:
-        from segbench.sweep.search import SearchRun
-
         return SearchRun(self.experiment, job.folder, Planner(self.experiment).trial, ahead=ahead)
 
     def most_at_once(self, job: Job) -> int:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from segbench.errors import SegbenchError, TrialError, message
+from segbench.errors import TrialError, message
 from segbench.records import FailureKind, State, TrialRecord
 from segbench.store import trials
 from segbench.store.atomic import write_errors
@@ -24,14 +24,15 @@ from segbench.store.lease import Lease, holder, is_leased, place
 from segbench.store.queue import Queue, QueuedTrial
 from segbench.sweep.display import Display
 from segbench.sweep.launchers import Exit, Launcher
-from segbench.sweep.stop import StopFile
+from segbench.sweep.process import StopFile
 from segbench.trial.events import EpochFinished, Event, TrialFinished, TrialRefused, TrialStarted, label_trial
 from segbench.trial.limits import OUT_OF_TIME, RESERVE_S, Deadline, StopRequest, Watchdog
 from segbench.trial.provenance import now
+from segbench.trial.record import finished_event
 
 if TYPE_CHECKING:
     from segbench.dashboard.mirror import Mirror
-    from segbench.sweep.studies import TrialSource
+    from segbench.sweep.sources import TrialSource
 
 
 @dataclass
@@ -97,10 +98,10 @@ class Follower:
     ) -> Iterator[Event]:
         stamp = _stamp(folder)
         if stamp != seen.stamp or seen.record is None:
-            try:
-                seen.record, seen.stamp = trials.read_trial(folder), stamp
-            except SegbenchError:
+            record = trials.peek_trial(folder)
+            if record is None:
                 return  # the worker that takes it says what is wrong
+            seen.record, seen.stamp = record, stamp
         elif seen.record.state is not State.RUNNING:
             return
         record = seen.record
@@ -109,7 +110,7 @@ class Follower:
         elif record.state.has_ended:
             yield from _new_epochs(folder, seen)
             seen.attempt = None
-            yield _ended(trial, record)
+            yield replace(finished_event(record), label=_name(trial))
         elif seen.attempt is not None:
             yield from _new_epochs(folder, seen)
             seen.attempt = None
@@ -135,7 +136,12 @@ class Follower:
             return
         if seen.attempt != record.attempts:
             seen.attempt = record.attempts
-            yield _started(trial, record, folder)
+            yield TrialStarted.of(
+                trial,
+                epochs_done=trials.count_epochs(folder),
+                started=record.started or "",
+                device=record.device or "",
+            )
         yield from _new_epochs(folder, seen)
 
 
@@ -143,43 +149,18 @@ def _new_epochs(folder: TrialFolder, seen: _Seen) -> Iterator[EpochFinished]:
     """Yield the rows that were not told; those of earlier attempts too, for whoever lacks them."""
     try:
         size = folder.epochs.stat().st_size
-        if size == seen.epochs_size:
-            return
-        header, body = trials.split_epochs(str(folder.epochs), folder.epochs.read_bytes())
-        columns = header.split(",")
-        rows = [dict(zip(columns, map(float, line.split(",")), strict=True)) for line in body.splitlines()]
-    except (OSError, ValueError, SegbenchError):
+    except OSError:
         return
-    seen.epochs_size = size
+    rows = trials.read_rows(folder) if size != seen.epochs_size else []
+    if rows:
+        seen.epochs_size = size
     for row in rows[seen.epochs_told :]:
         seen.epochs_told += 1
         yield EpochFinished(hash=folder.hash, epoch=int(row["epoch"]), row=row)
 
 
-def _started(trial: QueuedTrial, record: TrialRecord, folder: TrialFolder) -> TrialStarted:
-    return TrialStarted(
-        hash=trial.hash,
-        label=label_trial(trial.levels, trial.search),
-        seed=trial.seed,
-        fold=trial.fold,
-        epochs=int(trial.config["epochs"]),
-        epochs_done=trials.count_epochs(folder),
-        started=record.started or "",
-        device=record.device or "",
-    )
-
-
-def _ended(trial: QueuedTrial, record: TrialRecord) -> TrialFinished:
-    return TrialFinished(
-        hash=trial.hash,
-        state=record.state,
-        failure=None if record.failure is None else str(record.failure),
-        reason=record.reason,
-        objective=record.objective,
-        test=dict(record.test),
-        commit=record.commit,
-        label=f"{label_trial(trial.levels, trial.search)}, seed {trial.seed}",
-    )
+def _name(trial: QueuedTrial) -> str:
+    return f"{label_trial(trial.levels, trial.search)}, seed {trial.seed}"
 
 
 def _stamp(folder: TrialFolder) -> tuple[int, int] | None:
@@ -221,7 +202,7 @@ class _Losses:
 class Supervisor:
     """Runs the trials of a queue with the workers of a launcher.
 
-    It writes no record but that of a trial given up; a sweep whose supervisor is killed is whole.
+    It writes a record only for a trial that it gives up on, so killing it corrupts nothing.
     """
 
     folder: ExperimentFolder
@@ -336,7 +317,7 @@ class Supervisor:
         for hang in self._watchdog.hangs():
             self._silent[hang.pid] = hang.silent_s
             silence = f"no sign of life for {hang.silent_s:.0f} s"
-            self.display.note(f"{self._name(hang.hash)}: {silence}; its worker is killed")
+            self.display.note(f"{_name(self._queued[hang.hash])}: {silence}; its worker is killed")
             self.launcher.kill(hang.pid)
 
     def _has_work(self) -> bool:
@@ -426,7 +407,7 @@ class Supervisor:
     def _on_loss(self, trial_hash: str, exit_: Exit) -> None:
         losses = self._losses.setdefault(trial_hash, _Losses(0))
         losses.count += 1
-        name = self._name(trial_hash)
+        name = _name(self._queued[trial_hash])
         silent_s = self._silent.pop(exit_.worker, None)
         cause = exit_.cause if silent_s is None else f"{silent_s:.0f} s without a sign of life"
         if losses.count < MOST_LOSSES:
@@ -435,10 +416,6 @@ class Supervisor:
             return
         reason = f"its worker died {losses.count} times after epoch {losses.epochs_done}, by {cause}"
         self._give_up(trial_hash, reason)
-
-    def _name(self, trial_hash: str) -> str:
-        trial = self._queued[trial_hash]
-        return f"{label_trial(trial.levels, trial.search)}, seed {trial.seed}"
 
     def _give_up(self, trial_hash: str, reason: str) -> None:
         folder = self.folder.trial(trial_hash)
@@ -482,16 +459,11 @@ class Supervisor:
             self._queued[trial.hash] = trial
             if self.mirror is not None:
                 self.mirror.add(trial)
-            if not self._has_record_ended(trial.hash):
+            record = trials.peek_trial(self.folder.trial(trial.hash))
+            if record is None or not record.state.has_ended:
                 self._open.add(trial.hash)
                 self.display.view.add_waiting(trial.hash, int(trial.config["epochs"]))
         self._write_queue()
-
-    def _has_record_ended(self, trial_hash: str) -> bool:
-        try:
-            return trials.read_trial(self.folder.trial(trial_hash)).state.has_ended
-        except SegbenchError:
-            return False
 
     def _write_queue(self) -> None:
         source = self.source

@@ -18,13 +18,12 @@ from segbench.records import State
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import LeaseLost
-from segbench.store.queue import Queue, QueuedTrial
+from segbench.store.queue import Queue
 from segbench.sweep.launchers import Exit, Launcher
 from segbench.trial.events import Event, TrialFinished, TrialRefused, TrialStarted, write_event
 from segbench.trial.limits import OUT_OF_TIME, StopRequest, TimeLimit, Watchdog
-from segbench.trial.picking import Picker, shape_of
+from segbench.trial.picking import Picker, WarmData, shape_of
 from segbench.trial.run import Resources, run_trial
-from segbench.trial.warm import WarmData
 
 if TYPE_CHECKING:
     from segbench.config.project import Project
@@ -89,7 +88,8 @@ class Worker:
         self._picker.update(queue.trials)
         is_short_of_time = False
         for trial in self._picker.candidates():
-            if self._has_ended(trial):
+            known = trials.peek_trial(self.experiment.trial(trial.hash))
+            if known is not None and known.state.has_ended:  # a failed one runs again where a sweep resets it
                 self._picker.drop(trial.hash)
                 continue
             if self.limit is not None and not self.limit.may_start(shape_of(trial.config)):
@@ -124,17 +124,6 @@ class Worker:
                 return True
         self.is_out_of_time = is_short_of_time
         return False
-
-    def _has_ended(self, trial: QueuedTrial) -> bool:
-        """Whether nothing is left to do; a failed trial is run again only where a sweep resets it."""
-        folder = self.experiment.trial(trial.hash)
-        if not folder.record.exists():
-            return False
-        try:
-            state = trials.read_trial(folder).state
-        except ResultsError:
-            return False  # `run_trial` says what is wrong with it
-        return state.has_ended
 
     def _read_queue(self) -> Queue | None:
         try:
@@ -221,8 +210,8 @@ class Crew:
     num_ended: int = 0
 
     def run(self) -> bool:
-        """Work until all workers have ended; return whether each ended in peace."""
-        talkers = {worker: self._talker() for worker in self.launcher.start(self.launcher.num_free)}
+        """Work until all workers have ended; return whether they ended as they should."""
+        talkers = {worker: PlainEvents(self.say) for worker in self.launcher.start(self.launcher.num_free)}
         deaths, is_stopping = 0, False
         try:
             while self.launcher.num_running:
@@ -236,7 +225,9 @@ class Crew:
                 for worker, what in said:
                     if not isinstance(what, Exit):
                         deaths = 0 if isinstance(what, TrialFinished) else deaths
-                        self._hear(worker, what, talkers[worker])
+                        self.num_ended += isinstance(what, TrialFinished)
+                        self.watchdog.hear(worker, what)
+                        talkers[worker](what)
                         continue
                     self.watchdog.forget(worker)
                     self.is_out_of_time |= what.code == OUT_OF_TIME
@@ -244,17 +235,9 @@ class Crew:
                         deaths += 1
                         self.say(f"a worker died ({what.cause})")
                         if deaths < MOST_DEATHS:
-                            talkers |= {new: self._talker() for new in self.launcher.start(1)}
+                            talkers |= {new: PlainEvents(self.say) for new in self.launcher.start(1)}
         except BaseException:
             self.launcher.signal(signal.SIGTERM)
             self.launcher.signal(signal.SIGINT)
             raise
         return deaths < MOST_DEATHS
-
-    def _talker(self) -> PlainEvents:
-        return PlainEvents(self.say)
-
-    def _hear(self, pid: int, event: Event, talker: PlainEvents) -> None:
-        self.watchdog.hear(pid, event)
-        self.num_ended += isinstance(event, TrialFinished)
-        talker(event)

@@ -10,7 +10,7 @@ from pathlib import Path
 from segbench.errors import ExperimentError, message
 
 _MOST_CPU_WORKERS = 8
-_GIB_A_WORKER = 4
+_GIB_PER_WORKER = 4
 """Memory a CPU worker is reckoned with: PyTorch alone takes nearly one."""
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -45,7 +45,7 @@ def plan_slots(
     Args:
         device: `auto` (CUDA where there is a GPU), `cpu`, `cuda` (all GPUs), or numbers of GPUs: `cuda:1`,
             `0,2`, `cuda:0,cuda:2`.
-        workers: Processes; None: one a GPU; on a CPU one a core, as far as trials and memory go, because
+        workers: Processes; None: one per GPU; on a CPU one per core, as far as trials and memory go, because
             trials side by side use cores better than threads do. More workers than GPUs share them in turn.
         trials_per_gpu: Workers of each GPU, in place of `workers`; whether that many fit is another question
             (`gpu_memory`).
@@ -64,7 +64,9 @@ def plan_slots(
     shown = list(numbered.values())
     if trials_per_gpu is not None:
         workers = _workers_of_gpus(trials_per_gpu, len(shown), workers)
-    workers = workers or len(shown) or _cpu_workers(num_trials, cores, memory_gib or _memory_gib())
+    memory_gib = memory_gib or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    fitting = max(1, min(num_trials, cores, _MOST_CPU_WORKERS, int(memory_gib // _GIB_PER_WORKER)))
+    workers = workers or len(shown) or fitting
     threads = threads or max(1, cores // workers)
     slots = []
     for number in range(workers):
@@ -89,21 +91,15 @@ def _workers_of_gpus(trials_per_gpu: int, num_gpus: int, workers: int | None) ->
     return trials_per_gpu * num_gpus
 
 
-def _cpu_workers(num_trials: int, cores: int, memory_gib: float) -> int:
-    return max(1, min(num_trials, cores, _MOST_CPU_WORKERS, int(memory_gib // _GIB_A_WORKER)))
-
-
-def _memory_gib() -> float:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-
-
-def loader_workers(device: str, threads: int) -> int:
-    """Return how many loader processes feed a trial unless the user says: none on a CPU."""
+def loader_workers(device: str, threads: int, asked: int | None = None) -> int:
+    """Return how many loader processes feed a trial: as many as asked for; else none on a CPU."""
+    if asked is not None:
+        return asked
     return 0 if device == "cpu" else min(8, max(0, threads - 1))
 
 
 def visible_gpus() -> list[str]:
-    """Return the entries of `CUDA_VISIBLE_DEVICES`, one a GPU; without a driver torch is not imported."""
+    """Return the entries of `CUDA_VISIBLE_DEVICES`, one per GPU; without a driver torch is not imported."""
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is not None and not listed.strip():
         return []

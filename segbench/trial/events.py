@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 
 from segbench.records import SearchPlace, State
+
+if TYPE_CHECKING:
+    from segbench.store.queue import QueuedTrial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,19 @@ class TrialStarted:
     """More than 0 where the trial goes on from its last saved epoch."""
     started: str
     device: str
+
+    @classmethod
+    def of(cls, trial: QueuedTrial, *, epochs_done: int, started: str, device: str) -> TrialStarted:
+        return cls(
+            hash=trial.hash,
+            label=label_trial(trial.levels, trial.search),
+            seed=trial.seed,
+            fold=trial.fold,
+            epochs=int(trial.config["epochs"]),
+            epochs_done=epochs_done,
+            started=started,
+            device=device,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +89,7 @@ class TrialRefused:
 
 Event: TypeAlias = TrialStarted | EpochProgress | EpochFinished | TrialFinished | TrialRefused
 
-_KINDS: Final[Mapping[str, type[Event]]] = {
-    kind.__name__: kind for kind in (TrialStarted, EpochProgress, EpochFinished, TrialFinished, TrialRefused)
-}
+_KINDS: Final[Mapping[str, type[Event]]] = {kind.__name__: kind for kind in get_args(Event)}
 
 
 def label_trial(levels: Mapping[str, str], search: SearchPlace | None) -> str:
@@ -83,14 +97,19 @@ def label_trial(levels: Mapping[str, str], search: SearchPlace | None) -> str:
     cell = ", ".join(levels.values()) or "baseline"
     if search is None:
         return cell
-    settings = ", ".join(
-        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in search.parameters.items()
-    )
+    settings = write_settings(search.parameters)
     if search.role is None:
         return settings
     what = "tuned" if search.number is None else f"tuning {search.number}"
     return f"{cell}, {what}: {settings}"
+
+
+def write_settings(parameters: Mapping[str, Any]) -> str:
+    """Return such as `lr 0.001, width 8`."""
+    return ", ".join(
+        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in parameters.items()
+    )
 
 
 def write_event(event: Event) -> str:

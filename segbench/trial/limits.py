@@ -20,7 +20,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import median
 from types import FrameType
 from typing import Any, Final
@@ -129,7 +129,7 @@ class StopRequest:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._event.is_set():
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the record of the interruption is written in peace
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing disturbs the record of the interruption
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             raise KeyboardInterrupt
         self._event.set()
@@ -246,7 +246,7 @@ def patience_s(
 
 
 class Pulse:
-    """The signs of life of one trial, as its own process sees them: its lease's heart beats with it."""
+    """The signs of life of one trial: its lease's heart beats with it, and its supervisor watches it."""
 
     def __init__(
         self, hang_timeout_s: float | None = None, clock: Callable[[], float] = time.monotonic
@@ -270,19 +270,20 @@ class Pulse:
         self._epochs.append(epoch_time_s)
         self.beat()
 
-    def is_alive(self) -> bool:
-        """Whether the last sign is recent enough."""
-        usual = median(self._epochs) if self._epochs else None
-        most_s = patience_s(usual, self._hang_timeout_s, has_stepped=self._has_stepped)
-        return self._clock() - self._last_s < most_s
+    @property
+    def usual_epoch_s(self) -> float | None:
+        """The median of the last epochs; None before the first."""
+        return median(self._epochs) if self._epochs else None
 
+    @property
+    def silent_s(self) -> float:
+        """Time since the last sign."""
+        return self._clock() - self._last_s
 
-@dataclass
-class _Watched:
-    hash: str
-    heard_s: float
-    has_stepped: bool = False
-    epochs: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    def is_alive(self, usual_epoch_s: float | None = None) -> bool:
+        """Whether the last sign is recent enough, with another trial's usual epoch as long as it has none."""
+        usual = usual_epoch_s if self.usual_epoch_s is None else self.usual_epoch_s
+        return self.silent_s < patience_s(usual, self._hang_timeout_s, has_stepped=self._has_stepped)
 
 
 @dataclass(frozen=True)
@@ -305,7 +306,8 @@ class Watchdog:
         self, hang_timeout_s: float | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._hang_timeout_s, self._clock = hang_timeout_s, clock
-        self._watched: dict[int, _Watched] = {}
+        self._watched: dict[int, tuple[str, Pulse]] = {}
+        """Worker -> the hash of its trial, and the signs of life."""
         self._longest_s: float | None = None
         self._asked_s = clock()
 
@@ -313,17 +315,14 @@ class Watchdog:
         """Take what a worker says."""
         if isinstance(event, TrialFinished | TrialRefused):
             self.forget(pid)
-            return
-        if isinstance(event, TrialStarted):
-            self._watched[pid] = _Watched(event.hash, self._clock())
-        watched = self._watched.get(pid)
-        if watched is None:
-            return
-        watched.heard_s = self._clock()
-        watched.has_stepped = not isinstance(event, TrialStarted)
-        if isinstance(event, EpochFinished):
-            watched.epochs.append(event.row.get("epoch_time_s", 0.0))
-            self._longest_s = max(self._longest_s or 0.0, median(watched.epochs))
+        elif isinstance(event, TrialStarted):
+            self._watched[pid] = event.hash, Pulse(self._hang_timeout_s, self._clock)
+        elif pid in self._watched:
+            _, pulse = self._watched[pid]
+            pulse.step()
+            if isinstance(event, EpochFinished):
+                pulse.end_epoch(event.row.get("epoch_time_s", 0.0))
+                self._longest_s = max(self._longest_s or 0.0, pulse.usual_epoch_s or 0.0)
 
     def forget(self, pid: int) -> None:
         """Watch a worker no more: it has no trial, or is gone."""
@@ -333,14 +332,14 @@ class Watchdog:
         """Return the workers that hang now, each once."""
         now = self._clock()
         if now - self._asked_s > _PAUSE_S:
-            for watched in self._watched.values():
-                watched.heard_s = now
+            for _, pulse in self._watched.values():
+                pulse.beat()
         self._asked_s = now
-        found = []
-        for pid, watched in list(self._watched.items()):
-            usual = median(watched.epochs) if watched.epochs else self._longest_s
-            silent_s = now - watched.heard_s
-            if silent_s >= patience_s(usual, self._hang_timeout_s, has_stepped=watched.has_stepped):
-                found.append(Hang(pid, watched.hash, silent_s))
-                self.forget(pid)
+        found = [
+            Hang(pid, trial_hash, pulse.silent_s)
+            for pid, (trial_hash, pulse) in self._watched.items()
+            if not pulse.is_alive(self._longest_s)
+        ]
+        for hang in found:
+            self.forget(hang.pid)
         return found

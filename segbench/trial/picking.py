@@ -1,14 +1,21 @@
-"""Which trial of the queue a worker tries next."""
+"""Which trial of the queue a worker tries next, and what it keeps from one trial to the next."""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from segbench.config.trial import canonical_json, parts
+from segbench.config.project import Project
+from segbench.config.trial import TrialConfig, canonical_json, parts
+from segbench.engine.heap import return_freed_memory
+from segbench.errors import DataError, message
 from segbench.store.queue import QueuedTrial
+
+if TYPE_CHECKING:
+    from segbench.data import PreparedData
+
 
 LOOK_AGAIN_S: Final = 10.0
 """How often a busy worker looks at trials that others held: their claims go stale under its eyes alone."""
@@ -125,3 +132,53 @@ class _Block:
 
 def _shape(trial: QueuedTrial) -> str:
     return canonical_json([trial.fold, trial.data_fingerprint]) + shape_of(trial.config)
+
+
+class WarmData:
+    """Holds the data of the last trial: the next one with equal data starts at once.
+
+    The memory that the process has freed stays with it while the trials have tensors of equal shapes
+    (`segbench.engine.heap`); it goes back before one of another shape, whose peak it would not be.
+    """
+
+    def __init__(self, project: Project, prepare: Callable[..., PreparedData] | None = None) -> None:
+        self._project = project
+        self._prepare = prepare or _prepare
+        self._key: str | None = None
+        self._shape: str | None = None
+        self._data: PreparedData | None = None
+
+    def get(self, config: TrialConfig, *, fold: int, fingerprint: str) -> PreparedData:
+        """Return the prepared data of a trial.
+
+        Raises:
+            DataError: The data are not those that the sweep was planned with.
+        """
+        chosen = config.to_json()
+        key = canonical_json([fold, fingerprint, *(chosen[name] for name in ("dataset", "split", "input"))])
+        if key != self._key:
+            self._key = self._data = None  # let go of the old memory map before the new one is made
+            self._data = self._prepare(config, self._project, fold=fold)
+            if self._data.fingerprint != fingerprint:
+                raise DataError(
+                    message(
+                        f"data set {config.dataset.name}",
+                        "the files have changed since the sweep was planned",
+                        got=self._data.fingerprint[:16],
+                        known=[fingerprint[:16]],
+                        see="Run segbench sweep again: it plans with the data as they are now",
+                    )
+                )
+            self._key = key
+        shape = shape_of(chosen)
+        if shape != self._shape:
+            return_freed_memory()
+            self._shape = shape
+        assert self._data is not None
+        return self._data
+
+
+def _prepare(config: TrialConfig, project: Project, *, fold: int) -> PreparedData:
+    from segbench.data import prepare
+
+    return prepare(config, project, fold=fold)

@@ -13,13 +13,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from segbench.config.trial import TrialConfig, identity, variant_digests
 from segbench.data.pictures import as_rgb, overlay
-from segbench.errors import ResultsError, SegbenchError, message
+from segbench.errors import ResultsError, message
 from segbench.quantities import QUANTITIES, OverEpochs
 from segbench.records import State, TrialRecord
 from segbench.store import trials
@@ -63,19 +63,9 @@ def check_identity(trial: QueuedTrial) -> None:
 
 def new_record(trial: QueuedTrial, experiment: ExperimentFolder) -> TrialRecord:
     """Return the record of a trial that has never run."""
-    return TrialRecord(
-        hash=trial.hash,
-        identity=trial.identity,
-        experiment=experiment.name,
-        levels=trial.levels,
-        config=trial.config,
-        config_hash=trial.config_hash,
-        seed=trial.seed,
-        fold=trial.fold,
-        data_fingerprint=trial.data_fingerprint,
-        variant_digests=variant_digests(TrialConfig.from_json(trial.config)),
-        search=trial.search,
-    )
+    digests = variant_digests(TrialConfig.from_json(trial.config))
+    asked = {name: value for name, value in vars(trial).items() if name != "is_tested"}
+    return TrialRecord(hash=trial.hash, experiment=experiment.name, variant_digests=digests, **asked)
 
 
 def begin(before: TrialRecord, trial: QueuedTrial, resources: Resources, root: Path) -> TrialRecord:
@@ -108,21 +98,6 @@ def begin(before: TrialRecord, trial: QueuedTrial, resources: Resources, root: P
         is_dirty=commit.is_dirty,
         versions=read_versions(),
     )
-
-
-def facts(run: TrainingRun) -> dict[str, Any]:
-    """Return what the record says of a network."""
-    return {
-        "parameters": run.parameters,
-        "trainable_parameters": run.trainable_parameters,
-        "flops": run.flops,
-    }
-
-
-def path_of(run: TrainingRun) -> dict[str, Any] | None:
-    """Return how a run computes; None: a user's engine that does not say."""
-    path: dict[str, Any] | None = getattr(run, "path", None)
-    return path
 
 
 def finished_event(record: TrialRecord) -> TrialFinished:
@@ -189,7 +164,7 @@ _GAP_PX: Final = 4
 
 
 def write_panels(data: PreparedData, selected: Evaluation, folder: TrialFolder) -> None:
-    """Draw a row an image: the image, its mask, the prediction (white: found, vermilion: false positive,
+    """Draw one row per image: the image, its mask, the prediction (white: found, vermilion: false positive,
     blue: missed, grey: not counted).
 
     Args:
@@ -305,12 +280,4 @@ def _over_epochs(how: OverEpochs, column: Mapping[int, float], selected: int | N
 
 def read_column(folder: TrialFolder, metric: str) -> dict[int, float]:
     """Return epoch -> value of a column of `epochs.csv`; empty where there is none yet."""
-    try:
-        header, body = trials.split_epochs(str(folder.epochs), folder.epochs.read_bytes())
-    except (OSError, SegbenchError):
-        return {}
-    columns = header.split(",")
-    if metric not in columns:
-        return {}
-    rows = [line.split(",") for line in body.splitlines()]
-    return {int(row[0]): float(row[columns.index(metric)]) for row in rows}
+    return {int(row["epoch"]): row[metric] for row in trials.read_rows(folder) if metric in row}

@@ -33,20 +33,17 @@ from segbench.store.lease import Lease, LeaseLost
 from segbench.store.queue import QueuedTrial
 from segbench.trial.events import EpochFinished, EpochProgress, Event, TrialStarted, label_trial
 from segbench.trial.limits import OutOfTime, Pulse, TimeLimit
-from segbench.trial.picking import shape_of
+from segbench.trial.picking import WarmData, shape_of
 from segbench.trial.provenance import now, write_diff
 from segbench.trial.record import (
     Resources,
     begin,
     check_identity,
-    facts,
     finished_event,
     logging_to,
     new_record,
-    path_of,
     write_outcome,
 )
-from segbench.trial.warm import WarmData
 
 if TYPE_CHECKING:
     from segbench.config.project import Project
@@ -308,27 +305,25 @@ class _Known:
     selected_epoch: int | None = None
 
 
+@dataclass
 class _Attempt:
     """One go at a trial, from lease to record."""
 
-    def __init__(
-        self,
-        trial: QueuedTrial,
-        project: Project,
-        folder: TrialFolder,
-        resources: Resources,
-        lease: Lease,
-        log: logging.Logger,
-        on_event: Callable[[Event], None],
-        should_stop: Callable[[], bool],
-        warm: WarmData,
-        pulse: Pulse,
-        limit: TimeLimit | None,
-    ) -> None:
-        self.trial, self.project, self.folder, self.resources = trial, project, folder, resources
-        self.lease, self.log, self.on_event, self.should_stop = lease, log, on_event, should_stop
-        self.warm, self.pulse, self.limit = warm, pulse, limit
-        self.config = TrialConfig.from_json(trial.config)
+    trial: QueuedTrial
+    project: Project
+    folder: TrialFolder
+    resources: Resources
+    lease: Lease
+    log: logging.Logger
+    on_event: Callable[[Event], None]
+    should_stop: Callable[[], bool]
+    warm: WarmData
+    pulse: Pulse
+    limit: TimeLimit | None
+
+    def __post_init__(self) -> None:
+        self.config = TrialConfig.from_json(self.trial.config)
+        self.label = label_trial(self.trial.levels, self.trial.search)
         self._last_progress_s = 0.0
         self._turn_began_s = time.monotonic()
         self._turns_s: deque[float] = deque(maxlen=_RECENT_EPOCHS)
@@ -346,7 +341,8 @@ class _Attempt:
             "attempt %d of %s, seed %d, fold %d", record.attempts, self.label, record.seed, record.fold
         )
         try:
-            self._announce()
+            epochs_done, device = trials.count_epochs(self.folder), self.resources.device
+            self.on_event(TrialStarted.of(self.trial, epochs_done=epochs_done, started=now(), device=device))
             data = self.warm.get(self.config, fold=self.trial.fold, fingerprint=self.trial.data_fingerprint)
             self.pulse.beat()
             record = self._run_within_memory(data, record)
@@ -376,30 +372,17 @@ class _Attempt:
         self.log.info("%s%s", record.state, f": {record.reason}" if record.reason else "")
         return record
 
-    @property
-    def label(self) -> str:
-        return label_trial(self.trial.levels, self.trial.search)
-
-    def _announce(self) -> None:
-        self.on_event(
-            TrialStarted(
-                hash=self.trial.hash,
-                label=self.label,
-                seed=self.trial.seed,
-                fold=self.trial.fold,
-                epochs=self.config.epochs,
-                epochs_done=trials.count_epochs(self.folder),
-                started=now(),
-                device=self.resources.device,
-            )
-        )
-
     def _run_within_memory(self, data: PreparedData, record: TrialRecord) -> TrialRecord:
         """Run the trial; where memory runs out, go on with parts of batches if that changes nothing."""
         while True:
             try:
                 self._run = self._open_run(data, record.micro_batch)
-                record = replace(record, **facts(self._run))
+                record = replace(
+                    record,
+                    parameters=self._run.parameters,
+                    trainable_parameters=self._run.trainable_parameters,
+                    flops=self._run.flops,
+                )
                 limits = () if self.trial.search is None else self.trial.search.limits
                 refusal = find_excess(limits, record)
                 if refusal is not None:
@@ -464,7 +447,7 @@ class _Attempt:
             weights.set_aside(self.folder)
             run = self._build(self.config, data, micro_batch=micro_batch)
         if hasattr(run, "on_batch"):
-            run.on_batch = self._on_batch
+            run.on_batch = lambda: self._on_step(1, 1)  # shows that an evaluation goes on
         self.lease.check()
         trials.rewrite_epochs(self.folder, run.history)
         return run
@@ -506,10 +489,6 @@ class _Attempt:
         self.log.info("epoch %d: %s", epoch.epoch, ", ".join(f"{k} {v:.5g}" for k, v in row.items()))
         self.on_event(EpochFinished(hash=self.trial.hash, epoch=epoch.epoch, row=row))
 
-    def _on_batch(self) -> None:
-        """Show that an evaluation goes on."""
-        self._on_step(1, 1)
-
     def _on_step(self, step: int, num_steps: int) -> None:
         self.pulse.step()
         if self.limit is not None and self.limit.is_over():
@@ -528,7 +507,7 @@ class _Attempt:
         failure: FailureKind | None = None,
     ) -> TrialRecord:
         if self._run is not None:
-            record = replace(record, path=path_of(self._run))
+            record = replace(record, path=getattr(self._run, "path", None))  # a user's engine may have none
         run = self._run or self._known
         history, selected = run.history, run.selected_epoch
         objective = None

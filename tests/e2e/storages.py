@@ -21,12 +21,12 @@ import pytest
 
 import segbench
 from segbench.dashboard.address import find_address
-from segbench.dashboard.shown import read_objectives
 from segbench.dashboard.storage import close_storage, open_storage
 from segbench.dashboard.study import STATES
 from segbench.records import State
 from segbench.store.layout import ExperimentFolder
 from segbench.store.trials import read_trial
+from segbench.trial.record import read_column
 
 SERVER = "SEGBENCH_TEST_POSTGRES"
 
@@ -101,7 +101,7 @@ def check_equal(trials: list[optuna.trial.FrozenTrial], folder: ExperimentFolder
         trial = shown[trial_hash]
         assert trial.state is STATES[record.state]
         assert trial.user_attrs["state"] == str(record.state)
-        assert trial.intermediate_values == read_objectives(folder.trial(trial_hash), metric)
+        assert trial.intermediate_values == read_column(folder.trial(trial_hash), metric)
         if record.state in (State.COMPLETE, State.PRUNED):
             assert trial.value == record.objective
         asked = record.search.parameters if record.search is not None else record.levels

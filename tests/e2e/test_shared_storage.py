@@ -12,7 +12,7 @@ import pytest
 from storages import postgres_database, read_study
 
 from segbench.dashboard.address import find_address
-from segbench.dashboard.shown import ShownTrial, level_dimension
+from segbench.dashboard.shown import ShownTrial
 from segbench.dashboard.study import StudyMirror
 from segbench.records import State
 
@@ -38,7 +38,7 @@ def mirror_an_experiment(url: str, name: str) -> None:
             fold=0,
             state=State.WAITING,
             parameters={"norm": "batch"},
-            space={"norm": level_dimension(("batch", "none"))},
+            space={"norm": {"levels": ["batch", "none"]}},
         )
         for number in range(NUM_TRIALS)
     ]

@@ -123,7 +123,7 @@ class Launcher(ABC):
 
     @abstractmethod
     def describe(self) -> Sequence[str]:
-        """Say where workers run and how many, a line each."""
+        """Say where workers run and how many, in one or more lines."""
 
     @property
     @abstractmethod

@@ -8,15 +8,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
 
-import segbench
 from segbench.store.atomic import write_errors
 from segbench.store.layout import ExperimentFolder
 from segbench.sweep.launchers import Exit, Launcher, Request
+from segbench.sweep.process import python_path
 from segbench.trial.devices import Slot, loader_workers, plan_slots
 from segbench.trial.events import Event, read_event
 from segbench.trial.limits import Deadline
@@ -63,12 +62,11 @@ class LocalLauncher(Launcher):
             threads=request.threads,
             num_trials=request.num_trials,
         )
-        loaders = request.loader_workers
         return cls(
             request.folder,
             request.experiment.project.root,
             slots,
-            loader_workers(slots[0].device, slots[0].threads) if loaders is None else loaders,
+            loader_workers(slots[0].device, slots[0].threads, request.loader_workers),
             deadline=request.deadline,
             hang_timeout_s=request.hang_timeout_s,
         )
@@ -114,17 +112,11 @@ class LocalLauncher(Launcher):
                 stdin=subprocess.PIPE,  # held open: its end tells the worker that we are gone
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, **_python_path(), **slot.environment},
+                env={**os.environ, "PYTHONPATH": python_path(), **slot.environment},
                 process_group=0,  # the terminal's Ctrl-C reaches us alone; we pass it on
             )
         self._workers[process.pid] = (number, process)
-        assert process.stdout is not None
-        threading.Thread(
-            target=self._listen,
-            args=(process.pid, process, process.stdout),
-            name=f"worker {number}",
-            daemon=True,
-        ).start()
+        threading.Thread(target=self._listen, args=(process,), name=f"worker {number}", daemon=True).start()
         return process.pid
 
     def poll(self, timeout_s: float) -> Iterator[tuple[int, Event | Exit]]:
@@ -151,17 +143,11 @@ class LocalLauncher(Launcher):
             with suppress(ProcessLookupError):
                 os.killpg(worker, signal.SIGKILL)  # with the processes that it has started
 
-    def _listen(self, pid: int, process: subprocess.Popen[bytes], pipe: IO[bytes]) -> None:
-        with pipe:
+    def _listen(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        with process.stdout as pipe:
             for line in pipe:
                 event = read_event(line.decode("utf-8", "replace"))
                 if event is not None:
-                    self._said.put((pid, event))
-        self._said.put((pid, Exit(pid, process.wait())))
-
-
-def _python_path() -> Mapping[str, Any]:
-    """Let a worker import this very segbench, installed or not."""
-    package = str(Path(segbench.__file__).parent.parent)
-    before = os.environ.get("PYTHONPATH")
-    return {"PYTHONPATH": package + (os.pathsep + before if before else "")}
+                    self._said.put((process.pid, event))
+        self._said.put((process.pid, Exit(process.pid, process.wait())))

@@ -34,7 +34,7 @@ from segbench.store.atomic import write_text
 from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import JOB_VARIABLE
 from segbench.store.queue import Queue
-from segbench.sweep import stop
+from segbench.sweep import process
 from segbench.sweep.launchers import Exit, Launcher, Request
 from segbench.trial.events import Event
 from segbench.trial.provenance import now
@@ -263,29 +263,6 @@ def _time_left_s(job: str | None) -> int | None:
         return None
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
     return ((24 * days + hours) * 60 + minutes) * 60 + seconds
-
-
-class MoreTime:
-    """Has Slurm start a job again whose time is up, so that a sweep goes on without a supervisor.
-
-    Args:
-        folder: The experiment's.
-    """
-
-    def __init__(self, folder: ExperimentFolder) -> None:
-        self._folder = folder
-        self._epochs_before = _count_epochs(folder)
-
-    def ask(self) -> None:
-        """Ask, where work is left and the time was of use."""
-        job = slurm_job()
-        if job is None or not self._folder.queue.exists():
-            return
-        if _count_epochs(self._folder) <= self._epochs_before:
-            print(f"job {job}: no epoch has ended within its time, so it is not started again", flush=True)
-            return
-        print(f"job {job}: its time is up, Slurm is asked to start it again", flush=True)
-        subprocess.run(["scontrol", "requeue", job], check=False)
 
 
 def _count_epochs(folder: ExperimentFolder) -> int:
@@ -548,7 +525,25 @@ class SlurmLauncher(Launcher):
 
     @classmethod
     def more_time(cls, folder: ExperimentFolder) -> Callable[[], None]:
-        return MoreTime(folder).ask
+        """Return what has Slurm start a job again whose time is up, so that a sweep needs no supervisor.
+
+        It asks only where work is left and the time was of use.
+        """
+        before = _count_epochs(folder)
+
+        def ask() -> None:
+            job = slurm_job()
+            if job is None or not folder.queue.exists():
+                return
+            if _count_epochs(folder) <= before:
+                print(
+                    f"job {job}: no epoch has ended within its time, so it is not started again", flush=True
+                )
+                return
+            print(f"job {job}: its time is up, Slurm is asked to start it again", flush=True)
+            subprocess.run(["scontrol", "requeue", job], check=False)
+
+        return ask
 
     def renewed(self, request: Request) -> SlurmLauncher:
         return self.open(request)
@@ -580,7 +575,7 @@ class SlurmLauncher(Launcher):
         Raises:
             SlurmRefuses: Slurm does not answer.
         """
-        listed = self._list()
+        listed = list_jobs(self._submission.name)
         known = {job.job: job for job in read_jobs(self._folder)}
         for job, seen in listed.items():
             if seen.state not in ENDED and (job in known or seen.comment == self._submission.comment):
@@ -639,7 +634,7 @@ class SlurmLauncher(Launcher):
         if number == signal.SIGKILL:
             self._cancel(self.jobs)
         else:
-            stop.ask(self._folder, is_now=number == signal.SIGINT)
+            process.ask(self._folder, is_now=number == signal.SIGINT)
             self._cancel(self.jobs, "--state=PENDING")
         self._hurry()
 
@@ -676,14 +671,11 @@ class SlurmLauncher(Launcher):
         self._hurry()
         self._write()
 
-    def _list(self) -> dict[str, Listed]:
-        return list_jobs(self._submission.name)
-
     def _look(self) -> None:
         self._pause_s = min(LONGEST_POLL_S, 1.5 * self._pause_s)
         self._poll_at = self._clock() + self._pause_s
         try:
-            listed = self._list()
+            listed = list_jobs(self._submission.name)
         except SlurmRefuses as error:  # a controller that restarts: the jobs go on
             self._tell(str(error))
             return

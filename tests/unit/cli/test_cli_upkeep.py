@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from segbench.cli import status_view
+from segbench.cli import status
 from segbench.cli.app import app
+from segbench.cli.logs import LogFile, follow_logs
 from segbench.config.load import load_experiment
 from segbench.plan.overview import look_over, time_left_s
 from segbench.plan.plan import plan_trials
@@ -20,7 +21,6 @@ from segbench.store.gc import Keep, find_garbage, remove_garbage
 from segbench.store.layout import ExperimentFolder, ResultsFolder, TrialFolder
 from segbench.store.lease import Lease
 from segbench.store.trials import write_trial
-from segbench.sweep.logs import LogFile, follow_logs
 
 TEXT = """
 question: What is left behind?
@@ -143,7 +143,7 @@ def test_watching_ends_when_nothing_is_left(
         looks.append(look_over(load_experiment("norms")))
         return looks[-1]
 
-    status_view.watch_overview(look, interval_s=0.0)  # type: ignore[arg-type]
+    status.watch_overview(look, interval_s=0.0)  # type: ignore[arg-type]
     assert len(looks) == 4
     text = capsys.readouterr().out
     assert text.count("norms") == 4, "in a pipe it is printed whenever it has changed"

@@ -15,14 +15,14 @@ from sweep_fakes import FakeEngine
 from segbench.config.experiment import Experiment
 from segbench.dashboard import mirror as mirrors
 from segbench.dashboard.address import default_address, find_address
-from segbench.dashboard.mirror import check_storage, make_mirror, read_objectives
+from segbench.dashboard.mirror import check_storage, make_mirror
 from segbench.dashboard.shown import ShownTrial
 from segbench.dashboard.storage import close_storage, open_storage
 from segbench.dashboard.study import StudyMirror
 from segbench.store.layout import ExperimentFolder, ResultsFolder
 from segbench.store.queue import QueuedTrial
 from segbench.trial.events import EpochFinished
-from segbench.trial.record import Resources
+from segbench.trial.record import Resources, read_column
 from segbench.trial.run import run_trial
 
 
@@ -133,13 +133,13 @@ def test_objectives_come_from_epochs_csv(
     folder: ExperimentFolder, queued: list[QueuedTrial], train: Callable[..., object]
 ) -> None:
     trial = folder.trial(queued[0].hash)
-    assert read_objectives(trial, "val_dice") == {}
+    assert read_column(trial, "val_dice") == {}
     train(queued[0])
-    assert read_objectives(trial, "val_dice") == {1: 0.1, 2: 0.4, 3: 0.3, 4: 0.2}
-    assert read_objectives(trial, "val_nothing") == {}
+    assert read_column(trial, "val_dice") == {1: 0.1, 2: 0.4, 3: 0.3, 4: 0.2}
+    assert read_column(trial, "val_nothing") == {}
     with trial.epochs.open("a") as file:
         file.write("5,0.1,torn")
-    assert len(read_objectives(trial, "val_dice")) == 4
+    assert len(read_column(trial, "val_dice")) == 4
 
 
 def test_a_sweep_never_waits_for_a_slow_database(

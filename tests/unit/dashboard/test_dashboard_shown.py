@@ -217,15 +217,15 @@ def test_pictures_are_only_those_of_trials_and_only_read(tmp_path: Path) -> None
     assert trial.panels.read_bytes() == b"picture"
 
 
-def test_the_inbox_keeps_one_entry_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_inbox_keeps_one_entry_per_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirrors, "MOST_VALUES", 3)
     inbox = Inbox()
-    inbox.put_new("a")
+    inbox.put("a", is_new=True)
     for epoch in range(1, 6):
         inbox.put_epoch("a", epoch, epoch / 10)
         inbox.put_epoch("a", epoch, epoch / 10)
-    inbox.put_state("b")
-    inbox.put_state("a")
+    inbox.put("b", has_state=True)
+    inbox.put("a", has_state=True)
     assert len(inbox) == 2
     name, change = inbox.take() or (None, Change())
     assert name == "a"
@@ -241,7 +241,7 @@ def test_the_inbox_keeps_one_entry_a_trial(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_inbox_waits_no_longer_than_it_is_told() -> None:
     inbox = Inbox()
     assert inbox.take(0.01) is None
-    inbox.put_state("a")
+    inbox.put("a", has_state=True)
     inbox.clear()
     assert len(inbox) == 0
     assert not inbox.is_over

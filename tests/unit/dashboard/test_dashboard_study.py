@@ -13,7 +13,7 @@ import pytest
 
 from segbench import dashboard
 from segbench.dashboard.address import StorageAddress, find_address
-from segbench.dashboard.shown import ShownTrial, level_dimension
+from segbench.dashboard.shown import ShownTrial
 from segbench.dashboard.storage import artifact_id, close_storage, open_storage
 from segbench.dashboard.study import StudyMirror
 from segbench.records import State
@@ -27,7 +27,7 @@ def shown(number: int, state: State = State.WAITING, **changes: object) -> Shown
         "fold": 0,
         "state": state,
         "parameters": {"norm": ("batch", "none")[number // 2]},
-        "space": {"norm": level_dimension(("batch", "none"))},
+        "space": {"norm": {"levels": ["batch", "none"]}},
     }
     return ShownTrial(**{**values, **changes})
 
@@ -145,7 +145,7 @@ def test_mirror_is_rebuilt_where_the_design_contradicts_it(
 ) -> None:
     complete = shown(0, State.COMPLETE, objective=0.5, intermediate={1: 0.4, 2: 0.5})
     mirror.synchronise([complete, shown(1, State.FAILED)])
-    grown = {"norm": level_dimension(("batch", "none", "dyt"))}
+    grown = {"norm": {"levels": ["batch", "none", "dyt"]}}
     changes = {
         "axis grown": [replace(complete, space=grown), shown(1, State.FAILED, space=grown)],
         "run again": [complete, shown(1, State.WAITING)],
@@ -154,7 +154,7 @@ def test_mirror_is_rebuilt_where_the_design_contradicts_it(
             replace(
                 complete,
                 parameters={"norm": "BN"},
-                space={"norm": level_dimension(("BN", "none"))},
+                space={"norm": {"levels": ["BN", "none"]}},
             ),
         ],
     }
@@ -196,7 +196,7 @@ def test_a_rebuilt_study_keeps_times_details_and_pictures(address: StorageAddres
     )
     for name in ("BN", "batch"):
         mirror = open_mirror(address)
-        space = {"norm": level_dimension((name, "none"))}
+        space = {"norm": {"levels": [name, "none"]}}
         mirror.synchronise([replace(trial, parameters={"norm": name}, space=space)])
         mirror.close()
     (found,) = read(address)

@@ -15,6 +15,7 @@ from segbench.guards.data import DataSubject, cells_of
 from segbench.guards.finding import keep, recall, remembered
 from segbench.plan.plan import plan_trials
 from segbench.sweep import launch
+from segbench.sweep.studies import study_of
 
 TEXT = """
 question: Does it matter?
@@ -65,7 +66,7 @@ def test_pixels_that_are_not_decoded_are_named_and_not_decoded(load: Callable[..
 def test_a_sweep_decodes_before_the_guards_look(load: Callable[..., Experiment]) -> None:
     experiment = load()
     told: list[tuple[int, int]] = []
-    found = launch.check_job(launch.plan_job(experiment), on_decoded=lambda *counts: told.append(counts))
+    found = launch.check_job(study_of(experiment).job(), on_decoded=lambda *counts: told.append(counts))
     assert told[-1] == (8, 8)
     assert "SB100" not in {f.code for f in found}
 
@@ -74,7 +75,7 @@ def test_what_was_looked_at_is_not_looked_at_again(
     load: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = load()
-    job = launch.plan_job(experiment)
+    job = study_of(experiment).job()
     found = launch.check_job(job)
     looks: list[object] = []
     monkeypatch.setattr(DataSubject, "of", lambda *subject: looks.append(subject))
@@ -89,7 +90,7 @@ def test_what_was_looked_at_is_not_looked_at_again(
 def test_another_design_is_looked_at(
     load: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch, before: str, after: str
 ) -> None:
-    launch.check_job(launch.plan_job(load()))
+    launch.check_job(study_of(load()).job())
     looks: list[object] = []
     monkeypatch.setattr(design, "ask", lambda asks, subject: looks.append(asks) or ())
     check_work(plan_trials(load(DESIGN.replace(before, after))))
@@ -146,7 +147,7 @@ def refusal(load: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch, *f
     from segbench.cli.sweep import _heed
 
     monkeypatch.setattr(launch, "check_plan", lambda plan: found)
-    _heed(launch.plan_job(load()), is_strict=False)
+    _heed(study_of(load()).job(), is_strict=False)
 
 
 def test_an_error_about_the_study_exits_with_2_and_one_about_the_disk_with_3(
@@ -177,7 +178,7 @@ def test_a_warning_is_printed_and_refuses_under_strict(
     refusal(load, monkeypatch, warning)
     assert "warning SB119: arms differ." in capsys.readouterr().err
     with pytest.raises(ExperimentError, match=r"^SB119 arms differ\.$"):
-        _heed(launch.plan_job(load()), is_strict=True)
+        _heed(study_of(load()).job(), is_strict=True)
 
 
 def test_levels_are_built_once(load: Callable[..., Experiment], monkeypatch: pytest.MonkeyPatch) -> None:

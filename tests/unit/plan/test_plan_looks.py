@@ -13,7 +13,7 @@ from segbench.plan.plan import plan_trials, present
 from segbench.records import Role
 from segbench.store.queue import Queue
 from segbench.store.trials import read_trial
-from segbench.sweep import launch
+from segbench.sweep.studies import study_of
 from segbench.trial.run import Resources, run_trial
 
 TUNED_LOOKS = DOCUMENT + (
@@ -32,7 +32,7 @@ def _data(monkeypatch: pytest.MonkeyPatch, fake_engine: FakeEngine) -> None:
 
 def run(experiment: Experiment) -> list[tuple[str | None, int]]:
     """Do what a supervisor does at the present look; return the role and seed of every trial that ran."""
-    job = launch.plan_job(experiment)
+    job = study_of(experiment).job()
     job.folder.root.mkdir(parents=True, exist_ok=True)
     source, ran = job.study.source(job, ahead=1), []
     for _ in range(100):

@@ -22,10 +22,9 @@ from segbench.errors import ExperimentError, ResultsError
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import QueuedTrial
+from segbench.sweep import loggers as logs
 from segbench.sweep.launch import write_document
-from segbench.sweep.loggers import log as logs
-from segbench.sweep.loggers.log import Log, Logger, logging
-from segbench.sweep.loggers.trial import read_logged
+from segbench.sweep.loggers import Log, Logger, logging, read_logged
 from segbench.trial.run import Resources, run_trial
 
 needs_tensorboard = pytest.mark.skipif(
@@ -249,7 +248,7 @@ def test_a_sweep_is_followed_to_its_end(folder: ExperimentFolder, trained: list[
 def test_a_missing_package_names_the_extra_before_work_starts(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("segbench.sweep.loggers.log.find_spec", lambda name: None)
+    monkeypatch.setattr("segbench.sweep.loggers.find_spec", lambda name: None)
     monkeypatch.chdir(experiment.project.root)
     for words, option in (
         (["sweep", "exp", "--log", "wandb"], "--log"),

@@ -16,8 +16,8 @@ from segbench.records import SearchPlace, State, TrialRecord
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import Queue
-from segbench.sweep.search import SearchRun, is_over
-from segbench.sweep.search_records import chosen_proposals, read_known, read_past
+from segbench.sweep.search import chosen_proposals, is_over, read_known, read_past
+from segbench.sweep.sources import SearchRun
 from segbench.trial.record import measure_trial
 from segbench.trial.run import Resources, run_trial
 

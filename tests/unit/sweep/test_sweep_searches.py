@@ -16,8 +16,8 @@ from segbench.config.experiment import Constraint, Goal, Level, Search, SearchPa
 from segbench.config.searches import optuna_classes
 from segbench.errors import ExperimentError
 from segbench.records import State
-from segbench.sweep.search_records import Proposal
-from segbench.sweep.searches import SearchStudy
+from segbench.sweep.search import Proposal
+from segbench.sweep.searches import ProposalStudy
 
 NUMBERS = (
     SearchParameter(name="lr", path="optimizer.lr", low=1e-5, high=1e-1, log=True),
@@ -73,10 +73,10 @@ def run(
     """
     past: dict[int, Proposal] = {}
     waiting: list[int] = []
-    study = SearchStudy("exp", search, direction="maximize", epochs=9, known=known)
+    study = ProposalStudy("exp", search, direction="maximize", epochs=9, known=known)
     for turn in range(num):
         if turn in restarts:
-            study = SearchStudy(
+            study = ProposalStudy(
                 "exp", search, direction="maximize", epochs=9, proposals=[*past.values()], known=known
             )
         asked = study.ask()
@@ -142,7 +142,7 @@ def test_generations_say_what_they_come_from(sampler: str) -> None:
 @pytest.mark.parametrize("sampler", ["cmaes", "nsga2"])
 def test_a_lost_record_stops_no_generation(sampler: str) -> None:
     proposals = [p for p in run(make(sampler), 14) if p.number not in (6, 9)]
-    study = SearchStudy("exp", make(sampler), direction="maximize", epochs=9, proposals=proposals)
+    study = ProposalStudy("exp", make(sampler), direction="maximize", epochs=9, proposals=proposals)
     assert study.num_proposals == 14
     assert study.ask().number == 14
 
@@ -151,7 +151,7 @@ def test_nothing_is_proposed_twice_while_the_space_has_more() -> None:
     space = (replace(NUMBERS[2], high=5), NORM)
     for sampler in ("tpe", "random", "nsga2", "qmc", "bruteforce"):
         search = make(sampler, parameters=space)
-        study = SearchStudy("exp", search, direction="maximize", epochs=9)
+        study = ProposalStudy("exp", search, direction="maximize", epochs=9)
         found = []
         for _ in range(10):
             proposal = study.ask()
@@ -178,7 +178,7 @@ def test_a_point_that_is_added_later_is_asked_next() -> None:
     search = make("random")
     past = run(search, 3)
     point = {"lr": 1e-3, "decay": 0.5, "depth": 3, "norm": "none"}
-    again = SearchStudy(
+    again = ProposalStudy(
         "exp", replace(search, enqueue=(point,)), direction="maximize", epochs=9, proposals=past
     )
     assert again.ask().parameters == point
@@ -202,7 +202,7 @@ def test_what_is_known_may_grow_without_moving_the_parents() -> None:
     firsts = {place["generation"]: place["parents"] for place in places if "parents" in place}
     assert any(number < 0 for number in firsts[1])
     assert min(firsts[1]) >= -6
-    grown = SearchStudy("exp", search, direction="maximize", epochs=9, proposals=past, known=known)._study
+    grown = ProposalStudy("exp", search, direction="maximize", epochs=9, proposals=past, known=known)._study
     kept = grown._storage.get_study_system_attrs(grown._study_id)
     (ids,) = [value for key, value in kept.items() if key.endswith(":1")]
     parents = [known[-1 - n] if n < 0 else past[n] for n in firsts[1]]
@@ -231,7 +231,7 @@ def test_a_proposal_without_every_value_teaches_nothing(state: State) -> None:
         measured={"val_dice": 0.7},
     )
     for sampler in ("tpe", "nsga2"):
-        study = SearchStudy(
+        study = ProposalStudy(
             "exp", make(sampler, goals=GOALS), direction="maximize", epochs=9, proposals=[first]
         )
         second = study.ask()
@@ -247,7 +247,7 @@ def with_pruner(pruner: str, **settings: Any) -> Search:
     return make("random", 30, pruner=pruner, pruner_warmup_epochs=warmup_epochs, pruner_settings=settings)
 
 
-def prune_epochs(study: SearchStudy, levels: Sequence[float]) -> list[int | None]:
+def prune_epochs(study: ProposalStudy, levels: Sequence[float]) -> list[int | None]:
     """Train proposals of constant objectives; return when each was stopped."""
     found: list[int | None] = []
     for level in levels:
@@ -276,7 +276,7 @@ CASES = {
 @pytest.mark.parametrize("pruner", CASES)
 def test_every_pruner_stops_the_worse_at_its_epochs(pruner: str) -> None:
     search, epochs = CASES[pruner]
-    stopped = prune_epochs(SearchStudy("exp", search, direction="maximize", epochs=9), LEVELS)
+    stopped = prune_epochs(ProposalStudy("exp", search, direction="maximize", epochs=9), LEVELS)
     assert {epoch for epoch in stopped if epoch is not None} == set(epochs)
     assert stopped[2] is stopped[8] is None, "the best are never stopped"
 
@@ -284,11 +284,11 @@ def test_every_pruner_stops_the_worse_at_its_epochs(pruner: str) -> None:
 @pytest.mark.parametrize("pruner", CASES)
 def test_a_killed_search_prunes_as_it_would_have_pruned(pruner: str) -> None:
     search, _ = CASES[pruner]
-    undisturbed = prune_epochs(SearchStudy("exp", search, direction="maximize", epochs=9), LEVELS)
+    undisturbed = prune_epochs(ProposalStudy("exp", search, direction="maximize", epochs=9), LEVELS)
     past: list[Proposal] = []
     found: list[int | None] = []
     for number, level in enumerate(LEVELS):
-        study = SearchStudy("exp", search, direction="maximize", epochs=9, proposals=past)
+        study = ProposalStudy("exp", search, direction="maximize", epochs=9, proposals=past)
         found += prune_epochs(study, [level])
         seen = found[-1] or 9
         past.append(
@@ -307,8 +307,8 @@ def test_a_killed_search_prunes_as_it_would_have_pruned(pruner: str) -> None:
 def test_what_a_warm_start_knows_prunes_nothing(pruner: str) -> None:
     search, _ = CASES[pruner]
     known = run(make("random"), 8)
-    study = SearchStudy("exp", search, direction="maximize", epochs=9, known=known)
-    cold = SearchStudy("exp", search, direction="maximize", epochs=9)
+    study = ProposalStudy("exp", search, direction="maximize", epochs=9, known=known)
+    cold = ProposalStudy("exp", search, direction="maximize", epochs=9)
     assert prune_epochs(study, LEVELS) == prune_epochs(cold, LEVELS)
 
 
@@ -381,7 +381,7 @@ def objective(parameters: object) -> float:
     return 1 - abs(float(parameters["lr"]) - 0.01)  # type: ignore[index]
 
 
-def run_search(study: SearchStudy, count: int) -> list[Proposal]:
+def run_search(study: ProposalStudy, count: int) -> list[Proposal]:
     asked = []
     for _ in range(count):
         proposal = study.ask()
@@ -392,7 +392,7 @@ def run_search(study: SearchStudy, count: int) -> list[Proposal]:
 
 
 def test_search_goes_on_as_if_it_had_never_stopped() -> None:
-    undisturbed = run_search(SearchStudy("exp", SPACE, direction="maximize", epochs=4), 16)
+    undisturbed = run_search(ProposalStudy("exp", SPACE, direction="maximize", epochs=4), 16)
     assert len({str(p.parameters) for p in undisturbed}) == 16
     done = [
         replace(
@@ -403,14 +403,14 @@ def test_search_goes_on_as_if_it_had_never_stopped() -> None:
         )
         for p in undisturbed[:12]
     ]
-    resumed = SearchStudy("exp", SPACE, direction="maximize", epochs=4, proposals=reversed(done))
+    resumed = ProposalStudy("exp", SPACE, direction="maximize", epochs=4, proposals=reversed(done))
     assert resumed.num_proposals == 12
     assert run_search(resumed, 4) == undisturbed[12:]
 
 
 def test_search_keeps_open_and_missing_proposals() -> None:
     parameters = {"lr": 0.01, "depth": 3, "norm": "none"}
-    study = SearchStudy(
+    study = ProposalStudy(
         "exp",
         SPACE,
         direction="maximize",
@@ -428,7 +428,7 @@ def test_search_keeps_open_and_missing_proposals() -> None:
 
 
 def test_search_prunes_the_worse_half_after_the_warm_up() -> None:
-    study = SearchStudy("exp", SPACE, direction="maximize", epochs=4)
+    study = ProposalStudy("exp", SPACE, direction="maximize", epochs=4)
     for _ in range(5):
         number = study.ask().number
         for epoch in (1, 2, 3):
@@ -447,7 +447,7 @@ def test_search_prunes_the_worse_half_after_the_warm_up() -> None:
 @pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
 def test_search_stays_in_its_space(sampler: str, pruner: str) -> None:
     space = replace(SPACE, sampler=sampler, pruner=pruner)
-    for proposal in run_search(SearchStudy("exp", space, direction="maximize", epochs=4), 14):
+    for proposal in run_search(ProposalStudy("exp", space, direction="maximize", epochs=4), 14):
         assert 1e-5 <= proposal.parameters["lr"] <= 1e-1
         assert proposal.parameters["depth"] in (2, 3, 4)
         assert proposal.parameters["norm"] in ("batch", "none")

@@ -20,7 +20,6 @@ from segbench.store.queue import QueuedTrial
 from segbench.sweep.launchers import slurm as launcher
 from segbench.sweep.launchers.slurm import (
     Listed,
-    MoreTime,
     SlurmLauncher,
     SlurmRefuses,
     Submission,
@@ -347,12 +346,12 @@ def test_more_time_is_asked_for_only_where_the_time_was_of_use(
     monkeypatch.setenv("SLURM_JOB_ID", "12")
     folder.root.mkdir(parents=True)
     Queue(experiment=folder.name, trials=tuple(queued)).write(folder.queue)
-    more = MoreTime(folder)
-    more.ask()
+    more = SlurmLauncher.more_time(folder)
+    more()
     assert asked == []
     assert "no epoch has ended within its time" in capsys.readouterr().out
     trial = folder.trial(queued[0].hash)
     trial.path.mkdir(parents=True)
     trial.epochs.write_text("epoch,lr\n1,0.1\n")
-    more.ask()
+    more()
     assert asked == [["scontrol", "requeue", "12"]]

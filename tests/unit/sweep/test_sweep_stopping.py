@@ -18,10 +18,19 @@ import pytest
 from segbench.errors import Interrupted, ResultsError, TrialError
 from segbench.store.layout import ExperimentFolder
 from segbench.store.lease import Lease
-from segbench.sweep import stop
-from segbench.sweep.claim import detach, only_supervisor, without_detach
-from segbench.sweep.stop import StopFile, ask, stop_sweep
-from segbench.sweep.summary import Ending, describe, notifying, run_command
+from segbench.sweep import process
+from segbench.sweep.process import (
+    Ending,
+    StopFile,
+    ask,
+    describe,
+    detach,
+    notifying,
+    only_supervisor,
+    run_command,
+    stop_sweep,
+    without_detach,
+)
 from segbench.trial.limits import StopRequest
 
 
@@ -112,7 +121,7 @@ def test_nothing_to_stop(folder: ExperimentFolder) -> None:
 
 def test_stop_waits_until_nobody_works(folder: ExperimentFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     signals: list[tuple[int, int]] = []
-    monkeypatch.setattr(stop.os, "kill", lambda pid, number: signals.append((pid, number)))
+    monkeypatch.setattr(process.os, "kill", lambda pid, number: signals.append((pid, number)))
     supervisor, worker = Lease.acquire(folder.supervisor), Lease.acquire(folder.trial("0" * 12))
     assert supervisor is not None
     assert worker is not None
@@ -120,7 +129,7 @@ def test_stop_waits_until_nobody_works(folder: ExperimentFolder, monkeypatch: py
     found = stop_sweep(folder, timeout_s=0.3, say=said.append)
     assert (found.was_running, found.has_ended) == (True, False)
     assert said == ["asked its supervisor to stop at the end of the epoch; 1 running"]
-    assert signals == [(os.getpid(), stop.signal.SIGUSR1)]
+    assert signals == [(os.getpid(), process.signal.SIGUSR1)]
     threading.Timer(0.3, lambda: (worker.release(), supervisor.release())).start()
     assert stop_sweep(folder, is_now=True, timeout_s=20, say=said.append).has_ended
     assert json.loads(folder.stop_request.read_text())["now"] is True

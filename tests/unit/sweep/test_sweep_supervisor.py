@@ -23,13 +23,11 @@ from segbench.records import FailureKind, State
 from segbench.store import trials
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import Queue, QueuedTrial
-from segbench.sweep.claim import only_supervisor
 from segbench.sweep.display import PlainDisplay, SweepView
 from segbench.sweep.launchers import Exit, Launcher, Request
-from segbench.sweep.search import SearchRun, is_over
-from segbench.sweep.search_records import read_past
-from segbench.sweep.stop import ask
-from segbench.sweep.studies import FixedTrials
+from segbench.sweep.process import ask, only_supervisor
+from segbench.sweep.search import is_over, read_past
+from segbench.sweep.sources import FixedTrials, SearchRun
 from segbench.sweep.supervisor import Supervisor
 from segbench.sweep.worker import Crew, Worker
 from segbench.trial.limits import OUT_OF_TIME, Deadline, StopRequest, TimeLimit, Watchdog

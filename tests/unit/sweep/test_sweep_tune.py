@@ -23,8 +23,9 @@ from segbench.store.index import read_index
 from segbench.store.layout import ExperimentFolder
 from segbench.store.queue import Queue
 from segbench.sweep import launch
-from segbench.sweep.search_records import read_past
-from segbench.sweep.tune import TuneRun
+from segbench.sweep.search import read_past
+from segbench.sweep.sources import TuneRun
+from segbench.sweep.studies import study_of
 from segbench.trial.run import Resources, run_trial
 
 TUNED_DESIGN = DOCUMENT + (
@@ -62,7 +63,7 @@ def folder_of(experiment: Experiment) -> ExperimentFolder:
 
 
 def source_of(experiment: Experiment, *, workers: int = 1, **options: Any) -> TuneRun:
-    job = launch.plan_job(experiment, **options)
+    job = study_of(experiment).job(**options)
     launch.copy_reused(job)
     launch.reset_failed(job)
     return TuneRun(experiment, job.folder, job.plan.tunings, Planner(experiment), workers=workers)
@@ -123,7 +124,7 @@ def test_every_cell_gets_its_budget_and_its_winner_fresh_seeds(make_experiment: 
     assert plan.is_finished
     assert plan.orphans == ()
     assert plan.num_to_run == 0
-    assert launch.plan_job(experiment).is_over
+    assert study_of(experiment).job().is_over
     assert run(experiment) == []
 
 
@@ -281,7 +282,7 @@ def test_a_cell_whose_trials_all_diverge_could_not_be_tuned(
     run(experiment)
     assert {r.levels["norm"] for r in records(experiment, Role.TUNED)} == {"batch"}
     plan = plan_trials(experiment)
-    assert launch.plan_job(experiment).is_over
+    assert study_of(experiment).job().is_over
     assert tuning_lines(plan)[2].split("  ")[0] == "none"
     assert tuning_lines(plan)[2].endswith("could not be tuned: of 4 tuning trials 4 diverged")
     assert list(budgets_are_equal.function(plan)) == [], "divergence is an outcome, not a lack of budget"
@@ -306,8 +307,8 @@ def test_failed_trials_make_budgets_unequal(make_experiment: Make, fake_engine: 
         "exp: tune: tuning trials that failed leave cells a smaller budget than the 4 trials of others: "
         "none 2. Each log.txt says why; `segbench sweep exp --retry failed` runs them again."
     )
-    assert launch.plan_job(experiment).is_over
-    job = launch.plan_job(experiment, retries_failed=True)
+    assert study_of(experiment).job().is_over
+    job = study_of(experiment).job(retries_failed=True)
     assert not job.is_over
     assert len(job.tuning_to_retry) == 2
     fake_engine.objective = by_lr
@@ -322,7 +323,7 @@ def test_a_lost_tuning_trial_is_tried_by_every_sweep(make_experiment: Make) -> N
     record = records(experiment, Role.TUNING)[0]
     folder = folder_of(experiment).trial(record.hash)
     trials.write_trial(folder, replace(record, state=State.FAILED, failure=FailureKind.LOST))
-    assert launch.plan_job(experiment).tuning_to_retry == (folder,)
+    assert study_of(experiment).job().tuning_to_retry == (folder,)
 
 
 def test_equal_proposals_share_a_trial(make_experiment: Make, fake_engine: FakeEngine) -> None:
@@ -352,8 +353,8 @@ def test_only_and_seeds_take_a_part(make_experiment: Make) -> None:
         ("none", Role.TUNING, 1000): 4,
         ("none", Role.TUNED, 0): 1,
     }
-    assert launch.plan_job(experiment, only=["norm=none"], seeds="0").is_over
-    assert not launch.plan_job(experiment).is_over
+    assert study_of(experiment).job(only=["norm=none"], seeds="0").is_over
+    assert not study_of(experiment).job().is_over
 
 
 def test_the_index_tells_roles(make_experiment: Make) -> None:
@@ -385,7 +386,7 @@ def test_a_tuning_record_stands_for_no_tested_trial(make_experiment: Make, fake_
     (entry,) = plan_trials(here).entries
     assert entry.record is not None
     assert entry.state is State.WAITING
-    job = launch.plan_job(here)
+    job = study_of(here).job()
     assert len(job.to_run) == 1
     fake_engine.events.clear()
     record = run_trial(
@@ -405,7 +406,7 @@ def test_a_design_resets_what_was_only_tuned(make_experiment: Make) -> None:
     lr = said(winner)["parameters"]["lr"]
     text = DOCUMENT.replace("{adam: {lr: 1e-3}}", f"{{adam: {{lr: {lr!r}}}}}") + "seeds: [1000]\n"
     here = make_experiment(text)
-    launch.reset_failed(launch.plan_job(here))
+    launch.reset_failed(study_of(here).job())
     reset = trials.read_trial(folder_of(here).trial(winner.hash))
     assert (reset.state, reset.search) == (State.WAITING, None)
 

@@ -23,8 +23,8 @@ from segbench.store.lease import Lease
 from segbench.store.masks import read_masks
 from segbench.store.queue import QueuedTrial
 from segbench.trial.events import EpochFinished, EpochProgress, Event, TrialFinished, TrialStarted
+from segbench.trial.picking import WarmData
 from segbench.trial.run import Resources, run_trial
-from segbench.trial.warm import WarmData
 
 RESOURCES = Resources(device="cpu", threads=1)
 
@@ -257,7 +257,9 @@ def test_a_crash_is_recorded_and_raises_nothing(
 def test_changed_data_are_refused(run: Any, monkeypatch: pytest.MonkeyPatch, fake_engine: FakeEngine) -> None:
     from types import SimpleNamespace
 
-    monkeypatch.setattr(WarmData, "_load", lambda *a: SimpleNamespace(fingerprint="0" * 64))
+    monkeypatch.setattr(
+        "segbench.trial.picking._prepare", lambda *a, fold: SimpleNamespace(fingerprint="0" * 64)
+    )
     record = run()
     assert (record.state, record.failure) == (State.FAILED, FailureKind.DATA)
     assert record.reason == (
@@ -362,7 +364,9 @@ def test_equal_data_stay_warm(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loaded: list[int] = []
-    monkeypatch.setattr(WarmData, "_load", lambda self, config, fold: loaded.append(fold) or fake_data())
+    monkeypatch.setattr(
+        "segbench.trial.picking._prepare", lambda *a, fold: loaded.append(fold) or fake_data()
+    )
     warm = WarmData(experiment.project)
     for trial in queued:
         run_trial(trial, experiment.project, folder, RESOURCES, warm=warm)
@@ -372,10 +376,10 @@ def test_equal_data_stay_warm(
 def test_freed_memory_goes_back_before_a_trial_of_another_shape(
     experiment: Experiment, queued: list[QueuedTrial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(WarmData, "_load", lambda self, config, fold: fake_data())
+    monkeypatch.setattr("segbench.trial.picking._prepare", lambda *a, fold: fake_data())
     seen: list[int] = []
     returned: list[int] = []
-    monkeypatch.setattr("segbench.trial.warm.return_freed_memory", lambda: returned.append(len(seen)))
+    monkeypatch.setattr("segbench.trial.picking.return_freed_memory", lambda: returned.append(len(seen)))
     warm = WarmData(experiment.project)
     config = TrialConfig.from_json(queued[0].config)
     for batch_size, lr in [(2, 0.1), (2, 0.2), (4, 0.2), (4, 0.1), (2, 0.1)]:
