@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from segbench import registry
+from segbench.api import build_model
 from segbench.contract import Check, Subject
 
 AXIS = "init"
 SETTINGS = {
     "he": [{"mode": "fan_in"}, {"transposed": False}],
-    "xavier": [{"gain": 2.0}],
+    "xavier": [{"gain": 2.0}],  # `within: residual_blocks` asks for a network: see below
     "orthogonal": [{"gain": 2.0}],
 }
 
@@ -56,6 +57,44 @@ def test_he_is_normal_and_xavier_uniform() -> None:
     xavier = initialised(nn.Conv2d(32, 64, 3), "xavier").weight
     assert kurtosis(xavier) == pytest.approx(1.8, abs=0.05)
     assert xavier.abs().max().item() <= math.sqrt(6 / (288 + 576))
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"resnet34_unet_r4": {"width": 4, "blocks": [1, 1]}},
+        {"resnet34_unet_r3": {"width": 4, "blocks": [1, 1]}},
+        {"encoder_unet": {"encoder": "resnet18"}},
+    ],
+)
+def test_xavier_can_be_kept_to_residual_blocks(network: dict[str, dict[str, object]]) -> None:
+    """R4 draws so in its residual blocks alone: stem, decoder, end and head start as by default."""
+    modules = dict(build_model(network).named_modules())
+    blocks = [f"{name}." for name, module in modules.items() if type(module).__name__ == "BasicBlock"]
+    is_drawn = {}
+    for name, layer in modules.items():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            weight, default, xavier = (
+                initialised(layer, axis, **knobs).weight.detach().clone()
+                for axis, knobs in [
+                    ("xavier", {"within": "residual_blocks"}),
+                    ("default", {}),
+                    ("xavier", {}),
+                ]
+            )
+            assert not torch.equal(default, xavier)
+            is_drawn[name] = torch.equal(weight, xavier)
+            assert is_drawn[name] or torch.equal(weight, default)
+    assert {name for name, drawn in is_drawn.items() if drawn} == {
+        name for name in is_drawn if name.startswith(tuple(blocks))
+    }
+    assert 0 < sum(is_drawn.values()) < len(is_drawn)
+
+
+def test_xavier_in_residual_blocks_leaves_a_network_without_them() -> None:
+    layer = nn.Conv2d(3, 8, 3)
+    left = initialised(layer, "xavier", within="residual_blocks").weight.detach().clone()
+    assert torch.equal(left, initialised(layer, "default").weight)
 
 
 def test_he_can_leave_transposed_convolutions() -> None:

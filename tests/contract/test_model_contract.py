@@ -108,8 +108,8 @@ PARAMETERS = [
     ("unet_r1", {}, {"batch": 31_037_633}),
     ("unet_r2", {}, {"batch": 31_037_633}),
     ("unet_r3", {}, {"batch": 31_037_633}),
-    ("unet_r4", {}, {"batch": 17_262_977}),
-    ("unet_r4", {"up": "transposed"}, {"batch": 31_037_633}),
+    ("unet_r4", {}, {"batch": 31_037_633}),
+    ("unet_r4", {"up": "bilinear"}, {"batch": 17_262_977}),
     ("attention_unet", {}, {"batch": 31_554_628}),
     ("resnet34_unet", {}, {"batch": 29_162_049}),
     (

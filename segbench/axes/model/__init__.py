@@ -9,7 +9,8 @@ multiple of, as an expression of knobs, so that `segbench.sizes` refuses a size 
 segbench's own networks are assembled from `blocks.py`, `encoder.py`, `skips.py`, `decoder.py` and
 `ends.py`; a knob exchanges one part and renames no module of the others. The norm is built in every slot,
 `none` as `nn.Identity`, so modules keep their names. A library's network takes the arm's norm by the rule
-of `adoption.py`; `pretrained.py` marks weights that no `init` may draw.
+of `adoption.py`; `pretrained.py` marks weights that no `init` may draw. `assemble` marks the modules inside
+residual blocks as `is_in_residual_block`, which `init: {xavier: {within: residual_blocks}}` asks for.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from segbench.config.trial import Choice
 
 variant = marker("model")
+
+_RESIDUAL_BLOCKS = ("BasicBlock", "Bottleneck")
+"""Class names of residual blocks: ours, torchvision's, and those of libraries that keep these names."""
 
 
 def build(choice: Choice, norm: Choice, in_channels: int = 3, out_channels: int = 1) -> nn.Module:
@@ -76,4 +80,8 @@ def assemble(
         raise ExperimentError(message(f"model {model.name}", "the variant must return an nn.Module", got=got))
     if not hasattr(network, "size_multiple"):
         network.size_multiple = declared_multiple(model, knobs) or 1
+    for block in network.modules():
+        if type(block).__name__ in _RESIDUAL_BLOCKS:
+            for each in block.modules():
+                each.is_in_residual_block = True
     return network

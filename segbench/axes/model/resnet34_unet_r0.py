@@ -7,14 +7,18 @@ convolution and a 1x1 convolution. H and W are multiples of 32. 17,991,809 param
 17,978,241 without norm (17,985,025 where the double convolutions get a bias instead), 17,998,593 with DyT:
 the norm arm stands in the double convolutions only; stem, shortcuts and bottleneck keep batch norm.
 
-Left open by the study and chosen here: the skip's channels come first, also before the bottleneck's own; the
-transposed convolutions have a bias and nothing stands between the last one and the 1x1 convolution.
+The study prints its four concatenations as cat(x6, x5), cat(x8, x4), cat(x10, x3) and cat(x12, x2): the
+deeper map's channels come first, and the bottleneck's before its own input. In the study's U-Net the skip's
+channels come first.
+
+Left open by the study and chosen here: the transposed convolutions have a bias, and nothing stands between
+the last one and the 1x1 convolution.
 """
 
 PRESET = {
     "resnet34_unet": {
         "blocks": [3, 4, 6, 2],
-        "concat": "skip_first",
+        "concat": "up_first",
         "norm_scope": "double_convs",
         "block": "relu_before_sum",
         "shortcut_bias": True,

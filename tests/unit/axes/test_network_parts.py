@@ -36,7 +36,7 @@ def images(*shape: int) -> torch.Tensor:
     ("name", "knobs"),
     [
         ("unet_r4", {}),
-        ("unet_r4", {"up": "transposed"}),
+        ("unet_r4", {"up": "bilinear"}),
         ("unet", {"fit": "pad", "skips": "attention", "depth": 3}),
         ("resnet34_unet_r4", {"blocks": [1, 1, 1]}),
         ("resnet34_unet_r4", {"blocks": [1, 2], "stride_on": "every_block"}),
@@ -80,6 +80,24 @@ def test_pad_to_pads_and_crops_centred() -> None:
 def test_whose_channels_come_first(concat: str, order: list[float]) -> None:
     below, skip = torch.full((1, 1, 2, 2), 1.0), torch.full((1, 1, 2, 2), 2.0)
     assert Join(concat=concat)(below, skip)[0, :, 0, 0].tolist() == order
+
+
+def test_r0_concatenates_the_deeper_map_first_as_it_prints() -> None:
+    """Its ResNet-U-Net: cat(x6, x5), cat(x8, x4), cat(x10, x3), cat(x12, x2); its U-Net: the skip first."""
+    network = build("resnet34_unet_r0", blocks=[1, 1, 1, 1], width=8)
+    joins = []
+    for up in network.up:
+        up.join.register_forward_hook(lambda module, inputs, output: joins.append((*inputs, output)))
+    network(images(2, 3, 64, 64))
+    assert [(below.shape[1], skip.shape[1]) for below, skip, _ in joins] == [
+        (32, 64),
+        (4, 32),
+        (4, 16),
+        (4, 8),
+    ]
+    for below, skip, joined in joins:
+        assert torch.equal(joined, torch.cat([below, skip], dim=1))
+    assert {up.join.concat for up in build("unet_r0").up} == {"skip_first"}
 
 
 def test_the_order_is_a_permutation_of_inputs() -> None:
