@@ -1,7 +1,7 @@
 """Augmentation of reference study R1: one random affine map.
 
-Affine(translate +-.1, scale .8 to 1.2, rotate +-30 degrees) .5. Not stated, and chosen here: one scale
-for both directions, translation drawn for each, black (and background) where the map uncovers the
+Affine(translate +-.1, scale .8 to 1.2, rotate +-30 degrees) .5; one scale for both directions. Not stated,
+and chosen here: translation drawn for each direction, black (and background) where the map uncovers the
 frame, as in torchvision's RandomAffine.
 """
 

@@ -13,6 +13,7 @@ from segbench import registry
 from segbench.axes.augment import resolve_steps
 from segbench.config.document import read_document
 from segbench.config.resolve import resolve_choice
+from segbench.data.batched.steps import affine
 from segbench.errors import ExperimentError
 from segbench.samples import IGNORED
 
@@ -34,6 +35,15 @@ def test_the_recipes() -> None:
 def test_r0_is_the_list_that_norm_ablation_spells_out() -> None:
     written = read_document(EXPERIMENTS / "norm_ablation.yaml")["baseline"]["augment"].plain()
     assert resolve_choice("augment", {"transforms": {"steps": written}}) == resolve_choice("augment", "r0")
+
+
+def test_r1_scales_both_axes_together() -> None:
+    (step,) = resolve_choice("augment", "r1").knobs["steps"]
+    options = {**step["Affine"], "rotate": (0, 0), "translate_percent": None}
+    drawn = affine(np.random.default_rng(0).random((50, 7)), options, (64, 64))["map"]
+    across, down = drawn[:, 0, 0], drawn[:, 1, 1]
+    assert np.array_equal(across, down)
+    assert 1 / 1.2 <= across.min() < across.max() <= 1 / 0.8
 
 
 @pytest.mark.parametrize("name", RECIPES)
