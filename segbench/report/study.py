@@ -352,7 +352,7 @@ def as_options(texts: Sequence[str]) -> str:
 def _read(text: str, experiment: Experiment) -> Contrast:
     if not experiment.axes or experiment.search is not None:
         raise _problem("this experiment has no axes whose levels could be set against each other", text)
-    axis, rest = _axis(text, experiment)
+    axis, rest = _axis(text, ":", text, experiment)
     level, rest = _label(rest, axis, text)
     sign = next((sign for sign in _MINUS if rest.startswith(sign)), None)
     if sign is None:
@@ -369,13 +369,15 @@ def _read(text: str, experiment: Experiment) -> Contrast:
     return contrast
 
 
-def _axis(text: str, experiment: Experiment) -> tuple[Axis, str]:
+def _axis(text: str, sign: str, whole: str, experiment: Experiment) -> tuple[Axis, str]:
+    """Return the axis that a text begins with, and what stands behind it and the sign."""
     for axis in sorted(experiment.axes, key=lambda axis: len(axis.name), reverse=True):
-        if text.startswith(axis.name) and text[len(axis.name) :].lstrip().startswith(":"):
-            return axis, text[len(axis.name) :].lstrip()[1:].strip()
-    name, colon, _ = text.partition(":")
-    if not colon:
-        raise _problem(f"a contrast is written {_FORM}", text)
+        rest = text[len(axis.name) :].lstrip()
+        if text.startswith(axis.name) and rest.startswith(sign):
+            return axis, rest[1:].strip()
+    name, found, _ = text.partition(sign)
+    if not found:
+        raise _problem(f"a contrast is written {_FORM}", whole)
     raise _problem("there is no such axis", name.strip(), known=[axis.name for axis in experiment.axes])
 
 
@@ -399,7 +401,7 @@ def _at(text: str, about: Axis, whole: str, experiment: Experiment) -> dict[str,
     found: dict[str, str] = {}
     rest = text.removeprefix("at ").strip()
     while True:
-        axis, rest = _held(rest, whole, experiment)
+        axis, rest = _axis(rest, "=", whole, experiment)
         if axis.name in Pairing.of(experiment).group(about.name):
             raise _problem("the contrast is about this axis already", axis.name)
         found[axis.name], rest = _label(rest, axis, whole)
@@ -408,17 +410,6 @@ def _at(text: str, about: Axis, whole: str, experiment: Experiment) -> dict[str,
         if not rest.startswith(","):
             raise _problem(f"a contrast is written {_FORM}", whole)
         rest = rest[1:].strip()
-
-
-def _held(text: str, whole: str, experiment: Experiment) -> tuple[Axis, str]:
-    for axis in sorted(experiment.axes, key=lambda axis: len(axis.name), reverse=True):
-        rest = text[len(axis.name) :].lstrip()
-        if text.startswith(axis.name) and rest.startswith("="):
-            return axis, rest[1:].strip()
-    name, equals, _ = text.partition("=")
-    if not equals:
-        raise _problem(f"a contrast is written {_FORM}", whole)
-    raise _problem("there is no such axis", name.strip(), known=[axis.name for axis in experiment.axes])
 
 
 def _check_pairs(contrast: Contrast, text: str, experiment: Experiment) -> None:

@@ -37,7 +37,6 @@ from segbench.report.draw.figure import (
 from segbench.report.draw.layout import ROW_CM, TALL_ROW_CM, text_width, wrapped
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count, magnitude, significant
-from segbench.report.steps import mean_steps
 from segbench.report.study import MISSING, Study
 from segbench.report.table import Field, Table
 from segbench.report.topics.arrangement import lay_out, unique_slugs
@@ -58,6 +57,7 @@ from segbench.report.trace import (
     Source,
     is_known,
     is_text,
+    mean_steps,
     rows_of,
     show_as_is,
     show_count,

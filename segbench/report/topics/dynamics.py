@@ -17,7 +17,6 @@ from segbench.report.draw.figure import Facet, Figure, Key, Look, Mark, Note, Sc
 from segbench.report.draw.layout import LINE_CM, text_width
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers, epochs
-from segbench.report.steps import Asked, by_seed, columns_of, number_text
 from segbench.report.study import Study
 from segbench.report.topics.arrangement import Layout, axes_of_loss, lay_out, unique_slugs
 from segbench.report.topics.topic import (
@@ -31,11 +30,15 @@ from segbench.report.topics.topic import (
     interval,
 )
 from segbench.report.trace import (
+    Asked,
     Measured,
     Row,
     Show,
     Source,
+    by_seed,
+    columns_of,
     is_known,
+    number_text,
     rows_of,
     show_count,
     show_epochs_interval,

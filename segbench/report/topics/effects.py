@@ -32,7 +32,6 @@ from segbench.report.draw.figure import (
 from segbench.report.draw.layout import ROW_CM, TALL_ROW_CM, shortened, text_width, wrapped
 from segbench.report.labels import Labels
 from segbench.report.numbers import MINUS, NONE, Numbers, p_value, percent
-from segbench.report.steps import Asked, by_seed, interval_steps, number_text
 from segbench.report.study import (
     EVIDENCE,
     P_VALUES,
@@ -51,11 +50,15 @@ from segbench.report.topics.claims import divergence_text
 from segbench.report.topics.contrast import contrast_metric, contrast_source, contrast_steps, contrast_subject
 from segbench.report.topics.topic import Column, FigurePart, Frame, Number, TablePart, Text, Topic, interval
 from segbench.report.trace import (
+    Asked,
     Measured,
     Row,
     Source,
+    by_seed,
+    interval_steps,
     is_known,
     is_text,
+    number_text,
     rows_of,
     show_count,
     show_effect_size,

@@ -30,13 +30,15 @@ from segbench.report.draw.figure import (
 from segbench.report.draw.layout import shortened
 from segbench.report.labels import Labels
 from segbench.report.numbers import MINUS, Numbers
-from segbench.report.steps import Asked, mean_steps, number_text
 from segbench.report.study import Study
 from segbench.report.topics.topic import Column, FigurePart, Frame, Number, TablePart, Text, Topic, interval
 from segbench.report.trace import (
+    Asked,
     Measured,
     Row,
     Source,
+    mean_steps,
+    number_text,
     rows_of,
     show_count,
     show_of,

@@ -143,10 +143,7 @@ def _rows(metric: str, found: Importance) -> list[Mapping[str, object]]:
             "metric": metric,
             "kind": kind,
             "knob": name,
-            "share": share.share,
-            "low": share.low,
-            "high": share.high,
-            "best": share.best,
+            **{column: getattr(share, column) for column in ("share", "low", "high", "best")},
             "r2": found.r2,
             "n": found.n,
         }

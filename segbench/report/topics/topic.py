@@ -17,10 +17,9 @@ from segbench.report.analysis import Analysis
 from segbench.report.draw.figure import Figure
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers
-from segbench.report.steps import Asked
 from segbench.report.table import Column as Head
 from segbench.report.table import Field, Table
-from segbench.report.trace import Measured, Row, Show, Source, Trace, Traces, key_of, plain, rows_of
+from segbench.report.trace import Asked, Measured, Row, Show, Source, Trace, Traces, key_of, plain, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
