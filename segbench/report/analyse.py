@@ -94,7 +94,7 @@ def _study(experiment: Experiment, results: Results, project: Project, contrasts
 
 
 def trials_table(experiment: Experiment, matched: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a planned trial, with what was measured of it.
+    """Return one row per planned trial, with what was measured of it.
 
     Args:
         experiment: The design.
@@ -106,7 +106,7 @@ def trials_table(experiment: Experiment, matched: pd.DataFrame, epochs: pd.DataF
 
 
 def plan_frame(experiment: Experiment) -> pd.DataFrame:
-    """Return a row a planned trial, in the design's order: `cell`, a column an axis, `seed`, `fold`.
+    """Return one row per planned trial, in the design's order: `cell`, one column per axis, `seed`, `fold`.
 
     An axis that a cell lacks is empty there.
     """
