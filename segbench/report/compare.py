@@ -7,7 +7,7 @@ no verdict but those that each experiment's own report has.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
@@ -30,7 +30,7 @@ from segbench.report.pages.html import write_html
 from segbench.report.pages.latex import write_table
 from segbench.report.pages.markdown import write_markdown
 from segbench.report.pages.number_files import write_numbers_json
-from segbench.report.study import Estimator, evidence
+from segbench.report.study import Estimator, Study, evidence
 from segbench.report.table import Field, tone_of
 from segbench.report.topics.claims import divergence_text
 from segbench.report.topics.topic import Column, Frame, Number, TablePart, Text, interval
@@ -133,7 +133,6 @@ class Comparison:
     @cached_property
     def labels(self) -> Labels:
         """Return what the tables are made from: A's analysis with the frames of the comparison, unstyled."""
-        own = {each.name: getattr(self.a.analysis, each.name) for each in fields(Analysis) if each.init}
         rows = []
         for cell in self.cells:
             seeds = [
@@ -142,23 +141,15 @@ class Comparison:
             both = len(seeds[0] & seeds[1]) if cell.a is not None and cell.b is not None else None
             rows.append((cell.label, cell.kind, cell.differs, len(seeds[0]), len(seeds[1]), both))
         matches = pd.DataFrame(rows, columns=["cell", "match", "differs", "in_a", "in_b", "in_both"])
-        frames = _Compared(**own, matches=matches, outcomes=self.outcomes, contrasts=self.contrasts)
-        return Labels(frames, Style())
+        own = {"matches": matches, "outcomes": self.outcomes, "contrasts": self.contrasts}
+        analysis = self.a.analysis
+        return Labels(replace(analysis, frames={**analysis.frames, **own}), Style())
 
     @cached_property
     def traces(self) -> Traces:
         """Return where the numbers of the outcomes come from: hashes and values by seed."""
         found = OUTCOMES.traces(self.labels.analysis, self.labels.style.digits)
         return Traces(tuple(trace for trace in found.all if trace.value is not None))
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Compared(Analysis):
-    """An analysis beside which the frames of a comparison stand, for the tables below."""
-
-    matches: pd.DataFrame
-    outcomes: pd.DataFrame
-    contrasts: pd.DataFrame
 
 
 def compare(a: Side, b: Side) -> Comparison:
@@ -405,6 +396,11 @@ def _whole_number(name: str, title: str) -> Text:
     )
 
 
+def _beside(study: Study) -> pd.DataFrame:
+    """Leave a frame empty that is of two studies: `Comparison.labels` puts it beside those of A."""
+    return pd.DataFrame()
+
+
 MATCHES: Final = TablePart(
     name="compare-cells",
     caption="Cells of the two designs.",
@@ -414,6 +410,7 @@ MATCHES: Final = TablePart(
     ),
     frame=Frame(
         name="matches",
+        compute=_beside,
         columns=lambda analysis: [
             _plain_text("cell", "Cell"),
             Text(
@@ -491,6 +488,7 @@ def _outcome_source(measured: Measured, row: Row, number: Number) -> Source:
 
 OUTCOMES: Final = Frame(
     name="outcomes",
+    compute=_beside,
     subject=lambda analysis, row: str(row["cell"]),
     columns=_outcome_columns,
     source=_outcome_source,
@@ -545,6 +543,7 @@ CONTRASTS: Final = TablePart(
     ),
     frame=Frame(
         name="contrasts",
+        compute=_beside,
         columns=lambda analysis: [
             Text(name="contrast", title="Contrast", text=_contrast),
             _plain_text("metric", "Metric"),

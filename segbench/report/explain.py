@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from segbench.errors import ExperimentError, did_you_mean, message
 from segbench.report.analysis import Analysis
 from segbench.report.pages.number_files import MacroRow
-from segbench.report.steps import Asked, columns_of, number_text
 from segbench.report.topics.walk import frame_of
-from segbench.report.trace import Measured, Row, Trace, Traces
+from segbench.report.trace import Asked, Measured, Row, Trace, Traces, columns_of, number_text
 from segbench.wording import counted
 
 if TYPE_CHECKING:

@@ -1,27 +1,39 @@
-"""What an estimated contrast rests on, seed by seed: columns that any frame of effects can carry."""
+"""What a report is made from: the matched results, the estimates, and the family that is judged together."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from functools import cached_property
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from segbench.config.experiment import Axis, Claim, Experiment
 from segbench.config.pairing import Pairing, effect_text
+from segbench.config.project import Project
 from segbench.errors import ExperimentError, message
 from segbench.quantities import Kind, Quantity, find_quantity
+from segbench.records import State, axis_column
 from segbench.stats.effects import Effect, estimate_pairs, log_ratio
 from segbench.stats.images import ImageTable
+from segbench.stats.intervals import LEVEL
 from segbench.stats.pairs import Contrast, PairedTable, Pairs
 from segbench.stats.questions import baseline_contrasts, claim_contrast, is_testable, judged_contrasts
 from segbench.stats.subgroups import Subgroups, restrict
 from segbench.stats.verdict import ALPHA, Hypothesis, Judgement, alpha_at_a_look, judge
+from segbench.store.history import HistoryRow
+from segbench.store.results import Results
+from segbench.store.tuning import CellTuning
 from segbench.wording import listed
+
+Made = TypeVar("Made")
+
+MISSING: Final = tuple(state.value for state in State if not state.has_ended)
+"""States that another `sweep` would go on from; a failed trial is an outcome to report."""
 
 EVIDENCE: Final = (
     *("seeds", "level_by_seed", "baseline_by_seed", "difference_by_seed"),
@@ -43,6 +55,31 @@ def evidence(effect: Effect) -> dict[str, Any]:
         "sd": effect.sd,
         "num_units": effect.num_units,
         "images_variance": float("nan") if new is None else float(new.var_new),
+    }
+
+
+P_VALUES: Final = ("p", "p_holm", "p_equivalence", "p_equivalence_holm")
+"""Columns: what a judgement says of a hypothesis."""
+
+
+def p_values(judgement: Judgement | None) -> dict[str, float]:
+    """Return the columns `P_VALUES` of a judgement; NaN where nothing was judged."""
+    return {name: getattr(judgement, name, float("nan")) for name in P_VALUES}
+
+
+def estimated(effect: Effect, level: float = LEVEL) -> dict[str, Any]:
+    """Return what every frame of effects says of one: the estimate, its intervals, and what they rest on."""
+    low, high = effect.interval(level=level)
+    low_new, high_new = effect.interval("new_images", level)
+    return {
+        "n": effect.n,
+        "difference": effect.difference,
+        "low": low,
+        "high": high,
+        "low_new": low_new,
+        "high_new": high_new,
+        "trials": effect.trials,
+        **evidence(effect),
     }
 
 
@@ -216,6 +253,69 @@ def _hypothesis(claim: Claim, experiment: Experiment, estimator: Estimator) -> H
     return Hypothesis(effect=estimator.effect(contrast), on=claim.on, null=null, within=within)
 
 
+# What the topics compute their frames from.
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Study:
+    """An experiment with its results, matched and measured."""
+
+    design: Experiment
+    """All that was asked."""
+    experiment: Experiment
+    """What is reported: the design, with looks at the seeds of the last one that is complete."""
+    project: Project
+    results: Results
+    matched: pd.DataFrame
+    """What `match_trials` gave."""
+    planned: pd.DataFrame
+    """One row per trial of the design, in its order, with what was measured of it; of a search one per
+    record."""
+    table: pd.DataFrame
+    """Those of them that are reported."""
+    partial: str | None
+    """What is missing, such as `partial: 7 of 18 trials`, so that nothing is judged; None: nothing."""
+    contrasts: Sequence[str] = ()
+    """Comparisons to show besides, as `--contrast` takes them."""
+    tunings: Sequence[CellTuning] = ()
+    history: Sequence[HistoryRow] = ()
+    """What sweeps left."""
+    _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def once(self, work: Callable[[Study], Made]) -> Made:
+        """Return what a function makes of the study, worked out the first time."""
+        if work not in self._made:
+            self._made[work] = work(self)
+        made: Made = self._made[work]
+        return made
+
+    @property
+    def axes(self) -> list[str]:
+        """Return the columns of the axes."""
+        return [axis_column(axis.name) for axis in self.experiment.axes]
+
+    @property
+    def of_cells(self) -> pd.DataFrame:
+        """Return the trials that belong to a cell: none of a search."""
+        return self.table if self.experiment.search is None else self.table.iloc[:0]
+
+    @property
+    def complete(self) -> pd.DataFrame:
+        """Return the trials of cells that completed."""
+        return self.of_cells[self.of_cells["state"] == State.COMPLETE.value]
+
+    @cached_property
+    def estimator(self) -> Estimator:
+        subgroups = Subgroups.of(self.results.samples, self.experiment.subgroups)
+        return Estimator(self.table, Pairing.of(self.experiment), self.results.images, subgroups)
+
+    @cached_property
+    def family(self) -> Family:
+        if self.experiment.search is not None:
+            return Family((), {}, is_from_claims=False)
+        return build_family(self.experiment, self.estimator)
+
+
 # `--contrast "norm: DyT - none at model = unet"`: comparisons that a reader asks for, beside the family.
 
 
@@ -252,7 +352,7 @@ def as_options(texts: Sequence[str]) -> str:
 def _read(text: str, experiment: Experiment) -> Contrast:
     if not experiment.axes or experiment.search is not None:
         raise _problem("this experiment has no axes whose levels could be set against each other", text)
-    axis, rest = _axis(text, experiment)
+    axis, rest = _axis(text, ":", text, experiment)
     level, rest = _label(rest, axis, text)
     sign = next((sign for sign in _MINUS if rest.startswith(sign)), None)
     if sign is None:
@@ -269,13 +369,15 @@ def _read(text: str, experiment: Experiment) -> Contrast:
     return contrast
 
 
-def _axis(text: str, experiment: Experiment) -> tuple[Axis, str]:
+def _axis(text: str, sign: str, whole: str, experiment: Experiment) -> tuple[Axis, str]:
+    """Return the axis that a text begins with, and what stands behind it and the sign."""
     for axis in sorted(experiment.axes, key=lambda axis: len(axis.name), reverse=True):
-        if text.startswith(axis.name) and text[len(axis.name) :].lstrip().startswith(":"):
-            return axis, text[len(axis.name) :].lstrip()[1:].strip()
-    name, colon, _ = text.partition(":")
-    if not colon:
-        raise _problem(f"a contrast is written {_FORM}", text)
+        rest = text[len(axis.name) :].lstrip()
+        if text.startswith(axis.name) and rest.startswith(sign):
+            return axis, rest[1:].strip()
+    name, found, _ = text.partition(sign)
+    if not found:
+        raise _problem(f"a contrast is written {_FORM}", whole)
     raise _problem("there is no such axis", name.strip(), known=[axis.name for axis in experiment.axes])
 
 
@@ -299,7 +401,7 @@ def _at(text: str, about: Axis, whole: str, experiment: Experiment) -> dict[str,
     found: dict[str, str] = {}
     rest = text.removeprefix("at ").strip()
     while True:
-        axis, rest = _held(rest, whole, experiment)
+        axis, rest = _axis(rest, "=", whole, experiment)
         if axis.name in Pairing.of(experiment).group(about.name):
             raise _problem("the contrast is about this axis already", axis.name)
         found[axis.name], rest = _label(rest, axis, whole)
@@ -308,17 +410,6 @@ def _at(text: str, about: Axis, whole: str, experiment: Experiment) -> dict[str,
         if not rest.startswith(","):
             raise _problem(f"a contrast is written {_FORM}", whole)
         rest = rest[1:].strip()
-
-
-def _held(text: str, whole: str, experiment: Experiment) -> tuple[Axis, str]:
-    for axis in sorted(experiment.axes, key=lambda axis: len(axis.name), reverse=True):
-        rest = text[len(axis.name) :].lstrip()
-        if text.startswith(axis.name) and rest.startswith("="):
-            return axis, rest[1:].strip()
-    name, equals, _ = text.partition("=")
-    if not equals:
-        raise _problem(f"a contrast is written {_FORM}", whole)
-    raise _problem("there is no such axis", name.strip(), known=[axis.name for axis in experiment.axes])
 
 
 def _check_pairs(contrast: Contrast, text: str, experiment: Experiment) -> None:

@@ -1,12 +1,27 @@
-"""The outcome of every cell, one dot per seed with mean and interval; and what is missing from it."""
+"""Every cell: its outcome by seed, its costs and other metrics, and the trials that are missing from it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
-from segbench.quantities import LIMITS, QUANTITIES, Print, axis_unit, find_quantity, is_lower_better
-from segbench.report.analysis import CELL_MEDIANS, LOST, Analysis
+import numpy as np
+import pandas as pd
+
+from segbench.config.experiment import Experiment
+from segbench.quantities import (
+    LIMITS,
+    QUANTITIES,
+    Kind,
+    Print,
+    axis_unit,
+    find_quantity,
+    is_lower_better,
+    names_of,
+)
+from segbench.records import State
+from segbench.report.analysis import Analysis
 from segbench.report.draw.figure import (
     Facet,
     Figure,
@@ -22,8 +37,8 @@ from segbench.report.draw.figure import (
 from segbench.report.draw.layout import ROW_CM, TALL_ROW_CM, text_width, wrapped
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count, magnitude, significant
-from segbench.report.steps import mean_steps
-from segbench.report.table import Field
+from segbench.report.study import MISSING, Study
+from segbench.report.table import Field, Table
 from segbench.report.topics.arrangement import lay_out, unique_slugs
 from segbench.report.topics.topic import (
     Column,
@@ -42,14 +57,104 @@ from segbench.report.trace import (
     Source,
     is_known,
     is_text,
+    mean_steps,
     rows_of,
     show_as_is,
     show_count,
     show_interval,
     show_magnitude,
+    show_of_row,
     show_significant,
     show_value,
 )
+from segbench.stats.intervals import average_folds, summarise
+from segbench.stats.pareto import unbeaten_in
+from segbench.store.match import unmatched_trials
+
+LOST: Final[Mapping[str, tuple[str, ...]]] = {
+    "diverged": tuple(s.value for s in State if s.has_ended_short and s.is_outcome),
+    "failed": tuple(
+        s.value
+        for s in sorted(State, key=lambda state: -state.urgency)
+        if s.has_ended_short and not s.is_outcome
+    ),
+    "missing": MISSING,
+}
+"""Columns of a cell that count its trials without a value -> the states that count there."""
+
+CELL_MEDIANS: Final = (
+    "selected_epoch",
+    *(name for name in names_of(Kind.COST, Kind.DETERMINISTIC) if QUANTITIES[name].heading),
+    *names_of(Kind.INSTABILITY),
+)
+"""Columns of a cell that are medians over its trials."""
+
+
+def cells_frame(study: Study) -> pd.DataFrame:
+    """Return one row per cell: the outcome with its t-interval, states counted, medians of costs.
+
+    Returns:
+        `cell`, one column per axis, `n` (completed seeds), `mean`, `sd`, `low`, `high` (95 % t-interval of
+        the outcome), `mean_last` (outcome at the last epoch's weights), `val_mean` (objective at the selected
+        epoch), the counts `LOST`, the medians `CELL_MEDIANS`, `front` (the costs for which no other cell has
+        as good a mean for as little, joined by spaces).
+    """
+    outcome, last, keys = study.experiment.outcome, _last(study.experiment), ["cell", *study.axes]
+    measured = _with_columns(study.of_cells, [outcome, last, "objective", *CELL_MEDIANS])
+    cells = summarise(average_folds(measured, keys, outcome), keys, outcome)
+    groups = measured.groupby(keys, sort=False, dropna=False)
+    per_seed = average_folds(measured, keys, last)
+    cells["mean_last"] = per_seed.groupby(keys, sort=False)[last].mean().to_numpy()
+    cells["val_mean"] = groups["objective"].mean().to_numpy()
+    for name, states in LOST.items():
+        is_lost = measured["state"].isin(list(states))
+        cells[name] = is_lost.groupby([measured[k] for k in keys], sort=False).sum().to_numpy()
+    for name in CELL_MEDIANS:
+        cells[name] = groups[name].median().to_numpy()
+    metric = find_quantity(outcome)
+    cells["front"] = unbeaten_in(cells, "mean", LIMITS, "maximize" if metric is None else metric.direction)
+    return cells
+
+
+def seeds_frame(study: Study) -> pd.DataFrame:
+    """Return the outcome of every completed trial.
+
+    Returns:
+        `trial`, `cell`, one column per axis, `seed`, `fold`, `value`, `value_last` (at the last epoch's
+        weights).
+    """
+    names = ["trial", "cell", *study.axes, "seed", "fold"]
+    columns = [*names, study.experiment.outcome, _last(study.experiment)]
+    seeds = _with_columns(study.complete, columns)[columns].reset_index(drop=True)
+    return seeds.set_axis([*names, "value", "value_last"], axis=1)
+
+
+def failures_frame(study: Study) -> pd.DataFrame:
+    """Return one row per trial that did not complete.
+
+    Returns:
+        `trial`, `cell`, `seed`, `fold`, `state`, `failure`, `reason`.
+    """
+    ended = [state.value for state in State if state.has_reason]
+    columns = ["trial", "cell", "seed", "fold", "state", "failure", "reason"]
+    rows = study.table[study.table["state"].isin(ended)]
+    rows = _with_columns(rows, columns)[columns].reset_index(drop=True)
+    return rows.astype({"failure": object, "reason": object}).fillna({"failure": "", "reason": ""})
+
+
+def left_out_frame(study: Study) -> pd.DataFrame:
+    """Return the records that are no part of the report: `folder`, `reason`."""
+    strangers = unmatched_trials(study.results, study.design)
+    return pd.concat([study.results.left_out, strangers], ignore_index=True)
+
+
+def _last(experiment: Experiment) -> str:
+    metric = find_quantity(experiment.outcome)
+    return metric.last if metric is not None else f"{experiment.outcome}_last"
+
+
+def _with_columns(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    return frame.assign(**{name: np.nan for name in names if name not in frame})
 
 
 def outcome_figure(analysis: Analysis, labels: Labels) -> Figure | None:
@@ -252,7 +357,6 @@ _SHOWS: Final = {
 def _columns(analysis: Analysis) -> list[Column]:
     experiment = analysis.experiment
     outcome, objective = experiment.outcome, experiment.baseline.objective.metric
-    metric = find_quantity(outcome)
     t = "Mean ± t(0.975, n − 1) · sd / √n over seeds."
 
     def median(name: str) -> Number:
@@ -315,7 +419,7 @@ def _columns(analysis: Analysis) -> list[Column]:
             words=f"mean {outcome} at the last epoch",
             formula=f"Mean over seeds of {outcome} at the last epoch's weights.",
             show=show_value,
-            behind=f"{outcome}_last" if metric is None else metric.last,
+            behind=_last(experiment),
             tables=("cells",),
         ),
         Number(
@@ -407,16 +511,19 @@ def _costs_note(labels: Labels, rows: Sequence[Row]) -> str:
 
 CELLS: Final = Frame(
     name="cells",
+    compute=cells_frame,
     subject=lambda analysis, row: str(row["cell"]),
     columns=_columns,
     source=_source,
     steps=mean_steps("mean", "mean"),
 )
 
+SEEDS: Final = Frame(name="seeds", compute=seeds_frame)
+
 TOPIC: Final = Topic(
     name="cells",
     section="cells",
-    frames=(CELLS,),
+    frames=(CELLS, SEEDS),
     tables=(
         TablePart(
             name="cells",
@@ -439,12 +546,140 @@ TOPIC: Final = Topic(
         FigurePart(name="outcome", make=outcome_figure),
         FigurePart(name="cost", make=cost_figure, section="cost"),
     ),
-    data=("seeds",),
+)
+
+
+# The other test metrics of every cell: whatever the records hold beside the outcome.
+
+
+_ROOM: Final = 90
+"""Characters that a line of the PDF has room for, gaps between columns included."""
+_GAP: Final = 2
+
+
+def metrics_frame(study: Study) -> pd.DataFrame:
+    """Return one row per cell and test metric that was recorded beside the outcome, at the selected weights.
+
+    Means over seeds with their t-intervals; the folds of a seed are averaged first.
+
+    Returns:
+        `cell`, one column per axis, `metric` (`test_iou`), `n` (seeds), `mean`, `sd`, `low`, `high` (95 %).
+    """
+    table, keys = study.of_cells, ["cell", *study.axes]
+    names = _recorded(table, study.experiment.outcome)
+    per_seed = table.groupby([*keys, "seed"], sort=False, dropna=False, observed=True)[names].mean()
+    long = per_seed.reset_index().melt([*keys, "seed"], names, "metric", "value")
+    return summarise(long, [*keys, "metric"], "value")
+
+
+def _recorded(table: pd.DataFrame, outcome: str) -> list[str]:
+    """Return the metrics that some trial has, in the order of columns, those made elsewhere last."""
+    found: list[str] = []
+    for name in [*QUANTITIES, *(name for name in map(str, table) if name not in QUANTITIES)]:
+        quantity = find_quantity(name) if name in table and name != outcome else None
+        is_shown = quantity is not None and quantity.kind is Kind.TEST and not quantity.is_at_last
+        if is_shown and table[name].notna().any():
+            found.append(name)
+    return found
+
+
+def _title(name: str) -> str:
+    quantity = find_quantity(name)
+    metric = None if quantity is None else quantity.metric
+    if metric is None:
+        return name
+    words = f"{metric.words[:1].upper()}{metric.words[1:]}"
+    return f"{words} ({metric.unit})" if metric.unit else words
+
+
+def _metric_numbers(analysis: Analysis) -> list[Column]:
+    t = "Mean ± t(0.975, n − 1) · sd / √n over seeds."
+    of = "at the selected weights."
+    return [
+        Number(
+            name="n",
+            words="seeds",
+            formula="Seeds that completed and measured the metric.",
+            show=show_count,
+        ),
+        Number(name="mean", words="mean", formula=f"Mean over seeds {of}", show=show_of_row()),
+        interval("95 % interval of the mean", t, show_of_row()),
+        Number(name="sd", words="standard deviation", formula=f"sd over seeds {of}", show=show_of_row()),
+    ]
+
+
+METRICS: Final = Frame(
+    name="metrics",
+    subject=lambda analysis, row: f"{row['cell']}, {row['metric']}",
+    compute=metrics_frame,
+    columns=_metric_numbers,
+    source=lambda measured, row, number: measured.of_cell(str(row["cell"]), str(row["metric"])),
+    steps=mean_steps("mean", "mean"),
+)
+
+
+def _metric_columns(analysis: Analysis) -> list[Column]:
+    """Return a column per metric, with its mean in each cell."""
+
+    def of(name: str) -> Text:
+        def mean(labels: Labels, row: Row) -> Field:
+            trace = METRICS.trace(labels, {"cell": row["cell"], "metric": name}, "mean")
+            if trace is None or not isinstance(trace.value, float):
+                return Field(text=NONE)
+            return Field(text=trace.printed, sort=trace.value, hover=trace.hover)
+
+        return Text(
+            name=name,
+            title=lambda labels: labels.style.labels.get(name) or _title(name),
+            text=mean,
+            is_number=True,
+        )
+
+    names = dict.fromkeys(row["metric"] for row in rows_of(analysis.metrics))
+    return [*cell_columns(analysis), *map(of, names)]
+
+
+def _fitted(labels: Labels, table: Table) -> Table:
+    """Let the PDF show the first metrics only, as many as fit beside the axes, and say so."""
+    used = 0
+    heads = []
+    for k, head in enumerate(table.columns):
+        words = head.title.split(" ") if head.is_number else [head.title, *(r[k].text for r in table.rows)]
+        used += _GAP + max(6 if head.is_number else 0, *map(len, words))
+        heads.append(replace(head, in_print=not head.is_number or used <= _ROOM))
+    is_cut = not all(head.in_print for head in heads)
+    cut = " The PDF has no room for all of them; the other pages show all." if is_cut else ""
+    return replace(table, columns=tuple(heads), note=table.note + cut)
+
+
+def _metrics_note(labels: Labels, rows: Sequence[Row]) -> str:
+    weights = "" if labels.analysis.experiment.foreign else " at the selected weights"
+    return (
+        f"Means over seeds{weights} of what was measured beside the outcome; nothing is judged by them. "
+        "Intervals, n and sd stand in data/metrics.csv."
+    )
+
+
+METRICS_TOPIC: Final = Topic(
+    name="metrics",
+    section="cells",
+    frames=(METRICS,),
+    tables=(
+        TablePart(
+            name="metrics",
+            frame=replace(CELLS, columns=_metric_columns),
+            caption="Other test metrics of every cell.",
+            rows=lambda labels: [] if labels.analysis.metrics.empty else _ordered(labels),
+            note=_metrics_note,
+            finish=_fitted,
+        ),
+    ),
 )
 
 
 FAILURES: Final = Frame(
     name="failures",
+    compute=failures_frame,
     columns=lambda analysis: [
         Text(name="trial", title="Trial", text=lambda labels, row: row["trial"] or NONE),
         Text(name="cell", title="Cell", text=lambda labels, row: labels.cell(row["cell"])),
@@ -471,6 +706,7 @@ FAILURES: Final = Frame(
 
 LEFT_OUT: Final = Frame(
     name="left_out",
+    compute=left_out_frame,
     in_data=False,
     columns=lambda analysis: [
         Text(name="folder", title="Record", text=lambda labels, row: str(row["folder"])),

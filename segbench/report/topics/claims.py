@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from segbench.config.experiment import Claim, Experiment
+from segbench.config.experiment import Claim
 from segbench.quantities import Kind, find_quantity
 from segbench.report.analysis import Analysis
 from segbench.report.labels import Labels
@@ -23,8 +23,7 @@ from segbench.report.numbers import (
     signed,
     typographic,
 )
-from segbench.report.study import Estimator, Family, Member
-from segbench.report.study import evidence as evidence_of
+from segbench.report.study import Estimator, Member, Study, estimated, p_values
 from segbench.report.table import Field, tone_of
 from segbench.report.topics.contrast import contrast_metric, contrast_source, contrast_steps
 from segbench.report.topics.topic import Column, Frame, Number, TablePart, Text, Topic
@@ -41,50 +40,45 @@ SUPPORTED, CONTRADICTED, UNRESOLVED, NOT_JUDGED = "supported", "contradicted", "
 ON_TEXT = {"test_set": "this test set", "new_images": "new images"}
 
 
-def judge_claims(
-    experiment: Experiment, family: Family, estimator: Estimator, *, partial: str | None = None
-) -> pd.DataFrame:
-    """Return a row a claim: `claim`, `verdict`, `evidence`.
+def judge_claims(study: Study) -> pd.DataFrame:
+    """Return one row per claim.
 
     `>` and `<` compare the values themselves, whichever way is better: `none > BatchNorm` on instability says
     that `none` is the less stable one. They are supported by a difference that way, and contradicted by one
     the other way. `==` is supported by equivalence within the margin, and contradicted by a difference shown
     to be larger than it; `/` in the same way by the bounds of `between`.
 
-    Args:
-        experiment: The experiment that makes the claims.
-        family: The judged family.
-        estimator: Gives the numbers of claims that are outside the family.
-        partial: What is missing, such as `partial: 7 of 18 trials`; then no claim is judged.
+    Returns:
+        `claim` (as written), `verdict` (`supported`, `contradicted`, `unresolved`, `not judged`), `evidence`
+        (one sentence with numbers), and as far as it was compared `level`, `baseline`, `at`, `metric`, `on`,
+        `is_ratio`, `n`, `difference` (of a ratio: of logarithms), `low`, `high` (of the interval that
+        judges), `trials` and the columns of `study.P_VALUES` and `study.EVIDENCE`.
     """
+    experiment, family, partial = study.experiment, study.family, study.partial
     rows = []
     for number, claim in enumerate(experiment.claims):
         member = family.members[family.by_claim[number]] if number in family.by_claim else None
         if member is not None:
             verdict, evidence = _judge_member(claim, member, experiment.margin, is_judged=partial is None)
         else:
-            verdict, evidence = _without_test(claim, experiment, estimator)
+            verdict, evidence = _without_test(claim, study)
         if partial is not None and verdict != NOT_JUDGED:
             verdict, evidence = NOT_JUDGED, f"{partial}. So far: {evidence}"
         words = {"claim": str(claim.source), "verdict": verdict, "evidence": evidence}
-        rows.append(words | _compared(claim, experiment, member, estimator, is_judged=partial is None))
+        rows.append(words | _compared(claim, study, member))
     frame = pd.DataFrame(rows, columns=None if rows else ["claim", "verdict", "evidence"])
     return frame.astype(dict.fromkeys(["claim", "verdict", "evidence"], str))
 
 
-def _compared(
-    claim: Claim, experiment: Experiment, member: Member | None, estimator: Estimator, *, is_judged: bool
-) -> dict[str, object]:
+def _compared(claim: Claim, study: Study, member: Member | None) -> dict[str, object]:
     """Return the numbers of a claim and what they rest on; nothing where nothing was compared."""
     if member is not None:
         effect = member.hypothesis.effect
-    elif not _is_known(claim, estimator):
+    elif not _is_known(claim, study.estimator):
         return {}
     else:
-        effect = estimator.effect(claim_contrast(claim, experiment))
-    judgement = member.judgement if member is not None and is_judged else None
+        effect = study.estimator.effect(claim_contrast(claim, study.experiment))
     low, high = effect.interval(claim.on, LEVEL if member is None else member.judgement.level)
-    nan = float("nan")
     return {
         "level": claim.left,
         "baseline": claim.right,
@@ -92,16 +86,11 @@ def _compared(
         "metric": claim.metric,
         "on": claim.on,
         "is_ratio": member is not None and member.is_ratio,
+        **estimated(effect),
         "n": float(effect.n),
-        "difference": effect.difference,
         "low": low,
         "high": high,
-        "p": nan if judgement is None else judgement.p,
-        "p_holm": nan if judgement is None else judgement.p_holm,
-        "p_equivalence": nan if judgement is None else judgement.p_equivalence,
-        "p_equivalence_holm": nan if judgement is None else judgement.p_equivalence_holm,
-        "trials": effect.trials,
-        **evidence_of(effect),
+        **p_values(member.judgement if member is not None and study.partial is None else None),
     }
 
 
@@ -192,7 +181,8 @@ def _is_known(claim: Claim, estimator: Estimator) -> bool:
     return is_there and not (claim.among and not estimator.subgroups.images(tuple(claim.among.items())))
 
 
-def _without_test(claim: Claim, experiment: Experiment, estimator: Estimator) -> tuple[str, str]:
+def _without_test(claim: Claim, study: Study) -> tuple[str, str]:
+    estimator = study.estimator
     metric = find_quantity(claim.metric)
     if claim.axis is None:
         return NOT_JUDGED, "Outside the grammar of claims: nothing was computed."
@@ -201,7 +191,7 @@ def _without_test(claim: Claim, experiment: Experiment, estimator: Estimator) ->
     if claim.among and not estimator.subgroups.images(tuple(claim.among.items())):
         wanted = ", ".join(f"{name} {label}" for name, label in claim.among.items())
         return NOT_JUDGED, f"No test image is known to be of {wanted}."
-    effect = estimator.effect(claim_contrast(claim, experiment))
+    effect = estimator.effect(claim_contrast(claim, study.experiment))
     if metric.kind == Kind.DETERMINISTIC:
         return _compare_exactly(claim, effect)
     if metric.kind == Kind.VALIDATION:
@@ -317,6 +307,7 @@ def _columns(analysis: Analysis) -> list[Column]:
 
 CLAIMS: Final = Frame(
     name="claims",
+    compute=judge_claims,
     subject=lambda analysis, row: str(row["claim"]),
     columns=_columns,
     source=contrast_source,

@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING
 
 from segbench.report.analysis import Analysis
 from segbench.report.numbers import p_value
-from segbench.report.steps import Asked, by_seed, ends_text, interval_steps, number_text
-from segbench.report.trace import Measured, Row, Source, is_text, rows_of
+from segbench.report.trace import (
+    Asked,
+    Measured,
+    Row,
+    Source,
+    by_seed,
+    ends_text,
+    interval_steps,
+    is_text,
+    number_text,
+    rows_of,
+)
 from segbench.stats.intervals import LEVEL, t_quantile
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from segbench.report.draw.figure import Facet, Figure, Key, Look, Mark, Note, Sc
 from segbench.report.draw.layout import LINE_CM, text_width
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers, epochs
-from segbench.report.steps import Asked, by_seed, columns_of, number_text
+from segbench.report.study import Study
 from segbench.report.topics.arrangement import Layout, axes_of_loss, lay_out, unique_slugs
 from segbench.report.topics.topic import (
     Column,
@@ -30,17 +30,23 @@ from segbench.report.topics.topic import (
     interval,
 )
 from segbench.report.trace import (
+    Asked,
     Measured,
     Row,
     Show,
     Source,
+    by_seed,
+    columns_of,
     is_known,
+    number_text,
     rows_of,
     show_count,
     show_epochs_interval,
     show_of,
 )
-from segbench.stats.dynamics import SHARE
+from segbench.stats.curves import CURVES as METRICS
+from segbench.stats.curves import curves
+from segbench.stats.dynamics import SHARE, dynamics
 from segbench.wording import counted
 
 _HEIGHT_CM = 5.2
@@ -60,25 +66,41 @@ _QUANTITIES = {"dice": "Dice", "loss": "Loss"}
 _TRAIN = "train: running mean over augmented batches"
 
 
+def curves_frame(study: Study) -> pd.DataFrame:
+    """Return one row per cell, metric and epoch, as `stats.curves` does; validation metrics of all kinds."""
+    epochs = study.results.epochs
+    others = [name for name in map(str, epochs) if name.startswith("val_") and name not in METRICS]
+    return curves(epochs, study.complete, study.axes, [*METRICS, *others])
+
+
+def dynamics_frame(study: Study) -> pd.DataFrame:
+    """Return one row per cell with completed trials, as `stats.dynamics` does."""
+    objective = study.experiment.baseline.objective
+    is_lower_better = objective.direction != "maximize"
+    return dynamics(
+        study.results.epochs, study.complete, study.axes, objective.metric, is_lower_better=is_lower_better
+    )
+
+
 def curves_figure(analysis: Analysis, labels: Labels, *, quantity: str) -> Figure | None:
     """Return the curves of `dice` or `loss`; None without epochs of it."""
     if analysis.curves.empty:
         return None
     metrics = (f"val_{quantity}", f"train_{quantity}")
-    curves = analysis.curves[analysis.curves["metric"].isin(metrics)]
-    if curves.empty:
+    drawn = analysis.curves[analysis.curves["metric"].isin(metrics)]
+    if drawn.empty:
         return None
     lossy = axes_of_loss(labels) if quantity == "loss" else frozenset()
     layout = lay_out(labels, never_colour=lossy)
     shares_y = not lossy
     numbers = Numbers(labels.style.digits)
     slugs = unique_slugs(list(analysis.cells["cell"]))
-    x = _epochs(curves)
+    x = _epochs(drawn)
     names = [labels.name(level) for level in layout.levels]
-    shared = _y_scale(curves, quantity)
+    shared = _y_scale(drawn, quantity)
     facets = []
     for combination in layout.facets:
-        chosen = curves[_is_in(curves, layout, combination)]
+        chosen = drawn[_is_in(drawn, layout, combination)]
         scale = shared if shares_y else _y_scale(chosen, quantity)
         marks = _marks(chosen, layout, labels, metrics, slugs, numbers)
         if not marks:
@@ -118,7 +140,7 @@ def curves_figure(analysis: Analysis, labels: Labels, *, quantity: str) -> Figur
     caption = f"{_QUANTITIES[quantity]} by epoch: mean over the seeds of a cell. "
     if has_bands:
         caption += "The band is its 95 % t-interval. "
-    elif (curves["n"] > 1).any():
+    elif (drawn["n"] > 1).any():
         caption += "No band: the interval of two seeds would cover the plot. "
     caption += (
         "Solid: validation images after the epoch. Dashed: training, a running mean over the epoch's "
@@ -431,7 +453,7 @@ def _curve_steps(asked: Asked) -> Iterator[str]:
     table: list[tuple[str, ...]] = [("epoch", *names[1:])]
     by_seed: dict[int, dict[int, float]] = {}
     measured = asked.analysis.measured
-    if epochs is not None and measured is not None and metric in epochs:
+    if epochs is not None and not measured.empty and metric in epochs:
         seeds = measured.dropna(subset=["trial"]).drop_duplicates("trial").set_index("trial")["seed"]
         own = epochs[epochs["trial"].isin(asked.traces[0].trials)]
         means = own.assign(seed=own["trial"].map(seeds)).groupby(["epoch", "seed"])[metric].mean()
@@ -446,6 +468,7 @@ def _curve_steps(asked: Asked) -> Iterator[str]:
 
 DYNAMICS: Final = Frame(
     name="dynamics",
+    compute=dynamics_frame,
     subject=lambda analysis, row: str(row["cell"]),
     columns=_columns,
     source=_source,
@@ -455,6 +478,7 @@ DYNAMICS: Final = Frame(
 
 CURVES: Final = Frame(
     name="curves",
+    compute=curves_frame,
     subject=lambda analysis, row: f"{row['cell']}, {row['metric']}",
     columns=_curve_columns,
     source=_source,
@@ -463,11 +487,6 @@ CURVES: Final = Frame(
     steps=_curve_steps,
     measured=lambda analysis, row: "objective",
 )
-
-
-def _ordered(labels: Labels) -> list[Row]:
-    frame = labels.analysis.dynamics
-    return [] if frame is None else list(rows_of(labels.ordered(frame)))
 
 
 TOPIC: Final = Topic(
@@ -479,7 +498,7 @@ TOPIC: Final = Topic(
             name="dynamics",
             frame=DYNAMICS,
             caption="How training went, from the validation curves.",
-            rows=_ordered,
+            rows=lambda labels: rows_of(labels.ordered(labels.analysis.dynamics)),
             note=_note,
         ),
     ),

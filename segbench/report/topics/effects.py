@@ -32,14 +32,17 @@ from segbench.report.draw.figure import (
 from segbench.report.draw.layout import ROW_CM, TALL_ROW_CM, shortened, text_width, wrapped
 from segbench.report.labels import Labels
 from segbench.report.numbers import MINUS, NONE, Numbers, p_value, percent
-from segbench.report.steps import Asked, by_seed, interval_steps, number_text
 from segbench.report.study import (
     EVIDENCE,
+    P_VALUES,
     Estimator,
-    Family,
     Member,
+    Study,
+    estimated,
     evidence,
     exploratory_contrasts,
+    p_values,
+    read_contrasts,
     turned_round,
 )
 from segbench.report.table import Field, tone_of
@@ -47,11 +50,15 @@ from segbench.report.topics.claims import divergence_text
 from segbench.report.topics.contrast import contrast_metric, contrast_source, contrast_steps, contrast_subject
 from segbench.report.topics.topic import Column, FigurePart, Frame, Number, TablePart, Text, Topic, interval
 from segbench.report.trace import (
+    Asked,
     Measured,
     Row,
     Source,
+    by_seed,
+    interval_steps,
     is_known,
     is_text,
+    number_text,
     rows_of,
     show_count,
     show_effect_size,
@@ -79,62 +86,38 @@ from segbench.wording import listed
 
 NAN = float("nan")
 COLUMNS = (
-    *(
-        "axis",
-        "level",
-        "baseline",
-        "at",
-        "metric",
-        "on",
-        "n",
-        "difference",
-        "low",
-        "high",
-        "low_new",
-        "high_new",
-    ),
-    *(
-        "p",
-        "p_holm",
-        "p_equivalence",
-        "p_equivalence_holm",
-        "verdict",
-        "seeds_needed_low",
-        "seeds_needed_high",
-    ),
+    *("axis", "level", "baseline", "at", "metric", "on"),
+    *("n", "difference", "low", "high", "low_new", "high_new"),
+    *(*P_VALUES, "verdict", "seeds_needed_low", "seeds_needed_high"),
     *("difference_last", "low_last", "high_last", "depends_on_selection", "is_family", "is_lower_better"),
     *("p_sign_flip", "hedges_g", "aliases", "trials", "note"),
     *EVIDENCE,
 )
 
 
-def effects_frame(
-    experiment: Experiment,
-    family: Family,
-    estimator: Estimator,
-    *,
-    is_judged: bool,
-    asked: Sequence[Contrast] = (),
-) -> pd.DataFrame:
-    """Return `Analysis.effects`.
+def effects_frame(study: Study) -> pd.DataFrame:
+    """Return one row per contrast: the family, what a reader asked for, the other exploratory ones.
 
-    Besides the contract's columns: `on` (which interval judges), `p_equivalence`, `is_lower_better`. Claims
-    of ratios are no rows here; their numbers stand with the claims.
+    Claims of ratios are no rows here; their numbers stand with the claims. While trials are missing there are
+    intervals, but neither p-values nor verdicts.
 
-    Args:
-        experiment: What was asked.
-        family: The judged family.
-        estimator: Estimates the exploratory contrasts.
-        is_judged: False while trials are missing: intervals are given, p-values and verdicts are not.
-        asked: Contrasts on the outcome that a reader wants besides; they lead the exploratory ones.
+    Returns:
+        `axis`, `level`, `baseline`, `at` (text; empty: marginal), `metric`, `on` (`test_set`, `new_images`:
+        the interval that judges), `n`, `difference` (level minus baseline; NaN where no seed completed in
+        both arms), `low`, `high` (this test set; at `level` for the family, 95 % for the rest), `low_new`,
+        `high_new` (new images; NaN where there are no images), the columns `study.P_VALUES`, `verdict`
+        (`better`, `worse`, `negligibly better`, `negligibly worse`, `equivalent`, `unresolved`; empty: not
+        judged), `seeds_needed_low`, `seeds_needed_high` (may be infinite), `difference_last`, `low_last`,
+        `high_last`, `depends_on_selection` (bool), `is_family` (bool: judged; else exploratory),
+        `is_lower_better` (bool), `p_sign_flip` (exact, of a judged difference over 6 to 40 seeds;
+        uncorrected), `hedges_g`, `aliases` (text: of a fraction, what it cannot be told from), `trials`
+        (tuple of hashes), `note`, then the columns of `study.EVIDENCE`.
     """
-    rows = [
-        _family_row(experiment, member, estimator, is_judged)
-        for member in family.members
-        if not member.is_ratio
-    ]
+    experiment, estimator = study.experiment, study.estimator
+    rows = [_family_row(study, member) for member in study.family.members if not member.is_ratio]
     if experiment.outcome in estimator.table:
-        contrasts = exploratory_contrasts(experiment, family, asked)
+        asked = read_contrasts(study.contrasts, study.design)
+        contrasts = exploratory_contrasts(experiment, study.family, asked)
         rows += [_row(estimator.effect(contrast), estimator) for contrast in contrasts]
     for row in rows:
         axis, held = str(row["axis"]), row.pop("held")
@@ -153,12 +136,11 @@ def _design_notes(experiment: Experiment, axis: str) -> Iterator[str]:
     yield alias_note(experiment.design, axis)
 
 
-def _family_row(
-    experiment: Experiment, member: Member, estimator: Estimator, is_judged: bool
-) -> dict[str, object]:
-    hypothesis, judgement = member.hypothesis, member.judgement
-    row = _row(hypothesis.effect, estimator, judgement.level) | {"is_family": True, "on": hypothesis.on}
-    if not is_judged:
+def _family_row(study: Study, member: Member) -> dict[str, object]:
+    experiment, hypothesis, judgement = study.experiment, member.hypothesis, member.judgement
+    row = _row(hypothesis.effect, study.estimator, judgement.level)
+    row |= {"is_family": True, "on": hypothesis.on}
+    if study.partial is not None:
         return _level_minus_baseline(row, experiment)
     margin = experiment.margin if hypothesis.within is not None else None
     word = verdict(hypothesis, judgement, is_lower_better=bool(row["is_lower_better"]), margin=margin)
@@ -171,10 +153,7 @@ def _family_row(
     if hypothesis.on == "new_images":
         notes.append("judged on new images")
     judged = row | {
-        "p": judgement.p,
-        "p_holm": judgement.p_holm,
-        "p_equivalence": judgement.p_equivalence,
-        "p_equivalence_holm": judgement.p_equivalence_holm,
+        **p_values(judgement),
         "p_sign_flip": _p_sign_flip(hypothesis),
         "verdict": word,
         "seeds_needed_low": needed[0],
@@ -216,8 +195,6 @@ def _row(effect: Effect, estimator: Estimator, level: float = LEVEL) -> dict[str
     contrast = effect.contrast
     metric = find_quantity(contrast.metric)
     assert metric is not None
-    low, high = effect.interval(level=level)
-    low_new, high_new = effect.interval("new_images", level)
     last = _last_effect(contrast, metric, estimator)
     low_last, high_last = last.interval(level=level) if last else (NAN, NAN)
     notes = [*([effect.note] if effect.note else []), *divergence_text(effect, level)]
@@ -229,16 +206,8 @@ def _row(effect: Effect, estimator: Estimator, level: float = LEVEL) -> dict[str
         "held": tuple(name for name, _ in contrast.at),
         "metric": contrast.metric,
         "on": "test_set",
-        "n": effect.n,
-        "difference": effect.difference,
-        "low": low,
-        "high": high,
-        "low_new": low_new,
-        "high_new": high_new,
-        "p": NAN,
-        "p_holm": NAN,
-        "p_equivalence": NAN,
-        "p_equivalence_holm": NAN,
+        **estimated(effect, level),
+        **p_values(None),
         "verdict": "",
         "seeds_needed_low": NAN,
         "seeds_needed_high": NAN,
@@ -250,9 +219,7 @@ def _row(effect: Effect, estimator: Estimator, level: float = LEVEL) -> dict[str
         "is_lower_better": metric.is_lower_better,
         "p_sign_flip": NAN,
         "hedges_g": effect.hedges_g,
-        "trials": effect.trials,
         "note": "; ".join(notes),
-        **evidence(effect),
     }
 
 
@@ -588,6 +555,7 @@ def _equivalence_first(labels: Labels, row: Row, field: Field) -> Field:
 
 EFFECTS: Final = Frame(
     name="effects",
+    compute=effects_frame,
     subject=contrast_subject,
     columns=effect_columns,
     source=contrast_source,
@@ -666,16 +634,24 @@ SENSITIVITY_COLUMNS = (
 )
 
 
-def sensitivity_frame(experiment: Experiment, family: Family, estimator: Estimator) -> pd.DataFrame | None:
-    """Return `Analysis.sensitivity`: judged effects on the outcome with their own and the pooled error.
+def sensitivity_frame(study: Study) -> pd.DataFrame:
+    """Return the judged effects on the outcome with the residual error pooled over cells; never the verdict.
 
-    None where there is no pooled error: fewer than three cells, or than two seeds measured in every cell.
+    Empty where nothing is judged, or no error can be pooled: fewer than three cells, or than two seeds
+    measured in every cell.
+
+    Returns:
+        `axis`, `level`, `baseline`, `at`, `metric`, `n`, `difference`, `low`, `high`, `df` (its own error),
+        `low_pooled`, `high_pooled`, `df_pooled`, `says_otherwise` (bool: one interval alone excludes 0),
+        `trials`, `trials_pooled` and the columns of `study.EVIDENCE`.
     """
-    if experiment.outcome not in estimator.table:
-        return None
+    experiment, family, estimator = study.experiment, study.family, study.estimator
+    nothing = pd.DataFrame(columns=list(SENSITIVITY_COLUMNS))
+    if study.partial is not None or not family.members or experiment.outcome not in estimator.table:
+        return nothing
     pooled = PooledError.of(estimator.table, experiment.outcome)
     if pooled is None:
-        return None
+        return nothing
     rows = []
     for member in family.members:
         effect, contrast = member.hypothesis.effect, member.hypothesis.effect.contrast
@@ -712,7 +688,7 @@ def sensitivity_frame(experiment: Experiment, family: Family, estimator: Estimat
                 "trials_pooled": pooled.trials,
             }
         )
-    return pd.DataFrame(rows, columns=list(SENSITIVITY_COLUMNS)) if rows else None
+    return pd.DataFrame(rows, columns=list(SENSITIVITY_COLUMNS))
 
 
 # The table of the named sensitivity: residual error pooled over cells.
@@ -803,6 +779,7 @@ def _steps(asked: Asked) -> Iterator[str]:
 
 SENSITIVITY: Final = Frame(
     name="sensitivity",
+    compute=sensitivity_frame,
     subject=contrast_subject,
     columns=_columns,
     source=_source,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pandas as pd
@@ -30,12 +30,15 @@ from segbench.report.draw.figure import (
 from segbench.report.draw.layout import shortened
 from segbench.report.labels import Labels
 from segbench.report.numbers import MINUS, Numbers
-from segbench.report.steps import Asked, mean_steps, number_text
+from segbench.report.study import Study
 from segbench.report.topics.topic import Column, FigurePart, Frame, Number, TablePart, Text, Topic, interval
 from segbench.report.trace import (
+    Asked,
     Measured,
     Row,
     Source,
+    mean_steps,
+    number_text,
     rows_of,
     show_count,
     show_of,
@@ -64,22 +67,30 @@ _UNBALANCED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Factorial:
-    """The frames of `Analysis` about factors; None where the design is no complete crossing."""
+    """The frames about factors; empty where the design is no complete crossing of two axes or more.
 
-    marginals: pd.DataFrame | None = None
-    interaction_means: pd.DataFrame | None = None
-    interactions: pd.DataFrame | None = None
-    anova: pd.DataFrame | None = None
+    Each has `trials`, a tuple of hashes. All are exploratory.
+    """
+
+    marginals: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """One row per level, over the cells that have it: `axis`, `level`, `n` (seeds measured in every cell),
+    `mean` (of the outcome), `sd`, `low`, `high` (95 %, over seeds)."""
+    interaction_means: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """The same for every pair of levels of two axes: `axis_a`, `level_a`, `axis_b`, `level_b`, `n`, `mean`,
+    `sd`, `low`, `high`."""
+    interactions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """How much an effect changes with another axis: `axis_a`, `level_a`, `baseline_a`, `axis_b`, `level_b`,
+    `baseline_b`, `n`, `difference` (of differences), `sd`, `low`, `high` (95 %, over seeds), `seeds`,
+    `difference_by_seed`."""
+    anova: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Analysis of variance with the seed as a block: `source`, `axes` (tuple; empty: `seed`, `residual`,
+    `total`), `df`, `ss`, `ms`, `f`, `p`, `eta_squared`, `omega_squared`. Empty for one seed."""
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, experiment: Experiment, table: pd.DataFrame) -> Factorial:
-        """Work out the frames; several axes without a complete crossing get a note that says why.
-
-        Args:
-            experiment: The design.
-            table: A row a planned trial, measured.
-        """
+    def of(cls, study: Study) -> Factorial:
+        """Work out the frames; several axes without a complete crossing get a note that says why."""
+        experiment, table = study.experiment, study.of_cells
         if len(experiment.axes) < 2 or experiment.outcome not in table:
             return cls()
         crossing = Pairing.of(experiment).crossing(experiment.cells)
@@ -100,7 +111,7 @@ class Factorial:
             notes.append(_UNBALANCED)
         if block.empty:
             return cls(
-                anova=None if squares.empty else behind.beside(squares),
+                anova=behind.beside(squares),
                 notes=(_refused(experiment, "no seed is measured in every cell", what=_MEANS), *notes),
             )
         # A baseline that `exclude:` took out of every cell leaves nothing to measure an interaction from.
@@ -208,7 +219,7 @@ class _Pair:
 def interactions_figure(analysis: Analysis, labels: Labels) -> Figure | None:
     """Return a plot for every pair of crossed axes, up to six; None where nothing is crossed."""
     means = analysis.interaction_means
-    if means is None or means.empty:
+    if means.empty:
         return None
     named = means[["axis_a", "axis_b"]].drop_duplicates().itertuples(index=False)
     pairs = [_Pair.of(means, a, b, labels) for a, b in named]
@@ -435,9 +446,7 @@ def _anova(analysis: Analysis) -> list[Column]:
 
 
 def _anova_steps(asked: Asked) -> Iterator[str]:
-    row, frame = asked.row, asked.analysis.anova
-    assert frame is not None
-    others = frame.set_index("source")
+    row, others = asked.row, asked.analysis.anova.set_index("source")
     total = number_text(float(others["ss"].loc["total"]))
     df, square, mean, share, f, p, omega = (
         number_text(float(row[name])) for name in ("df", "ss", "ms", "eta_squared", "f", "p", "omega_squared")
@@ -471,6 +480,7 @@ def _effect(row: Mapping[str, Any], side: str, labels: Labels) -> str:
 
 MARGINALS: Final = Frame(
     name="marginals",
+    compute=lambda study: study.once(Factorial.of).marginals,
     subject=lambda analysis, row: f"{row['axis']}: {row['level']}",
     columns=_marginals,
     source=_source,
@@ -479,6 +489,7 @@ MARGINALS: Final = Frame(
 
 INTERACTION_MEANS: Final = Frame(
     name="interaction_means",
+    compute=lambda study: study.once(Factorial.of).interaction_means,
     subject=_pair_subject,
     columns=_means,
     source=_source,
@@ -487,6 +498,7 @@ INTERACTION_MEANS: Final = Frame(
 
 INTERACTIONS: Final = Frame(
     name="interactions",
+    compute=lambda study: study.once(Factorial.of).interactions,
     subject=_interaction_subject,
     columns=_interactions,
     source=_source,
@@ -495,6 +507,7 @@ INTERACTIONS: Final = Frame(
 
 ANOVA: Final = Frame(
     name="anova",
+    compute=lambda study: study.once(Factorial.of).anova,
     subject=lambda analysis, row: str(row["source"]),
     columns=_anova,
     source=_source,

@@ -31,10 +31,12 @@ from segbench.report.draw.figure import (
 from segbench.report.draw.layout import ROW_CM, shortened, text_width, wrapped
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count, is_score, share, significant
+from segbench.report.study import Study
 from segbench.report.table import Field
 from segbench.report.topics.arrangement import slug
-from segbench.report.topics.search import aims_of, fewer_text, knobs_of, setting_text
+from segbench.report.topics.search import aims_of, fewer_text, knobs_of, search_frame, setting_text
 from segbench.report.topics.topic import Column, FigurePart, Frame, Number, TablePart, Text, Topic
+from segbench.report.topics.tuning import tuning_trials_frame
 from segbench.report.trace import Measured, Row, Source, is_known, show_count, show_share
 from segbench.stats.importance import LEAST, WEAK, Importance, Knob, importance
 
@@ -43,15 +45,27 @@ PAIRS: Final = "two knobs together"
 REST: Final = "not explained"
 
 
+def importance_frame(study: Study) -> pd.DataFrame:
+    """Return the shares of variance of a search or a tuned design, one row per metric and knob.
+
+    Returns:
+        `metric`, `kind` (`knob`, `pairs`: two knobs together, `rest`: not explained), `knob`, `share` (of the
+        variance of ranks), `low`, `high` (over fits that leave a tenth out), `best` (value at which its own
+        curve is best), `r2` (out of sample), `n`. Empty where there are too few proposals, or none.
+    """
+    experiment = study.experiment
+    if experiment.search is not None:
+        return search_importance(experiment, study.once(search_frame))
+    if experiment.tune is not None:
+        return tuning_importance(experiment, study.once(tuning_trials_frame))
+    return pd.DataFrame(columns=list(COLUMNS))
+
+
 def search_importance(experiment: Experiment, proposals: pd.DataFrame) -> pd.DataFrame:
-    """Return `Analysis.importance` of a search: of its objective, or of each of its goals.
+    """Return the shares for the objective of a search, or for each of its goals.
 
     Complete proposals count; diverged ones rank last in scores. Pruned ones have no value that could be
     compared.
-
-    Args:
-        experiment: A search.
-        proposals: `Analysis.search`.
     """
     search = experiment.search
     assert search is not None
@@ -71,14 +85,7 @@ def search_importance(experiment: Experiment, proposals: pd.DataFrame) -> pd.Dat
 
 
 def tuning_importance(experiment: Experiment, trials: pd.DataFrame) -> pd.DataFrame:
-    """Return `Analysis.importance` of a tuned design: of all cells together, ranked within each study.
-
-    Knobs that some cell lacks are left out.
-
-    Args:
-        experiment: A tuned design.
-        trials: `Analysis.tuning_trials`.
-    """
+    """Return the shares for all cells together, ranked within each study; without knobs that a cell lacks."""
     tune = experiment.tune
     assert tune is not None
     objective = experiment.baseline.objective
@@ -93,7 +100,7 @@ def tuning_importance(experiment: Experiment, trials: pd.DataFrame) -> pd.DataFr
 
 
 def too_few_text(search: Search) -> str:
-    """Say why there are no shares."""
+    """Say why a search has no shares."""
     least = max(LEAST, 3 * len(search.parameters))
     return f"No shares of variance: they take {least} proposals with a value that differ, or more."
 
@@ -136,10 +143,7 @@ def _rows(metric: str, found: Importance) -> list[Mapping[str, object]]:
             "metric": metric,
             "kind": kind,
             "knob": name,
-            "share": share.share,
-            "low": share.low,
-            "high": share.high,
-            "best": share.best,
+            **{column: getattr(share, column) for column in ("share", "low", "high", "best")},
             "r2": found.r2,
             "n": found.n,
         }
@@ -294,15 +298,12 @@ def _source(measured: Measured, row: Row, number: Number) -> Source:
     """Return the trials that the model was fitted to."""
     analysis = measured.analysis
     frame = analysis.search if analysis.experiment.search is not None else analysis.tuning_trials
-    if frame is None or frame.empty:
-        return Source()
     used = frame[frame["state"].isin([state.value for state in State if state.is_outcome])]
     return Source(trials=tuple(str(trial) for trial in used["trial"]))
 
 
 def _note(labels: Labels, rows: Sequence[Row]) -> str:
     analysis = labels.analysis
-    assert analysis.importance is not None
     return " ".join(
         [*_worth(analysis.importance, labels), _what(is_tuned=analysis.experiment.search is None)]
     )
@@ -332,6 +333,7 @@ def _what(*, is_tuned: bool) -> str:
 
 IMPORTANCE: Final = Frame(
     name="importance",
+    compute=importance_frame,
     subject=importance_subject,
     columns=_columns,
     source=_source,

@@ -18,7 +18,8 @@ from segbench.errors import ExperimentError
 from segbench.report.analysis import Analysis
 from segbench.report.labels import Labels
 from segbench.report.numbers import Numbers
-from segbench.report.topics.search import Best, proposal_column
+from segbench.report.study import Study
+from segbench.report.topics.search import Best, best_points, proposal_column
 from segbench.report.topics.topic import Column, Frame, Number, TablePart, Text, Topic, interval
 from segbench.report.trace import Measured, Row, Source, show_count, show_of
 from segbench.stats.intervals import t_interval
@@ -47,20 +48,18 @@ def file_name(name: str) -> str:
     return f"{name}_best.yaml"
 
 
-def best_design(
-    experiment: Experiment, points: Sequence[Best], *, used: Sequence[int], partial: str | None
-) -> tuple[str, str]:
-    """Write the design as a file that `segbench plan` and `sweep` take.
+def best_design(study: Study) -> tuple[str, str]:
+    """Write the design of a search's best as a file that `segbench plan` and `sweep` take.
 
-    Args:
-        experiment: A search.
-        points: The best proposal, or the Pareto front.
-        used: Seeds that a trial of the search had: the design has others.
-        partial: What the search still lacks.
+    Its seeds are none of those that a trial of the search had.
 
     Returns:
-        The file and why there is none; one of the two is empty.
+        The file and why there is none; one of the two is empty, both if the experiment is no search.
     """
+    experiment, points = study.experiment, study.once(best_points)
+    if experiment.search is None:
+        return "", ""
+    used = study.results.trials["seed"].astype(int).tolist()
     chosen = [points[k] for k in spread_out(list(range(len(points))), MOST_POINTS)]
     if not chosen:
         return "", "There is no complete proposal yet that a design could take up."
@@ -80,7 +79,7 @@ def best_design(
             problem = str(error)
             continue
         if [cell.config for cell in made.cells] == [experiment.baseline, *arms.values()]:
-            return _head(experiment, chosen, partial) + dump(document), ""
+            return _head(experiment, chosen, study.partial) + dump(document), ""
     return "", f"The best configuration cannot be written as a design: {problem}"
 
 
@@ -169,16 +168,18 @@ _COLUMNS = (
 )
 
 
-def replicated_frame(experiment: Experiment, points: list[Best], table: pd.DataFrame) -> pd.DataFrame:
-    """Return `Analysis.replicated`: a row a proposal that was trained with other seeds.
+def replicated_frame(study: Study) -> pd.DataFrame:
+    """Return one row per best proposal of a search that was trained with other seeds.
 
-    Args:
-        experiment: A search.
-        points: The best proposal, or the Pareto front.
-        table: The measured table, with `search_replicate_of`.
+    Returns:
+        `number`, `trial`, `n` (seeds), `value` (the objective that chose it), `val_mean` (the objective with
+        the other seeds), `mean` (of the outcome), `sd`, `low`, `high` (95 %, over seeds), `seeds`, `by_seed`,
+        `trials`.
     """
+    experiment, table = study.experiment, study.table
     rows = []
-    for point in points if "search_replicate_of" in table and experiment.outcome in table else []:
+    is_known = "search_replicate_of" in table and experiment.outcome in table
+    for point in study.once(best_points) if is_known else []:
         chosen_by = table.loc[table["trial"] == point.trial, "seed"].iloc[0]
         mine = table[(table["search_replicate_of"] == point.trial) & (table["seed"] != chosen_by)]
         mine = mine[mine[experiment.outcome].notna()]
@@ -279,6 +280,7 @@ def _source(measured: Measured, row: Row, number: Number) -> Source:
 
 REPLICATED: Final = Frame(
     name="replicated",
+    compute=replicated_frame,
     subject=lambda analysis, row: f"proposal {int(row['number'])} with other seeds",
     columns=_columns,
     source=_source,

@@ -30,6 +30,7 @@ from segbench.report.draw.figure import (
 from segbench.report.draw.layout import shortened
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count, is_score, significant
+from segbench.report.study import Study
 from segbench.report.table import Field
 from segbench.report.topics.arrangement import slug
 from segbench.report.topics.topic import Column, FigurePart, Frame, Number, TablePart, Text, Topic
@@ -82,10 +83,17 @@ class Best:
         )
 
 
+def search_frame(study: Study) -> pd.DataFrame:
+    """Return the proposals of a search; empty for other experiments."""
+    if study.experiment.search is None:
+        return pd.DataFrame(columns=["trial", "number", "state", "value"])
+    return proposals_frame(study.experiment, study.table, study.results.epochs)
+
+
 def proposals_frame(
     experiment: Experiment, table: pd.DataFrame, epochs: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Return `Analysis.search`: a row a proposal, in order.
+    """Return one row per proposal, in order.
 
     Args:
         experiment: A search.
@@ -181,6 +189,17 @@ def missing_text(experiment: Experiment, table: pd.DataFrame) -> str | None:
     replicated = int((of.isin(chosen) & has_ended).sum())
     wanted = others * len(chosen)
     return f"partial: {replicated} of {wanted} replicates of {words}" if replicated < wanted else None
+
+
+def best_points(study: Study) -> list[Best]:
+    """Return the best proposal of a search, or its Pareto front; nothing of another experiment."""
+    experiment, proposals = study.experiment, study.once(search_frame)
+    if experiment.search is None:
+        return []
+    if experiment.search.goals:
+        return find_front(experiment, proposals, study.table)
+    best = find_best(experiment, proposals, study.table)
+    return [] if best is None else [best]
 
 
 def find_best(experiment: Experiment, proposals: pd.DataFrame, table: pd.DataFrame) -> Best | None:
@@ -430,9 +449,8 @@ def knobs_of(analysis: Analysis) -> list[SearchParameter]:
     searched = analysis.experiment.search.parameters
     known = [p for p in searched if parameter_column(p.name) in analysis.search]
     shares: dict[str, float] = {}
-    if analysis.importance is not None:
-        for row in analysis.importance.to_dict("records"):
-            shares[str(row["knob"])] = max(shares.get(str(row["knob"]), 0.0), float(row["share"]))
+    for row in rows_of(analysis.importance):
+        shares[row["knob"]] = max(shares.get(row["knob"], 0.0), float(row["share"]))
     return sorted(known, key=lambda p: -shares.get(p.name, 0.0))[:_MOST_KNOBS]
 
 
@@ -649,6 +667,7 @@ def _bounds(constraint: Constraint, labels: Labels) -> str:
 
 SEARCH: Final = Frame(
     name="search",
+    compute=search_frame,
     subject=proposal_subject,
     columns=_columns,
     source=one_trial,

@@ -7,9 +7,8 @@ from typing import Final
 
 import pandas as pd
 
-from segbench.config.experiment import Experiment
 from segbench.report.analysis import Analysis
-from segbench.report.study import EVIDENCE, Estimator, evidence
+from segbench.report.study import EVIDENCE, Study, estimated
 from segbench.report.topics.contrast import contrast_source, contrast_steps, contrast_subject
 from segbench.report.topics.effects import contrast_name, effect_columns
 from segbench.report.topics.topic import Column, Frame, Number, TablePart, Text, Topic
@@ -28,12 +27,18 @@ MISSING = (
 )
 
 
-def subgroups_frame(experiment: Experiment, estimator: Estimator) -> pd.DataFrame:
-    """Return `Analysis.subgroups`: every level against its baseline on the outcome, image by sub-group.
+def subgroups_frame(study: Study) -> pd.DataFrame:
+    """Return every level against its baseline on the outcome, over the images of one sub-group per row.
 
     Sub-groups are divisions of the same images and trials, so their rows are not independent of the marginal
-    effects; they are exploratory, without verdicts, unless a claim names them.
+    effects; they are exploratory, without verdicts, unless a claim names them. Empty unless the experiment
+    asks for sub-groups.
+
+    Returns:
+        The columns `COLUMNS`: `division` and `label` name the sub-group, `low`, `high` are of this test set,
+        `low_new`, `high_new` of new images.
     """
+    experiment, estimator = study.experiment, study.estimator
     rows = []
     for division in experiment.subgroups:
         for label in estimator.subgroups.values(division):
@@ -51,21 +56,17 @@ def subgroups_frame(experiment: Experiment, estimator: Estimator) -> pd.DataFram
                         "axis": contrast.axis,
                         "level": contrast.level,
                         "baseline": contrast.baseline,
-                        "n": effect.n,
                         "level_mean": effect.level_mean,
                         "baseline_mean": effect.baseline_mean,
-                        "difference": effect.difference,
-                        **dict(zip(("low", "high"), effect.interval(), strict=True)),
-                        **dict(zip(("low_new", "high_new"), effect.interval("new_images"), strict=True)),
-                        "trials": effect.trials,
-                        **evidence(effect),
+                        **estimated(effect),
                     }
                 )
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def subgroups_notes(experiment: Experiment, estimator: Estimator) -> list[str]:
+def subgroups_notes(study: Study) -> list[str]:
     """Say how the test images are divided, and what is asked for but not known."""
+    experiment, estimator = study.experiment, study.estimator
     if not experiment.subgroups:
         return []
     if not estimator.subgroups.labels:
@@ -135,6 +136,7 @@ def _columns(analysis: Analysis) -> list[Column]:
 
 SUBGROUPS: Final = Frame(
     name="subgroups",
+    compute=subgroups_frame,
     subject=_subject,
     columns=_columns,
     source=contrast_source,

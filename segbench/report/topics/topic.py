@@ -17,13 +17,14 @@ from segbench.report.analysis import Analysis
 from segbench.report.draw.figure import Figure
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers
-from segbench.report.steps import Asked
 from segbench.report.table import Column as Head
 from segbench.report.table import Field, Table
-from segbench.report.trace import Measured, Row, Show, Source, Trace, Traces, key_of, plain, rows_of
+from segbench.report.trace import Asked, Measured, Row, Show, Source, Trace, Traces, key_of, plain, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from segbench.report.study import Study
 
 Words = str | Callable[[Labels], str]
 
@@ -113,8 +114,10 @@ class Frame:
     """A frame of the analysis: what a row is about, its columns, and what its numbers rest on."""
 
     name: str
-    """The field of `Analysis`, and the first part of the keys of its numbers."""
-    columns: Callable[[Analysis], Sequence[Column]]
+    """Of the file in `data/`, in `Analysis.frames`, and the first part of the keys of its numbers."""
+    compute: Callable[[Study], pd.DataFrame]
+    """How it is made of the experiment and its results; empty if a report has nothing for it."""
+    columns: Callable[[Analysis], Sequence[Column]] = lambda analysis: ()
     """In the order of `numbers.json` and, unless a column says otherwise, of the tables."""
     subject: Callable[[Analysis, Row], str] = lambda analysis, row: ""
     """What a row is about, in words that are unique."""
@@ -131,9 +134,9 @@ class Frame:
     """The column that `segbench explain` lists for each trial."""
 
     def rows_of(self, analysis: Analysis) -> Sequence[Row]:
-        """Return what each number stands in; nothing if the report has no such frame."""
-        frame = getattr(analysis, self.name, None)
-        return [] if frame is None or frame.empty else self.rows(frame)
+        """Return what each number stands in."""
+        frame = analysis.frames[self.name]
+        return [] if frame.empty else self.rows(frame)
 
     def traces(self, analysis: Analysis, digits: int) -> Traces:
         """Return its numbers, printed with so many digits; `analysis` keeps them."""
@@ -205,7 +208,7 @@ class TablePart:
     def make(self, labels: Labels) -> Table:
         """Return the table; without rows if there is nothing to show."""
         frame, analysis = self.frame, labels.analysis
-        chosen = rows_of(getattr(analysis, frame.name)) if self.rows is None else self.rows(labels)
+        chosen = rows_of(analysis.frames[frame.name]) if self.rows is None else self.rows(labels)
         if not chosen:
             return Table(name=self.name, caption="", columns=(), rows=())
         drops_all = self.drops_empty(analysis)
@@ -259,8 +262,6 @@ class Topic:
     frames: tuple[Frame, ...] = ()
     tables: tuple[TablePart, ...] = ()
     figures: tuple[FigurePart, ...] = ()
-    data: tuple[str, ...] = ()
-    """Fields of `Analysis` that `data/` holds beside the frames."""
     lines: Callable[[Analysis], tuple[str, ...]] = lambda analysis: ()
     """Sentences below the tables and figures of the section."""
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from segbench.config.experiment import Experiment, SearchParameter
+from segbench.config.experiment import Cell, Experiment, SearchParameter
 from segbench.config.trial import identity
 from segbench.records import State, axis_column, parameter_column
 from segbench.report.analysis import Analysis
 from segbench.report.draw.figure import Facet, Figure, Key, Look, Scale, in_rows
 from segbench.report.labels import Labels
 from segbench.report.numbers import NONE, Numbers, count
-from segbench.report.study import EVIDENCE
+from segbench.report.study import EVIDENCE, Study
 from segbench.report.table import Field
 from segbench.report.topics.arrangement import slug
 from segbench.report.topics.search import (
@@ -47,7 +47,7 @@ from segbench.report.trace import Measured, Row, Source, is_known, rows_of, show
 from segbench.stats.intervals import t_interval
 from segbench.store.layout import HASH_DIGITS
 from segbench.store.tuning import CellTuning, TuningTrial
-from segbench.store.untuned import UntunedTrial
+from segbench.store.untuned import find_untuned
 from segbench.wording import counted, listed
 
 TUNED_PROTOCOL = (
@@ -61,57 +61,76 @@ AT_THESE_SETTINGS = (
 )
 
 
-def tuning_frame(experiment: Experiment, tunings: Sequence[CellTuning]) -> pd.DataFrame:
-    """Return `Analysis.tuning`: a row a cell and repeat."""
-    axes = {axis_column(axis.name): axis.name for axis in experiment.axes}
+def _one_row_per(
+    facts: Callable[[CellTuning], Iterable[tuple[Mapping[str, Any], TuningTrial | None]]],
+    names: Sequence[str],
+    study: Study,
+) -> pd.DataFrame:
+    """Return a frame with the columns `cell`, the axes, `repeat`, `names` and the parameters.
+
+    `facts` yields what a row says under `names`, and the trial whose parameters it shows.
+    """
+    experiment = study.experiment
     searched = experiment.tune.search.parameters if experiment.tune is not None else ()
     parameters = {parameter_column(parameter.name): parameter.name for parameter in searched}
-    rows = []
-    for tuning in sorted(tunings, key=lambda t: experiment.cells.index(t.cell)):
-        winner = tuning.winner
-        chosen = dict(winner.parameters) if winner is not None else {}
-        rows.append(
-            {
-                "cell": tuning.cell.label,
-                **{column: tuning.cell.levels.get(axis) for column, axis in axes.items()},
-                "repeat": tuning.repeat,
-                "ended": tuning.num_ended,
-                "diverged": tuning.count(State.DIVERGED),
-                "failed": tuning.count(State.FAILED),
-                "trial": winner.hash if winner is not None else "",
-                "value": winner.objective if winner is not None else float("nan"),
-                **{column: chosen.get(name) for column, name in parameters.items()},
-            }
-        )
-    names = ("repeat", "ended", "diverged", "failed", "trial", "value")
-    return pd.DataFrame(rows, columns=["cell", *axes, *names, *parameters])
+    rows = [
+        {
+            "cell": tuning.cell.label,
+            **_levels(experiment, tuning.cell),
+            "repeat": tuning.repeat,
+            **row,
+            **{c: None if trial is None else trial.parameters.get(name) for c, name in parameters.items()},
+        }
+        for tuning in sorted(study.tunings, key=lambda t: experiment.cells.index(t.cell))
+        for row, trial in facts(tuning)
+    ]
+    return pd.DataFrame(rows, columns=["cell", *study.axes, "repeat", *names, *parameters])
 
 
-def tuning_trials_frame(experiment: Experiment, tunings: Sequence[CellTuning]) -> pd.DataFrame:
-    """Return `Analysis.tuning_trials`: one row per tuning trial."""
-    assert experiment.tune is not None
-    axes = {axis_column(axis.name): axis.name for axis in experiment.axes}
-    parameters = {parameter_column(p.name): p.name for p in experiment.tune.search.parameters}
-    rows = []
-    for tuning in sorted(tunings, key=lambda t: experiment.cells.index(t.cell)):
+def _levels(experiment: Experiment, cell: Cell) -> dict[str, str | None]:
+    return {axis_column(axis.name): cell.levels.get(axis.name) for axis in experiment.axes}
+
+
+def tuning_frame(study: Study) -> pd.DataFrame:
+    """Return one row per cell and repeat of a tuned design; empty for others.
+
+    Returns:
+        `cell`, one column per axis, `repeat`, `ended` (tuning trials), `diverged`, `failed`, `trial` (the
+        winner; empty: none), `value` (its objective), one column per parameter.
+    """
+
+    def won(tuning: CellTuning) -> Iterator[tuple[Mapping[str, Any], TuningTrial | None]]:
         winner = tuning.winner
+        counts = {state.value: tuning.count(state) for state in (State.DIVERGED, State.FAILED)}
+        trial = {"trial": "", "value": float("nan")}
+        if winner is not None:
+            trial = {"trial": winner.hash, "value": winner.objective}
+        yield {"ended": tuning.num_ended, **counts, **trial}, winner
+
+    return _one_row_per(won, ("ended", "diverged", "failed", "trial", "value"), study)
+
+
+def tuning_trials_frame(study: Study) -> pd.DataFrame:
+    """Return one row per tuning trial of a tuned design; empty for others.
+
+    Returns:
+        `cell`, one column per axis, `repeat`, `number`, `trial`, `state`, `value` (objective; NaN unless
+        complete), `is_winner`, one column per parameter.
+    """
+
+    def tried(tuning: CellTuning) -> Iterator[tuple[Mapping[str, Any], TuningTrial]]:
         for number, trial in sorted(tuning.trials.items()):
             is_complete = trial.state is State.COMPLETE and trial.objective is not None
-            rows.append(
-                {
-                    "cell": tuning.cell.label,
-                    **{column: tuning.cell.levels.get(axis) for column, axis in axes.items()},
-                    "repeat": tuning.repeat,
-                    "number": number,
-                    "trial": trial.hash,
-                    "state": trial.state.value,
-                    "value": trial.objective if is_complete else float("nan"),
-                    "is_winner": winner is not None and trial.hash == winner.hash,
-                    **{column: trial.parameters.get(name) for column, name in parameters.items()},
-                }
-            )
-    names = ("repeat", "number", "trial", "state", "value", "is_winner")
-    return pd.DataFrame(rows, columns=["cell", *axes, *names, *parameters])
+            row = {
+                "number": number,
+                "trial": trial.hash,
+                "state": trial.state.value,
+                "value": trial.objective if is_complete else float("nan"),
+                "is_winner": tuning.winner is not None and trial.hash == tuning.winner.hash,
+            }
+            yield row, trial
+
+    return _one_row_per(tried, ("number", "trial", "state", "value", "is_winner"), study)
 
 
 def without_hope(table: pd.DataFrame, tunings: Sequence[CellTuning]) -> pd.DataFrame:
@@ -163,17 +182,19 @@ def reach_text(experiment: Experiment) -> str:
     return f"{times} for {num_seeds} seeds, which share winners; intervals include a part of its scatter"
 
 
-def tuned_sentence(experiment: Experiment, *, partial: str | None) -> list[str]:
-    """Close the answer with how far it reaches; nothing where nothing is tuned or judged."""
-    if experiment.tune is None or partial is not None:
+def tuned_sentence(experiment: Experiment) -> list[str]:
+    """Close the answer with how far it reaches; nothing where nothing is tuned."""
+    if experiment.tune is None:
         return []
-    if min(experiment.tune.repeats, len(experiment.seeds)) == 1:
+    repeats = min(experiment.tune.repeats, len(experiment.seeds))
+    if repeats == 1:
         return ["Every cell was tuned, once: this holds at these tuned settings."]
-    return [f"Every cell was tuned {min(experiment.tune.repeats, len(experiment.seeds))} times afresh."]
+    return [f"Every cell was tuned {repeats} times afresh."]
 
 
-def tuning_notes(experiment: Experiment, tunings: Sequence[CellTuning]) -> list[str]:
+def tuning_notes(study: Study) -> list[str]:
     """Return the caveats of a tuned design."""
+    experiment, tunings = study.experiment, study.tunings
     notes = []
     if experiment.tune is not None and min(experiment.tune.repeats, len(experiment.seeds)) == 1:
         notes.append(AT_THESE_SETTINGS)
@@ -205,7 +226,7 @@ _DEFAULT: Final = "as designed"
 def tuning_figure(analysis: Analysis, labels: Labels) -> Figure | None:
     """Return the tuning trials, a column a cell and a row a knob; None where nothing was tuned."""
     trials, tune = analysis.tuning_trials, analysis.experiment.tune
-    if trials is None or trials.empty or tune is None:
+    if trials.empty or tune is None:
         return None
     objective = analysis.experiment.baseline.objective
     aim = Aim(objective.metric, objective.direction == "minimize")
@@ -334,16 +355,12 @@ def _columns(analysis: Analysis) -> list[Column]:
 
 TUNING: Final = Frame(
     name="tuning",
+    compute=tuning_frame,
     subject=lambda analysis, row: f"{row['cell']}, repeat {int(row['repeat'])}",
     columns=_columns,
     source=one_trial,
     measured=lambda analysis, row: "objective",
 )
-
-
-def _ordered(labels: Labels) -> list[Row]:
-    frame, tune = labels.analysis.tuning, labels.analysis.experiment.tune
-    return [] if frame is None or tune is None else list(rows_of(labels.ordered(frame)))
 
 
 def _note(labels: Labels, rows: Sequence[Row]) -> str:
@@ -355,21 +372,22 @@ def _note(labels: Labels, rows: Sequence[Row]) -> str:
     )
 
 
+TRIALS: Final = Frame(name="tuning_trials", compute=tuning_trials_frame)
+
 TOPIC: Final = Topic(
     name="tuning",
     section="tuning",
-    frames=(TUNING,),
+    frames=(TUNING, TRIALS),
     tables=(
         TablePart(
             name="tuning",
             frame=TUNING,
             caption="Tuned settings of every cell.",
-            rows=_ordered,
+            rows=lambda labels: rows_of(labels.ordered(labels.analysis.tuning)),
             note=_note,
         ),
     ),
     figures=(FigurePart(name="tuning", make=tuning_figure),),
-    data=("tuning_trials",),
 )
 
 
@@ -384,23 +402,23 @@ NO_COMMON: Final = "no seed has both"
 NO_VAL: Final = "the tuning never tried the settings as designed"
 
 
-def untuned_frame(
-    experiment: Experiment,
-    table: pd.DataFrame,
-    tunings: Sequence[CellTuning],
-    found: Sequence[UntunedTrial],
-) -> pd.DataFrame:
-    """Return `Analysis.untuned`: a row a cell.
+def untuned_frame(study: Study) -> pd.DataFrame:
+    """Return one row per cell of a tuned design: its settings as designed against its winners; exploratory.
 
     Only replicates are compared with replicates, seed by seed, and tuning trials with tuning trials.
 
-    Args:
-        experiment: A tuned design.
-        table: The measured table: the replicates of the winners.
-        tunings: Of the design.
-        found: Trials of the cells as designed.
+    Returns:
+        `cell`, one column per axis, `n_default`, `default`, `n_tuned`, `tuned` (means of the outcome over
+        seeds), `n` (seeds in both), `difference`, `low`, `high` (95 %, paired by seed), `val_default`,
+        `val_winner` (objectives of tuning trials, mean over the repeats that tried both), `source`
+        (experiments that hold the records), `missing` (text), `trials` and the columns of `study.EVIDENCE`.
+        Empty for other experiments.
     """
-    axes = {axis_column(axis.name): axis.name for axis in experiment.axes}
+    experiment, table = study.experiment, study.table
+    columns = ["cell", *study.axes, *_UNTUNED_COLUMNS]
+    if experiment.tune is None:
+        return pd.DataFrame(columns=columns)
+    found = find_untuned(experiment, study.results.trials["data_fingerprint"].unique())
     metric = experiment.outcome.removeprefix("test_")
     rows = []
     for cell in experiment.cells:
@@ -417,7 +435,7 @@ def untuned_frame(
         rows.append(
             {
                 "cell": cell.label,
-                **{column: cell.levels.get(axis) for column, axis in axes.items()},
+                **_levels(experiment, cell),
                 "n_default": len(default),
                 "default": _mean(default.values()),
                 "n_tuned": len(tuned),
@@ -425,17 +443,18 @@ def untuned_frame(
                 "source": ", ".join(dict.fromkeys(trial.experiment for trial in mine)),
                 "trials": tuple(dict.fromkeys(hashes)),
                 **_paired(seeds, tuned, default),
-                **_validation([tuning for tuning in tunings if tuning.cell == cell]),
+                **_validation([tuning for tuning in study.tunings if tuning.cell == cell]),
             }
         )
         rows[-1]["missing"] = _missing(rows[-1])
-    return pd.DataFrame(rows, columns=["cell", *axes, *_UNTUNED_COLUMNS])
+    return pd.DataFrame(rows, columns=columns)
 
 
-def untuned_notes(frame: pd.DataFrame) -> list[str]:
-    """Return what the comparison lacks, a sentence each."""
+def untuned_notes(study: Study) -> list[str]:
+    """Return what the comparison lacks, a sentence each; nothing while trials are missing."""
+    frame = study.once(untuned_frame)
     lacking = [str(row["cell"]) for row in frame.to_dict("records") if not row["n_default"]]
-    if not lacking:
+    if not lacking or study.partial is not None:
         return []
     cells = "any cell" if len(lacking) == len(frame) else listed(lacking)
     return [
@@ -573,8 +592,7 @@ def _untuned_columns(analysis: Analysis) -> list[Column]:
 def _source(measured: Measured, row: Row, number: Number) -> Source:
     if number.behind == "tuning":
         trials = measured.analysis.tuning_trials
-        own = trials[trials["cell"] == row["cell"]] if trials is not None else None
-        return Source(trials=() if own is None else tuple(str(trial) for trial in own["trial"]))
+        return Source(trials=tuple(map(str, trials.loc[trials["cell"] == row["cell"], "trial"])))
     by_seed = {
         "tuned": row["level_by_seed"],
         "as designed": row["baseline_by_seed"],
@@ -601,11 +619,6 @@ def _settings(analysis: Analysis, cell: str, labels: Labels) -> str:
     return ", ".join(parts) or NONE
 
 
-def _untuned_ordered(labels: Labels) -> list[Row]:
-    frame, tune = labels.analysis.untuned, labels.analysis.experiment.tune
-    return [] if frame is None or tune is None else list(rows_of(labels.ordered(frame)))
-
-
 def _untuned_note(labels: Labels, rows: Sequence[Row]) -> str:
     experiment = labels.analysis.experiment
     assert experiment.tune is not None
@@ -627,6 +640,7 @@ def _untuned_note(labels: Labels, rows: Sequence[Row]) -> str:
 
 UNTUNED: Final = Frame(
     name="untuned",
+    compute=untuned_frame,
     subject=lambda analysis, row: f"{row['cell']}: tuned - as designed",
     columns=_untuned_columns,
     source=_source,
@@ -641,7 +655,7 @@ UNTUNED_TOPIC: Final = Topic(
             name="untuned",
             frame=UNTUNED,
             caption="Tuned against untuned.",
-            rows=_untuned_ordered,
+            rows=lambda labels: rows_of(labels.ordered(labels.analysis.untuned)),
             note=_untuned_note,
         ),
     ),

@@ -16,7 +16,6 @@ from segbench.report.topics import (
     effects,
     factorial,
     importance,
-    metrics,
     replicated,
     search,
     subgroups,
@@ -36,7 +35,7 @@ TOPICS: Final[tuple[Topic, ...]] = (
     importance.PARALLEL_TOPIC,
     replicated.TOPIC,
     cells.TOPIC,
-    metrics.TOPIC,
+    cells.METRICS_TOPIC,
     tuning.TOPIC,
     tuning.UNTUNED_TOPIC,
     importance.TOPIC,
@@ -82,12 +81,8 @@ TABLE_NAMES: Final = tuple(part.name for topic in TOPICS for part in topic.table
 FIGURE_NAMES: Final = tuple(part.name for topic in TOPICS for part in topic.figures)
 """Every name a figure can have."""
 
-DATA_NAMES: Final = tuple(
-    name
-    for topic in TOPICS
-    for name in (*(frame.name for frame in topic.frames if frame.in_data), *topic.data)
-)
-"""Every frame of `Analysis` that `data/` can hold."""
+DATA_NAMES: Final = tuple(frame.name for frame in FRAMES if frame.in_data)
+"""Every frame that `data/` can hold."""
 
 
 def frame_of(name: str) -> Frame:

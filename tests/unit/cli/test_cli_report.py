@@ -64,10 +64,9 @@ def test_without_results_it_names_the_sweep(project):
 
 def test_results_without_an_ended_trial_name_the_sweep_too(project, monkeypatch):
     (project / "results" / "quickstart").mkdir(parents=True)
-    from dataclasses import replace
 
     nothing = pd.DataFrame()
-    bare = replace(
+    bare = fake.with_frames(
         fake.make_analysis(fake.QUICKSTART, root=project), seeds=nothing, failures=nothing, search=nothing
     )
     monkeypatch.setattr("segbench.report.analyse.analyse", lambda *args, **kwargs: bare)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from segbench.config.project import Project
 from segbench.config.trial import Choice, TrialConfig
 from segbench.records import axis_column
 from segbench.report.analysis import Analysis
+from segbench.report.topics.walk import FRAMES
 from segbench.stats.factorial import anova, interaction_means, interactions, marginal_means
 
 NORM = {"model": ("unet", "resnet34_unet"), "norm": ("BatchNorm", "none", "DyT")}
@@ -150,44 +152,53 @@ def make_analysis(
             "margin": "0.005",
             "device": "cpu",
         },
-        cells=pd.DataFrame(cells),
-        seeds=pd.DataFrame(seed_rows),
-        effects=make_effects(levels, seeds),
-        subgroups=make_subgroups(levels, seeds),
-        claims=pd.DataFrame(
-            [
-                {
-                    "claim": "norm: BatchNorm > none",
-                    "verdict": "supported",
-                    "evidence": "0.012 [0.004, 0.020], Holm p = 0.012, 3 seeds.",
-                },
-                {
-                    "claim": "norm: BatchNorm > DyT at model = unet",
-                    "verdict": "unresolved",
-                    "evidence": "0.004 [−0.003, 0.011].",
-                },
-                {"claim": "U-Net over-fits from about epoch 120", "verdict": "not judged", "evidence": ""},
-            ]
-        ),
-        curves=pd.DataFrame(curves),
-        failures=pd.DataFrame(
-            [
-                {
-                    "trial": "00ff00000002",
-                    "cell": experiment.cells[-1].label,
-                    "seed": seeds - 1,
-                    "fold": 0,
-                    "state": "diverged",
-                    "failure": None,
-                    "reason": "loss is nan in epoch 4, batch 12",
-                }
-            ]
-        ),
-        left_out=pd.DataFrame([{"folder": "trials/0123456789ab", "reason": "no longer in the design"}]),
-        search=pd.DataFrame(),
-        sensitivity=make_sensitivity(make_effects(levels, seeds)),
-        **make_factorial(levels, seeds),
-        dynamics=make_dynamics(pd.DataFrame(cells), [axis_column(axis) for axis in levels], seeds),
+        frames={
+            **{frame.name: pd.DataFrame() for frame in FRAMES},
+            "measured": pd.DataFrame(),
+            "cells": pd.DataFrame(cells),
+            "seeds": pd.DataFrame(seed_rows),
+            "effects": make_effects(levels, seeds),
+            "subgroups": make_subgroups(levels, seeds),
+            "claims": pd.DataFrame(
+                [
+                    {
+                        "claim": "norm: BatchNorm > none",
+                        "verdict": "supported",
+                        "evidence": "0.012 [0.004, 0.020], Holm p = 0.012, 3 seeds.",
+                    },
+                    {
+                        "claim": "norm: BatchNorm > DyT at model = unet",
+                        "verdict": "unresolved",
+                        "evidence": "0.004 [−0.003, 0.011].",
+                    },
+                    {
+                        "claim": "U-Net over-fits from about epoch 120",
+                        "verdict": "not judged",
+                        "evidence": "",
+                    },
+                ]
+            ),
+            "curves": pd.DataFrame(curves),
+            "failures": pd.DataFrame(
+                [
+                    {
+                        "trial": "00ff00000002",
+                        "cell": experiment.cells[-1].label,
+                        "seed": seeds - 1,
+                        "fold": 0,
+                        "state": "diverged",
+                        "failure": None,
+                        "reason": "loss is nan in epoch 4, batch 12",
+                    }
+                ]
+            ),
+            "left_out": pd.DataFrame(
+                [{"folder": "trials/0123456789ab", "reason": "no longer in the design"}]
+            ),
+            "sensitivity": make_sensitivity(make_effects(levels, seeds)),
+            **make_factorial(levels, seeds),
+            "dynamics": make_dynamics(pd.DataFrame(cells), [axis_column(axis) for axis in levels], seeds),
+        },
         notes=(
             "The intervals hold the training set and the split fixed.",
             "Train curves are running means over augmented batches: another estimator than the val curves.",
@@ -199,6 +210,11 @@ def make_analysis(
             "command": f"segbench report {name}",
         },
     )
+
+
+def with_frames(analysis: Analysis, **frames: pd.DataFrame) -> Analysis:
+    """Return the analysis with other frames in place of its own."""
+    return replace(analysis, frames={**analysis.frames, **frames})
 
 
 def make_effects(levels: dict[str, tuple[str, ...]], seeds: int) -> pd.DataFrame:

@@ -139,7 +139,7 @@ def test_a_table_sorts_by_click_and_by_key_and_says_so(page, reports):
 def test_missing_values_stay_at_the_end_both_ways(tmp_path, page):
     analysis = fake.make_analysis(fake.QUICKSTART)
     cells = analysis.cells.assign(flops=[2e9, float("nan"), 1e9, 3e9])
-    page.open(write_page(replace(analysis, cells=cells), tmp_path))
+    page.open(write_page(fake.with_frames(analysis, cells=cells), tmp_path))
     titles = texts(page, "#cost th")
     column = titles.index("FLOPs") + 1
     for expected in (["1.00 G", "2.00 G", "3.00 G", "–"], ["3.00 G", "2.00 G", "1.00 G", "–"]):

@@ -90,7 +90,7 @@ def test_what_an_older_report_drew_goes_and_other_files_stay(tmp_path):
     analysis = fake.make_analysis(fake.QUICKSTART)
     write_report(analysis, tmp_path, panels=NONE, with_pdf=False)
     (tmp_path / "figures" / "mine.png").write_bytes(b"mine")
-    write_report(replace(analysis, curves=pd.DataFrame()), tmp_path, panels=NONE, with_pdf=False)
+    write_report(fake.with_frames(analysis, curves=pd.DataFrame()), tmp_path, panels=NONE, with_pdf=False)
     names = set(contents(tmp_path))
     assert "figures/curves-dice.png" not in names
     assert "data/curves.csv" not in names

@@ -37,7 +37,6 @@ def test_the_table_says_who_reached_the_level_and_who_over_fits(tmp_path: Path) 
     experiment = made_study.make_experiment(tmp_path, AXES, seeds=3)
     results = made_study.make_results(experiment, lambda levels, seed, fold: 0.8, epochs=epochs)
     analysis = analyse(experiment, results, project=experiment.project)
-    assert analysis.dynamics is not None
     table = make_tables(analysis, Labels(analysis, Style()))["dynamics"]
     shown = [dict(zip((c.title for c in table.columns), row, strict=True)) for row in table.rows]
     titles = ("norm", "n", "Epochs to level", "Reached", "Loss turns up")
@@ -60,7 +59,6 @@ def test_seeds_that_did_not_complete_do_not_count(tmp_path: Path) -> None:
         states=lambda levels, seed, fold: "diverged" if seed == 1 else "complete",
     )
     analysis = analyse(experiment, results, project=experiment.project)
-    assert analysis.dynamics is not None
     assert analysis.dynamics["n"].tolist() == [2, 2]
     assert analysis.dynamics["epochs_to_level"].iloc[0] == 3.0
 

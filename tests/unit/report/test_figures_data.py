@@ -103,7 +103,7 @@ def test_the_forest_shows_margin_both_intervals_and_the_last_epoch():
 def test_other_metrics_stay_out_of_the_forest():
     analysis = fake.make_analysis()
     timed = analysis.effects.head(1).assign(metric="epoch_time_s", difference=9.0)
-    figure = figures_of(replace(analysis, effects=pd.concat([analysis.effects, timed])))["effects"]
+    figure = figures_of(fake.with_frames(analysis, effects=pd.concat([analysis.effects, timed])))["effects"]
     assert all(9.0 not in mark.x for mark in figure.marks)
 
 
@@ -150,7 +150,9 @@ def test_a_search_draws_the_best_so_far_and_each_parameter():
         }
     )
     figures = figures_of(
-        replace(analysis, experiment=replace(analysis.experiment, search=search), search=frame)
+        fake.with_frames(
+            replace(analysis, experiment=replace(analysis.experiment, search=search)), search=frame
+        )
     )
     marks = {mark.name: mark for mark in figures["search-history"].marks}
     assert marks["best so far"].y == (0.5, 0.8, 0.8)
@@ -162,8 +164,8 @@ def test_a_search_draws_the_best_so_far_and_each_parameter():
 def test_nothing_to_draw_is_no_figure():
     analysis = fake.make_analysis()
     empty = pd.DataFrame()
-    gone = {"effects": empty, "curves": empty, "seeds": empty, "interaction_means": None}
-    bare = replace(analysis, **gone, cells=analysis.cells.head(1))
+    gone = {"effects": empty, "curves": empty, "seeds": empty, "interaction_means": empty}
+    bare = fake.with_frames(analysis, **gone, cells=analysis.cells.head(1))
     assert figures_of(bare) == {}
 
 
@@ -241,7 +243,7 @@ def test_cells_that_are_not_beaten_are_filled_as_in_the_table():
         assert all(("not beaten" in mark.hover[0]) == (not mark.look.is_hollow) for mark in facet.marks)
     assert [key.text for key in figure.legend][-2:] == ["not beaten", "beaten"]
     assert "Filled: no other cell has as good a mean for as little." in figure.caption
-    same = replace(analysis, cells=analysis.cells.assign(front="epoch_time_s parameters"))
+    same = fake.with_frames(analysis, cells=analysis.cells.assign(front="epoch_time_s parameters"))
     assert "beaten" not in [key.text for key in figures_of(same)["cost"].legend]
 
 

@@ -15,12 +15,12 @@ from segbench.config.experiment import Experiment
 from segbench.config.load import load_experiment
 from segbench.config.trial import Choice
 from segbench.report.analyse import analyse
-from segbench.report.head import flaws_text
 from segbench.report.labels import Style
 from segbench.report.pages.content import Content, make_content
 from segbench.report.pages.html import write_html
 from segbench.report.pages.latex import write_latex
 from segbench.report.pages.markdown import write_markdown
+from segbench.report.prose import flaws_text
 from segbench.signature import Variant
 
 FLAW = "it forgets to normalise"

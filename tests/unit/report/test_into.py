@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import fake_analysis as fake
 import pandas as pd
@@ -45,7 +44,7 @@ def test_only_what_changed_is_written_and_only_its_own_files_are_removed(report,
     write_into(report, target, name="quickstart")
     (target / "tables" / "mine.tex").write_text("mine")
     (target / "figures" / "curves-loss.tex").write_text("edited by hand")
-    bare = replace(fake.make_analysis(fake.QUICKSTART), curves=pd.DataFrame())
+    bare = fake.with_frames(fake.make_analysis(fake.QUICKSTART), curves=pd.DataFrame())
     write_report(bare, report, panels=Panels(), with_pdf=False)
     placed = write_into(report, target, name="quickstart")
     removed = {p.relative_to(target).as_posix() for p in placed.removed}

@@ -47,7 +47,7 @@ def test_a_marginal_mean_is_called_by_its_level_where_no_other_has_the_name():
             "high": [0.9, 0.8, 0.7],
         }
     )
-    object.__setattr__(analysis, "marginals", marginals)
+    analysis = fake.with_frames(analysis, marginals=marginals)
     rows = rows_of(analysis)
     assert rows["mean.norm.none"].aliases == ("norm: none", "none")
     assert rows["mean.norm.none"].printed["test_dice"] == "0.800"

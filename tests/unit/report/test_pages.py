@@ -73,7 +73,7 @@ def test_the_effects_table_prints_interval_p_and_verdict():
 def test_seeds_needed_may_be_more_than_anybody_runs(low: float, high: float, expected: str):
     analysis = fake.make_analysis()
     effects = analysis.effects.assign(seeds_needed_low=low, seeds_needed_high=high)
-    assert texts(tables_of(replace(analysis, effects=effects))["effects"])[0][-1] == expected
+    assert texts(tables_of(fake.with_frames(analysis, effects=effects))["effects"])[0][-1] == expected
 
 
 def test_bold_stands_only_where_a_verdict_is_resolved():
@@ -93,7 +93,7 @@ def test_the_equivalence_test_names_its_own_p():
 def test_another_metric_gets_a_column_and_its_own_digits():
     analysis = fake.make_analysis()
     timed = analysis.effects.head(1).assign(metric="epoch_time_s", difference=12.345, low=10.0, high=14.2)
-    table = tables_of(replace(analysis, effects=pd.concat([analysis.effects, timed])))["effects"]
+    table = tables_of(fake.with_frames(analysis, effects=pd.concat([analysis.effects, timed])))["effects"]
     assert texts(table)[-1][1:5] == ["Seconds per epoch", "3", "+12.3", "[10.0, 14.2]"]
 
 
@@ -111,13 +111,12 @@ def test_one_seed_prints_dashes_instead_of_intervals():
 
 
 def test_empty_tables_and_sections_are_left_out():
-    analysis = replace(
-        fake.make_analysis(),
+    analysis = fake.with_frames(
+        replace(fake.make_analysis(), notes=()),
         failures=pd.DataFrame(),
         left_out=pd.DataFrame(),
         claims=pd.DataFrame(),
         subgroups=pd.DataFrame(),
-        notes=(),
     )
     keys = [section.key for section in make_content(analysis, Style()).sections]
     assert keys == ["effects", "factors", "cells", "curves", "cost", "provenance"]
@@ -213,7 +212,7 @@ def test_latex_reads_every_table_and_figure_of_the_report():
 def test_a_long_latex_table_goes_on_in_another():
     analysis = fake.make_analysis()
     many = pd.concat([analysis.failures] * 45, ignore_index=True)
-    source = write_table(tables_of(replace(analysis, failures=many))["failures"])
+    source = write_table(tables_of(fake.with_frames(analysis, failures=many))["failures"])
     assert source.count(r"\begin{table}") == 2
     assert "(continued)" in source
 
@@ -311,7 +310,7 @@ def test_the_pdf_names_a_metric_in_the_contrast_where_it_is_not_the_outcome():
     analysis = fake.make_analysis()
     effects = analysis.effects.copy()
     effects.loc[effects.index[0], "metric"] = "instability"
-    analysis = replace(analysis, effects=effects)
+    analysis = fake.with_frames(analysis, effects=effects)
     table = make_tables(analysis, Labels(analysis, Style()))["effects"]
     text = write_table(table)
     assert "unet, Instability (sd of the last epochs)" in text.replace("\\allowbreak{}", "")

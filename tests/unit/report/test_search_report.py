@@ -149,7 +149,6 @@ def test_every_renderer_draws_every_figure(analysis: Analysis, name: str) -> Non
 
 
 def test_the_knob_that_matters_has_the_share(analysis: Analysis) -> None:
-    assert analysis.importance is not None
     shares = dict(zip(analysis.importance["knob"], analysis.importance["share"], strict=True))
     assert shares["lr"] > 0.7
     assert max(shares["weight_decay"], shares["width"]) < 0.05
@@ -185,7 +184,6 @@ def test_every_goal_has_shares_of_its_own(of_goals: Analysis) -> None:
 def test_too_few_proposals_have_no_shares_and_the_notes_say_so(tmp_path: Path) -> None:
     text = made.FILE.replace("trials: 40", "trials: 8")
     analysis = made.report(made.made_search(tmp_path, text))
-    assert analysis.importance is not None
     assert analysis.importance.empty
     assert (
         "No shares of variance: they take 12 proposals with a value that differ, or more." in analysis.notes
@@ -197,7 +195,6 @@ def test_too_few_proposals_have_no_shares_and_the_notes_say_so(tmp_path: Path) -
 
 
 def test_replicates_stand_beside_the_value_that_chose_them(analysis: Analysis) -> None:
-    assert analysis.replicated is not None
     (row,) = analysis.replicated.to_dict("records")
     best = analysis.search.loc[analysis.search["value"].idxmax()]
     assert (row["number"], row["value"]) == (best["number"], best["value"])

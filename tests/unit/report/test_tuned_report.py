@@ -204,7 +204,6 @@ def test_repeated_tuning_says_what_the_intervals_include(load: Load, repeats: in
     )
     assert not any(note.startswith("The tuning was done once") for note in analysis.notes)
     assert analysis.head["trials"] == "6 of 6 complete"
-    assert analysis.tuning is not None
     assert len(analysis.tuning) == 2 * repeats
 
 
@@ -212,7 +211,6 @@ def test_winners_stand_in_a_table(load: Load, tmp_path: Path) -> None:
     experiment = load()
     tuned(experiment)
     analysis = report(experiment)
-    assert analysis.tuning is not None
     rows = analysis.tuning[["cell", "search:lr", "value", "ended", "failed"]].to_dict("records")
     assert rows == [
         {"cell": "batch", "search:lr": 0.01, "value": 0.9, "ended": 3, "failed": 0},

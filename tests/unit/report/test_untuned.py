@@ -37,7 +37,6 @@ def as_designed(experiment: Experiment, label: str, seeds: int, *, name: str = "
 
 
 def cell_of(analysis: Analysis, label: str) -> dict[str, object]:
-    assert analysis.untuned is not None
     rows = {str(row["cell"]): row for row in analysis.untuned.to_dict("records")}
     return {str(key): value for key, value in rows[label].items()}
 
@@ -144,7 +143,6 @@ def test_a_report_is_older_than_such_records_that_came_later(experiment: Experim
 def test_tuning_trials_are_drawn_by_cell_with_the_winner_and_the_default(experiment: Experiment) -> None:
     tuned(experiment)
     analysis = report(experiment)
-    assert analysis.tuning_trials is not None
     assert len(analysis.tuning_trials) == 6
     winners = analysis.tuning_trials.query("is_winner")[["cell", "search:lr"]].to_dict("records")
     assert winners == [
