@@ -76,7 +76,7 @@ def main(num_epochs: int = 3, experiments: tuple[str, ...] = EXPERIMENTS) -> Non
 
 
 def predicted_and_measured(name: str, scale: str, num_epochs: int) -> list[list[str]]:
-    """Return a row a kind of cell."""
+    """Return one row per kind of cell."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         file = root / "experiments" / f"{name.rpartition('/')[2]}.yaml"

@@ -533,7 +533,7 @@ def report(
     no_pdf: Annotated[bool, typer.Option("--no-pdf", help="Do not compile report.pdf.")] = False,
     xlsx: Annotated[
         bool,
-        typer.Option("--xlsx", help="Also write report.xlsx, a sheet a table (extra xlsx); kept up to date."),
+        typer.Option("--xlsx", help="Also write report.xlsx, one sheet per table (extra xlsx), and keep it."),
     ] = False,
     watch: Annotated[
         bool,

@@ -372,7 +372,7 @@ def tuning_size(plan: Plan) -> str:
 
 
 def tuning_lines(plan: Plan) -> list[str]:
-    """Say how far the tuning of each cell is, or what won; a line a cell and repeat, aligned."""
+    """Say how far the tuning of each cell is, or what won; one line per cell and repeat, aligned."""
     rows = [["cell", "tuning", plan.experiment.baseline.objective.metric, "tuned settings"]]
     num_repeats = len({tuning.repeat for tuning in plan.tunings})
     for tuning in plan.tunings:

@@ -69,7 +69,7 @@ def seed_spread(plan: Plan) -> Spread | None:
 
 
 def smallest_difference(plan: Plan) -> tuple[float, Spread] | None:
-    """Return the smallest difference of the outcome that the seeds show with 80 % power, and whence it is.
+    """Return the smallest difference of the outcome shown with 80 % power, and the spread behind it.
 
     At the level that Holm's first step leaves to each of the comparisons. None for a search, one seed, one
     cell, or where nothing tells how seeds differ.
@@ -97,7 +97,7 @@ def sources(plan: Plan) -> Iterator[tuple[str, Records]]:
 
 
 def _table(experiment: Experiment, records: Records) -> pd.DataFrame | None:
-    """Return a row a complete trial of the design's axes, or None where there are not two seeds."""
+    """Return one row per complete trial of the design's axes, or None where there are not two seeds."""
     axes = {axis.name: axis_column(axis.name) for axis in experiment.axes}
     needed = {axis.name for axis in experiment.axes if not axis.when}
     metric = experiment.outcome.removeprefix("test_")

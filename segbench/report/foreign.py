@@ -41,8 +41,8 @@ class ForeignTable:
 
     path: Path
     rows: pd.DataFrame
-    """A row a value: `line` (in the file), a column an axis, `seed` (int), `image`, `group` (text, empty:
-    none), `metric`, `value` (float)."""
+    """One row per value: `line` (in the file), one column per axis, `seed` (int), `image`, `group` (text,
+    empty: none), `metric`, `value` (float)."""
     axes: tuple[str, ...]
     has_images: bool
 

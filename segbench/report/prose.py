@@ -506,7 +506,7 @@ def last_look(experiment: Experiment, table: pd.DataFrame) -> Experiment:
 
     Args:
         experiment: The design.
-        table: A row a planned trial, with its `seed` and `state`.
+        table: One row per planned trial, with its `seed` and `state`.
     """
     if not experiment.looks:
         return experiment

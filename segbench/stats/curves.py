@@ -18,13 +18,13 @@ def curves(
 
     Args:
         epochs: Rows of `epochs.csv` with `trial`.
-        trials: A row a trial to draw: `trial`, `cell`, the axes, `seed`, `fold`.
+        trials: One row per trial to draw: `trial`, `cell`, the axes, `seed`, `fold`.
         axes: Names of the axes, kept beside `cell`.
         metrics: Columns of `epochs`; those that are not there are left out.
 
     Returns:
-        A row a cell, metric and epoch: `cell`, the axes, `epoch`, `metric`, `n`, `mean`, `low`, `high`. The
-        band is a 95 % t-interval point by point, NaN for one seed; n shrinks where runs stopped early.
+        One row per cell, metric and epoch: `cell`, the axes, `epoch`, `metric`, `n`, `mean`, `low`, `high`.
+        The band is a 95 % t-interval point by point, NaN for one seed; n shrinks where runs stopped early.
     """
     keys = ["cell", *axes]
     known = [m for m in metrics if m in epochs]

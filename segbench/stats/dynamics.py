@@ -39,15 +39,15 @@ def dynamics(
 
     Args:
         epochs: Rows of `epochs.csv` with `trial`.
-        trials: A row a completed trial: `trial`, `cell`, the axes, `seed`, `fold`, `instability`.
+        trials: One row per completed trial: `trial`, `cell`, the axes, `seed`, `fold`, `instability`.
         axes: Names of the axes, kept beside `cell`.
         objective: The column of `epochs` that selects weights.
         is_lower_better: Of the objective.
 
     Returns:
-        A row a cell: `cell`, the axes, `n` (seeds), `level` (the same in all rows), `reached`, then for each
-        of `epochs_to_level`, `area`, `instability` and `onset` (with `turned_up` before it) the mean and the
-        ends `_low` and `_high` of its 95 % t-interval; then `seeds` and each measure with `_by_seed`
+        One row per cell: `cell`, the axes, `n` (seeds), `level` (the same in all rows), `reached`, then for
+        each of `epochs_to_level`, `area`, `instability` and `onset` (with `turned_up` before it) the mean and
+        the ends `_low` and `_high` of its 95 % t-interval; then `seeds` and each measure with `_by_seed`
         (tuples). Empty without curves.
     """
     keys = ["cell", *axes]

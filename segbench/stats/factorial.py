@@ -35,7 +35,7 @@ ANOVA = ("source", "axes", "df", "ss", "ms", "f", "p", "eta_squared", "omega_squ
 
 
 def complete_block(table: pd.DataFrame, crossing: Crossing, metric: str) -> pd.DataFrame:
-    """Return the crossing's outcomes: a row a cell and seed, folds averaged.
+    """Return the crossing's outcomes: one row per cell and seed, folds averaged.
 
     Only seeds of which every trial (each cell, each fold) is measured are there, since a seed that lacks a
     cell would add that cell's effect to the noise between seeds.
@@ -57,7 +57,7 @@ def complete_block(table: pd.DataFrame, crossing: Crossing, metric: str) -> pd.D
 
 
 def measured_block(table: pd.DataFrame, crossing: Crossing, metric: str) -> pd.DataFrame:
-    """Return what is measured of the crossing: a row a cell and seed of which every fold is.
+    """Return what is measured of the crossing: one row per cell and seed of which every fold is.
 
     Args:
         table: As for `complete_block`.
@@ -89,7 +89,7 @@ def marginal_means(block: pd.DataFrame, levels: Mapping[str, Sequence[str]]) -> 
         levels: Factor -> its labels, in order.
 
     Returns:
-        A row a level: `axis`, `level`, `n` (seeds), `mean`, `sd`, `low`, `high`.
+        One row per level: `axis`, `level`, `n` (seeds), `mean`, `sd`, `low`, `high`.
 
     Reference: for means over the cells of a balanced crossing, Montgomery (2017), Design and Analysis of
     Experiments, 9th ed., chapter 5.
@@ -107,7 +107,7 @@ def interaction_means(block: pd.DataFrame, levels: Mapping[str, Sequence[str]]) 
     """Return the mean of every pair of levels of two factors, over the levels of the others.
 
     Returns:
-        A row a pair of levels: `axis_a`, `level_a`, `axis_b`, `level_b`, `n`, `mean`, `sd`, `low`, `high`
+        One row per pair of levels: `axis_a`, `level_a`, `axis_b`, `level_b`, `n`, `mean`, `sd`, `low`, `high`
         (95 % t-interval over seeds).
     """
     parts = []
@@ -130,7 +130,7 @@ def interactions(
     two effects add up. The interval is Student's over seeds (95 %), without correction.
 
     Returns:
-        A row a pair of levels: `axis_a`, `level_a`, `baseline_a`, `axis_b`, `level_b`, `baseline_b`, `n`,
+        One row per pair of levels: `axis_a`, `level_a`, `baseline_a`, `axis_b`, `level_b`, `baseline_b`, `n`,
         `difference`, `sd`, `low`, `high`, `seeds`, `difference_by_seed` (tuples).
 
     Reference: Montgomery (2017), Design and Analysis of Experiments, 9th ed., section 5.1.
@@ -164,8 +164,8 @@ def anova(block: pd.DataFrame, levels: Mapping[str, Sequence[str]]) -> pd.DataFr
     of the effects alone; it does not grow with the number of levels by chance, and is negative where F < 1.
 
     Returns:
-        A row a source: `source`, `axes` (tuple; empty for `seed`, `residual` and `total`), `df`, `ss`, `ms`,
-        `f`, `p`, `eta_squared`, `omega_squared`. No row for fewer than two seeds.
+        One row per source: `source`, `axes` (tuple; empty for `seed`, `residual` and `total`), `df`, `ss`,
+        `ms`, `f`, `p`, `eta_squared`, `omega_squared`. No row for fewer than two seeds.
 
     Reference: Fisher (1925), Statistical Methods for Research Workers; omega squared: Hays (1963),
     Statistics for Psychologists; Olejnik & Algina (2003), Psychological Methods 8:434.

@@ -13,7 +13,7 @@ from segbench.stats.pairs import Pairs
 
 @dataclass(frozen=True)
 class ImageTable:
-    """One metric on the test images: a row a trial, a column an image."""
+    """One metric on the test images: one row per trial, one column per image."""
 
     rows: Mapping[str, int]
     """Trial -> row."""

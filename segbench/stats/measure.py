@@ -1,4 +1,4 @@
-"""The measured table: a row a planned trial, a column a metric; what every other statistic starts from."""
+"""The measured table that all statistics start from: one row per planned trial, one column per metric."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def measure(
     """Join the plan with what was recorded.
 
     Args:
-        plan: A row a planned trial: `cell`, the axes, `seed`, `fold`.
-        trials: A row a recorded trial: `trial`, the columns `keys`, `state`, `selected_epoch`, `test_*`, ...
+        plan: One row per planned trial: `cell`, the axes, `seed`, `fold`.
+        trials: One row per recorded trial: `trial`, the columns `keys`, `state`, `selected_epoch`, ...
         epochs: Rows of `epochs.csv` with `trial`.
         keys: The axes, `seed` and `fold`: what names a planned trial.
 

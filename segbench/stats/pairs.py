@@ -52,8 +52,8 @@ class Pairs:
     """
 
     frame: pd.DataFrame
-    """A row a pair: `seed`, `block` (number of the other levels and fold), `trial_level`, `trial_baseline`,
-    `level`, `baseline` (values, NaN unless complete), `state_level`, `state_baseline`."""
+    """One row per pair: `seed`, `block` (number of the other levels and fold), `trial_level`,
+    `trial_baseline`, `level`, `baseline` (values, NaN unless complete), `state_level`, `state_baseline`."""
     is_fraction: bool = False
     """Whether a seed counts only with all of its cells."""
 

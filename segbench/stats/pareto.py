@@ -43,7 +43,7 @@ def unbeaten_in(frame: pd.DataFrame, quality: str, costs: Sequence[str], directi
     """Say of each row in which costs it is on the Pareto front of quality and cost.
 
     Args:
-        frame: A row a cell, with the columns named; a row without one of the two values is on no front of it.
+        frame: One row per cell, with the columns named; a row without one of the two values is on no front.
         quality: Column of the outcome.
         costs: Columns of which less is better.
         direction: `maximize` or `minimize`, of the quality.

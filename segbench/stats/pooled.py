@@ -32,7 +32,7 @@ class PooledError:
         With two cells it is the paired t-test. Only seeds measured in every cell, fold by fold, count.
 
         Args:
-            table: A row a planned trial: `cell`, `seed`, the metric (NaN unless complete).
+            table: One row per planned trial: `cell`, `seed`, the metric (NaN unless complete).
             metric: Which column.
 
         Reference: repeated-measures analysis of variance, Winer, Brown & Michels (1991), Statistical

@@ -28,7 +28,7 @@ class Subgroups:
         `high` above the second. An attribute's values are taken as they are; an empty one is none.
 
         Args:
-            samples: A row an image: `image`, attributes as text, facts as floats; None: nothing is known.
+            samples: One row per image: `image`, attributes as text, facts as floats; None: nothing is known.
             names: Facts and attributes; those that are no column are left out.
         """
         labels: dict[str, pd.Series] = {}
@@ -68,7 +68,7 @@ def restrict(
     """Return the measured table and the images' frame as if only some test images existed.
 
     Args:
-        table: A row a planned trial, with `trial` and the column `metric`.
+        table: One row per planned trial, with `trial` and the column `metric`.
         images: The long frame of images.
         chosen: Names of the images that stay.
         metric: The column that becomes the mean over these images; NaN where a trial has none of them.

@@ -1,4 +1,4 @@
-"""`report.xlsx`: a sheet a table, numbers as numbers with all of their digits that look as on the pages."""
+"""`report.xlsx`: one sheet per table; numbers keep all of their digits and look as on the pages."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def is_installed() -> bool:
 
 
 def write_xlsx(content: Content) -> bytes:
-    """Return the workbook: what the report says, then a sheet a table; the same content gives the same bytes.
+    """Return the workbook: what the report says, then one sheet per table; same content, same bytes.
 
     No text is ever a formula, whatever it begins with.
     """

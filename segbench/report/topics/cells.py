@@ -221,8 +221,8 @@ def outcome_figure(analysis: Analysis, labels: Labels) -> Figure | None:
         name="outcome",
         title="Outcome of every cell",
         caption=(
-            f"{outcome} of every cell{better}: a ring a seed, the mean over seeds with its 95 % t-interval "
-            "below. "
+            f"{outcome} of every cell{better}: one ring per seed, the mean over seeds with its 95 % "
+            "t-interval below. "
             "Intervals of two cells do not judge their difference: the effects do, paired by seed."
         ),
         facets=(

@@ -258,7 +258,7 @@ def interactions_figure(analysis: Analysis, labels: Labels) -> Figure | None:
 
 
 def _looks(pairs: list[_Pair], labels: Labels) -> dict[tuple[str, str], Look]:
-    """Give every level that has a line a look of its own, the same in all plots."""
+    """Give every level that has a line its own look, the same in all plots."""
     axes = dict.fromkeys(pair.lines for pair in pairs)
     known = [
         (axis, level) for axis in axes for level in labels.labels_of(axis) if _is_drawn(axis, level, pairs)

@@ -129,7 +129,7 @@ def choose_images(dice: pd.DataFrame, *, baseline: int = 0, most: int = _MOST_IM
     of all cells counts. An image that a rule before has chosen leaves the place to the next.
 
     Args:
-        dice: A row an image (index: its name), a column a cell.
+        dice: One row per image (index: its name), one column per cell.
         baseline: Number of the baseline's column.
         most: How many at most.
     """

@@ -101,7 +101,7 @@ def proposals_frame(
         epochs: Rows of `epochs.csv` with `trial`.
 
     Returns:
-        `trial`, `number`, a column a parameter, `state`, `value` (the objective; NaN unless complete),
+        `trial`, `number`, one column per parameter, `state`, `value` (the objective; NaN unless complete),
         `last_epoch` and `last_value` (where a proposal that did not complete had come to; else NaN); with
         goals or constraints a column each, with constraints `is_feasible`, with goals `is_best` (on the
         Pareto front).

@@ -137,7 +137,7 @@ def without_hope(table: pd.DataFrame, tunings: Sequence[CellTuning]) -> pd.DataF
     """Have the replicates of a cell that could not be tuned say so: they failed, none will be trained.
 
     Args:
-        table: A row a planned trial, with `cell`, `seed`, `state`.
+        table: One row per planned trial, with `cell`, `seed`, `state`.
         tunings: Of the design.
     """
     hopeless = [tuning for tuning in tunings if tuning.is_hopeless]
@@ -224,7 +224,7 @@ _DEFAULT: Final = "as designed"
 
 
 def tuning_figure(analysis: Analysis, labels: Labels) -> Figure | None:
-    """Return the tuning trials, a column a cell and a row a knob; None where nothing was tuned."""
+    """Return the tuning trials, one column per cell and one row per knob; None where nothing was tuned."""
     trials, tune = analysis.tuning_trials, analysis.experiment.tune
     if trials.empty or tune is None:
         return None

@@ -28,7 +28,7 @@ CASES = {
 
 
 def as_frames(runs: Runs, run: int) -> tuple[pd.DataFrame, ImageTable | None]:
-    """Put one run down as a report reads it: a row a trial, and a row an image and trial."""
+    """Put one run down as a report reads it: one row per trial, and one row per image and trial."""
     values = runs.dice[run]
     arms, seeds, images = values.shape
     has_diverged = np.zeros((arms, seeds), bool) if runs.has_diverged is None else runs.has_diverged[run]
