@@ -113,7 +113,7 @@ def test_incomplete_blocks_lose_the_emptier_of_seed_and_cell() -> None:
     values[:4, 1, 1] = np.nan  # now the cell lacks most
     effect = estimate(make_table(values), NORM, AXES, dice())
     assert effect.n == 5
-    assert effect.note == "over the 1 of 2 cells measured in both arms"
+    assert effect.note.startswith("over the 1 of 2 cells measured in both arms; no test: ")
 
 
 def test_diverged_trials_are_counted_and_given_the_worst_value() -> None:
@@ -183,14 +183,16 @@ def test_image_variance_is_that_of_a_two_way_anova() -> None:
     assert np.isnan(image_variance(layout[:1]))
 
 
-def test_units_of_groups_keep_the_mean_over_images() -> None:
+def test_units_are_means_of_groups_with_the_factor_of_their_sizes() -> None:
     layout = np.random.default_rng(2).normal(0, 0.05, (3, 6))
-    equal = unit_values(layout, np.array([0, 0, 1, 1, 2, 2]))
+    equal, factor = unit_values(layout, np.array([0, 0, 1, 1, 2, 2]))
     np.testing.assert_allclose(equal, layout.reshape(3, 3, 2).mean(axis=2))
-    unequal = unit_values(layout, np.array([0, 1, 1, 1, 1, 2]))
-    assert unequal.shape == (3, 3)
-    np.testing.assert_allclose(unequal.mean(axis=1), layout.mean(axis=1))
-    assert unit_values(layout, None) is layout
+    assert factor == pytest.approx(1)
+    unequal, factor = unit_values(layout, np.array([0, 1, 1, 1, 1, 2]))
+    np.testing.assert_allclose(unequal[:, 1], layout[:, 1:5].mean(axis=1))
+    np.testing.assert_allclose(unequal @ [1 / 6, 4 / 6, 1 / 6], layout.mean(axis=1))
+    assert factor == pytest.approx(3 * (1 + 16 + 1) / 36)
+    assert unit_values(layout, None) == (layout, 1.0)
 
 
 def make_images(table: pd.DataFrame, offsets: np.ndarray, groups: list[str] | None = None) -> pd.DataFrame:
