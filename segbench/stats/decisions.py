@@ -66,7 +66,7 @@ def sign_of_difference(evidence: Evidence, null: Bounds = (0.0, 0.0)) -> np.ndar
 
 
 def _p_completers(evidence: Evidence, p: np.ndarray, null: Bounds) -> np.ndarray:
-    """Return the p of the seeds that completed, with the worst case where the counts do not agree with them."""
+    """Return the p of the seeds that completed, with the worst case where the counts do not agree."""
     direction = np.sign(evidence.difference)
     agrees_with_counts = (direction == evidence.counts_sign) & (direction != 0)
     if evidence.worst_spread is None:

@@ -201,8 +201,8 @@ def _why_no_test(moments: Moments, values: np.ndarray) -> str:
             f"no test: the seeds differ by less than the step of the values, which look rounded to {step:g}"
         )
     return (
-        "no test: the difference is the same for every seed to the last digit: are the values rounded, or does "
-        "the seed change nothing?"
+        "no test: the difference is the same for every seed to the last digit (are the values rounded, or "
+        "does the seed change nothing?)"
     )
 
 

@@ -26,8 +26,8 @@ class Moments:
     sd: np.ndarray
     """Standard deviation over seeds; NaN for one."""
     has_spread: np.ndarray
-    """Whether the differences vary by more than the numbers' own resolution. Otherwise nothing is known of how
-    seeds differ: no interval, no test, no forecast."""
+    """Whether the differences vary by more than the numbers' own resolution. Otherwise nothing is known of
+    how seeds differ: no interval, no test, no forecast."""
 
     @classmethod
     def of(

@@ -13,6 +13,7 @@ from segbench.config.pairing import Pairing
 from segbench.quantities import Quantity, find_quantity
 from segbench.stats.effects import Effect, estimate, hedges_g, log_ratio
 from segbench.stats.images import ImageTable, image_variance, unit_values
+from segbench.stats.moments import step_of
 from segbench.stats.pairs import Contrast, Pairs
 
 AXES = Pairing(("model", "norm"))
@@ -255,3 +256,29 @@ def test_no_new_images_interval_without_recorded_images(values: np.ndarray) -> N
     effect = estimate(table, NORM, AXES, dice(), some)
     assert effect.spread_new is None
     assert np.isnan(effect.interval("new_images")).all()
+
+
+@pytest.mark.parametrize(
+    ("level", "baseline", "note"),
+    [
+        ([0.92, 0.94], [0.91, 0.93], "the same for every seed to the last digit"),
+        ([0.3055, 0.3055, 0.3055], [0.0, 0.0, 0.0], "the same for every seed to the last digit"),
+        ([0.92, 0.93, 0.94], [0.90, 0.92, 0.93], "look rounded to 0.01"),
+    ],
+)
+def test_differences_below_the_resolution_of_the_values_have_no_interval(
+    level: list[float], baseline: list[float], note: str
+) -> None:
+    values = np.array([baseline, level]).T[:, None, :, None]
+    effect = estimate(make_table(values, models=("unet",)), NORM, AXES, dice())
+    assert not effect.has_spread
+    assert np.isnan(effect.interval()).all()
+    assert np.isfinite(effect.difference)
+    assert note in effect.note
+
+
+def test_the_step_of_rounded_values_is_found() -> None:
+    assert step_of(np.array([0.91, 0.93, 0.9])) == pytest.approx(0.01)
+    assert step_of(np.array([91.0, 93.0])) == pytest.approx(1)
+    assert step_of(np.array([0.91, 0.9300000001])) == 0
+    assert step_of(np.random.default_rng(0).random(4)) == 0
