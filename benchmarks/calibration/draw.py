@@ -12,7 +12,6 @@ from benchmarks.calibration.scenarios import (
     DROP,
     SD_DIFFICULTY,
     SD_NOISE,
-    SD_SEED,
     Scenario,
 )
 

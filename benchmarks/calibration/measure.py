@@ -28,7 +28,7 @@ class Shares:
     covered: float
     """The interval for this test set holds the difference of level 1 on these images."""
     untested: float = float("nan")
-    """Level 1 has no interval and no test: the seeds do not differ, or by less than the values' resolution."""
+    """Level 1 has no interval and no test: the seeds do not differ, or by less than the values tell."""
     covered_new: float = float("nan")
     """The interval for new images holds its difference on images at large."""
     false_difference: float = float("nan")
@@ -49,7 +49,7 @@ class Estimates:
 
     evidence: Evidence
     spread_new: Spread | None
-    """None where trials diverge, as the seeds that are left out differ from run to run, and for rounded scores."""
+    """None for rounded scores, and where trials diverge, as the seeds that are left out differ."""
     looks: tuple[Evidence, ...]
     truth: np.ndarray
     truth_new: np.ndarray

@@ -46,8 +46,8 @@ class Scenario:
     num_groups: int = 0
     """Images lie in so many groups (patients) of unequal sizes that share what they add; 0: none."""
     sizes: str = "1:2:3"
-    """Of the groups: `1:2:3` again and again, `log-normal` (sd 1 of the logarithm), or `half` of all images in
-    one group, the others alike."""
+    """Of the groups: `1:2:3` again and again, `log-normal` (sd 1 of the logarithm), or `half` of all images
+    in one group, the others alike."""
     level: float = 0.8
     """Mean of the baseline; images' values end at 1 where it is above .9."""
     decimals: int | None = None

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from segbench.stats.effects import Effect
 from segbench.stats.decisions import Evidence, p_difference, p_of_counts, sign_of_difference
+from segbench.stats.effects import Effect
 from segbench.stats.intervals import Spread
 from segbench.stats.moments import Moments
 from segbench.stats.pairs import Contrast
