@@ -16,7 +16,6 @@ from segbench.report.numbers import (
     metric_words,
     p_in_words,
     percent,
-    seeds_range,
     signed,
 )
 from segbench.report.study import Estimator
@@ -191,17 +190,15 @@ def _equivalent(row: Mapping[str, object], experiment: Experiment, level: float)
 
 def _unresolved(row: Mapping[str, object], experiment: Experiment, level: float) -> str:
     text = f"{row['axis']}: {_contrast(row)} is unresolved ({_numbers(row, level)})"
-    low, high = float(row["seeds_needed_low"]), float(row["seeds_needed_high"])  # type: ignore[arg-type]
     if _divergence(row):
         return f"{text}; {_divergence(row)}."
-    if np.isfinite(low):
-        power = f"{seeds_range(low, high)} would show a difference of {experiment.margin:g} with 80 % power"
-        return f"{text}; {power}."
+    if row["forecast"]:
+        return f"{text}; {row['forecast']}."
     if row["n"] == 1:
         return f"{text}; one seed gives no interval."
     if experiment.margin is None:
-        return f"{text}; no margin is declared, so neither equivalence nor the seeds needed can be told."
-    return f"{text}; the seeds needed exceed 10,000." if np.isinf(low) else f"{text}."
+        return f"{text}; no margin is declared, so equivalence cannot be told."
+    return f"{text}."
 
 
 def _divergence(row: Mapping[str, object]) -> str:

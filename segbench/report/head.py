@@ -120,21 +120,26 @@ def resolution_text(experiment: Experiment, family: Family, estimator: Estimator
 def resolution(experiment: Experiment, family: Family, estimator: Estimator) -> tuple[float, float, int]:
     """Return the smallest difference found with 80 % power, the median half-width, and the number of seeds.
 
-    The sd is the root mean square over the contrasts on the outcome (the family's, else every level
-    against its baseline), n their median, alpha divided by the family's size as in Holm's first step.
+    The sd is the root mean square over the contrasts on the outcome (the family's that are judged on this
+    test set, else every level against its baseline), n their median, alpha divided by the family's size as in
+    Holm's first step. Where all claim equality, the difference is one beyond the margin.
     """
-    effects = [m.hypothesis.effect for m in family.members if not m.is_ratio]
-    effects = [e for e in effects if e.contrast.metric == experiment.outcome]
-    if not effects and experiment.outcome in estimator.table:
+    tested = [m.hypothesis for m in family.members if not m.is_ratio and m.hypothesis.on == "test_set"]
+    tested = [h for h in tested if h.effect.contrast.metric == experiment.outcome]
+    null = min(
+        (h.null[1] for h in tested), default=0.0
+    )  # a claim of equality is contradicted beyond the margin
+    effects = [h.effect for h in tested if h.null[1] == null]
+    if not family.members and experiment.outcome in estimator.table:
         effects = [estimator.effect(c) for c in baseline_contrasts(experiment)]
-    known: list[Effect] = [e for e in effects if e.n > 1]
+    known: list[Effect] = [e for e in effects if e.has_spread]
     if not known:
         return float("nan"), float("nan"), 0
     sd = float(np.sqrt(np.mean([e.sd**2 for e in known])))
     n = int(np.median([e.n for e in known]))
     alpha = family.alpha / max(1, len(family.members))
     half_width = float(np.median([float(e.spread.half_width(family.level)) for e in known]))
-    return smallest_difference(sd, n, alpha=alpha), half_width, n
+    return smallest_difference(sd, n, alpha=alpha, null=null), half_width, n
 
 
 def test_set_readers(table: pd.DataFrame, project: Project) -> list[str]:
