@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -147,16 +147,20 @@ def seeds_to_resolve(hypothesis: Hypothesis, judgement: Judgement, margin: float
     seen = abs(effect.difference - middle)
     alpha = judgement.alpha / judgement.num_family
 
+    def settled(difference: float, found: tuple[float, float]) -> Forecast:
+        low, high = (float(np.maximum(seeds, effect.n + 1)) for seeds in found)
+        return Forecast(difference, low, high)
+
     def forecast(difference: float) -> Forecast:
         found = seeds_needed_range(effect.sd, effect.n, difference, alpha=alpha, null=null)
-        return Forecast(difference, *(float(np.maximum(x, effect.n + 1)) for x in found))
+        return settled(difference, found)
 
     if null > 0 and seen < null:
         alpha_equivalence = judgement.alpha / max(1, judgement.num_equivalences)
         found = over_assurance(
             lambda sd: seeds_for_equivalence(sd, seen, null, alpha=alpha_equivalence), effect.sd, effect.n
         )
-        return [Forecast(seen, *(float(np.maximum(x, effect.n + 1)) for x in found), is_equivalence=True)]
+        return [replace(settled(seen, found), is_equivalence=True)]
     forecasts = [forecast(seen)] if seen > 0 else []
     return [*forecasts, forecast(margin)] if margin and null == 0 else forecasts
 

@@ -165,6 +165,8 @@ def _family_row(
     word = verdict(hypothesis, judgement, is_lower_better=bool(row["is_lower_better"]), margin=margin)
     forecasts = seeds_to_resolve(hypothesis, judgement, margin) if word == UNRESOLVED else []
     needed = (forecasts[0].low, forecasts[0].high) if forecasts else (NAN, NAN)
+    effect = hypothesis.effect
+    why_none = effect.note if effect.n > 1 and not effect.has_spread else ""
     notes = [str(row["note"])] if row["note"] else []
     if word == UNRESOLVED and experiment.margin is None:
         notes.append("no margin declared")
@@ -181,7 +183,7 @@ def _family_row(
         "verdict": word,
         "seeds_needed_low": needed[0],
         "seeds_needed_high": needed[1],
-        "forecast": forecasts_in_words(forecasts),
+        "forecast": forecasts_in_words(forecasts) or why_none,
         "note": "; ".join(notes),
     }
     return _level_minus_baseline(judged, experiment)
