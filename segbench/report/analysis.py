@@ -70,7 +70,8 @@ class Analysis:
     `equivalent`, `unresolved`; empty: not judged), `seeds_needed_low`, `seeds_needed_high` (may be
     infinite), `forecast` (words: these seeds, those for the margin, or why none),
     `difference_last`, `low_last`, `high_last`, `depends_on_selection` (bool),
-    `is_family` (bool: judged; else exploratory, without verdict), `is_lower_better` (bool), `p_sign_flip` (exact, of a judged
+    `is_family` (bool: judged; else exploratory, without verdict), `is_lower_better` (bool),
+    `p_sign_flip` (exact, of a judged
     difference over 6 to 40 seeds; uncorrected), `hedges_g`, `aliases` (text: of a fraction, what it
     cannot be told from), `trials` (tuple of hashes), `note`, then the columns of `evidence.EVIDENCE`: what
     each seed measured. `difference` is NaN where no seed completed in both arms."""
