@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from benchmarks.calibration.document import percent, write_document
-from benchmarks.calibration.run import requirements, run
+from benchmarks.calibration.forecasts import forecasts
+from benchmarks.calibration.run import of_part, requirements, run
 
 
 def main() -> int:
@@ -29,11 +30,14 @@ def main() -> int:
     asked.out.write_text(write_document(measured, asked.runs), encoding="utf-8")
     is_met = True
     for requirement in requirements():
-        smallest, largest, _ = requirement.extremes(measured["grid"])
-        holds = requirement.is_met(measured["grid"])
+        smallest, largest, _ = requirement.extremes(of_part(measured, requirement.part))
+        holds = requirement.is_met(of_part(measured, requirement.part))
         is_met &= holds
         word = "holds" if holds else "FAILS"
         print(f"{requirement.text}: {percent(smallest)} to {percent(largest)} %: {word}")
+    for forecast in forecasts(min(asked.runs, 4_000)):
+        is_met &= forecast.holds
+        print(f"{forecast.name}: {forecast.seeds} seeds, power {percent(forecast.power)} %")
     print(asked.out)
     return 0 if is_met else 1
 

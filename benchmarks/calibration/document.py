@@ -10,7 +10,8 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.calibration.run import SEED, Measured, Requirement, requirements
+from benchmarks.calibration.forecasts import Checked, forecasts
+from benchmarks.calibration.run import SEED, Measured, Requirement, of_part, requirements
 from benchmarks.calibration.scenarios import DROP, LOOKS, MARGIN, NUM_LEVELS, SD_DIFFICULTY, SD_NOISE, SD_SEED
 from benchmarks.machine import table
 
@@ -58,9 +59,10 @@ arm has sd .05.
 GROUPED = """\
 ### Images in groups
 
-300 images of 10 or 30 patients with sizes 1 : 2 : 3; what is added to an arm is shared by a patient's
-images, and the patient is the unit of the interval for new images. With unequal sizes the mean over
-images is a ratio estimate.
+300 images of 10 or 30 patients, with sizes 1 : 2 : 3, log-normal sizes (sd 1 of the logarithm), or half of
+all images in one patient. What is added to an arm is shared by a patient's images, and the patient is the
+unit of the interval for new images. The estimand is the mean over images; a patient's difference is taken
+to be independent of its number of images, as it is here.
 """
 
 COLLAPSING = f"""\
@@ -77,20 +79,46 @@ DIVERGING = """\
 
 Trials diverge with the probabilities given. The interval is that of the seeds that completed in both
 arms, among runs with at least two of them. *Called different* is the share of runs in which some level is
-called better or worse, by completers and worst case together: where all arms diverge alike that is an
-error, where level 1 alone does it is true.
+called better or worse, by the counts of diverged seeds, completers and worst case together: where
+all arms diverge alike that is an error, where level 1 alone does it is true.
+"""
+
+
+ROUNDED = """\
+### Rounded scores
+
+The means of trials are rounded to so many decimals; in the last row neither seeds nor noise change anything.
+*No test*: the differences do not vary, or by less than the step of the values. *This set* is the coverage of
+the others.
+"""
+
+CEILING = """\
+### Scores at the ceiling
+
+Images' values end at 1, where they pile up: the mean before that is the level given.
+"""
+
+FORECASTS = """\
+### Forecasts
+
+The seeds that a forecast asks for, and the share of simulated experiments of so many seeds (and of one seed
+less) in which the test of the report then says so. The true sd is known here; a report gives the seeds for
+two upper limits of it.
 """
 
 
 def write_document(measured: Mapping[str, Sequence[Measured]], num_runs: int) -> str:
     """Return the page: what is simulated, what is required, every number."""
     grid = measured["grid"]
-    lines = [INTRODUCTION, "## What is required", "", _stamp(num_runs), "", *_requirements(grid)]
+    lines = [INTRODUCTION, "## What is required", "", _stamp(num_runs), "", *_requirements(measured)]
     lines += [_bounds(), "", "## Every scenario", "", _LEGEND, "", *_grid_table(grid)]
     lines += [REPORTED, *_coverage_table(measured["skewed"])]
     lines += [GROUPED, *_coverage_table(measured["grouped"])]
     lines += [COLLAPSING, *_coverage_table(measured["collapsing"])]
-    lines += [DIVERGING, *_diverging_table(measured["diverging"])]
+    lines += [DIVERGING, *_diverging_table(measured["diverging"]), ""]
+    lines += [ROUNDED, *_coverage_table(measured["rounded"])]
+    lines += [CEILING, *_coverage_table(measured["ceiling"])]
+    lines += [FORECASTS, *_forecast_table(forecasts(min(num_runs, 4_000)))]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -118,11 +146,12 @@ def _stamp(num_runs: int) -> str:
     )
 
 
-def _requirements(grid: Sequence[Measured]) -> list[str]:
+def _requirements(measured: Mapping[str, Sequence[Measured]]) -> list[str]:
     rows = []
     for requirement in requirements():
-        smallest, largest, number = requirement.extremes(grid)
-        verdict = "holds" if requirement.is_met(grid) else "**fails**"
+        part = of_part(measured, requirement.part)
+        smallest, largest, number = requirement.extremes(part)
+        verdict = "holds" if requirement.is_met(part) else "**fails**"
         rows.append(
             [
                 requirement.text,
@@ -166,18 +195,45 @@ def _grid_table(grid: Sequence[Measured]) -> list[str]:
 
 
 def _coverage_table(measured: Sequence[Measured]) -> list[str]:
-    header = ["seeds", "images", "groups", "image by arm", "spread", "collapse", "this set", "new"]
-    header += ["FWE", "TOST", "FWE new", "TOST new"]
+    header = ["seeds", "images", "groups", "image by arm", "spread", "collapse"]
+    header += [
+        "sizes",
+        "decimals",
+        "level",
+        "no test",
+        "this set",
+        "new",
+        "FWE",
+        "TOST",
+        "FWE new",
+        "TOST new",
+    ]
     rows = []
     for m in measured:
         s, shares = m.scenario, m.shares
         settings = [f"{s.num_seeds}", f"{s.num_images}", f"{s.num_groups or ''}", f"{s.sd_image:g}"]
         settings += [f"{s.sd_ratio:g}", f"{s.collapse or ''}"]
+        settings += [s.sizes if s.num_groups else "", f"{s.decimals or ''}"]
+        settings += [
+            f"{s.level:g}" if s.level > 0.9 else "",
+            percent(shares.untested) if shares.untested else "",
+        ]
         counted = [shares.covered, shares.covered_new, shares.false_difference, shares.false_equivalence]
         counted += [shares.false_difference_new, shares.false_equivalence_new]
         rows.append([*settings, *map(percent, counted)])
     kept = [k for k in range(len(header)) if any(row[k] for row in rows)]
     return table([header[k] for k in kept], [[row[k] for k in kept] for row in rows])
+
+
+def _forecast_table(checked: Sequence[Checked]) -> list[str]:
+    header = ["true, what is to be shown", "alpha", "seeds", "power", "with one seed less"]
+    return table(
+        header,
+        [
+            [c.name, f"{c.alpha:g}", f"{c.seeds}", percent(c.power), percent(c.power_with_less)]
+            for c in checked
+        ],
+    )
 
 
 def _diverging_table(measured: Sequence[Measured]) -> list[str]:

@@ -6,19 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from benchmarks.calibration.scenarios import (
     DROP,
     SD_DIFFICULTY,
     SD_NOISE,
-    SD_SEED,
     Scenario,
 )
 
 CHUNK = 300_000
 """Values drawn at once."""
-LEVEL = 0.8
-"""Mean of the baseline."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,8 @@ class Runs:
     """(runs, levels) difference expected over seeds and images."""
     groups: np.ndarray | None
     """(images,) number of each image's group."""
+    decimals: int | None = None
+    """What the means of trials are rounded to."""
 
 
 def draw(scenario: Scenario, num_levels: int, num_runs: int, seed: tuple[int, ...]) -> Iterator[Runs]:
@@ -51,10 +51,16 @@ def draw(scenario: Scenario, num_levels: int, num_runs: int, seed: tuple[int, ..
 
 
 def group_numbers(scenario: Scenario) -> np.ndarray | None:
-    """Return the group of each image: sizes in the proportion 1 : 2 : 3, again and again."""
-    if not scenario.num_groups:
+    """Return the group of each image; every group has one at least."""
+    number = scenario.num_groups
+    if not number:
         return None
-    share = np.arange(scenario.num_groups) % 3 + 1
+    if scenario.sizes == "half":
+        share = np.array([number - 1, *[1] * (number - 1)], float)
+    elif scenario.sizes == "log-normal":
+        share = np.exp(special.ndtri((np.arange(number) + 0.5) / number))
+    else:
+        share = np.arange(number) % 3 + 1.0
     ends = np.cumsum(share) / share.sum() * scenario.num_images
     return np.searchsorted(np.round(ends), np.arange(scenario.num_images), side="right")
 
@@ -72,7 +78,7 @@ def _draw(
     rho = scenario.correlation
     common = _deviates(rng, (runs, 1, seeds), scenario.is_skewed)
     own = _deviates(rng, (runs, arms, seeds), scenario.is_skewed)
-    of_seed = SD_SEED * spread * (np.sqrt(rho) * common + np.sqrt(1 - rho) * own)
+    of_seed = scenario.sd_seed * spread * (np.sqrt(rho) * common + np.sqrt(1 - rho) * own)
     collapsed = rng.random((runs, seeds)) < scenario.collapse
     of_seed[:, 1] -= DROP * collapsed
     units = images if groups is None else scenario.num_groups
@@ -81,9 +87,11 @@ def _draw(
         of_image = of_image[..., groups]
 
     values = rng.standard_normal((runs, arms, seeds, images))
-    values *= SD_NOISE * spread[:, :, None]
-    values += LEVEL + effect[:, None, None] + of_seed[..., None]
+    values *= (SD_NOISE if scenario.sd_seed else 0.0) * spread[:, :, None]
+    values += scenario.level + effect[:, None, None] + of_seed[..., None]
     values += (of_image + SD_DIFFICULTY * rng.standard_normal((runs, 1, images)))[:, :, None, :]
+    if scenario.level > 0.9:
+        np.minimum(values, 1.0, out=values)
 
     has_diverged = None
     if scenario.is_diverging:
@@ -93,7 +101,9 @@ def _draw(
     truth_new = effect[1:] - DROP * scenario.collapse * (np.arange(levels) == 0)
     by_arm = of_image.mean(axis=-1)
     truth = truth_new + by_arm[:, 1:] - by_arm[:, :1]
-    return Runs(values, has_diverged, truth, np.broadcast_to(truth_new, truth.shape), groups)
+    return Runs(
+        values, has_diverged, truth, np.broadcast_to(truth_new, truth.shape), groups, scenario.decimals
+    )
 
 
 def _deviates(rng: np.random.Generator, shape: tuple[int, ...], is_skewed: bool) -> np.ndarray:

@@ -12,7 +12,7 @@ from benchmarks.calibration.draw import Runs, draw
 from benchmarks.calibration.scenarios import LOOKS, MARGIN, NUM_LEVELS, Scenario
 from segbench.stats.decisions import Evidence, adjust, p_difference, p_equivalence, p_of_counts
 from segbench.stats.intervals import Spread
-from segbench.stats.moments import Moments
+from segbench.stats.moments import Moments, resolution
 from segbench.stats.verdict import ALPHA, alpha_at_a_look
 
 WORST = 0.0
@@ -27,6 +27,8 @@ class Shares:
 
     covered: float
     """The interval for this test set holds the difference of level 1 on these images."""
+    untested: float = float("nan")
+    """Level 1 has no interval and no test: the seeds do not differ, or by less than the values tell."""
     covered_new: float = float("nan")
     """The interval for new images holds its difference on images at large."""
     false_difference: float = float("nan")
@@ -47,7 +49,7 @@ class Estimates:
 
     evidence: Evidence
     spread_new: Spread | None
-    """None where trials diverge: the seeds that are left out differ from run to run."""
+    """None for rounded scores, and where trials diverge, as the seeds that are left out differ."""
     looks: tuple[Evidence, ...]
     truth: np.ndarray
     truth_new: np.ndarray
@@ -76,7 +78,8 @@ def measure(scenario: Scenario, num_runs: int, seed: tuple[int, ...], *, has_fam
 def estimate_runs(runs: Runs, looks: Sequence[int] = ()) -> Estimates:
     """Estimate all contrasts of all runs, as `stats.effects.estimate` does for one of a table."""
     by_seed = runs.dice.mean(axis=-1)
-    differences = by_seed[:, 1:] - by_seed[:, :1]
+    if runs.decimals is not None:
+        by_seed = by_seed.round(runs.decimals)
     if runs.has_diverged is not None:
         evidence = _diverged(by_seed, runs.has_diverged)
         return Estimates(
@@ -84,24 +87,31 @@ def estimate_runs(runs: Runs, looks: Sequence[int] = ()) -> Estimates:
         )
     layout = runs.dice[:, 1:] - runs.dice[:, :1]
     return Estimates(
-        evidence=_evidence(differences),
-        spread_new=Moments.of(differences).spread_new(layout, runs.groups),
-        looks=tuple(_evidence(differences[..., :number]) for number in looks),
+        evidence=_evidence(by_seed),
+        spread_new=None if runs.decimals is not None else _moments(by_seed).spread_new(layout, runs.groups),
+        looks=tuple(_evidence(by_seed[..., :number]) for number in looks),
         truth=runs.truth,
         truth_new=runs.truth_new,
     )
 
 
-def _evidence(differences: np.ndarray) -> Evidence:
-    moments = Moments.of(differences)
+def _moments(by_seed: np.ndarray, is_kept: np.ndarray | None = None) -> Moments:
+    """Take the (runs, arms, seeds) means of trials; what they are known to is that of both arms' values."""
+    differences = by_seed[:, 1:] - by_seed[:, :1]
+    values = np.concatenate([by_seed[:, 1:], np.broadcast_to(by_seed[:, :1], differences.shape)], axis=-1)
+    return Moments.of(differences, is_kept, resolution=resolution(values))
+
+
+def _evidence(by_seed: np.ndarray) -> Evidence:
+    moments = _moments(by_seed)
     return Evidence(difference=moments.difference, spread=moments.spread, n=moments.n)
 
 
 def _diverged(by_seed: np.ndarray, has_diverged: np.ndarray) -> Evidence:
     level, baseline = has_diverged[:, 1:], has_diverged[:, :1]
-    moments = Moments.of(by_seed[:, 1:] - by_seed[:, :1], ~(level | baseline))
-    with_worst = np.where(has_diverged, WORST, by_seed)
-    worst = Moments.of(with_worst[:, 1:] - with_worst[:, :1])
+    moments = _moments(by_seed, ~(level | baseline))
+    worst = _moments(np.where(has_diverged, WORST, by_seed))
+    counts, counts_baseline = level.sum(axis=-1), baseline.sum(axis=-1)
     return Evidence(
         difference=moments.difference,
         spread=moments.spread,
@@ -109,7 +119,8 @@ def _diverged(by_seed: np.ndarray, has_diverged: np.ndarray) -> Evidence:
         has_unequal_divergence=(level != baseline).any(axis=-1),
         worst_difference=worst.difference,
         worst_spread=worst.spread,
-        p_counts=p_of_counts(level.sum(axis=-1), baseline.sum(axis=-1), level.shape[-1]),
+        p_counts=p_of_counts(counts, counts_baseline, level.shape[-1]),
+        counts_sign=-np.sign(counts - counts_baseline),
     )
 
 
@@ -132,22 +143,27 @@ def _coverage(estimates: Estimates) -> Shares:
     half = evidence.spread.half_width()[:, 0]
     has_interval = np.isfinite(half)
     is_covered = np.abs(evidence.difference - estimates.truth)[:, 0] <= half
-    shares = Shares(covered=float(is_covered[has_interval].mean()))
+    shares = Shares(
+        covered=float(is_covered[has_interval].mean()) if has_interval.any() else float("nan"),
+        untested=float((~has_interval).mean()),
+    )
     if spread_new is None:
         return shares
-    away = np.abs(evidence.difference - estimates.truth_new)[:, 0]
-    return replace(shares, covered_new=float((away <= spread_new.half_width()[:, 0]).mean()))
+    away = np.abs(evidence.difference - estimates.truth_new)[has_interval, 0]
+    half_new = spread_new.half_width()[has_interval, 0]
+    return replace(shares, covered_new=float((away <= half_new).mean()) if half_new.size else float("nan"))
 
 
 def _errors(estimates: Estimates) -> dict[str, float]:
     evidence_new = estimates.evidence_new
-    if evidence_new is None:
+    if estimates.evidence.worst_spread is not None:
         # A worst case has no true value to subtract: it is judged as it stands.
         return {"false_difference": float(is_called_different(estimates.evidence, ALPHA).mean())}
     found = {
         **_named("", *wrong_verdicts(estimates.evidence, estimates.truth, ALPHA)),
-        **_named("_new", *wrong_verdicts(evidence_new, estimates.truth_new, ALPHA)),
     }
+    if evidence_new is not None:
+        found |= _named("_new", *wrong_verdicts(evidence_new, estimates.truth_new, ALPHA))
     if estimates.looks:
         alpha = alpha_at_a_look(len(estimates.looks))
         # Every look is judged, also those after which a sweep would have stopped.

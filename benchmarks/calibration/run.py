@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.calibration.measure import Shares, measure
-from benchmarks.calibration.scenarios import Scenario, collapsing, diverging, grid, grouped, skewed
+from benchmarks.calibration.scenarios import (
+    Scenario,
+    at_the_ceiling,
+    collapsing,
+    diverging,
+    grid,
+    grouped,
+    rounded,
+    skewed,
+)
 
 SEED: Final = 20261121
 
@@ -18,6 +27,8 @@ PARTS: Final[Mapping[str, Callable[[], list[Scenario]]]] = {
     "grouped": grouped,
     "collapsing": collapsing,
     "diverging": diverging,
+    "rounded": rounded,
+    "ceiling": at_the_ceiling,
 }
 
 
@@ -31,13 +42,14 @@ class Measured:
 
 @dataclass(frozen=True)
 class Requirement:
-    """Bounds that every scenario of the grid keeps."""
+    """Bounds that every scenario of a part keeps."""
 
     text: str
     column: str
     """Field of `Shares`."""
     low: float
     high: float
+    part: str = "grid"
 
     def extremes(self, measured: Iterable[Measured]) -> tuple[float, float, int]:
         """Return the smallest and largest share, and how many scenarios have one."""
@@ -61,7 +73,30 @@ def requirements(slack: float = 0.0) -> list[Requirement]:
         Requirement("Error of equivalence, new images", "false_equivalence_new", 0.0, error),
         Requirement("Family-wise error over three looks", "false_difference_looks", 0.0, error),
         Requirement("Error of equivalence over three looks", "false_equivalence_looks", 0.0, error),
+        Requirement(
+            "Unequal groups: the interval for new images covers", "covered_new", 0.94 - slack, 1.0, "grouped"
+        ),
+        Requirement(
+            "Unequal groups: family-wise error, new images", "false_difference_new", 0.0, error, "grouped"
+        ),
+        Requirement("Rounded scores: the interval covers", "covered", 0.94 - slack, 1.0, "rounded"),
+        Requirement("Rounded scores: family-wise error", "false_difference", 0.0, error, "rounded"),
+        Requirement("Rounded scores: error of equivalence", "false_equivalence", 0.0, error, "rounded"),
+        Requirement(
+            "Scores at the ceiling: the interval covers", "covered", 0.93 - slack, 0.97 + slack, "ceiling"
+        ),
+        Requirement("Scores at the ceiling: family-wise error", "false_difference", 0.0, error, "ceiling"),
+        Requirement(
+            "All arms diverge alike: family-wise error", "false_difference", 0.0, error, "diverging alike"
+        ),
     ]
+
+
+def of_part(measured: Mapping[str, Sequence[Measured]], part: str) -> Sequence[Measured]:
+    """Return the scenarios of a requirement's part; `diverging alike` are those without a true difference."""
+    if part == "diverging alike":
+        return [m for m in measured["diverging"] if len(set(m.scenario.divergence)) == 1]
+    return measured[part]
 
 
 def run(

@@ -45,6 +45,15 @@ class Scenario:
     """Probability that a trial diverges: at level 1, at the other arms."""
     num_groups: int = 0
     """Images lie in so many groups (patients) of unequal sizes that share what they add; 0: none."""
+    sizes: str = "1:2:3"
+    """Of the groups: `1:2:3` again and again, `log-normal` (sd 1 of the logarithm), or `half` of all images
+    in one group, the others alike."""
+    level: float = 0.8
+    """Mean of the baseline; images' values end at 1 where it is above .9."""
+    decimals: int | None = None
+    """A trial's mean is rounded to so many; None: it is not."""
+    sd_seed: float = SD_SEED
+    """Of a trial's mean over seeds; 0: seeds change nothing, images' noise neither."""
 
     @property
     def is_diverging(self) -> bool:
@@ -77,10 +86,29 @@ def skewed() -> list[Scenario]:
 
 
 def grouped() -> list[Scenario]:
-    """Return those whose images lie in patients: measured, nothing required."""
+    """Return those whose images lie in patients of unequal sizes."""
     return [
-        Scenario(num_seeds=seeds, num_images=300, sd_image=sd, num_groups=groups)
-        for seeds, groups, sd in itertools.product(LOOKS, (10, 30), (0.02, 0.05))
+        Scenario(num_seeds=seeds, num_images=300, sd_image=sd, num_groups=groups, sizes=sizes)
+        for seeds, groups, sd, sizes in itertools.product(
+            LOOKS, (10, 30), (0.02, 0.05), ("1:2:3", "log-normal", "half")
+        )
+    ]
+
+
+def rounded() -> list[Scenario]:
+    """Return those whose scores were rounded before they came here, or do not vary with the seed at all."""
+    scores = [
+        Scenario(num_seeds=seeds, num_images=100, decimals=decimals)
+        for seeds, decimals in itertools.product((2, *LOOKS), (2, 3))
+    ]
+    return [*scores, Scenario(num_seeds=3, num_images=30, effect=0.0, sd_seed=0.0)]
+
+
+def at_the_ceiling() -> list[Scenario]:
+    """Return those whose images' values pile up at 1."""
+    return [
+        Scenario(num_seeds=seeds, num_images=images, level=level)
+        for seeds, images, level in itertools.product(LOOKS, (30, 300), (0.95, 1.0))
     ]
 
 
@@ -93,7 +121,7 @@ def collapsing() -> list[Scenario]:
 
 
 def diverging() -> list[Scenario]:
-    """Return those where trials diverge, at level 1 alone or in all arms: measured, nothing required."""
+    """Return those where trials diverge, at level 1 alone or in all arms."""
     return [
         Scenario(num_seeds=seeds, num_images=300, sd_image=0.02, divergence=(share, others))
         for seeds, share, is_all in itertools.product(LOOKS, (0.1, 0.3), (True, False))

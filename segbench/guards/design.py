@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -34,10 +34,13 @@ from segbench.guards.finding import (
     sorted_findings,
 )
 from segbench.plan.plan import Plan, PlanEntry
-from segbench.plan.power import family, is_judged, seed_spread, sources
+from segbench.plan.power import Spread, family, is_judged, seed_spread, sources
 from segbench.records import State
 from segbench.trial import devices
 from segbench.wording import counted
+
+if TYPE_CHECKING:
+    from segbench.stats.questions import Question
 
 
 @guard("SB130", Severity.WARNING, asks="plan")
@@ -236,8 +239,6 @@ def seeds_resolve_the_margin(plan: Plan) -> Iterator[str]:
     experiment = plan.experiment
     if not is_judged(experiment):
         return
-    from segbench.stats.power import seeds_needed, seeds_needed_range
-
     num_seeds = len(experiment.seeds)
     asked, alpha = family(experiment)
     if num_seeds == 1:
@@ -252,10 +253,9 @@ def seeds_resolve_the_margin(plan: Plan) -> Iterator[str]:
     known = seed_spread(plan)
     if known is None:
         return
-    if known.num_seeds is None:
-        low = high = seeds_needed(known.sd, experiment.margin, alpha=alpha)
-    else:
-        low, high = seeds_needed_range(known.sd, known.num_seeds, experiment.margin, alpha=alpha)
+    low, high = _needed(known, experiment.margin, asked, alpha)
+    if np.isnan(low):
+        return
     spread = f"per-seed differences in {experiment.outcome} have {known.text}"
     if num_seeds < low:
         yield message(
@@ -277,7 +277,9 @@ def seeds_suffice_for_some_spread(plan: Plan) -> Iterator[str]:
 
     if seed_spread(plan) is not None:
         return
-    _, alpha = family(experiment)
+    asked, alpha = family(experiment)
+    if not any(question.op != "==" and question.on == "test_set" for question in asked):
+        return  # a difference as large as the margin is not what a claim of equality is tested for
     num_seeds = len(experiment.seeds)
     enough = experiment.margin / smallest_difference(1.0, num_seeds, alpha=alpha)
     needed = seeds_needed(experiment.margin, experiment.margin, alpha=alpha)
@@ -287,6 +289,29 @@ def seeds_suffice_for_some_spread(plan: Plan) -> Iterator[str]:
         f"differences is {enough:.2g} or less; an sd as large as the margin takes {needed:.0f} seeds. "
         "The sd is known after a first sweep, also of a smaller scale."
     )
+
+
+def _needed(known: Spread, margin: float, asked: Sequence[Question], alpha: float) -> tuple[float, float]:
+    """Return the seeds for the tests that will be made, as a range; NaN where none is on this test set.
+
+    A difference as large as the margin is to be shown, or arms that do not differ are to be shown equivalent
+    where equality is claimed: whichever takes more seeds.
+    """
+    from segbench.stats.power import over_assurance, seeds_for_equivalence, seeds_needed
+
+    is_equality = [question.op == "==" for question in asked if question.on == "test_set"]
+    if not is_equality:
+        return float("nan"), float("nan")
+    alpha_equivalence = alpha * len(asked) / max(1, sum(is_equality))
+
+    def seeds(sd: float) -> float:
+        by_difference = 0.0 if all(is_equality) else seeds_needed(sd, margin, alpha=alpha)
+        equal = seeds_for_equivalence(sd, 0.0, margin, alpha=alpha_equivalence) if any(is_equality) else 0.0
+        return max(by_difference, equal)
+
+    if known.num_seeds is None:
+        return (seeds(known.sd),) * 2
+    return over_assurance(seeds, known.sd, known.num_seeds)
 
 
 def _range(low: float, high: float) -> str:

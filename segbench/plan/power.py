@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from segbench.config.experiment import Experiment
-    from segbench.stats.pairs import Contrast
+    from segbench.stats.questions import Question
 
 
 Records = Sequence[tuple[Mapping[str, str], TrialRecord]]
@@ -40,7 +40,7 @@ def is_judged(experiment: Experiment) -> bool:
     return experiment.search is None and len(experiment.cells) > 1 and not experiment.name.endswith("_smoke")
 
 
-def family(experiment: Experiment) -> tuple[list[Contrast], float]:
+def family(experiment: Experiment) -> tuple[list[Question], float]:
     """Return what is judged together, and the level of Holm's first step."""
     from segbench.stats.questions import questions
     from segbench.stats.verdict import alpha_at_a_look
@@ -71,8 +71,9 @@ def seed_spread(plan: Plan) -> Spread | None:
 def smallest_difference(plan: Plan) -> tuple[float, Spread] | None:
     """Return the smallest difference of the outcome shown with 80 % power, and the spread behind it.
 
-    At the level that Holm's first step leaves to each of the comparisons. None for a search, one seed, one
-    cell, or where nothing tells how seeds differ.
+    At the level that Holm's first step leaves to each of the comparisons; where all of them claim equality,
+    it is one beyond the margin. None for a search, one seed, one cell, verdicts on new images alone, or where
+    nothing tells how seeds differ.
     """
     experiment = plan.experiment
     if not is_judged(experiment) or len(experiment.seeds) < 2:
@@ -82,8 +83,14 @@ def smallest_difference(plan: Plan) -> tuple[float, Spread] | None:
         return None
     from segbench.stats import power
 
-    _, alpha = family(experiment)
-    return power.smallest_difference(spread.sd, len(experiment.seeds), alpha=alpha), spread
+    asked, alpha = family(experiment)
+    asked = [question for question in asked if question.on == "test_set"]
+    if not asked:
+        return None
+    is_equality = all(question.op == "==" for question in asked)
+    null = (experiment.margin or 0.0) if is_equality else 0.0
+    smallest = power.smallest_difference(spread.sd, len(experiment.seeds), alpha=alpha, null=null)
+    return (smallest, spread) if math.isfinite(smallest) else None
 
 
 def sources(plan: Plan) -> Iterator[tuple[str, Records]]:
@@ -125,7 +132,7 @@ def _table(experiment: Experiment, records: Records) -> pd.DataFrame | None:
 
 
 def _pooled(
-    experiment: Experiment, table: pd.DataFrame, asked: Sequence[Contrast]
+    experiment: Experiment, table: pd.DataFrame, asked: Sequence[Question]
 ) -> tuple[float, int] | None:
     import numpy as np
 
@@ -135,11 +142,11 @@ def _pooled(
 
     metric = find_quantity(experiment.outcome)
     assert metric is not None
-    contrasts = [contrast for contrast in asked if contrast.metric == experiment.outcome]
+    contrasts = [q.contrast for q in asked if q.contrast.metric == experiment.outcome and q.op != "/"]
     pairing = Pairing.of(experiment)
-    asked = contrasts or baseline_contrasts(experiment)
-    effects = [estimate(table, contrast, pairing, metric) for contrast in asked]
-    known = [effect for effect in effects if effect.n > 1]
+    contrasts = contrasts or baseline_contrasts(experiment)
+    effects = [estimate(table, contrast, pairing, metric) for contrast in contrasts]
+    known = [effect for effect in effects if effect.has_spread]
     if not known:
         return None
     return float(np.sqrt(np.mean([e.sd**2 for e in known]))), int(np.median([e.n for e in known]))

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from segbench.quantities import find_quantity
+
+if TYPE_CHECKING:
+    from segbench.stats.verdict import Forecast
 
 _NEGATIVE = re.compile(r"(?<![\w.\-])-(?=\d)")
 _PERCENT = re.compile(r"(?<=\d) %")
@@ -160,6 +165,22 @@ def percent(level: float) -> str:
 def p_in_words(p: float) -> str:
     """Write `p = 0.012`, or `p < 0.001`."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def forecasts_in_words(forecasts: Sequence[Forecast]) -> str:
+    """Write `5 to 14 seeds would show a difference as large as the one seen, 27 seeds one of 0.005`."""
+    from segbench.stats.power import POWER
+
+    parts = []
+    for number, each in enumerate(forecasts):
+        seeds = seeds_range(each.low, each.high)
+        if each.is_equivalence:
+            parts.append(f"{seeds} would show equivalence at the difference seen")
+        elif number == 0:
+            parts.append(f"{seeds} would show a difference as large as the one seen")
+        else:
+            parts.append(f"{seeds} one of {each.difference:g}")
+    return f"{', '.join(parts)}, with {100 * POWER:.0f} % power" if parts else ""
 
 
 def seeds_range(low: float, high: float) -> str:

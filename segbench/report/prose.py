@@ -25,7 +25,6 @@ from segbench.report.numbers import (
     metric_words,
     p_in_words,
     percent,
-    seeds_range,
     signed,
 )
 from segbench.report.study import MISSING, Family, Study, as_options
@@ -211,17 +210,15 @@ def _equivalent(row: Mapping[str, object], experiment: Experiment, level: float)
 
 def _unresolved(row: Mapping[str, object], experiment: Experiment, level: float) -> str:
     text = f"{row['axis']}: {_contrast(row)} is unresolved ({_numbers(row, level)})"
-    low, high = float(row["seeds_needed_low"]), float(row["seeds_needed_high"])  # type: ignore[arg-type]
     if _divergence(row):
         return f"{text}; {_divergence(row)}."
-    if np.isfinite(low):
-        power = f"{seeds_range(low, high)} would show a difference of {experiment.margin:g} with 80 % power"
-        return f"{text}; {power}."
+    if row["forecast"]:
+        return f"{text}; {row['forecast']}."
     if row["n"] == 1:
         return f"{text}; one seed gives no interval."
     if experiment.margin is None:
-        return f"{text}; no margin is declared, so neither equivalence nor the seeds needed can be told."
-    return f"{text}; the seeds needed exceed 10,000." if np.isinf(low) else f"{text}."
+        return f"{text}; no margin is declared, so equivalence cannot be told."
+    return f"{text}."
 
 
 def _divergence(row: Mapping[str, object]) -> str:
@@ -356,22 +353,25 @@ def resolution_text(study: Study) -> str:
 def resolution(study: Study) -> tuple[float, float, int]:
     """Return the smallest difference found with 80 % power, the median half-width, and the number of seeds.
 
-    The sd is the root mean square over the contrasts on the outcome (the family's, else every level
-    against its baseline), n their median, alpha divided by the family's size as in Holm's first step.
+    The sd is the root mean square over the contrasts on the outcome (the family's that are judged on this
+    test set, else every level against its baseline), n their median, alpha divided by the family's size as in
+    Holm's first step. Where all claim equality, it is a difference beyond the margin.
     """
     experiment, family, estimator = study.experiment, study.family, study.estimator
-    effects = [m.hypothesis.effect for m in family.members if not m.is_ratio]
-    effects = [e for e in effects if e.contrast.metric == experiment.outcome]
-    if not effects and experiment.outcome in estimator.table:
+    tested = [m.hypothesis for m in family.members if not m.is_ratio and m.hypothesis.on == "test_set"]
+    tested = [h for h in tested if h.effect.contrast.metric == experiment.outcome]
+    null = min((h.null[1] for h in tested), default=0.0)
+    effects = [h.effect for h in tested if h.null[1] == null]
+    if not family.members and experiment.outcome in estimator.table:
         effects = [estimator.effect(c) for c in baseline_contrasts(experiment)]
-    known: list[Effect] = [e for e in effects if e.n > 1]
+    known: list[Effect] = [e for e in effects if e.has_spread]
     if not known:
         return float("nan"), float("nan"), 0
     sd = float(np.sqrt(np.mean([e.sd**2 for e in known])))
     n = int(np.median([e.n for e in known]))
     alpha = family.alpha / max(1, len(family.members))
     half_width = float(np.median([float(e.spread.half_width(family.level)) for e in known]))
-    return smallest_difference(sd, n, alpha=alpha), half_width, n
+    return smallest_difference(sd, n, alpha=alpha, null=null), half_width, n
 
 
 def test_set_readers(table: pd.DataFrame, project: Project) -> list[str]:

@@ -12,7 +12,7 @@ from segbench.quantities import Quantity
 from segbench.stats.decisions import Evidence, p_of_counts
 from segbench.stats.images import ImageTable
 from segbench.stats.intervals import LEVEL, Spread
-from segbench.stats.moments import Moments
+from segbench.stats.moments import Moments, resolution, step_of
 from segbench.stats.pairs import Contrast, Pairs
 
 
@@ -45,11 +45,18 @@ class Effect:
     """At the level, at the baseline, and trials of each."""
     p_counts: float = float("nan")
     """Fisher's exact p of the seeds that diverged; NaN where no pair differs in it."""
+    counts_sign: int = 0
+    """Sign of the difference that these counts speak for."""
     worst: Effect | None = None
     """The contrast with the worst value for diverged trials, where the arms differ in divergences."""
     has_unbounded_worst: bool = False
     """The arms differ in divergences, and the metric has no worst value to stand for them."""
     note: str = ""
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether the seeds differ by more than the values' own resolution; False for one seed."""
+        return bool(np.isfinite(self.spread.var))
 
     def spread_on(self, on: str) -> Spread:
         """Return the spread for `test_set` or `new_images`."""
@@ -64,10 +71,11 @@ class Effect:
             difference=self.difference,
             spread=self.spread_on(on),
             n=self.n,
-            has_unequal_divergence=worst is not None,
+            has_unequal_divergence=worst is not None or self.has_unbounded_worst,
             worst_difference=float("nan") if worst is None else worst.difference,
             worst_spread=None if worst is None else worst.spread,
             p_counts=self.p_counts,
+            counts_sign=self.counts_sign,
         )
 
     def interval(self, on: str = "test_set", level: float = LEVEL) -> tuple[float, float]:
@@ -105,6 +113,7 @@ def estimate_pairs(
     return replace(
         effect,
         p_counts=float(p_of_counts(level, baseline, seeds)),
+        counts_sign=int(np.sign(level - baseline)) * (1 if metric.is_lower_better else -1),
         worst=None if metric.worst is None else _from_pairs(planned.with_worst(metric.worst), contrast, None),
         has_unbounded_worst=metric.worst is None,
     )
@@ -152,9 +161,11 @@ def hedges_g(level: np.ndarray, baseline: np.ndarray) -> float:
 def _from_pairs(planned: Pairs, contrast: Contrast, images: ImageTable | None) -> Effect:
     kept = planned.balanced()
     per_seed = kept.per_seed()
-    moments = Moments.of(per_seed["difference"].to_numpy())
+    measured = kept.frame[["level", "baseline"]].to_numpy(float).ravel()
+    finest = float(resolution(measured, len(kept.frame) // max(1, len(per_seed))))
+    moments = Moments.of(per_seed["difference"].to_numpy(), resolution=finest)
     spread_new, num_units = None, 0
-    layout = images.layout(kept) if images is not None and moments.n > 1 else None
+    layout = images.layout(kept) if images is not None and moments.has_spread else None
     if layout is not None:
         wider = moments.spread_new(*layout)
         num_units = int(wider.df_new) + 1
@@ -177,7 +188,21 @@ def _from_pairs(planned: Pairs, contrast: Contrast, images: ImageTable | None) -
         baseline_per_seed=tuple(per_seed["baseline"].tolist()),
         trials=kept.trials,
         num_diverged=planned.num_diverged,
-        note=_what_was_dropped(planned, kept),
+        note="; ".join(filter(None, (_what_was_dropped(planned, kept), _why_no_test(moments, measured)))),
+    )
+
+
+def _why_no_test(moments: Moments, values: np.ndarray) -> str:
+    if moments.n < 2 or moments.has_spread:
+        return ""
+    step = float(step_of(values))
+    if moments.sd > max(1e-12, 1e-3 * step):
+        return (
+            f"no test: the seeds differ by less than the step of the values, which look rounded to {step:g}"
+        )
+    return (
+        "no test: the difference is the same for every seed to the last digit (are the values rounded, or "
+        "does the seed change nothing?)"
     )
 
 

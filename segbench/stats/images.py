@@ -78,25 +78,26 @@ class ImageTable:
         return differences[:, is_seen], None if self.groups is None else self.groups[is_seen]
 
 
-def unit_values(layout: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
-    """Turn (..., S, images) differences into (..., S, units): images, or groups where `groups` names them.
+def unit_values(layout: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, float]:
+    """Turn (..., S, images) differences into (..., S, units): images, or means of the groups that are named.
 
-    With groups the mean over images is a ratio estimate, sum over images by number of images; its linearised
-    value of a group g of n_g images is D_s + (n_g / mean n)·(mean_g − D_s). The units' mean is D_s exactly,
-    and with equal groups each value is the group's mean.
+    Returns:
+        The units, and the factor by which unequal sizes raise the variance of the mean over images above that
+        of the mean over units: G·Σw², w the share of the images that a group has; 1 for equal groups.
 
-    Reference: Cochran (1977), Sampling Techniques, 3rd ed., section 9A.
+    The estimand stays the mean over images. A group's true mean is taken to be independent of its number of
+    images, so that every group tells equally of how groups differ, and one group with half of the images
+    counts with a quarter of that variance alone.
+
+    Reference: Kish (1965), Survey Sampling, section 11.7 (the factor, 1 + cv² of the weights).
     """
     if groups is None:
-        return layout
-    names, codes = np.unique(groups, return_inverse=True)
-    size = np.bincount(codes, minlength=len(names))
-    mean = layout.mean(axis=-1, keepdims=True)
+        return layout, 1.0
+    names, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     member = np.zeros((layout.shape[-1], len(names)))
-    member[np.arange(layout.shape[-1]), codes] = 1.0
-    sums = (layout - mean) @ member
-    units: np.ndarray = mean + sums / size.mean()
-    return units
+    member[np.arange(layout.shape[-1]), codes] = 1.0 / sizes[codes]
+    units: np.ndarray = layout @ member
+    return units, float(len(names) * (sizes**2).sum() / sizes.sum() ** 2)
 
 
 def image_variance(units: np.ndarray) -> np.ndarray:

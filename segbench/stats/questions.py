@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from segbench.config.axes import leaves_steps_out
 from segbench.config.experiment import Claim, Experiment
@@ -79,11 +79,23 @@ def judged_contrasts(experiment: Experiment) -> list[Contrast]:
     return [each for each in baseline_contrasts(experiment) if not design.confounders((each.axis,))]
 
 
-def questions(experiment: Experiment) -> list[Contrast]:
-    """Return the contrasts that are judged together: of the testable claims, else of every level.
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A contrast that will be judged, and by which test."""
+
+    contrast: Contrast
+    op: str = ">"
+    on: str = "test_set"
+
+
+def questions(experiment: Experiment) -> list[Question]:
+    """Return what is judged together: the testable claims, else every level against its baseline.
 
     Two claims about one contrast count once, as the report judges them.
     """
     claims = [claim for claim in experiment.claims if is_testable(claim, experiment.margin)]
-    found = [(claim_contrast(claim, experiment), claim.op, claim.on) for claim in claims]
-    return [contrast for contrast, _, _ in dict.fromkeys(found)] or judged_contrasts(experiment)
+    found = dict.fromkeys(
+        Question(contrast=claim_contrast(claim, experiment), op=claim.op or ">", on=claim.on)
+        for claim in claims
+    )
+    return list(found) or [Question(contrast=contrast) for contrast in judged_contrasts(experiment)]

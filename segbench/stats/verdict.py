@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from segbench.stats.decisions import adjust, p_difference, p_equivalence
+from segbench.stats.decisions import adjust, p_difference, p_equivalence, sign_of_difference
 from segbench.stats.effects import Effect
 from segbench.stats.intervals import LEVEL
-from segbench.stats.power import seeds_needed_range
+from segbench.stats.power import over_assurance, seeds_for_equivalence, seeds_needed_range
 
 ALPHA = 0.05
 """Error of a family, in all of its looks together."""
@@ -80,7 +80,8 @@ def judge(family: Sequence[Hypothesis], alpha: float = ALPHA) -> list[Judgement]
 
     Reference: Holm (1979), Scandinavian Journal of Statistics 6:65.
     """
-    p = np.array([_p_difference(h) for h in family])
+    evidence = [h.effect.evidence(h.on) for h in family]
+    p = np.array([float(p_difference(e, h.null)) for e, h in zip(evidence, family, strict=True)])
     p_equivalent = np.array([_p_equivalence(h) for h in family])
     has_margin = np.array([h.within is not None for h in family], bool)
     p_holm, p_equivalent_holm = adjust(p, p_equivalent, has_margin)
@@ -90,7 +91,7 @@ def judge(family: Sequence[Hypothesis], alpha: float = ALPHA) -> list[Judgement]
             p_holm=float(p_holm[i]),
             p_equivalence=float(p_equivalent[i]),
             p_equivalence_holm=float(p_equivalent_holm[i]),
-            sign=_sign(h.effect),
+            sign=int(sign_of_difference(evidence[i], h.null)),
             num_family=len(family),
             num_equivalences=int(has_margin.sum()),
             alpha=alpha,
@@ -114,19 +115,54 @@ def verdict(
     return EQUIVALENT if judgement.is_equivalent else UNRESOLVED
 
 
-def seeds_to_resolve(
-    hypothesis: Hypothesis, judgement: Judgement, margin: float | None
-) -> tuple[float, float]:
-    """Return the seeds that 80 % power at the margin needs, as a range, at alpha / family size.
+@dataclass(frozen=True)
+class Forecast:
+    """Seeds with which the hypothesis would be settled with 80 % power, were `difference` the true one."""
 
-    That is Holm's first step. At least one more than there are, as these did not settle it. NaN without a
-    margin, for one seed, and for new images: the images at hand set a limit that no number of seeds removes.
+    difference: float
+    """Its size."""
+    low: float
+    high: float
+    is_equivalence: bool = False
+    """Whether it would be shown to lie within the margin; else, to lie beyond `Hypothesis.null`."""
+
+
+def seeds_to_resolve(hypothesis: Hypothesis, judgement: Judgement, margin: float | None) -> list[Forecast]:
+    """Return the seeds that would settle an unresolved hypothesis: for the difference seen, then the margin.
+
+    They are those of the test that is made: where equality is claimed, a difference seen inside the margin
+    would be shown equivalent and one outside to exceed it, and there is no forecast for a difference as large
+    as the margin, which no number of seeds tells from either side. The level is that of Holm's first step.
+    Each is at least one more seed than there are, as these did not settle it. Infinity where 10,000 seeds
+    would not do.
+
+    Empty for one seed, without a spread, and for new images: the images at hand set a limit that no number of
+    seeds removes.
     """
     effect = hypothesis.effect
-    if not margin or hypothesis.on != "test_set":
-        return float("nan"), float("nan")
-    low, high = seeds_needed_range(effect.sd, effect.n, margin, alpha=judgement.alpha / judgement.num_family)
-    return tuple(float(np.maximum(x, effect.n + 1)) for x in (low, high))  # type: ignore[return-value]
+    if hypothesis.on != "test_set" or not effect.has_spread or effect.worst is not None:
+        return []
+    low_null, high_null = hypothesis.null
+    middle, null = (low_null + high_null) / 2, (high_null - low_null) / 2
+    seen = abs(effect.difference - middle)
+    alpha = judgement.alpha / judgement.num_family
+
+    def settled(difference: float, found: tuple[float, float]) -> Forecast:
+        low, high = (float(np.maximum(seeds, effect.n + 1)) for seeds in found)
+        return Forecast(difference, low, high)
+
+    def forecast(difference: float) -> Forecast:
+        found = seeds_needed_range(effect.sd, effect.n, difference, alpha=alpha, null=null)
+        return settled(difference, found)
+
+    if null > 0 and seen < null:
+        alpha_equivalence = judgement.alpha / max(1, judgement.num_equivalences)
+        found = over_assurance(
+            lambda sd: seeds_for_equivalence(sd, seen, null, alpha=alpha_equivalence), effect.sd, effect.n
+        )
+        return [replace(settled(seen, found), is_equivalence=True)]
+    forecasts = [forecast(seen)] if seen > 0 else []
+    return [*forecasts, forecast(margin)] if margin and null == 0 else forecasts
 
 
 def depends_on_selection(selected: Effect, last: Effect, level: float = LEVEL) -> bool:
@@ -139,21 +175,8 @@ def _side(effect: Effect, level: float) -> int:
     return int(low > 0) - int(high < 0)
 
 
-def _sign(effect: Effect) -> int:
-    difference = effect.difference
-    if effect.worst is not None and effect.n < 2:
-        difference = effect.worst.difference
-    return 0 if np.isnan(difference) else int(np.sign(difference))
-
-
-def _p_difference(hypothesis: Hypothesis) -> float:
-    if hypothesis.effect.has_unbounded_worst:
-        return float("nan")
-    return float(p_difference(hypothesis.effect.evidence(hypothesis.on), hypothesis.null))
-
-
 def _p_equivalence(hypothesis: Hypothesis) -> float:
-    if hypothesis.within is None or hypothesis.effect.has_unbounded_worst:
+    if hypothesis.within is None:
         return float("nan")
     return float(p_equivalence(hypothesis.effect.evidence(hypothesis.on), hypothesis.within))
 

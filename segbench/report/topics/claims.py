@@ -16,10 +16,10 @@ from segbench.report.numbers import (
     NONE,
     Numbers,
     decimals_for,
+    forecasts_in_words,
     interval,
     p_in_words,
     percent,
-    seeds_range,
     signed,
     typographic,
 )
@@ -144,11 +144,7 @@ def _caveats(claim: Claim, member: Member, margin: float | None, verdict: str) -
             else "values per image are not recorded"
         )
     elif verdict == UNRESOLVED and not member.is_ratio and _is_on_margin_scale(claim):
-        low, high = seeds_to_resolve(member.hypothesis, judgement, margin)
-        if np.isfinite(low):
-            parts.append(f"{seeds_range(low, high)} would show a difference of {margin:g} with 80 % power")
-        elif not margin:
-            parts.append("no margin declared, so the seeds needed are not known")
+        parts += filter(None, [forecasts_in_words(seeds_to_resolve(member.hypothesis, judgement, margin))])
     return parts
 
 

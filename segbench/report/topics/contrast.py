@@ -64,7 +64,10 @@ def contrast_steps(asked: Asked) -> Iterator[str]:
     differences = [float(value) for value in row["difference_by_seed"]]
     is_family = frame == "claims" or row.get("is_family") is True
     level = analysis.level if is_family else LEVEL
-    yield from interval_steps(differences, level, "difference")
+    if len(differences) > 1 and math.isnan(float(row["low"])):
+        yield f"difference = mean over seeds = {number_text(float(row['difference']))}, without an interval"
+    else:
+        yield from interval_steps(differences, level, "difference")
     variance, units = float(row["images_variance"]), int(row["num_units"])
     n = len(differences)
     if n > 1 and not math.isnan(variance):

@@ -31,7 +31,7 @@ from segbench.report.draw.figure import (
 )
 from segbench.report.draw.layout import ROW_CM, TALL_ROW_CM, shortened, text_width, wrapped
 from segbench.report.labels import Labels
-from segbench.report.numbers import MINUS, NONE, Numbers, p_value, percent
+from segbench.report.numbers import MINUS, NONE, Numbers, forecasts_in_words, p_value, percent
 from segbench.report.study import (
     EVIDENCE,
     P_VALUES,
@@ -88,7 +88,7 @@ NAN = float("nan")
 COLUMNS = (
     *("axis", "level", "baseline", "at", "metric", "on"),
     *("n", "difference", "low", "high", "low_new", "high_new"),
-    *(*P_VALUES, "verdict", "seeds_needed_low", "seeds_needed_high"),
+    *(*P_VALUES, "verdict", "seeds_needed_low", "seeds_needed_high", "forecast"),
     *("difference_last", "low_last", "high_last", "depends_on_selection", "is_family", "is_lower_better"),
     *("p_sign_flip", "hedges_g", "aliases", "trials", "note"),
     *EVIDENCE,
@@ -144,7 +144,10 @@ def _family_row(study: Study, member: Member) -> dict[str, object]:
         return _level_minus_baseline(row, experiment)
     margin = experiment.margin if hypothesis.within is not None else None
     word = verdict(hypothesis, judgement, is_lower_better=bool(row["is_lower_better"]), margin=margin)
-    needed = seeds_to_resolve(hypothesis, judgement, margin) if word == UNRESOLVED else (NAN, NAN)
+    forecasts = seeds_to_resolve(hypothesis, judgement, margin) if word == UNRESOLVED else []
+    needed = (forecasts[0].low, forecasts[0].high) if forecasts else (NAN, NAN)
+    effect = hypothesis.effect
+    why_none = effect.note if effect.n > 1 and not effect.has_spread else ""
     notes = [str(row["note"])] if row["note"] else []
     if word == UNRESOLVED and experiment.margin is None:
         notes.append("no margin declared")
@@ -158,6 +161,7 @@ def _family_row(study: Study, member: Member) -> dict[str, object]:
         "verdict": word,
         "seeds_needed_low": needed[0],
         "seeds_needed_high": needed[1],
+        "forecast": forecasts_in_words(forecasts) or why_none,
         "note": "; ".join(notes),
     }
     return _level_minus_baseline(judged, experiment)
@@ -166,7 +170,7 @@ def _family_row(study: Study, member: Member) -> dict[str, object]:
 def _p_sign_flip(hypothesis: Hypothesis) -> float:
     """Return the exact p over the seeds; NaN where the verdict rests on more than "no difference" in them."""
     effect = hypothesis.effect
-    is_plain = hypothesis.on == "test_set" and hypothesis.null == (0.0, 0.0)
+    is_plain = hypothesis.on == "test_set" and hypothesis.null == (0.0, 0.0) and effect.has_spread
     has_divergence = effect.worst is not None or effect.has_unbounded_worst
     return sign_flip_p(effect.per_seed) if is_plain and not has_divergence else NAN
 
@@ -211,6 +215,7 @@ def _row(effect: Effect, estimator: Estimator, level: float = LEVEL) -> dict[str
         "verdict": "",
         "seeds_needed_low": NAN,
         "seeds_needed_high": NAN,
+        "forecast": "",
         "difference_last": last.difference if last else NAN,
         "low_last": low_last,
         "high_last": high_last,
@@ -524,8 +529,8 @@ def effect_columns(analysis: Analysis) -> list[Column]:
             name="seeds_needed",
             title="Seeds for 80 % power",
             columns=("seeds_needed_low", "seeds_needed_high"),
-            words="seeds for 80 % power at the margin",
-            formula="Power of the paired t-test at the margin, for both ends of the sd's 95 % interval.",
+            words="seeds for 80 % power at the difference seen",
+            formula="Power of the test at the difference seen, for the sd's upper limits of 50 and 90 %.",
             show=show_seeds_needed,
             tables=("effects",),
             in_print=False,

@@ -285,3 +285,14 @@ def test_many_problems_are_counted(write: Callable[..., Path]) -> None:
 def test_no_image_in_common(write: Callable[..., Path]) -> None:
     lines = [f"{arm},{seed},{arm}{k},dice,0.5" for arm in "ab" for seed in (0, 1) for k in (0, 1)]
     assert refused(write(*lines)) == "made.csv: no image has dice in every arm and seed."
+
+
+def test_two_seeds_of_two_decimals_with_equal_differences_are_no_evidence(write: Callable[..., Path]) -> None:
+    """They were "better, p < 0.001", with an interval of width 0."""
+    lines = ["plain,0,dice,0.91", "plain,1,dice,0.93", "attention,0,dice,0.92", "attention,1,dice,0.94"]
+    analysis = report(write(*lines, header="arm,seed,metric,value\n"))
+    row = analysis.effects.iloc[0]
+    assert row["verdict"] == "unresolved"
+    assert row[["low", "high", "p", "p_holm", "p_equivalence", "seeds_needed_low"]].isna().all()
+    assert "no test: the difference is the same for every seed to the last digit" in analysis.answer
+    assert "resolution" not in analysis.head

@@ -13,6 +13,7 @@ from segbench.config.pairing import Pairing
 from segbench.quantities import Quantity, find_quantity
 from segbench.stats.effects import Effect, estimate, hedges_g, log_ratio
 from segbench.stats.images import ImageTable, image_variance, unit_values
+from segbench.stats.moments import step_of
 from segbench.stats.pairs import Contrast, Pairs
 
 AXES = Pairing(("model", "norm"))
@@ -113,7 +114,7 @@ def test_incomplete_blocks_lose_the_emptier_of_seed_and_cell() -> None:
     values[:4, 1, 1] = np.nan  # now the cell lacks most
     effect = estimate(make_table(values), NORM, AXES, dice())
     assert effect.n == 5
-    assert effect.note == "over the 1 of 2 cells measured in both arms"
+    assert effect.note.startswith("over the 1 of 2 cells measured in both arms; no test: ")
 
 
 def test_diverged_trials_are_counted_and_given_the_worst_value() -> None:
@@ -183,14 +184,16 @@ def test_image_variance_is_that_of_a_two_way_anova() -> None:
     assert np.isnan(image_variance(layout[:1]))
 
 
-def test_units_of_groups_keep_the_mean_over_images() -> None:
+def test_units_are_means_of_groups_with_the_factor_of_their_sizes() -> None:
     layout = np.random.default_rng(2).normal(0, 0.05, (3, 6))
-    equal = unit_values(layout, np.array([0, 0, 1, 1, 2, 2]))
+    equal, factor = unit_values(layout, np.array([0, 0, 1, 1, 2, 2]))
     np.testing.assert_allclose(equal, layout.reshape(3, 3, 2).mean(axis=2))
-    unequal = unit_values(layout, np.array([0, 1, 1, 1, 1, 2]))
-    assert unequal.shape == (3, 3)
-    np.testing.assert_allclose(unequal.mean(axis=1), layout.mean(axis=1))
-    assert unit_values(layout, None) is layout
+    assert factor == pytest.approx(1)
+    unequal, factor = unit_values(layout, np.array([0, 1, 1, 1, 1, 2]))
+    np.testing.assert_allclose(unequal[:, 1], layout[:, 1:5].mean(axis=1))
+    np.testing.assert_allclose(unequal @ [1 / 6, 4 / 6, 1 / 6], layout.mean(axis=1))
+    assert factor == pytest.approx(3 * (1 + 16 + 1) / 36)
+    assert unit_values(layout, None) == (layout, 1.0)
 
 
 def make_images(table: pd.DataFrame, offsets: np.ndarray, groups: list[str] | None = None) -> pd.DataFrame:
@@ -253,3 +256,29 @@ def test_no_new_images_interval_without_recorded_images(values: np.ndarray) -> N
     effect = estimate(table, NORM, AXES, dice(), some)
     assert effect.spread_new is None
     assert np.isnan(effect.interval("new_images")).all()
+
+
+@pytest.mark.parametrize(
+    ("level", "baseline", "note"),
+    [
+        ([0.92, 0.94], [0.91, 0.93], "the same for every seed to the last digit"),
+        ([0.3055, 0.3055, 0.3055], [0.0, 0.0, 0.0], "the same for every seed to the last digit"),
+        ([0.92, 0.93, 0.94], [0.90, 0.92, 0.93], "look rounded to 0.01"),
+    ],
+)
+def test_differences_below_the_resolution_of_the_values_have_no_interval(
+    level: list[float], baseline: list[float], note: str
+) -> None:
+    values = np.array([baseline, level]).T[:, None, :, None]
+    effect = estimate(make_table(values, models=("unet",)), NORM, AXES, dice())
+    assert not effect.has_spread
+    assert np.isnan(effect.interval()).all()
+    assert np.isfinite(effect.difference)
+    assert note in effect.note
+
+
+def test_the_step_of_rounded_values_is_found() -> None:
+    assert step_of(np.array([0.91, 0.93, 0.9])) == pytest.approx(0.01)
+    assert step_of(np.array([91.0, 93.0])) == pytest.approx(1)
+    assert step_of(np.array([0.91, 0.9300000001])) == 0
+    assert step_of(np.random.default_rng(0).random(4)) == 0

@@ -6,11 +6,20 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from segbench.stats.decisions import Evidence, p_difference, p_of_counts, sign_of_difference
 from segbench.stats.effects import Effect
 from segbench.stats.intervals import Spread
+from segbench.stats.moments import Moments
 from segbench.stats.pairs import Contrast
-from segbench.stats.power import seeds_needed_range
-from segbench.stats.verdict import Hypothesis, depends_on_selection, judge, seeds_to_resolve, verdict
+from segbench.stats.power import seeds_needed, seeds_needed_range
+from segbench.stats.verdict import (
+    Forecast,
+    Hypothesis,
+    depends_on_selection,
+    judge,
+    seeds_to_resolve,
+    verdict,
+)
 
 MARGIN = 0.005
 
@@ -26,7 +35,7 @@ def make_effect(per_seed: list[float], **changes: object) -> Effect:
         "sd": sd,
         "level_mean": 0.9,
         "baseline_mean": 0.9,
-        "spread": Spread(sd**2 / n if n > 1 else float("nan"), n - 1),
+        "spread": Moments.of(values).spread,
         "per_seed": tuple(per_seed),
     }
     return Effect(**{**facts, **changes})  # type: ignore[arg-type]
@@ -75,10 +84,13 @@ def test_one_seed_and_nothing_at_all_are_unresolved() -> None:
     assert judge([]) == []
 
 
-def test_identical_arms_are_equivalent_and_not_different() -> None:
-    judgement = judge([member([0.0, 0.0, 0.0])])[0]
-    assert (judgement.p, judgement.p_equivalence) == (1.0, 0.0)
-    assert word_of(member([0.0, 0.0, 0.0])) == "equivalent"
+@pytest.mark.parametrize("per_seed", [[0.0, 0.0, 0.0], [0.01, 0.01], [0.003, 0.003, 0.003]])
+def test_differences_that_do_not_vary_get_no_test_and_no_forecast(per_seed: list[float]) -> None:
+    hypothesis = member(per_seed)
+    judgement = judge([hypothesis])[0]
+    assert np.isnan([judgement.p, judgement.p_equivalence, *hypothesis.effect.interval()]).all()
+    assert word_of(hypothesis) == "unresolved"
+    assert seeds_to_resolve(hypothesis, judgement, MARGIN) == []
 
 
 def test_completers_and_worst_case_must_agree() -> None:
@@ -96,11 +108,11 @@ def test_completers_and_worst_case_must_agree() -> None:
 def test_without_completers_the_counts_decide() -> None:
     worst = make_effect([-0.9, -0.91, -0.9, -0.9, -0.92])
     five = stats.fisher_exact([[5, 0], [0, 5]]).pvalue
-    hypothesis = member([], worst=worst, p_counts=five)
+    hypothesis = member([], worst=worst, p_counts=five, counts_sign=-1)
     assert judge([hypothesis])[0].p == pytest.approx(five)
     assert word_of(hypothesis) == "worse"
     three = stats.fisher_exact([[3, 0], [0, 3]]).pvalue
-    assert word_of(member([], worst=worst, p_counts=three)) == "unresolved"
+    assert word_of(member([], worst=worst, p_counts=three, counts_sign=-1)) == "unresolved"
 
 
 def test_a_metric_without_worst_value_stays_open_where_arms_differ_in_divergence() -> None:
@@ -128,17 +140,88 @@ def test_equality_is_contradicted_by_more_than_the_margin() -> None:
     assert not judge([near])[0].is_different
 
 
-def test_seeds_to_resolve_exceed_those_at_hand() -> None:
+def test_seeds_are_given_for_the_difference_seen_then_for_the_margin() -> None:
     hypothesis = member([0.004, -0.004, 0.002])
     judgement = judge([hypothesis, member([0.01, 0.0, 0.0])])[0]
-    expected = seeds_needed_range(hypothesis.effect.sd, 3, MARGIN, alpha=0.025)
-    assert seeds_to_resolve(hypothesis, judgement, MARGIN) == expected
-    assert expected[0] < expected[1]
+    seen, at_margin = seeds_to_resolve(hypothesis, judgement, MARGIN)
+    effect = hypothesis.effect
+    for forecast, difference in ((seen, effect.difference), (at_margin, MARGIN)):
+        expected = seeds_needed_range(effect.sd, 3, difference, alpha=0.025)
+        assert (forecast.difference, forecast.low, forecast.high) == pytest.approx((difference, *expected))
+    assert at_margin.low < at_margin.high
     quiet = member([0.0045, 0.0046, 0.0044])
-    assert seeds_to_resolve(quiet, judge([quiet])[0], MARGIN) == (4.0, 4.0)
-    assert np.isnan(seeds_to_resolve(hypothesis, judgement, None)).all()
+    assert all((f.low, f.high) == (4.0, 4.0) for f in seeds_to_resolve(quiet, judge([quiet])[0], MARGIN))
+    assert len(seeds_to_resolve(hypothesis, judgement, None)) == 1
     one = member([0.004])
-    assert np.isnan(seeds_to_resolve(one, judge([one])[0], MARGIN)).all()
+    assert seeds_to_resolve(one, judge([one])[0], MARGIN) == []
+
+
+def test_seeds_of_a_claim_of_equality_are_those_of_its_test() -> None:
+    """No number of seeds tells a difference as large as the margin from either side of it."""
+
+    def claimed(per_seed: list[float], on: str = "test_set") -> list[Forecast]:
+        hypothesis = Hypothesis(
+            effect=make_effect(per_seed), on=on, null=(-MARGIN, MARGIN), within=(-MARGIN, MARGIN)
+        )
+        return seeds_to_resolve(hypothesis, judge([hypothesis])[0], MARGIN)
+
+    (inside,) = claimed([0.004, -0.004, 0.002])
+    assert inside.is_equivalence
+    assert inside.difference == pytest.approx(0.002 / 3)
+    (outside,) = claimed([0.019, 0.001, 0.016])
+    assert not outside.is_equivalence
+    sd = float(np.std([0.019, 0.001, 0.016], ddof=1))
+    assert outside.low == seeds_needed(sd * np.sqrt(2 / stats.chi2.ppf(0.5, 2)), 0.012 - MARGIN)
+    assert claimed([0.004, -0.004, 0.002], "new_images") == []
+
+
+@pytest.mark.parametrize("num_seeds", [5, 10, 20])
+def test_the_more_seeds_diverge_the_smaller_the_bound_of_p(num_seeds: int) -> None:
+    rng = np.random.default_rng(num_seeds)
+    difference = rng.normal(-0.005, 0.003, num_seeds)
+    baseline = np.full(num_seeds, 0.9)
+    p_values, signs = [], []
+    for diverged in range(1, num_seeds + 1):
+        kept = np.arange(num_seeds) >= diverged
+        moments = Moments.of(difference, kept)
+        worst = Moments.of(np.where(kept, difference, -baseline))
+        evidence = Evidence(
+            difference=moments.difference,
+            spread=moments.spread,
+            n=moments.n,
+            has_unequal_divergence=True,
+            worst_difference=worst.difference,
+            worst_spread=worst.spread,
+            p_counts=p_of_counts(diverged, 0, num_seeds),
+            counts_sign=-1,
+        )
+        p_values.append(float(p_difference(evidence)))
+        signs.append(int(sign_of_difference(evidence)))
+    counts = np.array([float(p_of_counts(k, 0, num_seeds)) for k in range(1, num_seeds + 1)])
+    assert (np.diff(counts) < 0).all()
+    assert (np.array(p_values) <= counts).all()
+    assert signs == [-1] * num_seeds
+
+
+def test_ten_of_twenty_diverged_against_none_is_worse_whatever_the_completers_say() -> None:
+    better = np.full(20, np.nan)
+    better[10:] = np.linspace(0.004, 0.02, 10)
+    moments = Moments.of(better, np.isfinite(better))
+    worst = Moments.of(np.where(np.isfinite(better), better, -0.9))
+    p = p_of_counts(10, 0, 20)
+    evidence = Evidence(
+        difference=moments.difference,
+        spread=moments.spread,
+        n=10,
+        has_unequal_divergence=True,
+        worst_difference=worst.difference,
+        worst_spread=worst.spread,
+        p_counts=p,
+        counts_sign=-1,
+    )
+    assert float(p) == pytest.approx(stats.fisher_exact([[10, 10], [0, 20]]).pvalue)
+    assert float(p_difference(evidence)) <= p
+    assert int(sign_of_difference(evidence)) == -1
 
 
 @pytest.mark.parametrize(
