@@ -134,7 +134,8 @@ def tuned(experiment: Experiment, *, repeats: int = 1) -> None:
                     objective=value,
                 )
         for seed in experiment.seeds:
-            dice = (0.8 if label == "batch" else 0.6) + seed / 1000
+            # Seeds differ in what the level costs: without that there would be no test.
+            dice = (0.8 if label == "batch" else 0.6 + 0.00123 * (1, -2, 1)[seed % 3]) + seed / 1000
             draw(experiment, label, RATES[best], seed, role=Role.TUNED, repeat=seed % repeats, dice=dice)
 
 
