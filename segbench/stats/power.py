@@ -93,7 +93,7 @@ def _fewest(power_of: Callable[[float], float], power: float) -> float:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if power_of(middle) >= power else (middle, high)
-    return float(high)
+    return float(high) if high <= MOST_SEEDS else float("inf")
 
 
 def over_assurance(seeds: Callable[[float], float], sd: float, n: int) -> tuple[float, float]:

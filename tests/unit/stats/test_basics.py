@@ -110,6 +110,7 @@ def test_seeds_needed_is_the_smallest_number_that_suffices() -> None:
     assert paired_power(1.25, n, 0.05) >= 0.8 > paired_power(1.25, n - 1, 0.05)
     assert np.isnan(seeds_needed(0.0, 0.005))
     assert seeds_needed(1.0, 0.001) == float("inf")
+    assert seeds_needed(1.0, 0.0256) == float("inf")  # 11,980 are more than it looks for
     assert np.isnan(seeds_needed(float("nan"), 0.005))
 
 
