@@ -209,3 +209,9 @@ def test_a_broken_space_brings_no_further_findings_on_points(problems_of: Proble
         + "search:\n  space: {lr: {path: optimizer.lr, low: 2, high: 1}}\n  trials: 5\n  enqueue: [{lr: 1}]\n"
     )
     assert problems_of(text) == ["4:50: high must be greater than low, got 1."]
+
+
+def test_bounds_and_levels_fit_the_network_as_those_of_axes_do(problems_of: Problems) -> None:
+    text = f"{HEAD}search:\n  space:\n    size: {{path: dataset.size_px, levels: [32, 40]}}\n  trials: 4\n"
+    (problem,) = problems_of(text)
+    assert problem.startswith("5:48: unet takes sizes that are multiples of 16, got 40.")
