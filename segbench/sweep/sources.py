@@ -115,7 +115,7 @@ class FixedTrials(TrialSource):
         return True
 
 
-class Proposals:
+class Proposals(ABC):
     """The proposals of one study that have not ended: reported, stopped where they are pruned, and told.
 
     Args:
@@ -131,9 +131,9 @@ class Proposals:
         """Ended trials whose records do not hold all of their proposals yet."""
         self._folder, self._metric, self._epochs = folder, metric, epochs
 
+    @abstractmethod
     def study(self) -> ProposalStudy:
         """Return the study."""
-        raise NotImplementedError
 
     def measured(self, trial_hash: str) -> dict[str, float]:
         """Return a trial's goals and constraints: metric -> value."""
@@ -143,9 +143,9 @@ class Proposals:
         """Return the objective by epoch, which only pruners ask for."""
         return read_column(self._folder.trial(trial_hash), self._metric)
 
+    @abstractmethod
     def place_of(self, trial_hash: str, origins: Mapping[int, Origin]) -> SearchPlace:
         """Return what the record of a trial is to say, if it says nothing of this study yet."""
-        raise NotImplementedError
 
     def handle(self, event: Event) -> None:
         """Take an event of a running proposal; those of other trials are passed over."""
